@@ -1,0 +1,1 @@
+"""Offline preparation: raw ECG records in, shards for training out."""

@@ -1,0 +1,134 @@
+"""Writes folders of shards, one record at a time."""
+
+import csv
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrm_jax import manifest as manifests
+
+SHARD_BYTES = 64 * 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelTable:
+    """The labels of one label set, before any record was read."""
+
+    labels: tuple[str, ...]
+    descriptions: tuple[str, ...]  # [label], plain text, with the source's code
+    matrix: np.ndarray  # [record, label], uint8
+    first_label: np.ndarray | None = None  # [record], int16, -1 where unknown
+
+
+class Writer:
+    """Writes a new folder of shards; holds at most one shard of signals in memory."""
+
+    def __init__(self, folder: Path, num_samples: int, shard_bytes: int = SHARD_BYTES):
+        """Starts an empty folder; `folder` must exist and be empty."""
+        self.folder = folder
+        self._num_samples = num_samples
+        record_bytes = num_samples * len(manifests.LEADS) * np.dtype(np.int16).itemsize
+        capacity = max(1, shard_bytes // record_bytes)
+        self._buffer = np.empty((capacity, num_samples, len(manifests.LEADS)), np.int16)
+        self._filled = 0
+        self._num_shards = 0
+        self._sums: list[int] = []
+        self._square_sums: list[int] = []
+
+    def add(self, signal_uv: np.ndarray) -> None:
+        """Appends one record [time, lead] in int16 microvolts."""
+        if signal_uv.dtype != np.int16 or signal_uv.shape != self._buffer.shape[1:]:
+            raise ValueError(
+                f"expected int16 {self._buffer.shape[1:]}, "
+                f"found {signal_uv.dtype} {signal_uv.shape}"
+            )
+        wide = signal_uv.astype(np.int64)
+        self._sums.append(int(wide.sum()))
+        self._square_sums.append(int((wide * wide).sum()))
+        self._buffer[self._filled] = signal_uv
+        self._filled += 1
+        if self._filled == len(self._buffer):
+            self._flush()
+
+    def finish(
+        self,
+        names: Sequence[str],
+        folds: np.ndarray,
+        tables: Mapping[str, LabelTable],
+        rejected: Sequence[tuple[str, str]],
+        facts: Mapping[str, Any],
+    ) -> manifests.Manifest:
+        """Writes labels, names, folds and, last of all, the manifest.
+
+        Args:
+            names: [record], as added.
+            folds: [record], 1 to 10.
+            tables: label sets; their matrices have one row per added record.
+            rejected: name and reason of each record that was left out.
+            facts: data_set, data_set_version, sampling_rate, length_rule, sources.
+        """
+        self._flush()
+        np.save(self.folder / "names.npy", np.asarray(names, dtype=np.str_))
+        np.save(self.folder / "folds.npy", folds.astype(np.int8))
+        for name, table in tables.items():
+            np.save(self.folder / f"labels-{name}.npy", table.matrix.astype(np.uint8))
+            if table.first_label is not None:
+                first = table.first_label.astype(np.int16)
+                np.save(self.folder / f"first_label-{name}.npy", first)
+        with (self.folder / "rejected.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("record", "reason"), *rejected])
+        manifest = manifests.Manifest(
+            num_samples=self._num_samples,
+            num_records=len(names),
+            num_rejected=len(rejected),
+            label_sets={
+                name: self._describe(table, folds) for name, table in tables.items()
+            },
+            files={
+                path.name: manifests.sha256(path)
+                for path in sorted(self.folder.iterdir())
+            },
+            **facts,
+        )
+        manifests.write(manifest, self.folder)
+        return manifest
+
+    def _flush(self) -> None:
+        if self._filled:
+            path = self.folder / f"signals-{self._num_shards:05d}.npy"
+            np.save(path, self._buffer[: self._filled])
+            self._num_shards += 1
+            self._filled = 0
+
+    def _describe(self, table: LabelTable, folds: np.ndarray) -> manifests.LabelSet:
+        kept = table.matrix.any(axis=1)
+        in_split = {
+            s: kept & np.isin(folds, f) for s, f in manifests.SPLIT_FOLDS.items()
+        }
+        counts = {s: table.matrix[rows].sum(axis=0) for s, rows in in_split.items()}
+        mean, std = self._moments(np.flatnonzero(in_split["train"]))
+        return manifests.LabelSet(
+            labels=table.labels,
+            descriptions=table.descriptions,
+            mean_uv=mean,
+            std_uv=std,
+            records={s: int(rows.sum()) for s, rows in in_split.items()},
+            label_counts={
+                s: dict(zip(table.labels, map(int, count), strict=True))
+                for s, count in counts.items()
+            },
+            has_first_label=table.first_label is not None,
+        )
+
+    def _moments(self, rows: np.ndarray) -> tuple[float, float]:
+        """Returns mean and population standard deviation; sums are exact integers."""
+        if not len(rows):
+            return 0.0, 1.0  # a set without training records cannot be trained on
+        count = len(rows) * self._num_samples * len(manifests.LEADS)
+        total = sum(self._sums[row] for row in rows)
+        squares = sum(self._square_sums[row] for row in rows)
+        variance = (count * squares - total * total) / count**2
+        return total / count, variance**0.5

@@ -1,0 +1,1 @@
+"""MRM-Net: multi-resolution mutual learning for multi-label ECG classification."""

@@ -1,0 +1,1 @@
+"""The network: Flax linen modules, from layers to MRMNet."""

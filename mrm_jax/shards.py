@@ -1,0 +1,147 @@
+"""The shard format: int16 microvolts in bounded .npy files beside a JSON manifest.
+
+A folder of shards holds
+
+    manifest.json            what the data are; written last
+    names.npy                [record], text
+    folds.npy                [record], int8, 1 to 10
+    signals-00000.npy ...    [record, time, lead], int16, microvolts
+    labels-SET.npy           [record, label], uint8, 0 or 1
+    first_label-SET.npy      [record], int16, -1 where unknown; only where it exists
+    rejected.csv             records left out at preparation, with the reason
+
+Nothing is pickled, so that a folder from a stranger is safe to load.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrm_jax import manifest as manifests
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The records of one split that have a label of one label set."""
+
+    rows: np.ndarray  # [record], int64, places in the shards
+    names: np.ndarray  # [record], text
+    labels: np.ndarray  # [record, label], uint8
+    first_label: np.ndarray | None  # [record], int16
+
+    def __len__(self) -> int:
+        """Returns the number of records."""
+        return len(self.rows)
+
+
+class Shards:
+    """An opened folder of shards; signals stay on disk until they are asked for."""
+
+    def __init__(self, folder: Path, manifest: manifests.Manifest):
+        """Opens the arrays of `folder` and checks them against the manifest."""
+        self.folder = folder
+        self.manifest = manifest
+        self.names = _load_array(folder, "names.npy")
+        self.folds = _load_array(folder, "folds.npy")
+        self._signals = [
+            _load_array(folder, name, mmap_mode="r") for name in _signal_files(manifest)
+        ]
+        self._starts = np.cumsum([0, *(len(part) for part in self._signals)])
+        self._check_shapes()
+
+    def split(self, label_set: str, split: str) -> Split:
+        """Returns the records of `split` that carry a label of `label_set`.
+
+        Raises:
+            ValueError: if the folder has no such label set or split.
+        """
+        _require(label_set, self.manifest.label_sets, "label set", self.folder)
+        folds = _require(split, self.manifest.split_folds, "split", self.folder)
+        matrix = self._labels(label_set)
+        rows = np.flatnonzero(np.isin(self.folds, folds) & matrix.any(axis=1))
+        first = None
+        if self.manifest.label_sets[label_set].has_first_label:
+            first = _load_array(self.folder, f"first_label-{label_set}.npy")[rows]
+        return Split(rows, self.names[rows], matrix[rows], first)
+
+    def signals_uv(self, rows: np.ndarray) -> np.ndarray:
+        """Returns signals [row, time, lead] in int16 microvolts, in the order asked."""
+        manifest = self.manifest
+        shape = (len(rows), manifest.num_samples, len(manifest.leads))
+        signals = np.empty(shape, np.int16)
+        part_of = np.searchsorted(self._starts, rows, side="right") - 1
+        for part in np.unique(part_of):
+            here = part_of == part
+            signals[here] = self._signals[part][rows[here] - self._starts[part]]
+        return signals
+
+    def _labels(self, label_set: str) -> np.ndarray:
+        return _load_array(self.folder, f"labels-{label_set}.npy")
+
+    def _check_shapes(self) -> None:
+        manifest, num_records = self.manifest, self.manifest.num_records
+        tail = (manifest.num_samples, len(manifest.leads))
+        found = {
+            "names.npy": (self.names.shape, (num_records,)),
+            "folds.npy": (self.folds.shape, (num_records,)),
+            "signals": ((int(self._starts[-1]),), (num_records,)),
+        }
+        for name, part in zip(_signal_files(manifest), self._signals, strict=True):
+            found[name] = ((*part.shape[1:], str(part.dtype)), (*tail, "int16"))
+        for name, label_set in manifest.label_sets.items():
+            expected = (num_records, len(label_set.labels))
+            found[f"labels-{name}.npy"] = (self._labels(name).shape, expected)
+        for name, (shape, expected) in found.items():
+            if shape != expected:
+                raise ValueError(
+                    f"{self.folder / name}: expected {expected}, found {shape}; "
+                    "build the shards again with data_prep"
+                )
+
+
+def load(folder: Path | str, *, verify_hashes: bool = False) -> Shards:
+    """Opens a folder of shards.
+
+    Args:
+        folder: what a command of data_prep wrote.
+        verify_hashes: read every file and compare its SHA-256 with the manifest.
+
+    Raises:
+        ValueError: if the folder is not whole, is of another format version, or holds
+            arrays that do not fit the manifest.
+    """
+    folder = Path(folder)
+    manifest = manifests.read(folder)
+    missing = [name for name in manifest.files if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(f"{folder}: missing {missing}; build the shards again")
+    if verify_hashes:
+        for name, expected in manifest.files.items():
+            if manifests.sha256(folder / name) != expected:
+                raise ValueError(
+                    f"{folder / name}: SHA-256 differs from the manifest's; the file "
+                    "was changed or damaged, build the shards again"
+                )
+    return Shards(folder, manifest)
+
+
+def _signal_files(manifest: manifests.Manifest) -> Iterator[str]:
+    return (name for name in sorted(manifest.files) if name.startswith("signals-"))
+
+
+def _load_array(folder: Path, name: str, mmap_mode: Any = None) -> np.ndarray:
+    try:
+        return np.load(folder / name, mmap_mode=mmap_mode, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{folder / name}: unreadable ({error}); build the shards again"
+        ) from None
+
+
+def _require(key: str, known: Mapping[str, Any], what: str, folder: Path) -> Any:
+    if key not in known:
+        raise ValueError(f"{folder}: no {what} {key!r}; it has {', '.join(known)}")
+    return known[key]
