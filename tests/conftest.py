@@ -1,0 +1,28 @@
+"""Settings of every test: four CPU devices, strict shapes, a compilation cache."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+)
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import jax  # noqa: E402  (XLA reads its flags when JAX is imported)
+import pytest  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real records named by MRM_JAX_DATA; skips where there is none."""
+    folder = os.environ.get("MRM_JAX_DATA")
+    if not folder:
+        pytest.skip("set MRM_JAX_DATA to a folder with ptbxl_subset, ptbxl_labels, ...")
+    return Path(folder)
