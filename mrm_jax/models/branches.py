@@ -1,0 +1,63 @@
+"""The two branches: an extractor, an attention stage and a head each."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mrm_jax.models import attention, blocks, layers
+
+
+class Branch(nn.Module):
+    """What both branches share; a subclass gives `extractor_blocks`."""
+
+    num_labels: int
+    channels: int
+    eca_conv: bool = False
+    axis_name: str | None = None
+
+    def setup(self):
+        """Builds the three parts."""
+        self.extractor = self.extractor_blocks()
+        self.attention = attention.AttentionStage(self.eca_conv, self.axis_name)
+        self.head_norm = layers.layer_norm()
+        self.head = layers.Linear(self.num_labels)
+
+    def extractor_blocks(self) -> list[nn.Module]:
+        """Returns the blocks of the extractor, in order."""
+        raise NotImplementedError
+
+    def extract(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
+        """Returns the extractor's map, of the shape of inputs."""
+        for block in self.extractor:
+            inputs = block(inputs, mask)
+        return inputs
+
+    def attend(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
+        """Returns the attended map, of the shape of inputs."""
+        return self.attention(inputs, mask)
+
+    def classify(self, inputs: layers.Map) -> Float[Array, "batch label"]:
+        """Returns the logits."""
+        return self.head(self.head_norm(jnp.mean(inputs, axis=1)))
+
+
+class HighResolutionBranch(Branch):
+    """Half of the signal's rate; plain residual blocks keep the detail."""
+
+    def extractor_blocks(self) -> list[nn.Module]:
+        """Returns three residual blocks."""
+        return [blocks.ResidualBlock(self.channels, self.axis_name) for _ in range(3)]
+
+
+class LowResolutionBranch(Branch):
+    """A quarter of the signal's rate, twice the channels; gates weigh them."""
+
+    def extractor_blocks(self) -> list[nn.Module]:
+        """Returns residual blocks with ECA and SE between them."""
+        residual, gates = [], []
+        for _ in range(3):
+            residual.append(blocks.ResidualBlock(self.channels, self.axis_name))
+        for _ in range(2):
+            gates.append(blocks.ECABlock(self.eca_conv, self.axis_name))
+            gates.append(blocks.SEBlock(self.axis_name))
+        return [residual[0], *gates[:2], residual[1], *gates[2:], residual[2]]

@@ -1,0 +1,200 @@
+"""Layers with PyTorch's conventions, on maps [batch, time, channel].
+
+Everywhere in the network `mask` is [batch], 1. for a record and 0. for padding, while
+training; `mask=None` means scoring: running averages, no dropout.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+GROUP_WIDTH = 16  # channels of one group in every grouped convolution
+BATCH_NORM_EPSILON = 1e-5
+BATCH_NORM_DECAY = 0.9
+LAYER_NORM_EPSILON = 1e-6
+
+Map = Float[Array, "batch time channel"]
+Mask = Float[Array, " batch"] | None
+
+
+def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
+    """Returns PyTorch's default initialiser: uniform on ±1 / √fan_in."""
+
+    def init(rng, shape, dtype=jnp.float32):
+        bound = fan_in**-0.5
+        return jax.random.uniform(rng, shape, dtype, -bound, bound)
+
+    return init
+
+
+def convolve(
+    signal: Map, kernel: Float[Array, "tap channel channel_out"], stride: int = 1
+) -> Float[Array, "batch time_out channel_out"]:
+    """Returns the cross-correlation with k // 2 zeros on both sides, as PyTorch.
+
+    At stride 2 that differs from "SAME", which may pad the two sides unequally.
+    """
+    pad = kernel.shape[0] // 2
+    return jax.lax.conv_general_dilated(
+        signal, kernel, (stride,), [(pad, pad)], dimension_numbers=("NWC", "WIO", "NWC")
+    )
+
+
+class Conv(nn.Module):
+    """A convolution over time without bias.
+
+    A grouped one is computed as a dense one whose kernel is zero outside the groups'
+    blocks: 16 channels a group are too few to fill a matrix unit, and XLA's grouped
+    convolutions run several times slower on the CPU.
+    """
+
+    channels: int
+    taps: int
+    stride: int = 1
+    grouped: bool = False
+
+    @nn.compact
+    def __call__(self, signal: Map) -> Float[Array, "batch time_out channel_out"]:
+        """Returns [batch, time_out, channels]."""
+        inputs = GROUP_WIDTH if self.grouped else signal.shape[-1]
+        shape = (self.taps, inputs, self.channels)
+        kernel = self.param("kernel", torch_uniform(self.taps * inputs), shape)
+        if self.grouped:
+            kernel = block_diagonal(kernel)
+        return convolve(signal, kernel, self.stride)
+
+
+def block_diagonal(
+    kernel: Float[Array, "tap group_channel channel"],
+) -> Float[Array, "tap channel channel"]:
+    """Returns the dense kernel of a grouped one: zeros between the groups."""
+    _, inputs, outputs = kernel.shape
+    group = jnp.arange(outputs) // inputs
+    same_group = (group[:, None] == group[None, :]).astype(kernel.dtype)
+    return jnp.tile(kernel, (1, outputs // inputs, 1)) * same_group[None]
+
+
+class Linear(nn.Module):
+    """A linear map of the last axis with PyTorch's initialisation."""
+
+    features: int
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(
+        self, inputs: Float[Array, "*batch channel"]
+    ) -> Float[Array, "*batch feature"]:
+        """Returns inputs · kernel + bias."""
+        init = torch_uniform(inputs.shape[-1])
+        outputs = inputs @ self.param("kernel", init, (inputs.shape[-1], self.features))
+        if self.use_bias:
+            bias = self.param("bias", init, (self.features,))
+            outputs = outputs + spread(bias, outputs)
+        return outputs
+
+
+class BatchNorm(nn.Module):
+    """Batch norm over all axes but the last, of the unmasked records of all devices.
+
+    Normalises by the biased variance, moves the running average by the unbiased one
+    (n / (n - 1)), as PyTorch; a single value (n = 1) has the variance 0. Calling one
+    instance twice moves its running averages twice.
+    """
+
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self, inputs: Float[Array, "batch *time channel"], mask: Mask
+    ) -> Float[Array, "batch *time channel"]:
+        """Returns the normalised, scaled and shifted inputs."""
+        shape = inputs.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, shape)
+        bias = self.param("bias", nn.initializers.zeros, shape)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+        running_var = self.variable("batch_stats", "var", jnp.ones, shape)
+        if mask is None:
+            mean, var = running_mean.value, running_var.value
+        else:
+            mean, var, unbiased = self._moments(inputs, mask)
+            if not self.is_initializing():
+                _move(running_mean, mean)
+                _move(running_var, unbiased)
+        factor = scale * jax.lax.rsqrt(var + BATCH_NORM_EPSILON)
+        shift = bias - mean * factor
+        return inputs * spread(factor, inputs) + spread(shift, inputs)
+
+    def _moments(self, inputs, mask):
+        """Returns mean, biased and unbiased variance [channel] over all devices."""
+        axes = tuple(range(inputs.ndim - 1))
+        masked = inputs * mask.reshape(-1, *[1] * (inputs.ndim - 1))
+        sums = (
+            jnp.sum(masked, axes),
+            jnp.sum(masked * inputs, axes),
+            jnp.sum(mask) * (inputs[0, ..., 0].size),
+        )
+        if self.axis_name is not None:
+            sums = jax.lax.psum(sums, self.axis_name)
+        total, squares, count = sums
+        mean = total / count
+        var = jnp.maximum(squares / count - mean**2, 0)
+        return mean, var, var * count / jnp.maximum(count - 1, 1)
+
+
+def _move(running: nn.Variable, value: jax.Array) -> None:
+    value = jax.lax.stop_gradient(value)
+    running.value = BATCH_NORM_DECAY * running.value + (1 - BATCH_NORM_DECAY) * value
+
+
+def layer_norm(name: str | None = None) -> nn.LayerNorm:
+    """Returns a layer norm over the last axis, in two passes for its precision."""
+    return nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, use_fast_variance=False, name=name)
+
+
+def max_pool(signal: Map) -> Float[Array, "batch time_out channel"]:
+    """Returns the maximum of every two neighbours, stride 2; drops an odd last one.
+
+    As a maximum of two slices: its gradient is two selects, where that of a reduce
+    window is a scatter, which accelerators and XLA's CPU backend run slowly.
+    """
+    even = signal.shape[1] // 2 * 2
+    return jnp.maximum(signal[:, 0:even:2], signal[:, 1:even:2])
+
+
+def max_pool_overlapping(signal: Map) -> Float[Array, "batch time_plus_1 channel"]:
+    """Returns the maximum of width 2, stride 1, with one −∞ on either side."""
+    inner = jnp.maximum(signal[:, :-1], signal[:, 1:])
+    return jnp.concatenate([signal[:, :1], inner, signal[:, -1:]], axis=1)
+
+
+class Dropout(nn.Module):
+    """Dropout with a key per record, so that masks do not depend on the devices.
+
+    Record i of the whole batch draws from fold_in(key, i), on whichever device it lies.
+    """
+
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, signal: Map, mask: Mask, rate: jax.Array | float) -> Map:
+        """Returns signal with a share `rate` of zeros, the rest over (1 - rate)."""
+        if mask is None or (isinstance(rate, float) and rate == 0):
+            return signal
+        position = jnp.arange(len(signal))
+        if self.axis_name is not None and not self.is_initializing():
+            position += jax.lax.axis_index(self.axis_name) * len(signal)
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(
+            self.make_rng("dropout"), position
+        )
+        keep = jax.vmap(
+            lambda key: jax.random.bernoulli(key, 1 - rate, signal.shape[1:])
+        )(keys)
+        return jnp.where(keep, signal / (1 - rate), 0)
+
+
+def spread(
+    values: Float[Array, " channel"], like: Float[Array, "*batch channel"]
+) -> Float[Array, "*one channel"]:
+    """Returns values with leading axes of length 1, as many as `like` has."""
+    return values.reshape(*[1] * (like.ndim - 1), -1)

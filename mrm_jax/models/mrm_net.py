@@ -1,0 +1,134 @@
+"""MRM-Net: a signal in, logits of two resolutions and their feature maps out."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mrm_jax import types
+from mrm_jax.models import branches, layers, mutual, stem
+
+
+class MRMNet(nn.Module):
+    """The multi-resolution mutual learning network.
+
+    The defaults compute what the authors' code computes.
+
+    Attributes:
+        num_labels: of the label set.
+        num_samples: time points of a signal, 1000 for 10 s at 100 Hz.
+        width: channels of the first convolution; a multiple of 4. The high branch has
+            4 · width channels, the low one 8 · width.
+        mutual_stages: the stages whose maps are compared by the loss; none, some or
+            all of "multi_scale", "extractor", "attention".
+        feature_pairing: which features are compared, see `mutual.flatten_pair`.
+        logit_divergence: "softmax" over labels (the authors' code) or "bernoulli".
+        exchange: let the branches exchange features after the extractor.
+        eca_conv: use the convolution over channels of the published ECA block.
+        axis_name: the mapped axis over which batch norm takes its statistics.
+
+    Raises:
+        ValueError: if an attribute is out of range, or num_samples does not fit the
+            mutual stages or the exchange.
+
+    References:
+        Huang et al., 2024, arXiv 2406.16928.
+    """
+
+    num_labels: int
+    num_samples: int = 1000
+    width: int = 16
+    mutual_stages: tuple[str, ...] = ("attention",)
+    feature_pairing: str = "channel_major"
+    logit_divergence: str = "softmax"
+    exchange: bool = False
+    eca_conv: bool = False
+    axis_name: str | None = None
+
+    def __post_init__(self):
+        """Checks the attributes."""
+        super().__post_init__()
+        _check_choice("feature_pairing", self.feature_pairing, types.PAIRINGS)
+        _check_choice("logit_divergence", self.logit_divergence, types.DIVERGENCES)
+        mutual.check_stages(self.mutual_stages)
+        if self.num_labels < 1:
+            raise ValueError(f"num_labels: expected 1 or more, got {self.num_labels}")
+        if self.width < 4 or self.width % 4:
+            raise ValueError(f"width: expected a multiple of 4, got {self.width}")
+        if self.mutual_stages:
+            mutual.check_length(self.num_samples, "the mutual loss of the features")
+        if self.exchange:
+            mutual.check_length(self.num_samples, "the exchange of features")
+
+    def setup(self):
+        """Builds the parts."""
+        shared = {"axis_name": self.axis_name}
+        high_channels, low_channels = 4 * self.width, 8 * self.width
+        self.stem = stem.Stem(self.width, **shared)
+        self.high_scale = stem.MultiScale(high_channels, stride=1, **shared)
+        self.low_scale = stem.MultiScale(low_channels, stride=2, **shared)
+        self.high = branches.HighResolutionBranch(
+            self.num_labels, high_channels, self.eca_conv, **shared
+        )
+        self.low = branches.LowResolutionBranch(
+            self.num_labels, low_channels, self.eca_conv, **shared
+        )
+        if self.exchange:
+            self.mutual_exchange = mutual.Exchange(**shared)
+
+    def __call__(
+        self,
+        signal: Float[Array, "batch time lead"],
+        *,
+        train: bool,
+        mask: layers.Mask = None,
+        dropout_rate: jax.Array | float = 0.2,
+    ) -> types.Outputs:
+        """Returns logits and feature maps.
+
+        Args:
+            signal: standardised; time is num_samples.
+            train: take batch statistics, move the running averages (make "batch_stats"
+                mutable) and drop out (needs the rng "dropout").
+            mask: 1. for a record, 0. for padding that must not count in the batch
+                statistics; default: no padding. Without effect on scoring.
+            dropout_rate: in the multi-scale blocks; 0. needs no rng.
+
+        Raises:
+            ValueError: if signal has another length than num_samples.
+        """
+        if signal.shape[1] != self.num_samples:
+            raise ValueError(
+                f"signal: expected [batch, {self.num_samples}, lead], "
+                f"got {list(signal.shape)}"
+            )
+        if not train:
+            mask = None
+        elif mask is None:
+            mask = jnp.ones(len(signal), signal.dtype)
+        common = self.stem(signal, mask)
+        high, low = {}, {}
+        high["multi_scale"] = self.high_scale(common, mask, dropout_rate)
+        low["multi_scale"] = self.low_scale(common, mask, dropout_rate)
+        high["extractor"] = self.high.extract(high["multi_scale"], mask)
+        low["extractor"] = self.low.extract(low["multi_scale"], mask)
+        given = high["extractor"], low["extractor"]
+        if self.exchange:
+            given = self.mutual_exchange(*given, mask)
+        high["attention"] = self.high.attend(given[0], mask)
+        low["attention"] = self.low.attend(given[1], mask)
+        return types.Outputs(
+            high_logits=self.high.classify(high["attention"]),
+            low_logits=self.low.classify(low["attention"]),
+            high_features=high,
+            low_features=low,
+            mutual_pairs=tuple(
+                mutual.flatten_pair(high[stage], low[stage], self.feature_pairing)
+                for stage in self.mutual_stages
+            ),
+        )
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {choices}, got {value!r}")
