@@ -11,6 +11,7 @@ import numpy as np
 from mrm_jax import manifest as manifests
 
 SHARD_BYTES = 64 * 2**20
+REJECTED = "rejected.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Writer:
             if table.first_label is not None:
                 first = table.first_label.astype(np.int16)
                 np.save(self.folder / f"first_label-{name}.npy", first)
-        with (self.folder / "rejected.csv").open("w", newline="") as file:
+        with (self.folder / REJECTED).open("w", newline="") as file:
             csv.writer(file).writerows([("record", "reason"), *rejected])
         manifest = manifests.Manifest(
             num_samples=self._num_samples,

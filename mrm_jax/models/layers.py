@@ -21,7 +21,7 @@ Mask = Float[Array, " batch"] | None
 def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
     """Returns PyTorch's default initialiser: uniform on ±1 / √fan_in."""
 
-    def init(rng, shape, dtype=jnp.float32):
+    def init(rng, shape, dtype=jnp.float_):
         bound = fan_in**-0.5
         return jax.random.uniform(rng, shape, dtype, -bound, bound)
 
@@ -149,7 +149,12 @@ def _move(running: nn.Variable, value: jax.Array) -> None:
 
 def layer_norm(name: str | None = None) -> nn.LayerNorm:
     """Returns a layer norm over the last axis, in two passes for its precision."""
-    return nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, use_fast_variance=False, name=name)
+    return nn.LayerNorm(
+        epsilon=LAYER_NORM_EPSILON,
+        use_fast_variance=False,
+        param_dtype=jnp.float_,
+        name=name,
+    )
 
 
 def max_pool(signal: Map) -> Float[Array, "batch time_out channel"]:
