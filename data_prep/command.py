@@ -1,0 +1,91 @@
+"""What the commands of data_prep share: flags, and what is printed around a build."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import joblib
+
+from data_prep import build, shard_writer
+from mrm_jax import manifest as manifests
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """Returns a parser with the flags of every command; `doc` is the module's text."""
+    summary, _, rest = (doc or "").partition("\n\n")
+    flags = argparse.ArgumentParser(
+        description=summary,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    flags.add_argument(
+        "--raw_dir", type=Path, required=True, help="folder of the raw records"
+    )
+    flags.add_argument(
+        "--out_dir", type=Path, required=True, help="folder of shards to make"
+    )
+    flags.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at the first unfit record (default: leave it out and list it)",
+    )
+    flags.add_argument(
+        "--jobs",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="processes that read records (default: %(default)s, one per core)",
+    )
+    return flags
+
+
+def run(
+    make_index: Callable[[], build.Index],
+    reading: build.Reading,
+    args: argparse.Namespace,
+) -> int:
+    """Builds shards, says what is done and where they are; returns the exit status.
+
+    Args:
+        make_index: reads the tables of the data set.
+        reading: what is done to every record.
+        args: out_dir, strict and jobs, as `parser` makes them.
+    """
+    try:
+        index = make_index()
+        print(_plan(index, reading, args), flush=True)
+        done = build.finished(index, reading, args.out_dir)
+        manifest = done or build.build(
+            index, reading, args.out_dir, strict=args.strict, jobs=args.jobs
+        )
+        _print_summary(manifest, args.out_dir)
+        state = "already finished, nothing to do" if done else "written"
+        print(f"{state}: {args.out_dir}")
+        return 0
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _plan(index: build.Index, reading: build.Reading, args: argparse.Namespace) -> str:
+    sets, workers = len(index.tables), joblib.effective_n_jobs(args.jobs)
+    return (
+        f"{index.data_set} {index.version}: "
+        f"{len(index.names) + len(index.rejected):,} records at "
+        f"{reading.sampling_rate} Hz, {sets} label set{'s'[: sets != 1]}, "
+        f"{workers} worker{'s'[: workers != 1]} -> {args.out_dir}"
+    )
+
+
+def _print_summary(manifest: manifests.Manifest, out_dir: Path) -> None:
+    splits = list(manifests.SPLIT_FOLDS)
+    print(f"{'label set':16}{'labels':>8}" + "".join(f"{s:>8}" for s in splits))
+    for name, label_set in manifest.label_sets.items():
+        counts = "".join(f"{label_set.records[split]:>8,}" for split in splits)
+        print(f"{name:16}{len(label_set.labels):>8}{counts}")
+    print(f"kept {manifest.num_records:,} records, left out {manifest.num_rejected:,}")
+    for reason, count in build.count_reasons(out_dir).items():
+        print(f"  {count:,} {reason}")
+    if manifest.num_rejected:
+        print(f"  each of them, with the reason: {out_dir / shard_writer.REJECTED}")

@@ -1,0 +1,213 @@
+"""Prepares CPSC2018 (also called ICBEB2018): 12-lead ECGs of nine classes.
+
+It reads the WFDB records of the PhysioNet/Computing in Cardiology Challenge 2020 and
+2021 and the original .mat files, in sub-folders or not. REFERENCE.csv, where it is
+given, wins over the headers' labels: the official score needs its first labels.
+
+Example: python -m data_prep.cpsc2018 --raw_dir cpsc2018/ --out_dir shards/cpsc2018
+"""
+
+import csv
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from data_prep import build, command, cpsc_format, shard_writer, signals
+from mrm_jax import manifest
+
+DATA_SET = "CPSC2018"
+LABEL_SET = "cpsc2018"
+SHIPPED_FOLDS = Path(__file__).with_name("cpsc2018_folds.csv")
+PUBLIC_RECORDS = 6877
+DURATION_S = 10
+
+
+def reading(sampling_rate: int = 100) -> build.Reading:
+    """Returns what is done to every record: to 10 s at `sampling_rate` Hz."""
+    return build.Reading(
+        read=cpsc_format.read_record,
+        source_rate=cpsc_format.SAMPLING_RATE,
+        sampling_rate=sampling_rate,
+        num_samples=DURATION_S * sampling_rate,
+        length_rule=signals.STRETCH_OR_CUT,
+    )
+
+
+def index(
+    raw_dir: Path,
+    folds_csv: Path | None = None,
+    *,
+    data_set: str = DATA_SET,
+    version: str | None = None,
+) -> build.Index:
+    """Returns the records of a folder, in any of the circulating forms.
+
+    Args:
+        raw_dir: holds the records and perhaps REFERENCE.csv and folds.csv.
+        folds_csv: columns record, fold; by default folds.csv of `raw_dir`, or else
+            the folds of the 6,877 public records that ship with this package.
+        data_set: the name the manifest gives the data set.
+        version: of the data set; by default told from the number of records.
+
+    Raises:
+        ValueError: if there are no records, one is there twice, or a table is unfit.
+    """
+    paths = find_records(raw_dir)
+    reference_csv = _find_reference(raw_dir)
+    reference = cpsc_format.read_reference(reference_csv) if reference_csv else None
+    folds_csv = folds_csv or _default_folds(raw_dir)
+    folds = read_folds(folds_csv)
+    classes, rejected = _label(paths, folds, reference)
+    if version is None:
+        version = "public-6877" if len(paths) == PUBLIC_RECORDS else "subset"
+    sources = {folds_csv.name: manifest.sha256(folds_csv)}
+    if reference_csv:
+        sources[reference_csv.name] = manifest.sha256(reference_csv)
+    else:
+        sources["Dx lines of the headers"] = _hash_classes(classes)
+    return build.Index(
+        data_set=data_set,
+        version=version,
+        names=list(classes),
+        paths=[paths[name] for name in classes],
+        folds=np.array([folds[name] for name in classes], np.int8),
+        tables={
+            LABEL_SET: _table(list(classes.values()), ordered=reference is not None)
+        },
+        sources=sources,
+        rejected=rejected,
+    )
+
+
+def find_records(raw_dir: Path) -> dict[str, Path]:
+    """Returns the .hea, or else the original .mat, of each record, sorted by name.
+
+    Raises:
+        ValueError: if there is none, or a name occurs in two folders.
+    """
+    files = [p for ending in ("*.hea", "*.mat") for p in raw_dir.rglob(ending)]
+    headers = {path.with_suffix("") for path in files if path.suffix == ".hea"}
+    paths: dict[str, Path] = {}
+    for path in sorted(files, key=lambda path: path.stem):
+        if path.suffix == ".mat" and path.with_suffix("") in headers:
+            continue  # the signal file of a WFDB record
+        if path.stem in paths:
+            raise ValueError(
+                f"{raw_dir}: record {path.stem} is there twice, as {paths[path.stem]} "
+                f"and {path}; remove one of the copies"
+            )
+        paths[path.stem] = path
+    if not paths:
+        raise ValueError(
+            f"{raw_dir}: no .hea or .mat file; download training/cpsc_2018 of "
+            "physionet.org/content/challenge-2021/1.0.3, or the training set of the "
+            "CPSC 2018 challenge with its REFERENCE.csv"
+        )
+    return paths
+
+
+def read_folds(path: Path) -> dict[str, int]:
+    """Returns the fold of each record.
+
+    Raises:
+        ValueError: if the file is missing, or holds other than record and a fold 1-10.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            folds = {row["record"]: int(row["fold"]) for row in csv.DictReader(file)}
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: expected a CSV file with the columns record and fold ({error!r})"
+        ) from None
+    known = {fold for folds_ in manifest.SPLIT_FOLDS.values() for fold in folds_}
+    strange = sorted(set(folds.values()) - known)
+    if strange:
+        raise ValueError(f"{path}: expected folds 1 to 10, found {strange}")
+    return folds
+
+
+def _default_folds(raw_dir: Path) -> Path:
+    given = raw_dir / "folds.csv"
+    return given if given.is_file() else SHIPPED_FOLDS
+
+
+def _find_reference(raw_dir: Path) -> Path | None:
+    """Returns REFERENCE.csv; the original challenge keeps it among the records."""
+    found = sorted(raw_dir.rglob("REFERENCE.csv"))
+    if len({manifest.sha256(path) for path in found}) > 1:
+        raise ValueError(
+            f"{raw_dir}: several REFERENCE.csv that differ: "
+            f"{', '.join(map(str, found))}; keep one"
+        )
+    return found[0] if found else None
+
+
+def _label(
+    paths: dict[str, Path],
+    folds: dict[str, int],
+    reference: dict[str, list[int]] | None,
+) -> tuple[dict[str, list[int]], list[tuple[str, str]]]:
+    """Returns the classes of the records that have a fold and labels; and the others.
+
+    The others come as name and reason.
+    """
+    classes, rejected = {}, []
+    for name, path in paths.items():
+        try:
+            classes[name] = _classes(name, path, reference)
+            if name not in folds:
+                del classes[name]
+                raise ValueError(f"no fold: the table of folds has no {name}")
+        except ValueError as error:
+            rejected.append((name, str(error)))
+    return classes, rejected
+
+
+def _classes(
+    name: str, path: Path, reference: dict[str, list[int]] | None
+) -> list[int]:
+    if reference is None:
+        return cpsc_format.read_header_classes(path)
+    if not reference.get(name):
+        raise ValueError(f"no label: REFERENCE.csv has none for {name}")
+    return reference[name]
+
+
+def _table(
+    classes: Sequence[Sequence[int]], *, ordered: bool
+) -> shard_writer.LabelTable:
+    """Returns the label matrix; `ordered`: the first class is the first label."""
+    matrix = np.zeros((len(classes), len(cpsc_format.LABELS)), np.uint8)
+    first = np.full(len(classes), -1, np.int16)
+    for row, numbers in enumerate(classes):
+        matrix[row, np.array(numbers) - 1] = 1
+        if ordered or len(numbers) == 1:
+            first[row] = numbers[0] - 1
+    return shard_writer.LabelTable(
+        cpsc_format.LABELS, cpsc_format.DESCRIPTIONS, matrix, first
+    )
+
+
+def _hash_classes(classes: dict[str, list[int]]) -> str:
+    return hashlib.sha256(repr(sorted(classes.items())).encode()).hexdigest()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    flags = command.parser(__doc__)
+    flags.add_argument(
+        "--folds",
+        type=Path,
+        metavar="CSV",
+        help="columns record, fold (default: folds.csv of the raw folder, or else the "
+        "ten folds of the public records that ship with this package)",
+    )
+    args = flags.parse_args(argv)
+    return command.run(lambda: index(args.raw_dir, args.folds), reading(), args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

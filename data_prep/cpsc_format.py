@@ -1,0 +1,128 @@
+"""What a record and a label table of CPSC2018 look like, in the forms that circulate.
+
+Signals: a WFDB record (PhysioNet/Computing in Cardiology Challenge 2020 and 2021), or
+the original .mat file of the 2018 challenge. Labels: REFERENCE.csv, or the Dx line of
+the WFDB header, with SNOMED CT codes or (early 2020) abbreviations.
+
+References:
+    Liu et al., 2018, doi 10.1166/jmihi.2018.2442.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from scipy import io as scipy_io
+
+from data_prep import wfdb_records
+
+SAMPLING_RATE = 500  # Hz
+# In the order of the classes 1 to 9: abbreviation, plain text, SNOMED CT codes, of
+# which the first is the one CPSC2018's own mirrors use.
+CLASSES = (
+    ("Normal", "sinus rhythm, normal ECG", ("426783006",)),
+    ("AF", "atrial fibrillation", ("164889003",)),
+    ("I-AVB", "first-degree atrioventricular block", ("270492004",)),
+    ("LBBB", "left bundle branch block", ("164909002",)),
+    ("RBBB", "right bundle branch block", ("59118001", "713427006")),
+    ("PAC", "premature atrial contraction", ("284470004", "63593006")),
+    ("PVC", "premature ventricular contraction", ("164884008",)),
+    ("STD", "ST-segment depression", ("429622005",)),
+    ("STE", "ST-segment elevation", ("164931005",)),
+)
+LABELS = tuple(label for label, _, _ in CLASSES)
+DESCRIPTIONS = tuple(f"{text} (SNOMED CT {codes[0]})" for _, text, codes in CLASSES)
+_CLASS_OF = {
+    code: number
+    for number, (label, _, codes) in enumerate(CLASSES, start=1)
+    for code in (label, *codes)
+}
+_REFERENCE_COLUMNS = ("First_label", "Second_label", "Third_label")
+
+
+def read_record(path: Path) -> tuple[np.ndarray, int]:
+    """Returns a record's signal [time, lead] in mV and its rate in Hz.
+
+    Args:
+        path: a WFDB header, or an original .mat file.
+
+    Raises:
+        ValueError: "REASON: detail", if the record is unfit.
+    """
+    if path.suffix == ".mat":
+        return read_original(path), SAMPLING_RATE
+    return wfdb_records.read_record(path)
+
+
+def read_original(path: Path) -> np.ndarray:
+    """Returns the signal [time, lead] in mV of an original .mat file.
+
+    Raises:
+        ValueError: "REASON: detail", if it holds no twelve-lead struct ECG.
+    """
+    try:
+        data = scipy_io.loadmat(path, variable_names=["ECG"])["ECG"]["data"][0, 0]
+        signal_mv = np.asarray(data, np.float64).T
+    except FileNotFoundError:
+        raise ValueError(f"missing file: {path.name}") from None
+    except Exception as error:  # a damaged file makes loadmat raise nearly anything
+        raise ValueError(f"unreadable: {path.name}: {error}") from None
+    if signal_mv.ndim != 2 or signal_mv.shape[1] != len(wfdb_records.LEADS):
+        raise ValueError(
+            f"missing lead: {path.name}: expected {len(wfdb_records.LEADS)} leads, "
+            f"found an array [time, lead] of {signal_mv.shape}"
+        )
+    return signal_mv
+
+
+def read_reference(path: Path) -> dict[str, list[int]]:
+    """Returns the classes of each record of a REFERENCE.csv, the first label first.
+
+    Raises:
+        ValueError: if a column is missing, a record stands there twice, or classes
+            other than 1 to 9 occur: then all their rows are named.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    missing = {"Recording", _REFERENCE_COLUMNS[0]} - set(rows[0] if rows else ())
+    if missing:
+        raise ValueError(f"{path}: expected the columns {sorted(missing)}; found none")
+    cells = {
+        row["Recording"]: [row[c] for c in _REFERENCE_COLUMNS if row.get(c)]
+        for row in rows
+    }
+    if len(cells) < len(rows):
+        raise ValueError(f"{path}: {len(rows) - len(cells)} records stand there twice")
+    known = {str(number) for number in range(1, len(CLASSES) + 1)}
+    strange = [name for name, classes in cells.items() if not known.issuperset(classes)]
+    if strange:
+        raise ValueError(
+            f"{path}: expected classes 1 to {len(CLASSES)}, found others in "
+            f"{len(strange)} rows: {', '.join(strange)}; a damaged copy of this file "
+            "circulates, take it from the challenge's own page"
+        )
+    return {
+        name: [int(number) for number in classes] for name, classes in cells.items()
+    }
+
+
+def read_header_classes(path: Path) -> list[int]:
+    """Returns the classes that the Dx line of a WFDB header names, in its order.
+
+    Raises:
+        ValueError: "REASON: detail", if it has no such line or names another class.
+    """
+    for line in path.read_text("ascii", errors="ignore").splitlines():
+        key, _, value = line.lstrip("# \t").partition(":")
+        if line.startswith("#") and key.strip() == "Dx":
+            return _classes([code.strip() for code in value.split(",")], path)
+    raise ValueError(f"no label: {path.name}: no line '# Dx:', and no REFERENCE.csv")
+
+
+def _classes(codes: list[str], path: Path) -> list[int]:
+    unknown = [code for code in codes if code not in _CLASS_OF]
+    if unknown:
+        raise ValueError(
+            f"unknown label: {path.name}: {', '.join(unknown)} is none of CPSC2018's"
+        )
+    return list(dict.fromkeys(_CLASS_OF[code] for code in codes))

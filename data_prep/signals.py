@@ -1,0 +1,129 @@
+"""Brings a signal of any rate and length to the shards' rate, length and unit.
+
+The order is: to the new rate, then to the new length, then to whole microvolts. The
+rate comes first so that what is cut off still feeds the filter at the cut, and so that
+`stretch` works on a short signal.
+"""
+
+import math
+
+import numpy as np
+from scipy import signal as scipy_signal
+
+from mrm_jax import manifest
+
+EXACT = "exact"  # a record of another length is unfit
+STRETCH_OR_CUT = (
+    "stretch-or-cut"  # shorter ones stretched, longer ones cut to the start
+)
+LENGTH_RULES = (EXACT, STRETCH_OR_CUT)
+
+_INT16 = np.iinfo(np.int16)
+
+
+def prepare_uv(
+    signal_mv: np.ndarray,
+    source_rate: int,
+    sampling_rate: int,
+    num_samples: int,
+    length_rule: str,
+) -> np.ndarray:
+    """Returns a record as the shards hold it: int16 microvolts [num_samples, lead].
+
+    Args:
+        signal_mv: [time, lead], at `source_rate` Hz.
+        source_rate: Hz.
+        sampling_rate: Hz, of the result.
+        num_samples: of the result.
+        length_rule: one of `LENGTH_RULES`.
+
+    Raises:
+        ValueError: "REASON: detail", if samples are missing or out of range, a lead is
+            flat, or the length does not fit an exact rule.
+    """
+    check_finite(signal_mv)
+    resampled = resample(signal_mv, source_rate, sampling_rate)
+    signal_uv = to_microvolts(fit_length(resampled, num_samples, length_rule))
+    check_not_flat(signal_uv)
+    return signal_uv
+
+
+def resample(signal: np.ndarray, source_rate: int, sampling_rate: int) -> np.ndarray:
+    """Returns a signal [time, lead] at another rate in Hz, without aliases."""
+    common = math.gcd(source_rate, sampling_rate)
+    return _polyphase(signal, sampling_rate // common, source_rate // common)
+
+
+def fit_length(signal: np.ndarray, num_samples: int, length_rule: str) -> np.ndarray:
+    """Returns a signal [time, lead] with `num_samples` samples.
+
+    Raises:
+        ValueError: if the rule is `EXACT` and the length is another, or unknown.
+    """
+    found = len(signal)
+    if found == num_samples:
+        return signal
+    if length_rule == STRETCH_OR_CUT:
+        return (
+            signal[:num_samples]
+            if found > num_samples
+            else stretch(signal, num_samples)
+        )
+    if length_rule == EXACT:
+        raise ValueError(f"wrong length: expected {num_samples} samples, found {found}")
+    raise ValueError(
+        f"unknown length rule {length_rule!r}; expected one of {LENGTH_RULES}"
+    )
+
+
+def stretch(signal: np.ndarray, num_samples: int) -> np.ndarray:
+    """Returns a signal [time, lead] resampled to `num_samples`; its rate is lost."""
+    common = math.gcd(num_samples, len(signal))
+    return _polyphase(signal, num_samples // common, len(signal) // common)
+
+
+def to_microvolts(signal_mv: np.ndarray) -> np.ndarray:
+    """Returns millivolts as int16 microvolts.
+
+    Exact for a file of 1000 units per mV: rounding undoes what float32 lost.
+
+    Raises:
+        ValueError: "out of range: ...", beyond what int16 holds.
+    """
+    signal_uv = np.rint(signal_mv * 1000)
+    low, high = signal_uv.min(), signal_uv.max()
+    if low < _INT16.min or high > _INT16.max:
+        raise ValueError(
+            f"out of range: expected {_INT16.min} to {_INT16.max} uV, "
+            f"found {low:.0f} to {high:.0f}"
+        )
+    return signal_uv.astype(np.int16)
+
+
+def check_finite(signal_mv: np.ndarray) -> None:
+    """Raises ValueError "missing samples: ..." if a sample is NaN or infinite."""
+    finite = np.isfinite(signal_mv)
+    if not len(signal_mv):
+        raise ValueError("missing samples: the record is empty")
+    if not finite.all():
+        raise ValueError(
+            f"missing samples: {np.sum(~finite)} of {finite.size} are NaN or infinite "
+            f"in {_leads(~finite.all(axis=0))}"
+        )
+
+
+def check_not_flat(signal_uv: np.ndarray) -> None:
+    """Raises ValueError "flat lead: ..." if a lead never changes."""
+    flat = (signal_uv == signal_uv[0]).all(axis=0)
+    if flat.any():
+        raise ValueError(f"flat lead: {_leads(flat)} constant")
+
+
+def _leads(chosen: np.ndarray) -> str:
+    return ", ".join(np.array(manifest.LEADS)[chosen])
+
+
+def _polyphase(signal: np.ndarray, up: int, down: int) -> np.ndarray:
+    if up == down:
+        return signal
+    return scipy_signal.resample_poly(signal, up, down, axis=0, padtype="edge")
