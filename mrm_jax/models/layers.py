@@ -21,7 +21,7 @@ Mask = Float[Array, " batch"] | None
 def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
     """Returns PyTorch's default initialiser: uniform on ±1 / √fan_in."""
 
-    def init(rng, shape, dtype=jnp.float_):
+    def init(rng, shape, dtype=float):
         bound = fan_in**-0.5
         return jax.random.uniform(rng, shape, dtype, -bound, bound)
 
@@ -152,7 +152,7 @@ def layer_norm(name: str | None = None) -> nn.LayerNorm:
     return nn.LayerNorm(
         epsilon=LAYER_NORM_EPSILON,
         use_fast_variance=False,
-        param_dtype=jnp.float_,
+        param_dtype=float,
         name=name,
     )
 

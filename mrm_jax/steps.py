@@ -1,0 +1,67 @@
+"""One training step and one scoring step: pure functions of one device's share."""
+
+import jax
+import optax
+
+from mrm_jax import losses, train_state, types
+from mrm_jax.models import mrm_net
+
+Terms = dict[str, jax.Array]
+
+
+def train_step(
+    state: train_state.TrainState,
+    batch: types.Batch,
+    hparams: types.HParams,
+    *,
+    model: mrm_net.MRMNet,
+) -> tuple[train_state.TrainState, Terms]:
+    """Returns the state after one update, and the batch's mean loss and terms.
+
+    With model.axis_name the batch is this device's share: batch statistics, losses
+    and gradients are those of the whole batch on every device.
+    """
+
+    def loss_fn(params):
+        outputs, updated = model.apply(
+            {"params": params, "batch_stats": state.batch_stats},
+            batch.signal,
+            train=True,
+            mask=batch.mask,
+            dropout_rate=hparams.dropout_rate,
+            rngs={"dropout": jax.random.fold_in(state.rng, state.step)},
+            mutable=["batch_stats"],
+        )
+        total, terms = losses.mrm_loss(
+            outputs, batch.labels, hparams, logit_divergence=model.logit_divergence
+        )
+        means = jax.tree.map(
+            lambda term: losses.masked_mean(term, batch.mask, model.axis_name),
+            {"loss": total, **terms},
+        )
+        return means["loss"], (means, updated["batch_stats"])
+
+    grads, (terms, batch_stats) = jax.grad(loss_fn, has_aux=True)(state.params)
+    if model.axis_name is not None:
+        grads, terms = jax.lax.pmean((grads, terms), model.axis_name)
+    updates, opt_state = train_state.optimizer(hparams).update(
+        grads, state.opt_state, state.params
+    )
+    return state.replace(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+    ), terms
+
+
+def predict_step(
+    state: train_state.TrainState, batch: types.Batch, *, model: mrm_net.MRMNet
+) -> tuple[jax.Array, jax.Array]:
+    """Returns the scores [batch, label] in (0, 1) of the high and of the low branch."""
+    outputs = model.apply(
+        {"params": state.params, "batch_stats": state.batch_stats},
+        batch.signal,
+        train=False,
+    )
+    return jax.nn.sigmoid(outputs.high_logits), jax.nn.sigmoid(outputs.low_logits)

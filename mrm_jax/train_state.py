@@ -1,0 +1,56 @@
+"""Everything a step changes, and the optimiser that changes it."""
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from mrm_jax import types
+
+
+@flax.struct.dataclass
+class TrainState:
+    """The full state of a run between two steps; arrays only."""
+
+    step: jax.Array  # [], int32, updates made so far
+    rng: jax.Array  # [2], uint32, folded with the step for each step's dropout
+    params: dict
+    batch_stats: dict
+    opt_state: optax.OptState
+
+
+def optimizer(hparams: types.HParams) -> optax.GradientTransformation:
+    """Returns Adam with decoupled weight decay, PyTorch's eps and betas.
+
+    Built anew inside every step, since its rates are traced values: a sweep changes
+    them without a new compilation.
+
+    References:
+        Kingma and Ba, 2015, arXiv 1412.6980; Loshchilov and Hutter, arXiv 1711.05101.
+    """
+    return optax.chain(
+        optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8),
+        optax.add_decayed_weights(hparams.weight_decay),
+        optax.scale_by_learning_rate(hparams.learning_rate),
+    )
+
+
+def create(rng: jax.Array, model: nn.Module, num_leads: int = 12) -> TrainState:
+    """Returns the state before the first step.
+
+    Args:
+        rng: a raw key, [2] uint32, as of `jax.random.PRNGKey`.
+        model: an MRMNet.
+        num_leads: of the signals.
+    """
+    init_rng, state_rng = jax.random.split(rng)
+    signal = jnp.zeros((1, model.num_samples, num_leads))
+    variables = model.init(init_rng, signal, train=False)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        rng=state_rng,
+        params=variables["params"],
+        batch_stats=variables["batch_stats"],
+        opt_state=optimizer(types.HParams()).init(variables["params"]),
+    )
