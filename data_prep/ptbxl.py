@@ -1,0 +1,129 @@
+"""Prepares PTB-XL: 12-lead ECGs of ten seconds, with all six of its label sets.
+
+A statement counts whatever its likelihood: rhythm statements are stored with 0. The
+folds are the data set's own (strat_fold), which keep a patient's records together.
+
+Example: python -m data_prep.ptbxl --raw_dir ptb-xl/ --out_dir shards/ptbxl
+
+References:
+    Wagner et al., 2020, doi 10.1038/s41597-020-0495-6.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from data_prep import build, command, ptbxl_labels, signals, wfdb_records
+from mrm_jax import manifest
+
+DATA_SET = "PTB-XL"
+DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
+FILE_COLUMNS = {100: "filename_lr", 500: "filename_hr"}  # rate in Hz -> its files
+VERSIONS = {21837: "1.0.1", 21799: "1.0.3"}  # number of records -> version
+DURATION_S = 10
+
+
+def reading(sampling_rate: int = 100) -> build.Reading:
+    """Returns what is done to every record: it is checked, no more."""
+    return build.Reading(
+        read=wfdb_records.read_record,
+        source_rate=sampling_rate,
+        sampling_rate=sampling_rate,
+        num_samples=DURATION_S * sampling_rate,
+        length_rule=signals.EXACT,
+    )
+
+
+def index(raw_dir: Path, sampling_rate: int = 100) -> build.Index:
+    """Returns the records of PTB-XL, or of a part of it.
+
+    Args:
+        raw_dir: holds the two tables and the folders of records.
+        sampling_rate: 100 or 500 Hz: which of a record's two files is meant.
+
+    Raises:
+        ValueError: if a table is missing or damaged.
+    """
+    file_column = FILE_COLUMNS[sampling_rate]
+    records = _read_table(raw_dir / DATABASE, ["scp_codes", "strat_fold", file_column])
+    statements = _read_table(raw_dir / STATEMENTS, ptbxl_labels.COLUMNS)
+    records["name"] = [f"{ecg_id:05d}" for ecg_id in records.index]
+    records["codes"] = [_parse_codes(raw_dir, text) for text in records["scp_codes"]]
+    rejected = list(_reject(records, set(statements.index)))
+    fit = records[~records["name"].isin([name for name, _ in rejected])]
+    return build.Index(
+        data_set=DATA_SET,
+        version=VERSIONS.get(len(records), "subset"),
+        names=fit["name"].tolist(),
+        paths=[raw_dir / file for file in fit[file_column]],
+        folds=fit["strat_fold"].to_numpy(np.int8),
+        tables=ptbxl_labels.label_tables(fit["codes"].tolist(), statements),
+        sources={n: manifest.sha256(raw_dir / n) for n in (DATABASE, STATEMENTS)},
+        rejected=rejected,
+    )
+
+
+def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Returns the columns of one of PTB-XL's tables, by its first column."""
+    try:
+        table = pd.read_csv(path, index_col=0)[list(columns)]
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path}: not found; download physionet.org/content/ptb-xl/1.0.3 and give "
+            "its folder as --raw_dir"
+        ) from None
+    except (KeyError, OSError, ValueError) as error:
+        raise ValueError(f"{path}: not a table of PTB-XL ({error})") from None
+    if not table.index.is_unique:
+        double = table.index[table.index.duplicated()].tolist()
+        raise ValueError(f"{path}: these rows are there twice: {double}")
+    return table
+
+
+def _parse_codes(raw_dir: Path, text: str) -> tuple[str, ...]:
+    """Returns the keys of scp_codes, which holds a Python dict as text."""
+    try:
+        return tuple(ast.literal_eval(text))
+    except (SyntaxError, TypeError, ValueError):
+        raise ValueError(
+            f"{raw_dir / DATABASE}: expected scp_codes like {{'NORM': 100.0}}, "
+            f"found {text!r}"
+        ) from None
+
+
+def _reject(records: pd.DataFrame, known: set[str]) -> Iterator[tuple[str, str]]:
+    """Yields the name of each record that the tables alone make unfit, and why."""
+    folds = [fold for folds in manifest.SPLIT_FOLDS.values() for fold in folds]
+    rows = zip(records["name"], records["codes"], records["strat_fold"], strict=True)
+    for name, codes, fold in rows:
+        unknown = sorted(set(codes) - known)
+        if unknown:
+            yield name, f"unknown label: {', '.join(unknown)} is not in {STATEMENTS}"
+        elif fold not in folds:
+            yield name, f"no fold: expected strat_fold 1 to 10, found {fold}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    flags = command.parser(__doc__)
+    flags.add_argument(
+        "--sampling_rate",
+        type=int,
+        choices=tuple(FILE_COLUMNS),
+        default=100,
+        help="Hz, of the files to read and of the shards (default: %(default)s)",
+    )
+    args = flags.parse_args(argv)
+    return command.run(
+        lambda: index(args.raw_dir, args.sampling_rate),
+        reading(args.sampling_rate),
+        args,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
