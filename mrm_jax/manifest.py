@@ -68,21 +68,16 @@ def read(folder: Path | str) -> Manifest:
         raise ValueError(
             f"{path}: not JSON ({error}); build the shards again"
         ) from None
-    found = fields.get("format_version")
+    found = fields.get("format_version") if isinstance(fields, dict) else None
     if found != FORMAT_VERSION:
         raise ValueError(
             f"{path}: expected format version {FORMAT_VERSION}, found {found}; "
             "build the shards again with this version of mrm_jax"
         )
-    known = {field.name for field in dataclasses.fields(Manifest)}
-    if set(fields) != known:
-        raise ValueError(
-            f"{path}: missing {sorted(known - set(fields))}, "
-            f"unknown {sorted(set(fields) - known)}; build the shards again"
-        )
-    fields["label_sets"] = {
-        name: LabelSet(**_tuples(entry)) for name, entry in fields["label_sets"].items()
-    }
+    _check_fields(path, Manifest, fields)
+    for name, entry in fields["label_sets"].items():
+        _check_fields(path, LabelSet, entry)
+        fields["label_sets"][name] = LabelSet(**_tuples(entry))
     fields["split_folds"] = _tuples(fields["split_folds"])
     return Manifest(**_tuples(fields))
 
@@ -91,6 +86,15 @@ def write(manifest: Manifest, folder: Path) -> None:
     """Writes the manifest of a folder of shards."""
     text = json.dumps(dataclasses.asdict(manifest), indent=1)
     (folder / MANIFEST).write_text(text + "\n")
+
+
+def _check_fields(path: Path, record: type, fields: dict[str, Any]) -> None:
+    known = {field.name for field in dataclasses.fields(record)}
+    if set(fields) != known:
+        raise ValueError(
+            f"{path}: missing {sorted(known - set(fields))}, "
+            f"unknown {sorted(set(fields) - known)}; build the shards again"
+        )
 
 
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Shards:
             _load_array(folder, name, mmap_mode="r") for name in _signal_files(manifest)
         ]
         self._starts = np.cumsum([0, *(len(part) for part in self._signals)])
-        self._check_shapes()
+        self._check_arrays()
 
     def split(self, label_set: str, split: str) -> Split:
         """Returns the records of `split` that carry a label of `label_set`.
@@ -81,25 +81,34 @@ class Shards:
     def _labels(self, label_set: str) -> np.ndarray:
         return _load_array(self.folder, f"labels-{label_set}.npy")
 
-    def _check_shapes(self) -> None:
-        manifest, num_records = self.manifest, self.manifest.num_records
-        tail = (manifest.num_samples, len(manifest.leads))
-        found = {
-            "names.npy": (self.names.shape, (num_records,)),
-            "folds.npy": (self.folds.shape, (num_records,)),
-            "signals": ((int(self._starts[-1]),), (num_records,)),
-        }
-        for name, part in zip(_signal_files(manifest), self._signals, strict=True):
-            found[name] = ((*part.shape[1:], str(part.dtype)), (*tail, "int16"))
-        for name, label_set in manifest.label_sets.items():
-            expected = (num_records, len(label_set.labels))
-            found[f"labels-{name}.npy"] = (self._labels(name).shape, expected)
-        for name, (shape, expected) in found.items():
-            if shape != expected:
-                raise ValueError(
-                    f"{self.folder / name}: expected {expected}, found {shape}; "
-                    "build the shards again with data_prep"
-                )
+    def _check_arrays(self) -> None:
+        num_records = self.manifest.num_records
+        tail = (self.manifest.num_samples, len(self.manifest.leads))
+        self._check("names.npy", self.names, (num_records,))
+        self._check("folds.npy", self.folds, (num_records,), np.int8)
+        for name, part in zip(_signal_files(self.manifest), self._signals, strict=True):
+            self._check(name, part, (len(part), *tail), np.int16)
+        if self._starts[-1] != num_records:
+            raise ValueError(
+                f"{self.folder}: expected {num_records} records in signals-*.npy, "
+                f"found {self._starts[-1]}; build the shards again"
+            )
+        for name, label_set in self.manifest.label_sets.items():
+            shape = (num_records, len(label_set.labels))
+            self._check(f"labels-{name}.npy", self._labels(name), shape, np.uint8)
+
+    def _check(
+        self,
+        name: str,
+        array: np.ndarray,
+        shape: tuple[int, ...],
+        dtype: Any = np.str_,
+    ) -> None:
+        if array.shape != shape or not np.issubdtype(array.dtype, dtype):
+            raise ValueError(
+                f"{self.folder / name}: expected {np.dtype(dtype).name} {shape}, "
+                f"found {array.dtype} {array.shape}; build the shards again"
+            )
 
 
 def load(folder: Path | str, *, verify_hashes: bool = False) -> Shards:
@@ -115,6 +124,9 @@ def load(folder: Path | str, *, verify_hashes: bool = False) -> Shards:
     """
     folder = Path(folder)
     manifest = manifests.read(folder)
+    strange = [name for name in manifest.files if Path(name).name != name]
+    if strange:
+        raise ValueError(f"{folder}: expected files of this folder, found {strange}")
     missing = [name for name in manifest.files if not (folder / name).is_file()]
     if missing:
         raise ValueError(f"{folder}: missing {missing}; build the shards again")
