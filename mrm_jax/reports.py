@@ -1,0 +1,249 @@
+"""What a finished run leaves of its test fold: numbers, scores, a table to look at.
+
+report.json   facts of the run and the metrics of the test and validation splits;
+              written last, so that it stands for a finished run
+report.csv    one row per label of the test split
+scores.npz    record names, labels and scores of the test split; not pickled
+"""
+
+import csv
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rich.box
+import rich.console
+import rich.table
+import rich.text
+
+from mrm_jax import atomic, cpsc_score, metrics
+
+JSON_FILE = "report.json"
+CSV_FILE = "report.csv"
+SCORES_FILE = "scores.npz"
+# Without these a number cannot be traced to what it was measured on.
+REQUIRED_FACTS = tuple(
+    "data_set data_set_version label_set records seed epoch command".split()
+)
+ROWS = (
+    ("macro AUC", "macro_auc"),
+    ("macro average precision", "macro_ap"),
+    ("macro F1 at 0.5", "macro_f1"),
+    ("TPR per record at 0.5", "tpr"),
+    ("F1 per record at 0.5", "f1"),
+    ("accuracy at 0.5 (share of zeros: {share_of_zeros:.3f})", "accuracy"),
+    ("F at the threshold that was best on validation", "f_at_val_threshold"),
+    ("  that threshold", "val_threshold"),
+    ("Fmax, threshold picked on the test fold", "fmax"),
+    ("CPSC2018 score", "cpsc_f1"),
+    ("  AF", "cpsc_f_af"),
+    ("  block", "cpsc_f_block"),
+    ("  premature contraction", "cpsc_f_pc"),
+    ("  ST change", "cpsc_f_st"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitScores:
+    """What both branches say of every record of a split."""
+
+    names: np.ndarray  # [record], text
+    labels: np.ndarray  # [record, label], 0 or 1
+    high: np.ndarray  # [record, label], scores from 0 to 1
+    low: np.ndarray  # [record, label], likewise
+    first_label: np.ndarray | None = None  # [record], -1 where unknown; CPSC2018 only
+
+    def __post_init__(self) -> None:
+        """Refuses arrays that do not belong together."""
+        shapes = {array.shape for array in (self.labels, self.high, self.low)}
+        lengths = {len(self.names), len(self.labels)}
+        if len(shapes) > 1 or len(lengths) > 1:
+            raise ValueError(
+                "expected labels, high and low of one shape [record, label] and a name "
+                f"per record, found {sorted(shapes)} and lengths {sorted(lengths)}"
+            )
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean score of both branches, [record, label]."""
+        return (self.high + self.low) / 2
+
+    @property
+    def heads(self) -> dict[str, np.ndarray]:
+        """The scores that are reported, by name."""
+        return {"high": self.high, "low": self.low, "mean": self.mean}
+
+
+def write(
+    workdir: Path | str,
+    facts: Mapping[str, Any],
+    label_names: Sequence[str],
+    descriptions: Sequence[str],
+    test: SplitScores,
+    val: SplitScores,
+) -> dict[str, Any]:
+    """Writes all files of a report and returns what report.json holds.
+
+    Args:
+        workdir: a folder that exists.
+        facts: what the numbers depend on, in types that JSON knows: at least
+            REQUIRED_FACTS; configuration, versions of tools, ... as well.
+        label_names: [label].
+        descriptions: [label], plain text.
+        test: scores of the test split.
+        val: scores of the validation split, on which thresholds are chosen.
+
+    Raises:
+        ValueError: if a required fact is missing, names do not fit the labels, or
+            scores are none (`metrics.check`).
+    """
+    workdir = Path(workdir)
+    missing = [name for name in REQUIRED_FACTS if name not in facts]
+    if missing:
+        raise ValueError(f"expected the facts {REQUIRED_FACTS}, missing {missing}")
+    num_labels = test.labels.shape[1]
+    if {len(label_names), len(descriptions)} != {num_labels}:
+        raise ValueError(
+            f"expected names and descriptions of {num_labels} labels, "
+            f"found {len(label_names)} and {len(descriptions)}"
+        )
+    report = _without_nan(
+        {"facts": facts, "num_labels": num_labels, **evaluate(test, val)}
+    )
+    _write_scores(workdir / SCORES_FILE, label_names, test)
+    _write_csv(workdir / CSV_FILE, label_names, descriptions, test)
+    with atomic.replacing(workdir / JSON_FILE) as temporary:
+        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    return report
+
+
+def read(workdir: Path | str) -> dict[str, Any]:
+    """Returns what report.json of a finished run holds.
+
+    Raises:
+        ValueError: if the run has no report.
+    """
+    path = Path(workdir) / JSON_FILE
+    if not path.is_file():
+        raise ValueError(f"{path}: not found; the run is not finished, train it first")
+    return json.loads(path.read_text())
+
+
+def evaluate(test: SplitScores, val: SplitScores) -> dict[str, dict[str, Any]]:
+    """Returns "test" and "val", each with the metrics of high, low and mean.
+
+    The official CPSC2018 score is among them where all first labels are known.
+    """
+    of_val = {head: _evaluate_head(val, scores) for head, scores in val.heads.items()}
+    of_test = {
+        head: _evaluate_head(test, scores, of_val[head]["fmax_threshold"])
+        for head, scores in test.heads.items()
+    }
+    return {"test": of_test, "val": of_val}
+
+
+def table(report: Mapping[str, Any]) -> rich.table.Table:
+    """Returns the metrics of the test fold, with what they were measured on."""
+    facts, test = report["facts"], report["test"]
+    records = ", ".join(
+        f"{count:,} {split}" for split, count in facts["records"].items()
+    )
+    title = (
+        f"{facts['data_set']}, version {facts['data_set_version']}, "
+        f"label set {facts['label_set']}: test fold\n"
+        f"records: {records}; seed {facts['seed']}; epoch {facts['epoch']}"
+    )
+    mean = test["mean"]
+    caption = (
+        f"macro: mean over {mean['macro_labels']} of {report['num_labels']} labels, "
+        "those with both classes in the test fold"
+    )
+    result = rich.table.Table(
+        title=rich.text.Text(title, style="bold"),
+        caption=rich.text.Text(caption),
+        title_justify="left",
+        caption_justify="left",
+        box=rich.box.SIMPLE_HEAD,
+    )
+    result.add_column("")
+    for head in test:
+        result.add_column(head, justify="right")
+    for name, key in ROWS:
+        if key in mean:
+            values = [of_head[key] for of_head in test.values()]
+            texts = ["-" if value is None else f"{value:.3f}" for value in values]
+            result.add_row(name.format_map(mean), *texts)
+    return result
+
+
+def print_table(report: Mapping[str, Any], console: rich.console.Console) -> None:
+    """Prints the table of the test fold and the command that made it."""
+    console.print(table(report))
+    command = f"command: {report['facts']['command']}"
+    console.print(command, markup=False, highlight=False, soft_wrap=True)
+
+
+def _evaluate_head(
+    split: SplitScores, scores: np.ndarray, val_threshold: float | None = None
+) -> dict[str, Any]:
+    result: dict[str, Any] = metrics.evaluate(scores, split.labels, val_threshold)
+    first_label = split.first_label
+    if first_label is not None and (first_label >= 0).all():
+        result |= cpsc_score.evaluate(scores, split.labels, first_label)
+    return result
+
+
+def _write_scores(path: Path, label_names: Sequence[str], test: SplitScores) -> None:
+    arrays = {
+        "names": np.asarray(test.names, np.str_),
+        "labels": test.labels.astype(np.uint8),
+        "label_names": np.asarray(label_names, np.str_),
+        **test.heads,
+    }
+    if test.first_label is not None:
+        arrays["first_label"] = test.first_label
+    with atomic.replacing(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+
+
+def _write_csv(
+    path: Path,
+    label_names: Sequence[str],
+    descriptions: Sequence[str],
+    test: SplitScores,
+) -> None:
+    """Writes one row per label; a metric that is not defined is an empty cell."""
+    columns: dict[str, Sequence[Any]] = {
+        "label": label_names,
+        "description": descriptions,
+        "positive_records": test.labels.sum(axis=0).astype(int).tolist(),
+    }
+    for head, scores in test.heads.items():
+        of_label = metrics.evaluate_labels(scores, test.labels)
+        columns[f"auc_{head}"] = _to_cells(of_label.auc)
+        columns[f"average_precision_{head}"] = _to_cells(of_label.average_precision)
+        columns[f"f1_{head}"] = _to_cells(of_label.f1)
+    with atomic.replacing(path) as temporary:
+        with temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+
+
+def _to_cells(values: np.ndarray) -> list[str]:
+    return ["" if math.isnan(value) else f"{value:.6f}" for value in values]
+
+
+def _without_nan(value: Any) -> Any:
+    """Returns the value with None for each number that JSON cannot hold."""
+    if isinstance(value, Mapping):
+        return {name: _without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
