@@ -44,7 +44,7 @@ class MetricWriter:
         """Appends one epoch's line, and hands it to the operating system.
 
         Args:
-            epoch: counted from 0.
+            epoch: its number, which is its place on TensorBoard's axis.
             metrics: names such as "train/loss"; what stands before the slash groups
                 them in TensorBoard.
         """
