@@ -91,7 +91,10 @@ def finished(
             f"{out_dir}: expected nothing or a finished build, found other files; "
             f"{way_out}"
         )
-    manifest = shards.load(out_dir).manifest
+    try:
+        manifest = shards.load(out_dir).manifest
+    except ValueError as error:
+        raise ValueError(f"{error} ({way_out})") from None
     for field, expected in _facts(index, reading).items():
         found = getattr(manifest, field)
         if found != expected:
@@ -115,7 +118,7 @@ def _count(reasons: Iterable[str]) -> dict[str, int]:
 def _write(
     index: Index, reading: Reading, folder: Path, *, strict: bool, jobs: int
 ) -> manifests.Manifest:
-    writer = shard_writer.Writer(folder, reading.num_samples)
+    writer = shard_writer.Writer(folder, reading.num_samples, shard_writer.SHARD_BYTES)
     kept: list[int] = []
     rejected = list(index.rejected)
     _refuse(index, rejected, strict)

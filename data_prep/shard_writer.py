@@ -27,7 +27,7 @@ class LabelTable:
 class Writer:
     """Writes a new folder of shards; holds at most one shard of signals in memory."""
 
-    def __init__(self, folder: Path, num_samples: int, shard_bytes: int = SHARD_BYTES):
+    def __init__(self, folder: Path, num_samples: int, shard_bytes: int):
         """Starts an empty folder; `folder` must exist and be empty."""
         self.folder = folder
         self._num_samples = num_samples

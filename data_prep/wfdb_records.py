@@ -53,14 +53,15 @@ def read_record(path: Path | str) -> tuple[np.ndarray, int]:
     beyond the twelve are ignored. Samples marked as not measured are NaN.
 
     Args:
-        path: the record, with or without the ending .hea.
+        path: the record, with or without the ending of one of its files.
 
     Raises:
         ValueError: "REASON: detail", if the record is missing, damaged or truncated,
             lacks a lead, or is not in mV.
     """
     path = Path(path)
-    path = path if path.suffix == ".hea" else path.with_name(path.name + ".hea")
+    known = path.suffix in (".hea", ".dat", ".mat")
+    path = path.with_suffix(".hea") if known else path.with_name(f"{path.name}.hea")
     try:
         header = _plain_header(path.read_text("ascii", errors="ignore"))
         if header is None:

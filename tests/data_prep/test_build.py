@@ -1,0 +1,223 @@
+import csv
+import dataclasses
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from data_prep import build, ptbxl, shard_writer
+from mrm_jax import manifest, shards
+from tests.data_prep import raw_records
+
+NUM_RECORDS = 12
+READING = ptbxl.reading()
+SLOW_BUILD = """
+import dataclasses, sys, time
+from pathlib import Path
+from data_prep import build, ptbxl, shard_writer, wfdb_records
+
+raw_dir, out_dir = map(Path, sys.argv[1:])
+shard_writer.SHARD_BYTES = 3 * 24000
+build.BATCH = 2
+
+def read(path):
+    if path.name == "00009_lr":
+        print("stuck", flush=True)
+        time.sleep(600)
+    return wfdb_records.read_record(path)
+
+reading = dataclasses.replace(ptbxl.reading(), read=read)
+build.BATCHES_PER_ROUND = 1
+build.build(ptbxl.index(raw_dir), reading, out_dir, jobs=1)
+"""
+
+
+@pytest.fixture
+def raw_dir(tmp_path):
+    codes = ["{'NORM': 100.0, 'SR': 0.0}", "{'SR': 0.0}", "{'IMI': 50.0}"] * 4
+    folds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 10, 10]
+    raw_records.write_ptbxl(tmp_path / "raw", codes, folds)
+    return tmp_path / "raw"
+
+
+@pytest.fixture
+def out_dir(tmp_path):
+    return tmp_path / "shards" / "out"
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    monkeypatch.setattr(build, "BATCH", 2)
+    monkeypatch.setattr(build, "BATCHES_PER_ROUND", 3)
+    monkeypatch.setattr(shard_writer, "SHARD_BYTES", 5 * 24000)
+
+
+def damage(raw_dir, number):
+    path = raw_dir / f"records100/00000/{number:05d}_lr.dat"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def run(raw_dir, out_dir, **options):
+    options = {"jobs": 1} | options
+    return build.build(ptbxl.index(raw_dir), READING, out_dir, **options)
+
+
+def rejected_rows(out_dir):
+    with (out_dir / "rejected.csv").open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def nothing_is_left(out_dir):
+    return not list(out_dir.parent.iterdir())
+
+
+def test_shards_hold_every_record_in_order(raw_dir, out_dir):
+    written = run(raw_dir, out_dir)
+    opened = shards.load(out_dir, verify_hashes=True)
+    assert opened.manifest == written
+    assert opened.names.tolist() == [f"{i:05d}" for i in range(1, NUM_RECORDS + 1)]
+    expected = np.stack([raw_records.digital(seed=i + 1) for i in range(NUM_RECORDS)])
+    rows = np.arange(NUM_RECORDS)
+    np.testing.assert_array_equal(opened.signals_uv(rows), expected)
+    signal_files = [name for name in written.files if name.startswith("signals-")]
+    assert len(signal_files) == 3  # five records each at most
+    assert rejected_rows(out_dir) == [["record", "reason"]]
+    assert [path.name for path in out_dir.parent.iterdir()] == ["out"]
+
+
+def test_manifest_says_what_the_numbers_are(raw_dir, out_dir):
+    written = run(raw_dir, out_dir)
+    assert (written.data_set, written.data_set_version) == ("PTB-XL", "subset")
+    assert (written.sampling_rate, written.num_samples) == (100, 1000)
+    assert (written.length_rule, written.unit) == ("exact", "uV")
+    assert set(written.sources) == {"ptbxl_database.csv", "scp_statements.csv"}
+    rhythm = written.label_sets["rhythm"]
+    assert rhythm.records == {"train": 6, "val": 1, "test": 1}
+    assert rhythm.label_counts["train"] == {"SR": 6}
+    train = [i for i in range(8) if i % 3 != 2]  # records 1 to 8 that have SR
+    signal_uv = np.stack([raw_records.digital(seed=i + 1) for i in train])
+    assert rhythm.mean_uv == pytest.approx(signal_uv.mean(), rel=1e-12)
+    assert rhythm.std_uv == pytest.approx(signal_uv.std(), rel=1e-12)
+
+
+def test_workers_write_what_one_process_writes(raw_dir, out_dir):
+    alone = run(raw_dir, out_dir)
+    together = run(raw_dir, out_dir.with_name("together"), jobs=2)
+    assert together == alone
+
+
+def test_unfit_record_is_left_out_everywhere(raw_dir, out_dir):
+    damage(raw_dir, 5)
+    written = run(raw_dir, out_dir)
+    opened = shards.load(out_dir, verify_hashes=True)
+    assert (written.num_records, written.num_rejected) == (11, 1)
+    kept = [i for i in range(1, NUM_RECORDS + 1) if i != 5]
+    assert opened.names.tolist() == [f"{i:05d}" for i in kept]
+    assert opened.folds.tolist() == [1, 2, 3, 4, 6, 7, 8, 9, 9, 10, 10]
+    np.testing.assert_array_equal(
+        opened.signals_uv(np.array([4]))[0], raw_records.digital(seed=6)
+    )
+    train = opened.split("diagnostic", "train")
+    assert train.names.tolist() == ["00001", "00003", "00004", "00006", "00007"]
+    assert rejected_rows(out_dir)[1] == [
+        "00005",
+        "truncated file: 00005_lr.dat: expected 12000 values, found 11950",
+    ]
+    assert build.count_reasons(out_dir) == {"truncated file": 1}
+
+
+def test_record_refused_by_the_tables_is_listed(raw_dir, out_dir):
+    index = ptbxl.index(raw_dir)
+    index = dataclasses.replace(index, rejected=[("x", "no fold: none in the table")])
+    written = build.build(index, READING, out_dir, jobs=1)
+    assert written.num_rejected == 1
+    assert rejected_rows(out_dir)[1] == ["x", "no fold: none in the table"]
+
+
+def test_strict_stops_at_the_first_unfit_record(raw_dir, out_dir):
+    damage(raw_dir, 5)
+    damage(raw_dir, 7)
+    with pytest.raises(ValueError, match="record 00005: truncated file.*--strict"):
+        run(raw_dir, out_dir, strict=True)
+    assert nothing_is_left(out_dir)
+
+
+def test_more_than_a_tenth_is_an_error(raw_dir, out_dir):
+    damage(raw_dir, 5)
+    damage(raw_dir, 7)
+    with pytest.raises(ValueError, match=r"found 2 of 12 \(2 truncated file; first"):
+        run(raw_dir, out_dir)
+    assert nothing_is_left(out_dir)
+
+
+def test_wrong_rate_is_unfit(raw_dir, out_dir):
+    stem = raw_dir / "records100/00000/00003_lr"
+    raw_records.write_wfdb(stem, raw_records.digital(), 250)
+    run(raw_dir, out_dir)
+    assert rejected_rows(out_dir)[1] == [
+        "00003",
+        "wrong rate: expected 100 Hz, found 250 Hz",
+    ]
+
+
+def test_second_build_changes_nothing(raw_dir, out_dir):
+    first = run(raw_dir, out_dir)
+    times = {path.name: path.stat().st_mtime_ns for path in out_dir.iterdir()}
+    assert run(raw_dir, out_dir) == first
+    assert times == {path.name: path.stat().st_mtime_ns for path in out_dir.iterdir()}
+
+
+def test_finished_build_of_other_data_is_an_error(raw_dir, out_dir):
+    run(raw_dir, out_dir)
+    other = dataclasses.replace(ptbxl.index(raw_dir), version="1.0.3")
+    message = "another data_set_version: expected 1.0.3, found subset; choose another"
+    with pytest.raises(ValueError, match=message):
+        build.build(other, READING, out_dir)
+    reading = dataclasses.replace(READING, sampling_rate=500)
+    with pytest.raises(ValueError, match="another sampling_rate"):
+        build.build(ptbxl.index(raw_dir), reading, out_dir)
+
+
+def test_folder_with_other_files_is_left_alone(raw_dir, out_dir):
+    out_dir.mkdir(parents=True)
+    (out_dir / "thesis.txt").write_text("precious")
+    with pytest.raises(ValueError, match="found other files; choose another --out_dir"):
+        run(raw_dir, out_dir)
+    assert (out_dir / "thesis.txt").read_text() == "precious"
+
+
+def test_empty_folder_is_taken(raw_dir, out_dir):
+    out_dir.mkdir(parents=True)
+    run(raw_dir, out_dir)
+    shards.load(out_dir)
+
+
+def test_build_of_an_old_format_says_the_way_out(raw_dir, out_dir):
+    run(raw_dir, out_dir)
+    path = out_dir / manifest.MANIFEST
+    path.write_text(
+        path.read_text().replace('"format_version": 1', '"format_version": 0')
+    )
+    with pytest.raises(ValueError, match="found 0.*delete this one"):
+        run(raw_dir, out_dir)
+
+
+def test_killed_build_leaves_nothing_whole(raw_dir, out_dir):
+    script = [sys.executable, "-c", SLOW_BUILD, str(raw_dir), str(out_dir)]
+    process = subprocess.Popen(script, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while "stuck" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    left_over = out_dir.with_name(".out.building")
+    assert len(list(left_over.glob("signals-*.npy"))) == 2
+    for folder in (out_dir, left_over):
+        with pytest.raises(ValueError, match="not found; build shards first"):
+            shards.load(folder)
+    run(raw_dir, out_dir)
+    assert len(shards.load(out_dir, verify_hashes=True).names) == NUM_RECORDS
+    assert [path.name for path in out_dir.parent.iterdir()] == ["out"]

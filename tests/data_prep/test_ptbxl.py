@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+
+from data_prep import ptbxl
+from mrm_jax import shards
+from tests.data_prep import raw_records
+
+CODES = ["{'NORM': 100.0, 'SR': 0.0}", "{'IMI': 0.0, 'ILMI': 50.0}", "{'_XYZ': 15.0}"]
+# Records kept (train, val, test) in version 1.0.1, from the published protocol.
+PROTOCOL = {
+    "all": (71, 17441, 2193, 2203),
+    "diagnostic": (44, 17111, 2156, 2163),
+    "subdiagnostic": (23, 17111, 2156, 2163),
+    "superdiagnostic": (5, 17111, 2156, 2163),
+    "form": (19, 7202, 904, 882),
+    "rhythm": (12, 16854, 2109, 2103),
+}
+
+
+@pytest.fixture
+def raw_dir(tmp_path):
+    raw_records.write_ptbxl(tmp_path / "raw", CODES, folds=[1, 9, 10])
+    return tmp_path / "raw"
+
+
+def split_sizes(index, label_set):
+    kept = index.tables[label_set].matrix.any(axis=1)
+    parts = (range(1, 9), [9], [10])
+    return tuple(int((kept & np.isin(index.folds, list(p))).sum()) for p in parts)
+
+
+def test_label_sets(raw_dir):
+    tables = ptbxl.index(raw_dir).tables
+    assert {name: table.labels for name, table in tables.items()} == {
+        "all": ("ILMI", "IMI", "NDT", "NORM", "SR", "_XYZ"),
+        "diagnostic": ("ILMI", "IMI", "NDT", "NORM"),
+        "subdiagnostic": ("IMI", "NORM", "STTC"),
+        "superdiagnostic": ("MI", "NORM", "STTC"),
+        "form": ("NDT", "_XYZ"),
+        "rhythm": ("SR",),
+    }
+    assert tables["all"].matrix.tolist() == [
+        [0, 0, 0, 1, 1, 0],
+        [1, 1, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 1],
+    ]
+    # Two statements of one subclass are one label, whatever their likelihood.
+    assert tables["subdiagnostic"].matrix.tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
+    assert tables["rhythm"].matrix.tolist() == [[1], [0], [0]]
+
+
+def test_descriptions(raw_dir):
+    tables = ptbxl.index(raw_dir).tables
+    described = {
+        name: dict(zip(table.labels, table.descriptions, strict=True))
+        for name, table in tables.items()
+    }
+    assert described["rhythm"]["SR"] == "sinus rhythm (SCP-ECG SR, rhythm statement)"
+    assert "diagnostic and form statement" in described["all"]["NDT"]
+    assert described["subdiagnostic"]["IMI"] == (
+        "inferior myocardial infarction; inferolateral myocardial infarction "
+        "(PTB-XL diagnostic subclass IMI)"
+    )
+    assert described["superdiagnostic"]["MI"].startswith("myocardial infarction (")
+
+
+def test_shards_hold_the_files_numbers(raw_dir, tmp_path, capsys):
+    flags = ["--raw_dir", str(raw_dir), "--out_dir", str(tmp_path / "out")]
+    assert ptbxl.main([*flags, "--jobs", "1"]) == 0
+    output = capsys.readouterr().out.splitlines()
+    assert output[0] == (
+        "PTB-XL subset: 3 records at 100 Hz, 6 label sets, 1 worker -> "
+        f"{tmp_path / 'out'}"
+    )
+    assert output[-1] == f"written: {tmp_path / 'out'}"
+    opened = shards.load(tmp_path / "out", verify_hashes=True)
+    assert opened.names.tolist() == ["00001", "00002", "00003"]
+    assert opened.folds.tolist() == [1, 9, 10]
+    for row in range(3):
+        expected = raw_records.digital(seed=row + 1)
+        np.testing.assert_array_equal(opened.signals_uv(np.array([row]))[0], expected)
+    assert len(opened.split("rhythm", "test")) == 0
+    assert opened.split("form", "test").names.tolist() == ["00003"]
+
+
+def test_unknown_code_and_missing_fold(tmp_path):
+    codes = [*CODES, "{'NORM': 100.0, 'NEW': 0.0}", "{'NORM': 100.0}"]
+    raw_records.write_ptbxl(tmp_path, codes, folds=[1, 2, 3, 4, 11])
+    index = ptbxl.index(tmp_path)
+    assert list(index.names) == ["00001", "00002", "00003"]
+    assert dict(index.rejected) == {
+        "00004": "unknown label: NEW is not in scp_statements.csv",
+        "00005": "no fold: expected strat_fold 1 to 10, found 11",
+    }
+
+
+def test_codes_are_not_evaluated(tmp_path):
+    raw_records.write_ptbxl(tmp_path, ["__import__('os').getcwd()"], folds=[1])
+    with pytest.raises(ValueError, match="expected scp_codes like"):
+        ptbxl.index(tmp_path)
+
+
+def test_double_record(raw_dir):
+    path = raw_dir / "ptbxl_database.csv"
+    path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
+    with pytest.raises(ValueError, match=r"there twice: \[1\]"):
+        ptbxl.index(raw_dir)
+
+
+def test_missing_tables_say_what_to_download(tmp_path, capsys):
+    flags = ["--raw_dir", str(tmp_path), "--out_dir", str(tmp_path / "out")]
+    assert ptbxl.main(flags) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "ptbxl_database.csv: not found; download physionet.org" in error
+
+
+def test_files_of_500_hz_that_are_not_there(raw_dir, tmp_path, capsys):
+    flags = ["--raw_dir", str(raw_dir), "--out_dir", str(tmp_path / "out")]
+    assert ptbxl.main([*flags, "--sampling_rate", "500", "--jobs", "1"]) == 1
+    assert "3 of 3 (3 missing file; first: 00001" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_counts_of_the_protocol(real_data):
+    index = ptbxl.index(real_data / "ptbxl_labels")
+    assert index.version == "1.0.1"
+    assert not index.rejected
+    found = {
+        name: (len(table.labels), *split_sizes(index, name))
+        for name, table in index.tables.items()
+    }
+    assert found == PROTOCOL
+
+
+def test_counts_of_the_subset(real_data):
+    index = ptbxl.index(real_data / "ptbxl_subset")
+    assert index.version == "subset"
+    assert split_sizes(index, "superdiagnostic") == (2318, 323, 329)
+    assert [len(table.labels) for table in index.tables.values()] == [
+        sizes[0] for sizes in PROTOCOL.values()
+    ]
