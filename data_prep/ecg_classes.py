@@ -106,8 +106,8 @@ def draw_heart(
     blocked = {"LBBB", "RBBB"} & set(classes)
     spread = 0.5 if blocked else 1.0  # the block decides the axis
     turn = ecg_waves.turn(
-        frontal_deg=rng.normal(0.0, 16.0 * spread),
-        horizontal_deg=rng.normal(0.0, 10.0 * spread),
+        frontal_deg=np.clip(rng.normal(0.0, 16.0), -35.0, 35.0) * spread,
+        horizontal_deg=np.clip(rng.normal(0.0, 10.0), -18.0, 18.0) * spread,
     )
     size = np.exp(rng.normal(0.0, 0.2))
     # QTc is 350 to 450 ms (AHA 2009, part IV), here by Fridericia's formula.
@@ -143,7 +143,8 @@ def _conducted(
         st_mv[2] += rng.uniform(0.02, 0.05)
         t_mv[2] += rng.uniform(0.28, 0.42)
     elif rng.random() < INCOMPLETE_SHARE:
-        pattern, qrs_s = ecg_waves.RIGHT_BUNDLE, rng.uniform(0.108, 0.117)
+        pattern = ecg_waves.INCOMPLETE_RIGHT_BUNDLE
+        qrs_s = rng.uniform(0.108, 0.117)
     st_mv, t_mv, st_slope = turn @ st_mv, turn @ t_mv, 0.0
     if "STE" in classes:
         st_mv, st_slope = _elevation_mv(rng), rng.uniform(0.0, 0.4)
@@ -173,7 +174,7 @@ def _depression_mv(rng: np.random.Generator) -> ecg_waves.Vector:
     AHA 2009, part VI, is content with 0.05 mV; CPSC2018's readers saw more.
     """
     territory = str(rng.choice(list(DEPRESSION)))
-    return _scaled(DEPRESSION[territory], -0.115 - rng.exponential(0.06))
+    return _scaled(DEPRESSION[territory], -0.12 - rng.exponential(0.06))
 
 
 def _scaled(direction: tuple[float, ...], shift_mv: float) -> ecg_waves.Vector:

@@ -45,7 +45,7 @@ def simulate(
     if rhythm.fibrillation:
         dipole += ecg_waves.fibrillation_mv(rng, num_samples)
     # Bodies differ, and so do the places where electrodes are stuck.
-    gains = rng.normal(1.0, 0.06, len(ecg_waves.LEAD_VECTORS))
+    gains = rng.normal(1.0, 0.05, len(ecg_waves.LEAD_VECTORS))
     clean = gains * ecg_waves.leads_mv(dipole)
     noise = ecg_noise.noise_mv(rng, num_samples, rhythm.breath_hz)
     return Ecg(

@@ -85,7 +85,14 @@ RIGHT_BUNDLE: Pattern = (
     (0.13, 0.050, -0.14, -0.05, -0.24),
     (0.24, 0.050, 0.30, 0.25, -0.10),
     (0.37, 0.065, 0.95, 0.75, 0.50),
-    (0.66, 0.120, -0.42, -0.08, -0.62),
+    (0.69, 0.120, -0.42, -0.08, -0.62),
+)
+# The right ventricle is a little late: a small r' in V1.
+INCOMPLETE_RIGHT_BUNDLE: Pattern = (
+    (0.16, 0.060, -0.15, -0.05, -0.25),
+    (0.29, 0.070, 0.30, 0.26, -0.22),
+    (0.46, 0.085, 0.95, 0.78, 0.44),
+    (0.75, 0.095, -0.20, -0.05, -0.24),
 )
 # The septum is crossed from right to left, so no q in I and V6; the left ventricle
 # comes late and in two steps (broad notched R in I, aVL, V5, V6; rS or QS in V1).
