@@ -5,12 +5,14 @@ enter a mapped call carry a leading axis of devices; `replicate` and `split_rows
 it, `take_first` and `join_rows` remove it.
 """
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 AXIS = "batch"
@@ -61,17 +63,26 @@ def loop(
 ) -> tuple[Tree, Any]:
     """Scans body over the leading axis of inputs.
 
-    Unrolled on the CPU and rolled elsewhere; `steps_per_call` says why.
+    Rolled on accelerators, written out on the CPU; `steps_per_call` says why. There
+    even a scan of one step, which XLA keeps as a loop, would run slowly.
     """
-    length = len(jax.tree.leaves(inputs)[0])
-    unroll = length if jax.default_backend() == "cpu" else 1
-    return jax.lax.scan(body, carry, inputs, unroll=unroll)
+    if jax.default_backend() != "cpu":
+        return jax.lax.scan(body, carry, inputs)
+    outputs = []
+    for step in range(len(jax.tree.leaves(inputs)[0])):
+        carry, output = body(carry, jax.tree.map(lambda x, i=step: x[i], inputs))
+        outputs.append(output)
+    return carry, jax.tree.map(lambda *values: jnp.stack(values), *outputs)
 
 
 def replicate(tree: Tree) -> Tree:
     """Returns one copy of every array of tree on each device, with a leading axis."""
-    copy = jax.pmap(lambda _, values: values, in_axes=(0, None))
-    return copy(np.zeros(device_count()), tree)
+    return _copy()(np.zeros(device_count()), tree)
+
+
+@functools.cache
+def _copy() -> Callable[[np.ndarray, Any], Any]:
+    return jax.pmap(lambda _, values: values, in_axes=(0, None))
 
 
 def take_first(tree: Tree) -> Tree:
@@ -98,11 +109,6 @@ def join_rows(shares: jax.Array, batch_size: int) -> np.ndarray:
     """Returns [device, step, batch per device, ...] as [step, batch_size, ...]."""
     values = np.asarray(shares).swapaxes(0, 1)
     return values.reshape(len(values), -1, *values.shape[3:])[:, :batch_size]
-
-
-def put_shares(shares: Any) -> Any:
-    """Returns host arrays with a leading axis of devices, laid out on the devices."""
-    return jax.pmap(lambda values: values)(shares)
 
 
 def use_compilation_cache() -> None:

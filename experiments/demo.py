@@ -1,0 +1,16 @@
+"""The demo: synthetic records, half the width, few epochs; minutes on a laptop."""
+
+from ml_collections import ConfigDict
+
+from experiments import base
+
+
+def get_config() -> ConfigDict:
+    config = base.get_config()
+    config.name = "demo"
+    config.data.shards = "shards/synthetic"
+    config.data.label_set = "cpsc2018"
+    config.model.width = 8  # 4 times less work than the full network
+    config.batch_size = 32  # more updates in few epochs
+    config.num_epochs = 8
+    return config

@@ -1,0 +1,16 @@
+"""Ablation: the high-resolution branch alone; nothing is learned from the low one."""
+
+from ml_collections import ConfigDict
+
+from experiments import cpsc2018
+
+
+def get_config() -> ConfigDict:
+    config = cpsc2018.get_config()
+    config.name = "high_only"
+    config.hparams.low_weight = 0.0
+    config.hparams.feature_weight = 0.0
+    config.hparams.logit_weight = 0.0
+    config.model.mutual_stages = ()
+    config.selection_head = "high"  # the other head is never trained
+    return config

@@ -1,0 +1,16 @@
+"""Ablation: the low-resolution branch alone; nothing is learned from the high one."""
+
+from ml_collections import ConfigDict
+
+from experiments import cpsc2018
+
+
+def get_config() -> ConfigDict:
+    config = cpsc2018.get_config()
+    config.name = "low_only"
+    config.hparams.high_weight = 0.0
+    config.hparams.feature_weight = 0.0
+    config.hparams.logit_weight = 0.0
+    config.model.mutual_stages = ()
+    config.selection_head = "low"  # the other head is never trained
+    return config

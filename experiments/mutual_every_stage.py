@@ -1,0 +1,12 @@
+"""Ablation: features learn from each other after every stage, as the abstract says."""
+
+from ml_collections import ConfigDict
+
+from experiments import cpsc2018
+
+
+def get_config() -> ConfigDict:
+    config = cpsc2018.get_config()
+    config.name = "mutual_every_stage"
+    config.model.mutual_stages = ("multi_scale", "extractor", "attention")
+    return config

@@ -1,0 +1,13 @@
+"""PTB-XL, label set form: 19 labels, statements of form."""
+
+from ml_collections import ConfigDict
+
+from experiments import base
+
+
+def get_config() -> ConfigDict:
+    config = base.get_config()
+    config.name = "ptbxl_form"
+    config.data.shards = "shards/ptbxl"
+    config.data.label_set = "form"
+    return config

@@ -1,0 +1,13 @@
+"""PTB-XL, label set rhythm: 12 labels, statements of rhythm."""
+
+from ml_collections import ConfigDict
+
+from experiments import base
+
+
+def get_config() -> ConfigDict:
+    config = base.get_config()
+    config.name = "ptbxl_rhythm"
+    config.data.shards = "shards/ptbxl"
+    config.data.label_set = "rhythm"
+    return config

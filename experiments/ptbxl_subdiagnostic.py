@@ -1,0 +1,13 @@
+"""PTB-XL, label set subdiagnostic: 23 labels, their subclasses."""
+
+from ml_collections import ConfigDict
+
+from experiments import base
+
+
+def get_config() -> ConfigDict:
+    config = base.get_config()
+    config.name = "ptbxl_subdiagnostic"
+    config.data.shards = "shards/ptbxl"
+    config.data.label_set = "subdiagnostic"
+    return config

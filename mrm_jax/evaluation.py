@@ -1,0 +1,67 @@
+"""Scores of a split: the scoring step mapped over devices, every record once."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from mrm_jax import input_pipeline, parallel, reports, steps, train_state
+from mrm_jax.models import mrm_net
+
+PredictCall = Callable[..., tuple[jax.Array, jax.Array]]
+
+
+def predict_steps(
+    state: train_state.TrainState,
+    records: input_pipeline.Records,
+    rows: jax.Array,
+    *,
+    model: mrm_net.MRMNet,
+) -> tuple[jax.Array, jax.Array]:
+    """Returns the scores [step, batch, label] of the high and of the low branch."""
+
+    def body(carry, batch_rows):
+        batch = input_pipeline.take(records, batch_rows)
+        return carry, steps.predict_step(state, batch, model=model)
+
+    return parallel.loop(body, None, rows)[1]
+
+
+@functools.lru_cache(maxsize=8)
+def mapped(model: mrm_net.MRMNet) -> PredictCall:
+    """Returns `predict_steps` mapped over the devices."""
+    return parallel.map_devices(functools.partial(predict_steps, model=model))
+
+
+def predict(
+    call: PredictCall,
+    state: train_state.TrainState,
+    feed: input_pipeline.Feed,
+    batch_size: int,
+) -> reports.SplitScores:
+    """Returns the scores of every record of feed, in the order of its split.
+
+    Args:
+        call: from `mapped`.
+        state: replicated.
+        feed: the records.
+        batch_size: records scored at once, over all devices.
+    """
+    rows = input_pipeline.ordered_rows(len(feed), batch_size)
+    parts = [
+        [parallel.join_rows(scores, batch_size) for scores in call(state, *arguments)]
+        for arguments in feed.calls(rows)
+    ]
+    high, low = (
+        np.concatenate(part).reshape(-1, part[0].shape[-1])[: len(feed)]
+        for part in zip(*parts, strict=True)
+    )
+    split = feed.split
+    return reports.SplitScores(
+        names=split.names,
+        labels=split.labels,
+        high=high,
+        low=low,
+        first_label=split.first_label,
+    )

@@ -1,0 +1,122 @@
+"""Trains MRM-Net on prepared shards and scores the test fold once, at the end.
+
+Usage:
+  python -m mrm_jax.train --config experiments/cpsc2018.py --workdir runs/cpsc2018
+  python -m mrm_jax.train --config experiments/ptbxl_rhythm.py \\
+      --config.hparams.learning_rate=3e-4
+
+The same command again continues a run that stopped, or says that it is finished.
+
+Flags:
+  --config FILE          experiment file; required
+  --workdir FOLDER       for checkpoints, metrics and report
+                         (default: runs/ and the name that the experiment gives)
+  --config.NAME=VALUE    sets a value of the experiment file
+  --help                 this text; after --config FILE, with that file's values
+"""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+
+from mrm_jax import parallel, trainer
+
+EXAMPLE = "experiments/base.py"
+NOT_FINITE = """Nothing was overwritten: the newest checkpoint is of the epoch before.
+Give another --workdir and a lower --config.hparams.learning_rate, or look for damaged
+records with mrm_jax.shards.load(FOLDER, verify_hashes=True)."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parses the flags and trains; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not arguments or {"--help", "-h"} & set(arguments):
+            print(_help(arguments))
+            return 0
+        config, workdir = _parse(arguments)
+        parallel.use_compilation_cache()
+        command = shlex.join(["python", "-m", "mrm_jax.train", *arguments])
+        trainer.train_and_evaluate(config, workdir, command)
+        return 0
+    except (ValueError, OSError, flags.Error) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except FloatingPointError as error:
+        print(f"error: {error}\n{NOT_FINITE}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+        return 130
+
+
+def _parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
+    """Returns the experiment with the command line's overrides, and the workdir.
+
+    Raises:
+        ValueError: if a name does not exist; lists the right ones.
+        flags.Error: if a value does not fit.
+        OSError: if there is no such experiment file.
+    """
+    as_written = _parse_flags(_without_overrides(arguments)).config
+    if as_written is None:
+        raise ValueError(f"--config is required, for example --config={EXAMPLE}")
+    _check_names(as_written, arguments)
+    values = _parse_flags(arguments)
+    return values.config, Path(values.workdir or f"runs/{values.config.name}")
+
+
+def _parse_flags(arguments: Sequence[str]) -> flags.FlagValues:
+    """Returns the parsed flags, apart from absl's global ones.
+
+    Raises:
+        ValueError: if something stands there that is no flag.
+    """
+    values, words = flags.FlagValues(), ["mrm_jax.train", *arguments]
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
+    flags.DEFINE_string("workdir", None, "", flag_values=values)
+    rest = values(words)[1:]
+    if rest:
+        raise ValueError(f"unexpected {rest}; values are set with --config.NAME=VALUE")
+    return values
+
+
+def _without_overrides(arguments: Sequence[str]) -> list[str]:
+    return [text for text in arguments if not text.startswith("--config.")]
+
+
+def _check_names(config: ml_collections.ConfigDict, arguments: Sequence[str]) -> None:
+    """Refuses values that the experiment does not have."""
+    listed = _names(config)
+    known = {name.partition("=")[0] for name in listed}
+    given = [text.partition("=")[0] for text in arguments]
+    wrong = [n for n in given if n.startswith("--config.") and n not in known]
+    if wrong:
+        lines = "\n  ".join(listed)
+        raise ValueError(f"no value {', '.join(wrong)}; the experiment has\n  {lines}")
+
+
+def _names(config: ml_collections.ConfigDict, prefix: str = "--config.") -> list[str]:
+    """Returns each name that can be set, with its value."""
+    names = []
+    for name, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            names += _names(value, f"{prefix}{name}.")
+        else:
+            names.append(f"{prefix}{name}={value}")
+    return names
+
+
+def _help(arguments: Sequence[str]) -> str:
+    asked = [text for text in arguments if text not in ("--help", "-h")]
+    config = _parse_flags(_without_overrides(asked) or [f"--config={EXAMPLE}"]).config
+    return "\n  ".join([f"{__doc__}\nValues of the experiment:", *_names(config)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
