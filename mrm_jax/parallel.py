@@ -82,7 +82,9 @@ def replicate(tree: Tree) -> Tree:
 
 @functools.cache
 def _copy() -> Callable[[np.ndarray, Any], Any]:
-    return jax.pmap(lambda _, values: values, in_axes=(0, None))
+    # The same axis name as the steps': with another one their first call would be
+    # compiled for arrays laid out like these, and their second for their own.
+    return jax.pmap(lambda _, values: values, axis_name=AXIS, in_axes=(0, None))
 
 
 def take_first(tree: Tree) -> Tree:
