@@ -41,6 +41,21 @@ def open_manager(workdir: Path) -> ocp.CheckpointManager:
     return ocp.CheckpointManager((workdir / FOLDER).absolute(), options=options)
 
 
+def open_existing(workdir: Path) -> ocp.CheckpointManager:
+    """Opens the checkpoints of a run that has some.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if not (workdir / FOLDER).is_dir():
+        raise ValueError(f"{workdir}: no checkpoints; train first with mrm_jax.train")
+    manager = open_manager(workdir)
+    if manager.best_step() is None:
+        manager.close()
+        raise ValueError(f"{workdir}: no finished epoch yet; continue its training")
+    return manager
+
+
 def save(
     manager: ocp.CheckpointManager,
     epoch: int,

@@ -1,7 +1,6 @@
 """Scores the test fold again with a run's best checkpoint and rewrites its report."""
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from mrm_jax import parallel, trainer
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and evaluates; returns the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
     flags = argparse.ArgumentParser(prog="mrm_jax.evaluate", description=__doc__)
     flags.add_argument(
         "--workdir", type=Path, required=True, help="folder of a trained run"
@@ -21,11 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="FOLDER",
         help="where the run's shards are now (default: where they were at training)",
     )
-    args = flags.parse_args(arguments)
-    command = shlex.join(["python", "-m", "mrm_jax.evaluate", *arguments])
+    args = flags.parse_args(argv)
     try:
         parallel.use_compilation_cache()
-        trainer.evaluate_run(args.workdir, args.shards, command)
+        trainer.evaluate_run(args.workdir, args.shards)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -35,7 +35,7 @@ def mapped(model: mrm_net.MRMNet) -> PredictCall:
 
 
 def predict(
-    call: PredictCall,
+    model: mrm_net.MRMNet,
     state: train_state.TrainState,
     feed: input_pipeline.Feed,
     batch_size: int,
@@ -43,15 +43,15 @@ def predict(
     """Returns the scores of every record of feed, in the order of its split.
 
     Args:
-        call: from `mapped`.
+        model: its scoring is compiled once.
         state: replicated.
         feed: the records.
         batch_size: records scored at once, over all devices.
     """
     rows = input_pipeline.ordered_rows(len(feed), batch_size)
     parts = [
-        [parallel.join_rows(scores, batch_size) for scores in call(state, *arguments)]
-        for arguments in feed.calls(rows)
+        [parallel.join_rows(part, batch_size) for part in mapped(model)(state, *call)]
+        for call in feed.calls(rows)
     ]
     high, low = (
         np.concatenate(part).reshape(-1, part[0].shape[-1])[: len(feed)]

@@ -1,4 +1,4 @@
-"""What a finished run leaves of its test fold: numbers, scores, a table to look at.
+"""What a finished run leaves of its test fold: numbers and scores.
 
 report.json   facts of the run and the metrics of the test and validation splits;
               written last, so that it stands for a finished run
@@ -15,10 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rich.box
-import rich.console
-import rich.table
-import rich.text
 
 from mrm_jax import atomic, cpsc_score, metrics
 
@@ -28,22 +24,6 @@ SCORES_FILE = "scores.npz"
 # Without these a number cannot be traced to what it was measured on.
 REQUIRED_FACTS = tuple(
     "data_set data_set_version label_set records seed epoch command".split()
-)
-ROWS = (
-    ("macro AUC", "macro_auc"),
-    ("macro average precision", "macro_ap"),
-    ("macro F1 at 0.5", "macro_f1"),
-    ("TPR per record at 0.5", "tpr"),
-    ("F1 per record at 0.5", "f1"),
-    ("accuracy at 0.5 (share of zeros: {share_of_zeros:.3f})", "accuracy"),
-    ("F at the threshold that was best on validation", "f_at_val_threshold"),
-    ("  that threshold", "val_threshold"),
-    ("Fmax, threshold picked on the test fold", "fmax"),
-    ("CPSC2018 score", "cpsc_f1"),
-    ("  AF", "cpsc_f_af"),
-    ("  block", "cpsc_f_block"),
-    ("  premature contraction", "cpsc_f_pc"),
-    ("  ST change", "cpsc_f_st"),
 )
 
 
@@ -121,6 +101,11 @@ def write(
     return report
 
 
+def exists(workdir: Path | str) -> bool:
+    """Returns whether a run has its report, which is written last."""
+    return (Path(workdir) / JSON_FILE).is_file()
+
+
 def read(workdir: Path | str) -> dict[str, Any]:
     """Returns what report.json of a finished run holds.
 
@@ -128,7 +113,7 @@ def read(workdir: Path | str) -> dict[str, Any]:
         ValueError: if the run has no report.
     """
     path = Path(workdir) / JSON_FILE
-    if not path.is_file():
+    if not exists(workdir):
         raise ValueError(f"{path}: not found; the run is not finished, train it first")
     return json.loads(path.read_text())
 
@@ -144,47 +129,6 @@ def evaluate(test: SplitScores, val: SplitScores) -> dict[str, dict[str, Any]]:
         for head, scores in test.heads.items()
     }
     return {"test": of_test, "val": of_val}
-
-
-def table(report: Mapping[str, Any]) -> rich.table.Table:
-    """Returns the metrics of the test fold, with what they were measured on."""
-    facts, test = report["facts"], report["test"]
-    records = ", ".join(
-        f"{count:,} {split}" for split, count in facts["records"].items()
-    )
-    title = (
-        f"{facts['data_set']}, version {facts['data_set_version']}, "
-        f"label set {facts['label_set']}: test fold\n"
-        f"records: {records}; seed {facts['seed']}; epoch {facts['epoch']}"
-    )
-    mean = test["mean"]
-    caption = (
-        f"macro: mean over {mean['macro_labels']} of {report['num_labels']} labels, "
-        "those with both classes in the test fold"
-    )
-    result = rich.table.Table(
-        title=rich.text.Text(title, style="bold"),
-        caption=rich.text.Text(caption),
-        title_justify="left",
-        caption_justify="left",
-        box=rich.box.SIMPLE_HEAD,
-    )
-    result.add_column("")
-    for head in test:
-        result.add_column(head, justify="right")
-    for name, key in ROWS:
-        if key in mean:
-            values = [of_head[key] for of_head in test.values()]
-            texts = ["-" if value is None else f"{value:.3f}" for value in values]
-            result.add_row(name.format_map(mean), *texts)
-    return result
-
-
-def print_table(report: Mapping[str, Any], console: rich.console.Console) -> None:
-    """Prints the table of the test fold and the command that made it."""
-    console.print(table(report))
-    command = f"command: {report['facts']['command']}"
-    console.print(command, markup=False, highlight=False, soft_wrap=True)
 
 
 def _evaluate_head(

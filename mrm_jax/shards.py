@@ -52,6 +52,14 @@ class Shards:
         self._starts = np.cumsum([0, *(len(part) for part in self._signals)])
         self._check_arrays()
 
+    def label_set(self, name: str) -> manifests.LabelSet:
+        """Returns what the manifest says of a label set.
+
+        Raises:
+            ValueError: if there is no such set.
+        """
+        return _require(name, self.manifest.label_sets, "label set", self.folder)
+
     def split(self, label_set: str, split: str) -> Split:
         """Returns the records of `split` that carry a label of `label_set`.
 

@@ -1,12 +1,10 @@
 """What a person sees while a command runs: lines, and a bar on a terminal."""
 
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import rich.console
 import rich.progress
-
-Item = TypeVar("Item")
 
 
 def console() -> rich.console.Console:
@@ -19,14 +17,21 @@ def say(text: str) -> None:
     console().print(text, markup=False, soft_wrap=True)
 
 
-def track(items: Iterable[Item], total: int, description: str) -> Iterable[Item]:
-    """Yields items under a bar that vanishes; off a terminal it shows nothing."""
-    shown = console()
-    return rich.progress.track(
-        items,
-        description,
-        total=total,
-        console=shown,
-        transient=True,
-        disable=not shown.is_terminal,
-    )
+def tracker(description: str) -> Callable[[Iterable[Any], int], Iterable[Any]]:
+    """Returns a function of items and their number that shows how far they are.
+
+    A bar that vanishes at the end on a terminal, nothing elsewhere.
+    """
+
+    def track(items: Iterable[Any], total: int) -> Iterable[Any]:
+        shown = console()
+        return rich.progress.track(
+            items,
+            description,
+            total=total,
+            console=shown,
+            transient=True,
+            disable=not shown.is_terminal,
+        )
+
+    return track

@@ -1,5 +1,7 @@
 """Everything a step changes, and the optimiser that changes it."""
 
+import functools
+
 import flax.linen as nn
 import flax.struct
 import jax
@@ -34,6 +36,11 @@ def optimizer(hparams: types.HParams) -> optax.GradientTransformation:
         optax.add_decayed_weights(hparams.weight_decay),
         optax.scale_by_learning_rate(hparams.learning_rate),
     )
+
+
+def shapes(model: nn.Module) -> TrainState:
+    """Returns the state of a model with shapes and types instead of numbers."""
+    return jax.eval_shape(functools.partial(create, model=model), jax.random.PRNGKey(0))
 
 
 def create(rng: jax.Array, model: nn.Module, num_leads: int = 12) -> TrainState:

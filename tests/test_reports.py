@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import rich.console
 
-from mrm_jax import cpsc_score, metrics, reports
+from mrm_jax import cpsc_score, metrics, report_table, reports
 
 NAMES = ("CD", "HYP", "MI")
 DESCRIPTIONS = ("Conduction disturbance", "Hypertrophy", "Infarction, [any]")
@@ -47,7 +47,7 @@ def write(folder, splits, facts=FACTS):
 
 def printed(report, width=80):
     console = rich.console.Console(file=io.StringIO(), width=width)
-    reports.print_table(report, console)
+    report_table.print_table(report, console)
     return console.file.getvalue()
 
 

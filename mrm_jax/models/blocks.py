@@ -5,6 +5,7 @@ import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from mrm_jax.models import layers
 
@@ -16,7 +17,9 @@ class ResidualBlock(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
+    def __call__(
+        self, inputs: layers.Map, mask: layers.Mask
+    ) -> Float[Array, "batch time channel_out"]:
         """Returns ReLU(skip(inputs) + residual(inputs)), [batch, time, channels]."""
         hidden = layers.Conv(self.channels, 3, name="conv1")(inputs)
         hidden = nn.relu(layers.BatchNorm(self.axis_name, name="norm1")(hidden, mask))
