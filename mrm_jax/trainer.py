@@ -224,9 +224,10 @@ def _epoch_values(
 def _describe_work(plan: plans.Plan) -> str:
     params = jax.tree.leaves(train_state.shapes(plan.model).params)
     batches = -(-plan.described_labels.records["train"] // plan.batch_size)
+    steps = plan.num_epochs * batches
     return (
         f"{sum(leaf.size for leaf in params):,} parameters on {parallel.describe()}, "
-        f"{plan.num_epochs} epochs, {plan.num_epochs * batches:,} steps of {plan.batch_size} records"
+        f"{plan.num_epochs} epochs, {steps:,} steps of {plan.batch_size} records"
     )
 
 
