@@ -6,6 +6,7 @@ and rows that count through them. The batches, and so all results, are the same.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import flax.struct
 import jax
@@ -15,15 +16,17 @@ from jaxtyping import Array, Int
 
 from mrm_jax import manifest, parallel, shards, types
 
+HostOrDevice = Any  # np.ndarray before, jax.Array inside a mapped call
+
 
 @flax.struct.dataclass
 class Records:
     """Records on one device, as they lie in the shards."""
 
-    signals_uv: jax.Array  # [record, time, lead], int16, microvolts
-    labels: jax.Array  # [record, label], uint8
-    mean_uv: jax.Array  # [], over the training records, microvolts
-    std_uv: jax.Array  # [], likewise
+    signals_uv: HostOrDevice  # [record, time, lead], int16, microvolts
+    labels: HostOrDevice  # [record, label], uint8
+    mean_uv: HostOrDevice  # [], over the training records, microvolts
+    std_uv: HostOrDevice  # [], likewise
 
 
 def take(records: Records, rows: Int[Array, " batch"]) -> types.Batch:

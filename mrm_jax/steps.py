@@ -1,5 +1,8 @@
 """One training step and one scoring step: pure functions of one device's share."""
 
+import dataclasses
+from typing import cast
+
 import jax
 import optax
 
@@ -47,21 +50,20 @@ def train_step(
     updates, opt_state = train_state.optimizer(hparams).update(
         grads, state.opt_state, state.params
     )
-    return state.replace(
+    updated_state = dataclasses.replace(
+        state,
         step=state.step + 1,
         params=optax.apply_updates(state.params, updates),
         batch_stats=batch_stats,
         opt_state=opt_state,
-    ), terms
+    )
+    return updated_state, terms
 
 
 def predict_step(
     state: train_state.TrainState, batch: types.Batch, *, model: mrm_net.MRMNet
 ) -> tuple[jax.Array, jax.Array]:
     """Returns the scores [batch, label] in (0, 1) of the high and of the low branch."""
-    outputs = model.apply(
-        {"params": state.params, "batch_stats": state.batch_stats},
-        batch.signal,
-        train=False,
-    )
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    outputs = cast(types.Outputs, model.apply(variables, batch.signal, train=False))
     return jax.nn.sigmoid(outputs.high_logits), jax.nn.sigmoid(outputs.low_logits)

@@ -26,6 +26,9 @@ class Branch(nn.Module):
         """Returns the blocks of the extractor, in order."""
         raise NotImplementedError
 
+    def _residual(self) -> blocks.ResidualBlock:
+        return blocks.ResidualBlock(self.channels, self.axis_name)
+
     def extract(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
         """Returns the extractor's map, of the shape of inputs."""
         for block in self.extractor:
@@ -46,7 +49,7 @@ class HighResolutionBranch(Branch):
 
     def extractor_blocks(self) -> list[nn.Module]:
         """Returns three residual blocks."""
-        return [blocks.ResidualBlock(self.channels, self.axis_name) for _ in range(3)]
+        return [self._residual() for _ in range(3)]
 
 
 class LowResolutionBranch(Branch):
@@ -54,10 +57,9 @@ class LowResolutionBranch(Branch):
 
     def extractor_blocks(self) -> list[nn.Module]:
         """Returns residual blocks with ECA and SE between them."""
-        residual, gates = [], []
-        for _ in range(3):
-            residual.append(blocks.ResidualBlock(self.channels, self.axis_name))
+        parts: list[nn.Module] = [self._residual()]
         for _ in range(2):
-            gates.append(blocks.ECABlock(self.eca_conv, self.axis_name))
-            gates.append(blocks.SEBlock(self.axis_name))
-        return [residual[0], *gates[:2], residual[1], *gates[2:], residual[2]]
+            parts.append(blocks.ECABlock(self.eca_conv, self.axis_name))
+            parts.append(blocks.SEBlock(self.axis_name))
+            parts.append(self._residual())
+        return parts

@@ -62,19 +62,19 @@ class MRMNet(nn.Module):
 
     def setup(self):
         """Builds the parts."""
-        shared = {"axis_name": self.axis_name}
+        axis_name, eca_conv = self.axis_name, self.eca_conv
         high_channels, low_channels = 4 * self.width, 8 * self.width
-        self.stem = stem.Stem(self.width, **shared)
-        self.high_scale = stem.MultiScale(high_channels, stride=1, **shared)
-        self.low_scale = stem.MultiScale(low_channels, stride=2, **shared)
+        self.stem = stem.Stem(self.width, axis_name)
+        self.high_scale = stem.MultiScale(high_channels, 1, axis_name)
+        self.low_scale = stem.MultiScale(low_channels, 2, axis_name)
         self.high = branches.HighResolutionBranch(
-            self.num_labels, high_channels, self.eca_conv, **shared
+            self.num_labels, high_channels, eca_conv, axis_name
         )
         self.low = branches.LowResolutionBranch(
-            self.num_labels, low_channels, self.eca_conv, **shared
+            self.num_labels, low_channels, eca_conv, axis_name
         )
         if self.exchange:
-            self.mutual_exchange = mutual.Exchange(**shared)
+            self.mutual_exchange = mutual.Exchange(axis_name)
 
     def __call__(
         self,

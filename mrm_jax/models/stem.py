@@ -57,11 +57,11 @@ class MultiScale(nn.Module):
         The mean of four convolutions of one input is one convolution with the mean of
         their kernels: the same function with 33 taps of work instead of 72.
         """
-        total = 0
+        kernels = []
         for taps in SCALES:
             shape = (taps, inputs.shape[-1], self.channels)
             init = layers.torch_uniform(taps * inputs.shape[-1])
             kernel = self.param(f"kernel{taps}", init, shape)
             pad = (max(SCALES) - taps) // 2
-            total += jnp.pad(kernel, ((pad, pad), (0, 0), (0, 0)))
-        return total / len(SCALES)
+            kernels.append(jnp.pad(kernel, ((pad, pad), (0, 0), (0, 0))))
+        return sum(kernels[1:], start=kernels[0]) / len(SCALES)

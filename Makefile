@@ -1,0 +1,40 @@
+# make demo   train and evaluate on modelled ECGs, in minutes, without any data at hand
+# make test   check format, types, floors of the imports, and run every test
+# Both make .venv first; PYTHON=python3.12 picks another interpreter for it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint clean help
+help:
+	@sed -n '1,/^$$/s/^# //p' Makefile
+
+demo: $(VENV)/core
+	$(BIN)/python -m data_prep.synthetic --raw_dir data/synthetic --out_dir shards/synthetic
+	$(BIN)/python -m mrm_jax.train --config experiments/demo.py --workdir runs/demo
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(VENV)/core: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	"error: mrm_jax needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + \
+	"; try for example: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/core
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
