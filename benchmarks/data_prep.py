@@ -2,9 +2,8 @@
 
 Both read the same records from a warm file cache, in turns. The loop only reads; the
 build also checks, converts, hashes and writes. "Whole command" is a new process with
-its imports. The memory is that of a new process and its
-workers together; it is taken twice, with the data set as it is and with every record
-several times, since it should be bounded by a shard and not grow with the data.
+its imports. The memory is that of a new process and its workers together; it should be
+bounded by a shard and the workers, and not grow with the number of records.
 
 Example: python -m benchmarks.data_prep --raw_dir ptb-xl/ --out data_prep.json
 """
@@ -104,9 +103,9 @@ class Bench:
                 [*command, "--jobs", str(self.jobs)], check=True, capture_output=True
             )
 
-    def peak_mib(self, copies: int) -> float:
+    def peak_mib(self, jobs: int, copies: int) -> float:
         """Returns the peak resident memory of a build in a new process."""
-        arguments = [self.data_set, self.raw_dir, self.folder, self.jobs, copies]
+        arguments = [self.data_set, self.raw_dir, self.folder, jobs, copies]
         command = [sys.executable, "-c", BUILD_ONCE, *map(str, arguments)]
         process = subprocess.Popen(command)
         peak = 0
@@ -198,8 +197,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--copies",
         type=int,
         default=7,
-        help="how often each record stands in the larger build (default: 7, which makes "
-        "the PTB-XL of 21,799 records out of a seventh of it)",
+        help="how often each record stands in the larger build (default: 7, about "
+        "PTB-XL made of a seventh of it)",
     )
     flags.add_argument("--out", type=Path, help="JSON file to write (default: none)")
     return flags.parse_args(argv)
@@ -217,8 +216,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 flush=True,
             )
             rates = bench.rates(args.rounds, args.copies)
-            counts = (1, args.copies)
-            memory = {f"records x {n}": bench.peak_mib(n) for n in counts}
+            builds = ((1, 1), (1, args.copies), (args.jobs, args.copies))
+            memory = {
+                f"--jobs {jobs}, records x {copies}": bench.peak_mib(jobs, copies)
+                for jobs, copies in builds
+            }
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -13,8 +13,9 @@ from data_prep import new_folder, progress, shard_writer, signals
 from mrm_jax import manifest as manifests
 from mrm_jax import shards
 
-BATCH = 64  # records per call of a worker: starting a call costs more than a record
-BATCHES_PER_ROUND = 16  # read before they are written; bounds the memory
+BATCH = 32  # records per call of a worker: starting a call costs more than a record
+BATCHES_PER_ROUND = 8  # of each worker, read before they are written; bounds the memory
+RECORDS_PER_WORKER = 2048  # a worker takes as long to start as it takes to read these
 MAX_REJECTED_SHARE = 0.1
 
 Reader = Callable[[Path], tuple[np.ndarray, int]]
@@ -62,7 +63,7 @@ def build(
         reading: what is done to each of them.
         out_dir: the folder to make.
         strict: make the first unfit record an error.
-        jobs: processes that read; -1 for one per core.
+        jobs: processes that read, at most; -1 for one per core.
 
     Raises:
         ValueError: if `out_dir` holds something else, another build is writing it, an
@@ -122,7 +123,8 @@ def _write(
     kept: list[int] = []
     rejected = list(index.rejected)
     _refuse(index, rejected, strict)
-    for row, result in enumerate(_read_all(index.paths, reading, jobs)):
+    workers = num_workers(index, jobs)
+    for row, result in enumerate(_read_all(index.paths, reading, workers)):
         if isinstance(result, str):
             rejected.append((index.names[row], result))
             _refuse(index, rejected, strict)
@@ -137,17 +139,24 @@ def _write(
     return writer.finish(names, index.folds[rows], tables, rejected, facts)
 
 
+def num_workers(index: Index, jobs: int) -> int:
+    """Returns how many processes read: fewer than asked for few records."""
+    useful = max(1, len(index.names) // RECORDS_PER_WORKER)
+    return min(joblib.effective_n_jobs(jobs), useful)
+
+
 def _read_all(
-    paths: Sequence[Path], reading: Reading, jobs: int
+    paths: Sequence[Path], reading: Reading, workers: int
 ) -> Iterator[np.ndarray | str]:
     """Yields each record's signal, or why there is none, in order."""
     batches = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
+    per_round = BATCHES_PER_ROUND * workers
     with (
-        joblib.Parallel(n_jobs=jobs) as parallel,
+        joblib.Parallel(n_jobs=workers) as parallel,
         progress.bar("reading records", len(paths)) as advance,
     ):
-        for start in range(0, len(batches), BATCHES_PER_ROUND):
-            part = batches[start : start + BATCHES_PER_ROUND]
+        for start in range(0, len(batches), per_round):
+            part = batches[start : start + per_round]
             results = parallel(joblib.delayed(_read_batch)(b, reading) for b in part)
             for batch in results:
                 yield from batch

@@ -5,8 +5,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import joblib
-
 from data_prep import build, shard_writer
 from mrm_jax import manifest as manifests
 
@@ -35,7 +33,8 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
         type=int,
         default=-1,
         metavar="N",
-        help="processes that read records (default: %(default)s, one per core)",
+        help="processes that read records, at most; few records are read by one "
+        "(default: %(default)s, one per core)",
     )
     return flags
 
@@ -69,7 +68,7 @@ def run(
 
 
 def _plan(index: build.Index, reading: build.Reading, args: argparse.Namespace) -> str:
-    sets, workers = len(index.tables), joblib.effective_n_jobs(args.jobs)
+    sets, workers = len(index.tables), build.num_workers(index, args.jobs)
     return (
         f"{index.data_set} {index.version}: "
         f"{len(index.names) + len(index.rejected):,} records at "

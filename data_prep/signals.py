@@ -8,7 +8,6 @@ rate comes first so that what is cut off still feeds the filter at the cut, and 
 import math
 
 import numpy as np
-from scipy import signal as scipy_signal
 
 from mrm_jax import manifest
 
@@ -132,4 +131,7 @@ def _leads(chosen: np.ndarray) -> str:
 def _polyphase(signal: np.ndarray, up: int, down: int) -> np.ndarray:
     if up == down:
         return signal
+    # Takes a second, in every worker; records that keep their rate do without.
+    from scipy import signal as scipy_signal
+
     return scipy_signal.resample_poly(signal, up, down, axis=0, padtype=EXTENSION)

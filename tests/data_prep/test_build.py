@@ -102,10 +102,16 @@ def test_manifest_says_what_the_numbers_are(raw_dir, out_dir):
     assert rhythm.std_uv == pytest.approx(signal_uv.std(), rel=1e-12)
 
 
-def test_workers_write_what_one_process_writes(raw_dir, out_dir):
+def test_workers_write_what_one_process_writes(raw_dir, out_dir, monkeypatch):
+    monkeypatch.setattr(build, "RECORDS_PER_WORKER", 1)
+    assert build.num_workers(ptbxl.index(raw_dir), jobs=2) == 2
     alone = run(raw_dir, out_dir)
     together = run(raw_dir, out_dir.with_name("together"), jobs=2)
     assert together == alone
+
+
+def test_few_records_are_read_by_one_process(raw_dir):
+    assert build.num_workers(ptbxl.index(raw_dir), jobs=2) == 1
 
 
 def test_unfit_record_is_left_out_everywhere(raw_dir, out_dir):
