@@ -1,8 +1,8 @@
 """Brings a signal of any rate and length to the shards' rate, length and unit.
 
 The order is: to the new rate, then to the new length, then to whole microvolts. The
-rate comes first so that what is cut off still feeds the filter at the cut, and so that
-`stretch` works on a short signal.
+rate comes first so that what is cut off still feeds the filter at the cut. Samples
+that feed nothing are dropped before, which saves the time that long records take.
 """
 
 import math
@@ -22,6 +22,7 @@ LENGTH_RULES = (EXACT, STRETCH_OR_CUT)
 # three samples of 50 PTB-XL and CPSC2018 records cut out of longer ones at 500 Hz: 6 uV
 # rms, against 12 uV with the last sample held and 39 uV with zeros.
 EXTENSION = "smooth"
+HALF_FILTER = 10  # samples of the lower rate on each side; SciPy's choice
 
 _INT16 = np.iinfo(np.int16)
 
@@ -46,6 +47,8 @@ def prepare_uv(
         ValueError: "REASON: detail", if samples are missing or out of range, a lead is
             flat, or the length does not fit an exact rule.
     """
+    if length_rule == STRETCH_OR_CUT:
+        signal_mv = signal_mv[: _num_used(num_samples, source_rate, sampling_rate)]
     check_finite(signal_mv)
     resampled = resample(signal_mv, source_rate, sampling_rate)
     signal_uv = to_microvolts(fit_length(resampled, num_samples, length_rule))
@@ -122,6 +125,16 @@ def check_not_flat(signal_uv: np.ndarray) -> None:
     flat = (signal_uv == signal_uv[0]).all(axis=0)
     if flat.any():
         raise ValueError(f"flat lead: {_leads(flat)} constant")
+
+
+def _num_used(num_samples: int, source_rate: int, sampling_rate: int) -> int:
+    """Returns how many samples feed the first `num_samples` at another rate."""
+    num_source = math.ceil(num_samples * source_rate / sampling_rate)
+    if source_rate == sampling_rate:
+        return num_source
+    return num_source + math.ceil(
+        HALF_FILTER * max(source_rate, sampling_rate) / sampling_rate
+    )
 
 
 def _leads(chosen: np.ndarray) -> str:

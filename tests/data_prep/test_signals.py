@@ -117,3 +117,19 @@ def test_prepare_resamples_before_it_cuts():
     prepared = signals.prepare_uv(signal_mv, 500, 100, 1000, signals.STRETCH_OR_CUT)
     assert prepared.dtype == np.int16
     np.testing.assert_array_equal(prepared, np.rint(expected_mv * 1000))
+
+
+@pytest.mark.parametrize("source_rate", [100, 125, 257, 360, 500, 1000, 50])
+def test_what_is_dropped_early_feeds_nothing(source_rate):
+    signal_mv = np.cumsum(raw_records.digital(14 * source_rate), axis=0) / 1e5
+    whole_mv = signals.resample(signal_mv, source_rate, 100)[:1000]
+    prepared = signals.prepare_uv(
+        signal_mv, source_rate, 100, 1000, signals.STRETCH_OR_CUT
+    )
+    np.testing.assert_array_equal(prepared, np.rint(whole_mv * 1000))
+
+
+def test_missing_samples_after_the_cut_do_no_harm():
+    signal_mv = raw_records.digital(6000) / 1000
+    signal_mv[5500] = np.nan
+    signals.prepare_uv(signal_mv, 500, 100, 1000, signals.STRETCH_OR_CUT)
