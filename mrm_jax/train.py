@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not arguments or {"--help", "-h"} & set(arguments):
             print(_help(arguments))
             return 0
-        config, workdir = _parse(arguments)
+        config, workdir = parse(arguments)
         parallel.use_compilation_cache()
         command = shlex.join(["python", "-m", "mrm_jax.train", *arguments])
         trainer.train_and_evaluate(config, workdir, command)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
+def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
     """Returns the experiment with the command line's overrides, and the workdir.
 
     Raises:
@@ -113,8 +113,14 @@ def _names(config: ml_collections.ConfigDict, prefix: str = "--config.") -> list
 
 
 def _help(arguments: Sequence[str]) -> str:
-    asked = [text for text in arguments if text not in ("--help", "-h")]
-    config = _parse_flags(_without_overrides(asked) or [f"--config={EXAMPLE}"]).config
+    asked = _without_overrides(
+        [text for text in arguments if text not in ("--help", "-h")]
+    )
+    if not asked and Path(EXAMPLE).is_file():
+        asked = [f"--config={EXAMPLE}"]
+    config = _parse_flags(asked).config
+    if config is None:
+        return str(__doc__)
     return "\n  ".join([f"{__doc__}\nValues of the experiment:", *_names(config)])
 
 
