@@ -5,6 +5,7 @@ rate comes first so that what is cut off still feeds the filter at the cut. Samp
 that feed nothing are dropped before, which saves the time that long records take.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -22,7 +23,7 @@ LENGTH_RULES = (EXACT, STRETCH_OR_CUT)
 # three samples of 50 PTB-XL and CPSC2018 records cut out of longer ones at 500 Hz: 6 uV
 # rms, against 12 uV with the last sample held and 39 uV with zeros.
 EXTENSION = "smooth"
-HALF_FILTER = 10  # samples of the lower rate on each side; SciPy's choice
+HALF_FILTER = 10  # samples of the lower rate on each side; SciPy's choice too
 
 _INT16 = np.iinfo(np.int16)
 
@@ -147,4 +148,17 @@ def _polyphase(signal: np.ndarray, up: int, down: int) -> np.ndarray:
     # Takes a second, in every worker; records that keep their rate do without.
     from scipy import signal as scipy_signal
 
-    return scipy_signal.resample_poly(signal, up, down, axis=0, padtype=EXTENSION)
+    taps = _low_pass(max(up, down)).astype(signal.dtype)
+    return scipy_signal.resample_poly(
+        signal, up, down, axis=0, window=taps, padtype=EXTENSION
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _low_pass(factor: int) -> np.ndarray:
+    """Returns the filter that leaves 1 / `factor` of the band; SciPy's own choice."""
+    from scipy import signal as scipy_signal
+
+    return scipy_signal.firwin(
+        2 * HALF_FILTER * factor + 1, 1 / factor, window=("kaiser", 5.0)
+    )

@@ -149,8 +149,11 @@ def _read_plain(path: Path, header: _Header, columns: Sequence[int]) -> np.ndarr
     digital = digital[:, columns]
     gains = np.array([channels[column].gain for column in columns])
     baselines = np.array([channels[column].baseline for column in columns])
-    # In float64 and in this order, as wfdb does it, so that no bit differs.
-    signal_mv = (digital.astype(np.float64) - baselines) / gains
+    # In float64 and in this order, as wfdb does it, so that no bit differs; in place,
+    # since fresh memory for every step takes longer than the arithmetic.
+    signal_mv = digital.astype(np.float64)
+    signal_mv -= baselines
+    signal_mv /= gains
     signal_mv[digital == _INVALID] = np.nan
     return signal_mv.astype(np.float32)
 

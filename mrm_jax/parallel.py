@@ -19,7 +19,6 @@ AXIS = "batch"
 PADDING = -1  # a row that stands for no record
 ACCELERATOR_STEPS_PER_CALL = 256
 RESIDENT_MEMORY_SHARE = 0.5  # of a device's memory that a split may fill
-CPU_RESIDENT_BYTES = 8 * 2**30  # a CPU reports no memory limit of its own
 
 Tree = TypeVar("Tree")
 
@@ -46,9 +45,10 @@ def steps_per_call() -> int:
 def resident_bytes() -> int:
     """Returns how many bytes of signals may stay on one device."""
     stats = jax.local_devices()[0].memory_stats() or {}
-    if "bytes_limit" not in stats:
-        return CPU_RESIDENT_BYTES
-    return int(RESIDENT_MEMORY_SHARE * stats["bytes_limit"])
+    # A CPU device states no limit: all of them share the machine's memory.
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = stats.get("bytes_limit", machine // device_count())
+    return int(RESIDENT_MEMORY_SHARE * limit)
 
 
 def map_devices(
