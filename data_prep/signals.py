@@ -148,7 +148,7 @@ def _polyphase(signal: np.ndarray, up: int, down: int) -> np.ndarray:
     # Takes a second, in every worker; records that keep their rate do without.
     from scipy import signal as scipy_signal
 
-    taps = _low_pass(max(up, down)).astype(signal.dtype)
+    taps = _low_pass(max(up, down)).astype(np.result_type(signal, np.float32))
     return scipy_signal.resample_poly(
         signal, up, down, axis=0, window=taps, padtype=EXTENSION
     )

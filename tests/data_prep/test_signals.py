@@ -133,3 +133,9 @@ def test_missing_samples_after_the_cut_do_no_harm():
     signal_mv = raw_records.digital(6000) / 1000
     signal_mv[5500] = np.nan
     signals.prepare_uv(signal_mv, 500, 100, 1000, signals.STRETCH_OR_CUT)
+
+
+def test_whole_numbers_are_resampled_as_fractions():
+    signal = raw_records.digital(5000)
+    expected = signals.resample(signal.astype(np.float32), 500, 100)
+    np.testing.assert_allclose(signals.resample(signal, 500, 100), expected, rtol=1e-6)
