@@ -62,7 +62,7 @@ def run(
         state = "already finished, nothing to do" if done else "written"
         print(f"{state}: {args.out_dir}")
         return 0
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
