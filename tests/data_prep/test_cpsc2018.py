@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from data_prep import cpsc2018, cpsc2018_folds, cpsc_format, signals
+from data_prep import cpsc2018, cpsc_format, signals
 from mrm_jax import shards
 from tests.data_prep import raw_records
 
@@ -210,14 +210,6 @@ def test_shards_of_mixed_forms(tmp_path, capsys):
     )
 
 
-def test_shipped_folds():
-    folds = cpsc2018.read_folds(cpsc2018.SHIPPED_FOLDS)
-    assert list(folds) == [f"A{number:04d}" for number in range(1, 6878)]
-    sizes = np.bincount(list(folds.values()), minlength=11)
-    assert sizes[0] == 0
-    assert np.abs(sizes[1:] - 687.7).max() < 10
-
-
 def test_counts_of_the_protocol(real_data):
     reference = cpsc_format.read_reference(real_data / "cpsc2018/REFERENCE.csv")
     assert len(reference) == 6877
@@ -227,24 +219,6 @@ def test_counts_of_the_protocol(real_data):
     assert np.bincount(first)[1:].tolist() == FIRST_LABEL
     lengths = [len(numbers) for numbers in reference.values()]
     assert np.bincount(lengths).tolist() == [0, 6400, 471, 6]
-
-
-def test_every_fold_has_a_tenth_of_every_label(real_data):
-    reference = cpsc_format.read_reference(real_data / "cpsc2018/REFERENCE.csv")
-    folds = cpsc2018.read_folds(cpsc2018.SHIPPED_FOLDS)
-    counts = np.zeros((10, 9), int)
-    for name, numbers in reference.items():
-        counts[folds[name] - 1, np.array(numbers) - 1] += 1
-    assert np.abs(counts - np.array(ANY_LABEL) / 10).max() < 1.5
-
-
-def test_folds_can_be_made_again(real_data, tmp_path):
-    pytest.importorskip("iterstrat", reason="needs the extra [dev]")
-    out = tmp_path / "folds.csv"
-    reference = real_data / "cpsc2018/REFERENCE.csv"
-    flags = ["--reference", str(reference), "--out", str(out)]
-    assert cpsc2018_folds.main(flags) == 0
-    assert out.read_bytes() == cpsc2018.SHIPPED_FOLDS.read_bytes()
 
 
 def test_real_records_of_two_forms(real_data, tmp_path):
