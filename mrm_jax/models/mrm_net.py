@@ -48,11 +48,15 @@ class MRMNet(nn.Module):
     def __post_init__(self):
         """Checks the attributes."""
         super().__post_init__()
-        _check_choice("feature_pairing", self.feature_pairing, types.PAIRINGS)
-        _check_choice("logit_divergence", self.logit_divergence, types.DIVERGENCES)
+        mutual.check_choice("feature_pairing", self.feature_pairing, types.PAIRINGS)
+        mutual.check_choice(
+            "logit_divergence", self.logit_divergence, types.DIVERGENCES
+        )
         mutual.check_stages(self.mutual_stages)
-        if self.num_labels < 1:
-            raise ValueError(f"num_labels: expected 1 or more, got {self.num_labels}")
+        sizes = {"num_labels": self.num_labels, "num_samples": self.num_samples}
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {size}")
         if self.width < 4 or self.width % 4:
             raise ValueError(f"width: expected a multiple of 4, got {self.width}")
         if self.mutual_stages:
@@ -127,8 +131,3 @@ class MRMNet(nn.Module):
                 for stage in self.mutual_stages
             ),
         )
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name}: expected one of {choices}, got {value!r}")

@@ -23,7 +23,11 @@ def flatten_pair(high: HighMap, low: LowMap, pairing: str) -> tuple[Flat, Flat]:
         pairing: "channel_major" flattens channel by channel, as the authors' code:
             equal places belong to different moments. "time_aligned" flattens step by
             step: low step t meets high steps 2t and 2t + 1, the same moment.
+
+    Raises:
+        ValueError: if there is no such pairing.
     """
+    check_choice("feature_pairing", pairing, types.PAIRINGS)
     if pairing == "channel_major":
         high, low = high.swapaxes(1, 2), low.swapaxes(1, 2)
     return high.reshape(len(high), -1), low.reshape(len(low), -1)
@@ -50,6 +54,16 @@ def branch_lengths(num_samples: int) -> tuple[int, int]:
     """Returns the time steps of the high and of the low branch."""
     after_stem = num_samples + 4
     return after_stem // 2, -(-after_stem // 2) // 2
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Refuses a value that is none of the choices.
+
+    Raises:
+        ValueError: naming the option, its choices and the value.
+    """
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {choices}, got {value!r}")
 
 
 def check_length(num_samples: int, reason: str) -> None:
