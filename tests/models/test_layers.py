@@ -1,0 +1,216 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mrm_jax import parallel
+from mrm_jax.models import layers
+from tests.models import numpy_reference
+
+RNG = np.random.default_rng(0)
+KEY = jax.random.key(1)
+
+
+def column(*values):
+    """One record of one channel."""
+    return jnp.array(values, float)[None, :, None]
+
+
+def normal(*shape):
+    return jnp.array(RNG.standard_normal(shape), float)
+
+
+def test_uniform_fills_the_interval_of_pytorch():
+    drawn = layers.torch_uniform(25)(jax.random.key(0), (10_000,))
+    assert np.abs(drawn).max() <= 0.2
+    assert np.abs(drawn).max() > 0.199
+    np.testing.assert_allclose(np.std(drawn), 0.2 / np.sqrt(3), rtol=0.02)
+
+
+def test_convolve_by_hand():
+    kernel = jnp.array([-1.0, 0, 1])[:, None, None]  # what follows less what precedes
+    signal = column(1, 2, 5, 8, -1)
+    found = layers.convolve(signal, kernel)[0, :, 0]
+    np.testing.assert_array_equal(found, [2 - 0, 5 - 1, 8 - 2, -1 - 5, 0 - 8])
+
+
+def test_convolve_pads_both_sides_at_stride_2():
+    # "SAME" would pad an even length on the right only and begin with 1 + 2 + 3.
+    ones = jnp.ones((3, 1, 1))
+    found = layers.convolve(column(1, 2, 3, 4), ones, stride=2)[0, :, 0]
+    np.testing.assert_array_equal(found, [0 + 1 + 2, 2 + 3 + 4])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("taps", "length"), [(1, 8), (3, 9), (7, 10), (33, 21)])
+def test_convolve_equals_numpys(taps, length, stride):
+    signal, kernel = normal(2, length, 3), normal(taps, 3, 2)
+    expected = np.zeros((2, length, 2))
+    for record, channel, out in np.ndindex(2, 3, 2):
+        full = np.convolve(signal[record, :, channel], kernel[::-1, channel, out])
+        expected[record, :, out] += full[taps // 2 :][:length]
+    found = layers.convolve(signal, kernel, stride)
+    np.testing.assert_allclose(found, expected[:, ::stride], rtol=1e-4, atol=1e-5)
+
+
+def test_grouped_convolution_keeps_groups_apart():
+    conv, signal = layers.Conv(32, 3, grouped=True), normal(2, 9, 32)
+    variables = conv.init(jax.random.key(0), signal)
+    kernel = variables["params"]["kernel"]
+    assert kernel.shape == (3, 16, 32)
+    assert np.abs(kernel).max() <= (3 * 16) ** -0.5
+    found = conv.apply(variables, signal)
+    for group in (slice(0, 16), slice(16, 32)):
+        alone = layers.convolve(signal[..., group], kernel[..., group])
+        np.testing.assert_allclose(found[..., group], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_linear_by_hand():
+    params = {"kernel": jnp.array([[1.0, 2], [3, 4]]), "bias": jnp.array([10.0, 20])}
+    inputs = jnp.array([[1.0, 1], [0, 2]])
+    found = layers.Linear(2).apply({"params": params}, inputs)
+    np.testing.assert_array_equal(found, [[14, 26], [16, 28]])
+    shapes = jax.eval_shape(layers.Linear(5, use_bias=False).init, KEY, inputs)
+    assert set(shapes["params"]) == {"kernel"}
+
+
+def fresh_norm(channels=1):
+    return {
+        "params": {"scale": jnp.ones(channels), "bias": jnp.zeros(channels)},
+        "batch_stats": {"mean": jnp.zeros(channels), "var": jnp.ones(channels)},
+    }
+
+
+def train_norm(inputs, mask=None, variables=None):
+    """Returns the normalised inputs and the moved running averages."""
+    mask = jnp.ones(len(inputs)) if mask is None else mask
+    variables = variables or fresh_norm(inputs.shape[-1])
+    norm = layers.BatchNorm()
+    out, moved = norm.apply(variables, inputs, mask, mutable=["batch_stats"])
+    return out, moved["batch_stats"]
+
+
+def test_batch_norm_by_hand():
+    out, moved = train_norm(jnp.array([[1.0], [3.0]]))
+    # Mean 2; variance 1 with n in the denominator, 2 with n - 1.
+    np.testing.assert_allclose(out[:, 0], np.array([-1, 1]) / np.sqrt(1 + 1e-5))
+    np.testing.assert_allclose(moved["mean"], [0.9 * 0 + 0.1 * 2], rtol=1e-6)
+    np.testing.assert_allclose(moved["var"], [0.9 * 1 + 0.1 * 2], rtol=1e-6)
+
+
+def test_batch_norm_counts_time_steps_too():
+    out, moved = train_norm(jnp.array([[[1.0], [2]], [[3], [6]]]))
+    np.testing.assert_allclose(moved["mean"], [0.3], rtol=1e-6)
+    np.testing.assert_allclose(moved["var"], [0.9 + 0.1 * 14 / 3], rtol=1e-6)
+    np.testing.assert_allclose(np.std(out), 1, rtol=1e-4)
+
+
+def test_batch_norm_scores_with_the_running_averages():
+    variables = {
+        "params": {"scale": jnp.array([2.0]), "bias": jnp.array([5.0])},
+        "batch_stats": {"mean": jnp.array([1.0]), "var": jnp.array([4 - 1e-5])},
+    }
+    out = layers.BatchNorm().apply(variables, jnp.array([[1.0], [7]]), None)
+    np.testing.assert_allclose(out[:, 0], [5, 11], rtol=1e-6)
+
+
+def test_batch_norm_of_a_single_value_gives_the_bias():
+    variables = fresh_norm()
+    variables["params"]["bias"] += 7
+    out, moved = train_norm(jnp.array([[3.0]]), variables=variables)
+    np.testing.assert_allclose(out, [[7.0]], rtol=1e-6)
+    np.testing.assert_allclose(moved["mean"], [0.3], rtol=1e-6)
+    np.testing.assert_allclose(moved["var"], [0.9], rtol=1e-6)
+
+
+def test_batch_norm_leaves_padding_out():
+    inputs = normal(5, 4, 3)
+    mask = jnp.array([1.0, 0, 1, 0, 1])
+    out, moved = train_norm(inputs.at[1].set(1e3), mask)
+    alone, alone_moved = train_norm(inputs[mask > 0])
+    np.testing.assert_allclose(out[mask > 0], alone, rtol=1e-4, atol=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5),
+        *((moved, alone_moved)),
+    )
+
+
+class Twice(nn.Module):
+    @nn.compact
+    def __call__(self, first, second):
+        norm = layers.BatchNorm(name="norm")
+        return norm(first, jnp.ones(len(first))), norm(second, jnp.ones(len(second)))
+
+
+def test_batch_norm_called_twice_moves_twice():
+    first, second = jnp.array([[1.0], [3]]), jnp.array([[10.0], [14]])
+
+    (_, out), moved = Twice().apply(
+        {kind: {"norm": tree} for kind, tree in fresh_norm().items()},
+        first,
+        second,
+        mutable=["batch_stats"],
+    )
+    moved = moved["batch_stats"]["norm"]
+    np.testing.assert_allclose(out[:, 0], [-1, 1], rtol=1e-5)
+    mean = 0.9 * (0.1 * 2) + 0.1 * 12
+    var = 0.9 * (0.9 + 0.1 * 2) + 0.1 * 8
+    np.testing.assert_allclose(moved["mean"], [mean], rtol=1e-6)
+    np.testing.assert_allclose(moved["var"], [var], rtol=1e-6)
+
+
+def test_batch_norm_starts_unmoved():
+    norm, inputs = layers.BatchNorm(), normal(4, 2) + 5
+    variables = norm.init(KEY, inputs, jnp.ones(4))
+    jax.tree.map(np.testing.assert_array_equal, variables, fresh_norm(2))
+
+
+def test_batch_norm_over_devices_is_that_of_the_whole_batch():
+    inputs = normal(4, 3, 5, 2)  # four devices with three records each
+    mask = jnp.ones((4, 3)).at[3, 1:].set(0).at[1].set(0)
+    norm = layers.BatchNorm(axis_name=parallel.AXIS)
+
+    def share(inputs, mask):
+        return norm.apply(fresh_norm(2), inputs, mask, mutable=["batch_stats"])
+
+    out, moved = parallel.map_devices(share)(inputs, mask)
+    whole, expected = train_norm(inputs.reshape(12, 5, 2), mask.reshape(12))
+    np.testing.assert_allclose(
+        np.reshape(out, whole.shape), whole, rtol=1e-4, atol=1e-5
+    )
+    for name, value in expected.items():
+        for device in range(4):
+            found = moved["batch_stats"][name][device]
+            np.testing.assert_allclose(found, value, rtol=1e-5)
+
+
+def test_layer_norm_over_channels():
+    inputs = normal(2, 3, 8) * 1e-3  # so small that eps counts: 1e-6 beside 1e-6
+    variables = {"params": {"scale": normal(8), "bias": normal(8)}}
+    found = layers.layer_norm().apply(variables, inputs)
+    expected = numpy_reference.layer_norm(
+        np.float64(inputs), numpy_reference.on_host(variables)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_max_pools_by_hand():
+    signal = column(-3, -1, -2, -5, -4)
+    np.testing.assert_array_equal(layers.max_pool(signal)[0, :, 0], [-1, -2])
+    # Both edges keep their own values: −∞ lies beside them, not 0.
+    np.testing.assert_array_equal(
+        layers.max_pool_overlapping(signal)[0, :, 0], [-3, -1, -1, -2, -4, -4]
+    )
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8])
+def test_max_pools_equal_loops(length):
+    signal = normal(3, length, 2)
+    overlapping = numpy_reference.max_pool_overlapping(np.asarray(signal))
+    np.testing.assert_array_equal(layers.max_pool_overlapping(signal), overlapping)
+    pooled = layers.max_pool(signal)
+    assert pooled.shape == (3, length // 2, 2)
+    if length > 1:
+        expected = numpy_reference.max_pool(np.asarray(signal))
+        np.testing.assert_array_equal(pooled, expected)
