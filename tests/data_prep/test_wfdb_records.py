@@ -6,6 +6,12 @@ from data_prep import wfdb_records
 from tests.data_prep import raw_records
 
 
+# wfdb's writer, under pandas 3.
+wfdb_writes = pytest.mark.filterwarnings(
+    "ignore:The inplace keyword in DataFrame.drop:DeprecationWarning"
+)
+
+
 def as_wfdb_reads_it(path):
     signal_mv, fields = wfdb.rdsamp(str(path.with_suffix("")))
     order = {name.upper(): i for i, name in enumerate(fields["sig_name"])}
@@ -86,6 +92,7 @@ def test_order_capitals_and_other_leads_do_not_matter(tmp_path):
     np.testing.assert_array_equal(signal_mv, expected_mv)
 
 
+@wfdb_writes
 @pytest.mark.parametrize("format_", ["212", "80", "24", "32"])
 def test_other_formats_go_to_wfdb(tmp_path, format_):
     signal_mv = np.random.default_rng(0).normal(size=(400, 12))
@@ -119,6 +126,7 @@ def test_truncated_file(tmp_path, padding, file):
         wfdb_records.read_record(path)
 
 
+@wfdb_writes
 def test_truncated_file_of_another_format(tmp_path):
     wfdb.wrsamp(
         "r",
