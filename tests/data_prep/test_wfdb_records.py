@@ -5,7 +5,6 @@ import wfdb
 from data_prep import wfdb_records
 from tests.data_prep import raw_records
 
-
 # wfdb's writer, under pandas 3.
 wfdb_writes = pytest.mark.filterwarnings(
     "ignore:The inplace keyword in DataFrame.drop:DeprecationWarning"
