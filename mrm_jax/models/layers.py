@@ -173,6 +173,20 @@ def max_pool_overlapping(signal: Map) -> Float[Array, "batch time_plus_1 channel
     return jnp.concatenate([signal[:, :1], inner, signal[:, -1:]], axis=1)
 
 
+def maximum(
+    signal: Map, axis: int
+) -> Float[Array, "batch channel"] | Float[Array, "batch time"]:
+    """Returns the maximum over an axis, its gradient going to the first place of it.
+
+    As PyTorch. The gradient of `jnp.max` is divided by the number of places that equal
+    the maximum: none, and so NaN, where XLA computes the two sides in different fusions
+    and rounds them differently.
+    """
+    first = jnp.argmax(jax.lax.stop_gradient(signal), axis, keepdims=True)
+    places = jax.lax.broadcasted_iota(first.dtype, signal.shape, axis % signal.ndim)
+    return jnp.sum(jnp.where(places == first, signal, 0), axis)
+
+
 class Dropout(nn.Module):
     """Dropout with a key per record, so that masks do not depend on the devices.
 

@@ -1,3 +1,4 @@
+import functools
 import os
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from mrm_jax.models import mrm_net
 from tests.models import golden_weights
 
 MODEL = mrm_net.MRMNet(num_labels=71)
+# The other tests' cheap compilation would take longer to run than it saves.
+optimised = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 3}
+)
 TERMS = ("bce_high", "bce_low", "feature_kl", "logit_kl", "loss")
 
 
@@ -39,12 +44,12 @@ def channel_major(features):
     return np.asarray(features).swapaxes(1, 2).reshape(len(features), -1)[:, ::97]
 
 
-@jax.jit
+@optimised
 def score(variables, signal):
     return MODEL.apply(variables, signal, train=False)
 
 
-@jax.jit
+@optimised
 def train_forward(variables, signal, labels):
     """The mean loss terms and the moved running averages, without dropout."""
     outputs, moved = MODEL.apply(

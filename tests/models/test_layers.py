@@ -214,3 +214,16 @@ def test_max_pools_equal_loops(length):
     if length > 1:
         expected = numpy_reference.max_pool(np.asarray(signal))
         np.testing.assert_array_equal(pooled, expected)
+
+
+def test_maximum_by_hand():
+    signal = jnp.array([[[1.0, 7], [3, 7], [3, -2]]])
+    np.testing.assert_array_equal(layers.maximum(signal, axis=1), [[3, 7]])
+    np.testing.assert_array_equal(layers.maximum(signal, axis=-1), [[7, 7, 3]])
+
+
+def test_the_gradient_of_a_maximum_goes_to_its_first_place():
+    signal = jnp.array([[[1.0, 7], [3, 7], [3, -2]]])
+    weights = jnp.array([[10.0, 20]])
+    found = jax.grad(lambda x: jnp.sum(weights * layers.maximum(x, axis=1)))(signal)
+    np.testing.assert_array_equal(found, [[[0, 20], [10, 0], [0, 0]]])
