@@ -1,0 +1,145 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mrm_jax import input_pipeline, parallel, shards
+from tests import small_runs
+
+
+def records(signals_uv, mean_uv=2.0, std_uv=4.0):
+    return input_pipeline.Records(
+        signals_uv=jnp.asarray(signals_uv, jnp.int16),
+        labels=jnp.asarray([[1, 0], [0, 1], [1, 1]], jnp.uint8),
+        mean_uv=jnp.asarray(mean_uv, float),
+        std_uv=jnp.asarray(std_uv, float),
+    )
+
+
+def test_take_standardises_by_hand():
+    one_lead = records([[[10], [-2]], [[2], [6]], [[32767], [-32768]]])
+    batch = input_pipeline.take(one_lead, jnp.array([1, 0]))
+    expected = [[[(2 - 2) / 4], [(6 - 2) / 4]], [[(10 - 2) / 4], [(-2 - 2) / 4]]]
+    np.testing.assert_array_equal(batch.signal, expected)
+    np.testing.assert_array_equal(batch.labels, [[0, 1], [1, 0]])
+    np.testing.assert_array_equal(batch.mask, [1, 1])
+    assert {x.dtype for x in jax.tree.leaves(batch)} == {jnp.dtype("float32")}
+
+
+def test_take_keeps_the_whole_range_of_int16():
+    extremes = records([[[0]], [[0]], [[-32768]]], mean_uv=32767.0, std_uv=1.0)
+    batch = input_pipeline.take(extremes, jnp.array([2]))
+    np.testing.assert_array_equal(batch.signal, [[[-65535.0]]])
+
+
+def test_take_masks_padding_and_keeps_it_finite():
+    batch = input_pipeline.take(
+        records(np.ones((3, 2, 1))), jnp.array([2, parallel.PADDING])
+    )
+    np.testing.assert_array_equal(batch.mask, [1, 0])
+    assert np.isfinite(batch.signal).all()
+
+
+@pytest.mark.parametrize(("num_records", "batch_size"), [(10, 4), (12, 4), (3, 8)])
+def test_an_epoch_has_every_record_once(num_records, batch_size):
+    rows = input_pipeline.epoch_rows(num_records, batch_size, seed=1, epoch=1)
+    assert rows.shape == (-(-num_records // batch_size), batch_size)
+    assert rows.dtype == np.int32
+    assert sorted(rows[rows >= 0]) == list(range(num_records))
+    padding = rows.size - num_records
+    np.testing.assert_array_equal(rows.ravel()[num_records:], padding * [-1])
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    def order(seed, epoch):
+        return input_pipeline.epoch_rows(50, 8, seed, epoch)
+
+    np.testing.assert_array_equal(order(1, 2), order(1, 2))
+    distinct = {order(seed, epoch).tobytes() for seed in (1, 2) for epoch in (1, 2, 3)}
+    assert len(distinct) == 6
+
+
+def test_stored_order():
+    found = input_pipeline.ordered_rows(5, 3)
+    np.testing.assert_array_equal(found, [[0, 1, 2], [3, 4, -1]])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "shards"
+    return shards.load(small_runs.write_shards(folder))
+
+
+def feed(data, resident_bytes=None):
+    split = data.split("waves", "train")
+    return input_pipeline.Feed(data, split, data.label_set("waves"), resident_bytes)
+
+
+def batches(data, rows, resident_bytes):
+    """Returns every device's batches, taken on the devices: [device, step, ...]."""
+    take_all = parallel.map_devices(
+        lambda records, rows: jax.vmap(
+            lambda of_step: input_pipeline.take(records, of_step)
+        )(rows)
+    )
+    return [
+        jax.device_get(take_all(*call))
+        for call in feed(data, resident_bytes).calls(rows)
+    ]
+
+
+def test_a_small_split_lies_on_every_device(data):
+    small = feed(data)
+    assert len(small) == 32
+    assert small.signal_bytes() == 32 * 40 * 12 * 2
+    assert small.resident
+    (first, rows), *_ = small.calls(np.arange(8).reshape(1, 8))
+    assert first.signals_uv.shape == (4, 32, 40, 12)
+    assert first.signals_uv.dtype == np.int16
+    assert len(first.signals_uv.sharding.device_set) == 4
+    np.testing.assert_array_equal(rows[:, 0], np.arange(8).reshape(4, 2))
+
+
+def test_a_large_split_stays_off_the_devices(data):
+    large = feed(data, resident_bytes=32 * 40 * 12 * 2 - 1)
+    assert not large.resident
+    for given, rows in large.calls(np.arange(8).reshape(1, 8)):
+        assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(given))
+        assert given.signals_uv.shape == (4, 2, 40, 12)
+        np.testing.assert_array_equal(rows, [[[0, 1]]] * 4)
+
+
+def test_streamed_batches_equal_resident_ones_bit_for_bit(data):
+    rows = input_pipeline.epoch_rows(32, 6, seed=0, epoch=1)  # 6 steps, padded twice
+    resident, streamed = batches(data, rows, None), batches(data, rows, 0)
+    assert len(resident) == len(streamed) == 6
+    for one, other in zip(resident, streamed, strict=True):
+        np.testing.assert_array_equal(one.mask, other.mask)
+        present = one.mask > 0
+        np.testing.assert_array_equal(one.signal[present], other.signal[present])
+        np.testing.assert_array_equal(one.labels[present], other.labels[present])
+
+
+def test_batches_are_the_shards_records_standardised(data):
+    rows = np.array([[3, 31, 0, 8]])
+    (batch,) = batches(data, rows, None)
+    split, moments = data.split("waves", "train"), data.label_set("waves")
+    signals_uv = data.signals_uv(split.rows[rows[0]]).astype(np.float64)
+    expected = (signals_uv - moments.mean_uv) / moments.std_uv
+    np.testing.assert_allclose(batch.signal[:, 0, 0], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(batch.labels[:, 0, 0], split.labels[rows[0]])
+
+
+def test_several_steps_go_with_one_call_where_loops_are_rolled(data, monkeypatch):
+    monkeypatch.setattr(parallel, "steps_per_call", lambda: 4)
+    rows = input_pipeline.epoch_rows(32, 6, seed=0, epoch=1)
+    for resident_bytes in (None, 0):
+        calls = list(feed(data, resident_bytes).calls(rows))
+        assert [shares.shape for _, shares in calls] == [(4, 4, 2), (4, 2, 2)]
+    found = [batch.signal for batch in batches(data, rows, 0)]
+    expected = [batch.signal for batch in batches(data, rows, None)]
+    present = parallel.split_rows(rows) >= 0
+    np.testing.assert_array_equal(
+        np.concatenate(found, axis=1)[present],
+        np.concatenate(expected, axis=1)[present],
+    )
