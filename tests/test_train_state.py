@@ -7,7 +7,7 @@ from mrm_jax import train_state, types
 from mrm_jax.models import mrm_net
 
 MODEL = mrm_net.MRMNet(num_labels=3, num_samples=40, width=4)
-GRADS = ([0.5, -3.0], [0.1, 4.0], [-2.0, 0.0])
+GRADS = ([0.5, -3.0, 1e-8], [0.1, 4.0, 2e-8], [-2.0, 0.0, 1e-8])  # eps is 1e-8
 
 
 def adam(hparams, param):
@@ -26,7 +26,7 @@ def adam(hparams, param):
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_optimizer_is_adam_with_decoupled_decay(weight_decay):
     hparams = types.HParams(learning_rate=0.01, weight_decay=weight_decay)
-    param = jnp.array([1.0, -2.0])
+    param = jnp.array([1.0, -2.0, 0.0])
     opt_state = train_state.optimizer(hparams).init(param)
     expected = adam(hparams, param)
     for grad, wanted in zip(GRADS, expected, strict=True):
