@@ -12,5 +12,5 @@ def get_config() -> ConfigDict:
     config.data.label_set = "cpsc2018"
     config.model.width = 8  # 4 times less work than the full network
     config.batch_size = 32  # more updates in few epochs
-    config.num_epochs = 8
+    config.num_epochs = 12
     return config
