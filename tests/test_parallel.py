@@ -54,6 +54,17 @@ def test_replicate_and_take_first(devices):
     jax.tree.map(np.testing.assert_array_equal, first, tree)
 
 
+def test_what_was_taken_outlives_the_donated_original():
+    # A checkpoint may still be written from it while the next epoch trains.
+    double = parallel.map_devices(lambda x: 2 * x, donate_argnums=(0,))
+    copies = parallel.replicate(np.arange(3.0, dtype=np.float32))
+    taken = parallel.take_first(copies)
+    for _ in range(3):
+        copies = double(copies)
+    np.testing.assert_array_equal(taken, [0, 1, 2])
+    np.testing.assert_array_equal(parallel.take_first(copies), [0, 8, 16])
+
+
 def test_mapped_devices_share_an_axis(devices):
     def share_of_sum(x):
         return x / jax.lax.psum(x, parallel.AXIS)
