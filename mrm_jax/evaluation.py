@@ -1,7 +1,8 @@
 """Scores of a split: the scoring step mapped over devices, every record once."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from mrm_jax import input_pipeline, parallel, reports, steps, train_state
 from mrm_jax.models import mrm_net
 
+Track = Callable[[Iterable[Any], int], Iterable[Any]]
 PredictCall = Callable[..., tuple[jax.Array, jax.Array]]
 
 
@@ -39,6 +41,7 @@ def predict(
     state: train_state.TrainState,
     feed: input_pipeline.Feed,
     batch_size: int,
+    track: Track = lambda calls, total: calls,
 ) -> reports.SplitScores:
     """Returns the scores of every record of feed, in the order of its split.
 
@@ -47,11 +50,12 @@ def predict(
         state: replicated.
         feed: the records.
         batch_size: records scored at once, over all devices.
+        track: wraps the calls and shows their progress, given how many there are.
     """
     rows = input_pipeline.ordered_rows(len(feed), batch_size)
     parts = [
         [parallel.join_rows(part, batch_size) for part in mapped(model)(state, *call)]
-        for call in feed.calls(rows)
+        for call in track(feed.calls(rows), feed.num_calls(rows))
     ]
     high, low = (
         np.concatenate(part).reshape(-1, part[0].shape[-1])[: len(feed)]

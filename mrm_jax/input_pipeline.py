@@ -85,6 +85,7 @@ class Feed:
         self._moments = (np.float32(label_set.mean_uv), np.float32(label_set.std_uv))
         if resident_bytes is None:
             resident_bytes = parallel.resident_bytes()
+        self._budget = resident_bytes
         self.resident = self.signal_bytes() <= resident_bytes
         self._on_device = None
         if self.resident:
@@ -97,8 +98,25 @@ class Feed:
 
     def signal_bytes(self) -> int:
         """Returns the size of the split's signals as int16."""
-        facts = self._data.manifest
-        return len(self.split) * facts.num_samples * len(facts.leads) * 2
+        return len(self.split) * self._record_bytes()
+
+    def steps_per_call(self, rows: np.ndarray) -> int:
+        """Returns how many of rows [step, batch] one mapped call takes.
+
+        No more than the backend gains by, no more streamed records than fit twice
+        (the next call's are sent while this one runs), and evenly many, since a call
+        of another size is compiled for itself.
+        """
+        limit = parallel.steps_per_call()
+        if not self.resident:
+            step_bytes = rows.shape[1] * self._record_bytes()
+            limit = max(1, min(limit, self._budget // (2 * step_bytes)))
+        num_calls = -(-len(rows) // limit)
+        return -(-len(rows) // num_calls)
+
+    def num_calls(self, rows: np.ndarray) -> int:
+        """Returns how many mapped calls `calls` yields."""
+        return -(-len(rows) // self.steps_per_call(rows))
 
     def calls(self, rows: np.ndarray) -> Iterator[tuple[Records, np.ndarray]]:
         """Yields records and rows [device, step, batch per device] of mapped calls.
@@ -108,13 +126,17 @@ class Feed:
         Args:
             rows: [step, batch], record numbers of this split or padding.
         """
-        per_call = parallel.steps_per_call()
+        per_call = self.steps_per_call(rows)
         for start in range(0, len(rows), per_call):
             shares = parallel.split_rows(rows[start : start + per_call])
             if self._on_device is not None:
                 yield self._on_device, shares
             else:
                 yield self._stream(shares)
+
+    def _record_bytes(self) -> int:
+        facts = self._data.manifest
+        return facts.num_samples * len(facts.leads) * np.dtype(np.int16).itemsize
 
     def _stream(self, shares: np.ndarray) -> tuple[Records, np.ndarray]:
         """Returns only the records that these rows name, each device its own."""

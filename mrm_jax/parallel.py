@@ -5,7 +5,6 @@ enter a mapped call carry a leading axis of devices; `replicate` and `split_rows
 it, `take_first` and `join_rows` remove it.
 """
 
-import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +17,22 @@ import numpy as np
 AXIS = "batch"
 PADDING = -1  # a row that stands for no record
 ACCELERATOR_STEPS_PER_CALL = 256
-RESIDENT_MEMORY_SHARE = 0.5  # of a device's memory that a split may fill
+RESIDENT_MEMORY_SHARE = 0.5  # of a device's memory that signals may fill
 
 Tree = TypeVar("Tree")
 
 
 def device_count() -> int:
-    """Returns the number of devices that a mapped call uses."""
+    """Returns the number of devices that a mapped call uses.
+
+    Raises:
+        ValueError: if JAX runs in several processes: all would feed the same rows.
+    """
+    if jax.process_count() > 1:
+        raise ValueError(
+            f"expected one process, found {jax.process_count()}: training over several "
+            "hosts is not supported yet; start one process on one host"
+        )
     return jax.local_device_count()
 
 
@@ -44,10 +52,11 @@ def steps_per_call() -> int:
 
 def resident_bytes() -> int:
     """Returns how many bytes of signals may stay on one device."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    # A CPU device states no limit: all of them share the machine's memory.
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = stats.get("bytes_limit", machine // device_count())
+    if jax.default_backend() == "cpu":  # all of its devices share the machine's memory
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        limit = machine // device_count()
+    else:  # unknown on some allocators; then everything is streamed
+        limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0)
     return int(RESIDENT_MEMORY_SHARE * limit)
 
 
@@ -76,15 +85,22 @@ def loop(
 
 
 def replicate(tree: Tree) -> Tree:
-    """Returns one copy of every array of tree on each device, with a leading axis."""
-    return _copy()(np.zeros(device_count()), tree)
+    """Returns one copy of every array of tree on each device, with a leading axis.
 
+    Put on the devices one by one, without a second copy there, and laid out like the
+    steps' own results: laid out otherwise, their second call would be compiled anew.
+    """
+    devices = jax.local_devices()[: device_count()]
+    mesh = jax.sharding.Mesh(np.array(devices), (AXIS,))
+    layout = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
 
-@functools.cache
-def _copy() -> Callable[[np.ndarray, Any], Any]:
-    # The same axis name as the steps': with another one their first call would be
-    # compiled for arrays laid out like these, and their second for their own.
-    return jax.pmap(lambda _, values: values, axis_name=AXIS, in_axes=(0, None))
+    def copy(values: Any) -> jax.Array:
+        host = np.asarray(values)[np.newaxis]
+        parts = [jax.device_put(host, device) for device in devices]
+        shape = (len(devices), *host.shape[1:])
+        return jax.make_array_from_single_device_arrays(shape, layout, parts)
+
+    return jax.tree.map(copy, tree)
 
 
 def take_first(tree: Tree) -> Tree:

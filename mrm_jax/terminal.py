@@ -1,10 +1,13 @@
 """What a person sees while a command runs: lines, and a bar on a terminal."""
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import rich.console
 import rich.progress
+
+PLAIN_EVERY_S = 30
 
 
 def console() -> rich.console.Console:
@@ -20,18 +23,25 @@ def say(text: str) -> None:
 def tracker(description: str) -> Callable[[Iterable[Any], int], Iterable[Any]]:
     """Returns a function of items and their number that shows how far they are.
 
-    A bar that vanishes at the end on a terminal, nothing elsewhere.
+    On a terminal a bar that vanishes at the end; elsewhere a line every PLAIN_EVERY_S
+    seconds, so that short work leaves no lines and long work is seen to go on.
     """
 
     def track(items: Iterable[Any], total: int) -> Iterable[Any]:
         shown = console()
+        if not shown.is_terminal:
+            return _plain(items, total, description)
         return rich.progress.track(
-            items,
-            description,
-            total=total,
-            console=shown,
-            transient=True,
-            disable=not shown.is_terminal,
+            items, description, total=total, console=shown, transient=True
         )
 
     return track
+
+
+def _plain(items: Iterable[Any], total: int, description: str) -> Iterator[Any]:
+    said = time.monotonic()
+    for done, item in enumerate(items):
+        if time.monotonic() - said > PLAIN_EVERY_S:
+            said = time.monotonic()
+            say(f"{description}: {done} of {total}")
+        yield item

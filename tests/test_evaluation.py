@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -46,6 +47,6 @@ def test_scores_are_those_of_the_network_itself(setup, scores):
     signal_uv = data.signals_uv(feed.split.rows[[3, 30]]).astype(np.float32)
     signal = (signal_uv - label_set.mean_uv) / label_set.std_uv
     variables = {"params": state.params, "batch_stats": state.batch_stats}
-    outputs = model.apply(variables, signal.astype(np.float32), train=False)
+    outputs = model.apply(variables, jnp.asarray(signal, jnp.float32), train=False)
     expected = 1 / (1 + np.exp(-np.asarray(outputs.high_logits)))
     np.testing.assert_allclose(scores.high[[3, 30]], expected, rtol=1e-4)

@@ -133,9 +133,9 @@ def test_batches_are_the_shards_records_standardised(data):
 def test_several_steps_go_with_one_call_where_loops_are_rolled(data, monkeypatch):
     monkeypatch.setattr(parallel, "steps_per_call", lambda: 4)
     rows = input_pipeline.epoch_rows(32, 6, seed=0, epoch=1)
-    for resident_bytes in (None, 0):
-        calls = list(feed(data, resident_bytes).calls(rows))
-        assert [shares.shape for _, shares in calls] == [(4, 4, 2), (4, 2, 2)]
+    # Six steps go as 3 + 3: a call of 4 and one of 2 would be compiled twice.
+    calls = list(feed(data).calls(rows))
+    assert [shares.shape for _, shares in calls] == [(4, 3, 2), (4, 3, 2)]
     found = [batch.signal for batch in batches(data, rows, 0)]
     expected = [batch.signal for batch in batches(data, rows, None)]
     present = parallel.split_rows(rows) >= 0
@@ -143,3 +143,17 @@ def test_several_steps_go_with_one_call_where_loops_are_rolled(data, monkeypatch
         np.concatenate(found, axis=1)[present],
         np.concatenate(expected, axis=1)[present],
     )
+
+
+def test_a_streamed_call_keeps_to_its_memory(data, monkeypatch):
+    monkeypatch.setattr(parallel, "steps_per_call", lambda: 256)
+    rows = input_pipeline.epoch_rows(32, 6, seed=0, epoch=1)
+    record_bytes = small_runs.NUM_SAMPLES * 12 * 2
+    step_bytes = 6 * record_bytes
+    for budget, steps in [(0, 1), (2 * step_bytes, 1), (4 * step_bytes, 2)]:
+        streamed = feed(data, budget)
+        assert streamed.num_calls(rows) == 6 // steps
+        for records, shares in streamed.calls(rows):
+            assert shares.shape[1] == steps
+            # Six records, filled up to eight for four devices.
+            assert records.signals_uv.nbytes == steps * 8 * record_bytes
