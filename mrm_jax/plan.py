@@ -41,6 +41,8 @@ class Plan:
                 f"selection_head: expected one of {HEADS}, got {self.selection_head!r}"
             )
 
+        _check_hparams(self.hparams)
+
     @property
     def selection(self) -> str:
         """The name of the metric that picks the best epoch."""
@@ -60,3 +62,28 @@ class Plan:
             f"{self.label_set} with {self.model.num_labels} labels, {sizes} records "
             "(train / val / test)"
         )
+
+    def epoch_line(self, epoch: int, values: dict[str, float]) -> str:
+        """Returns the metrics of an epoch in one line."""
+        aucs = (f"{head} {values[f'val/macro_auc_{head}']:.4f}" for head in HEADS)
+        return (
+            f"epoch {epoch}/{self.num_epochs}: loss {values['train/loss']:.4f}, "
+            f"val macro AUC {', '.join(aucs)}, "
+            f"{values['train/records_per_second']:.1f} records/s"
+        )
+
+
+def _check_hparams(hparams: types.HParams) -> None:
+    ranges = {
+        "learning_rate": (0, float("inf")),
+        "weight_decay": (0, float("inf")),
+        "temperature": (1e-6, float("inf")),
+        "dropout_rate": (0, 1),
+        "label_smoothing": (0, 1),
+    }
+    for name, (low, high) in ranges.items():
+        value = float(getattr(hparams, name))
+        if not low <= value < high:
+            raise ValueError(
+                f"hparams.{name}: expected {low} <= value < {high}, got {value}"
+            )

@@ -106,6 +106,11 @@ def exists(workdir: Path | str) -> bool:
     return (Path(workdir) / JSON_FILE).is_file()
 
 
+def discard(workdir: Path | str) -> None:
+    """Removes the report of a run that goes on: it would stand for a finished one."""
+    (Path(workdir) / JSON_FILE).unlink(missing_ok=True)
+
+
 def read(workdir: Path | str) -> dict[str, Any]:
     """Returns what report.json of a finished run holds.
 

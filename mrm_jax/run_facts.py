@@ -1,5 +1,7 @@
 """What travels inside every checkpoint and report: data, labels, units, versions."""
 
+import dataclasses
+import hashlib
 import json
 import platform
 from collections.abc import Mapping
@@ -11,12 +13,12 @@ from mrm_jax import manifest as manifests
 from mrm_jax import version
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-EXTENDABLE = ("num_epochs",)  # may differ when a run is continued
+# May differ when a run is continued: more epochs, the same shards elsewhere, and where
+# their signals are kept.
+FREE = ("num_epochs", "data.shards", "data.resident_gib")
 
 
-def describe_data(
-    manifest: manifests.Manifest, label_set: str, shards_dir: Path
-) -> dict[str, Any]:
+def describe_data(manifest: manifests.Manifest, label_set: str) -> dict[str, Any]:
     """Returns what a network trained on these shards has to be told of its input."""
     chosen = manifest.label_sets[label_set]
     return {
@@ -33,8 +35,14 @@ def describe_data(
         "length_rule": manifest.length_rule,
         "mean_uv": chosen.mean_uv,
         "std_uv": chosen.std_uv,
-        "manifest_sha256": manifests.sha256(shards_dir / manifests.MANIFEST),
+        "sha256": _hash(manifest, chosen),
     }
+
+
+def _hash(manifest: manifests.Manifest, label_set: manifests.LabelSet) -> str:
+    """Returns what tells these data from others, whichever tool version wrote them."""
+    content = {"files": manifest.files, "label_set": dataclasses.asdict(label_set)}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:
@@ -54,15 +62,15 @@ def check_same_run(
     """Refuses to continue a run with other settings or other data.
 
     Raises:
-        ValueError: if anything but EXTENDABLE differs; lists what.
+        ValueError: if anything but FREE differs; lists what.
     """
     before = _flat({"config": saved["config"], "data": saved["data"]})
     after = _flat({"config": now["config"], "data": now["data"]})
-    extendable = {f"config.{name}" for name in EXTENDABLE}
+    free = {f"config.{name}" for name in FREE}
     differing = [
         f"{name}: {before.get(name)!r} there, {after.get(name)!r} now"
         for name in sorted(before.keys() | after.keys())
-        if name not in extendable and before.get(name) != after.get(name)
+        if name not in free and before.get(name) != after.get(name)
     ]
     if differing:
         raise ValueError(

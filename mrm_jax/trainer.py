@@ -116,7 +116,7 @@ def read(config: ml_collections.ConfigDict, command: str = "") -> plans.Plan:
         hparams=types.HParams(**config.hparams),
         facts={
             "config": run_facts.plain(config.to_dict()),
-            "data": run_facts.describe_data(data.manifest, label_set, data.folder),
+            "data": run_facts.describe_data(data.manifest, label_set),
             "versions": run_facts.versions(),
             "command": command,
         },
@@ -148,7 +148,9 @@ def _train(
     """Trains from first_epoch on; writes metrics and a checkpoint every epoch."""
     if first_epoch > plan.num_epochs:
         return
-    train, val = _feed(plan, "train"), _feed(plan, "val")
+    reports.discard(workdir)
+    train = _feed(plan, "train")
+    val = _feed(plan, "val", taken=train.signal_bytes() if train.resident else 0)
     train_call = training.mapped(plan.model)
     state, hparams = parallel.replicate(state), parallel.replicate(plan.hparams)
     with metric_writer.MetricWriter(workdir, first_epoch) as writer:
@@ -160,13 +162,15 @@ def _train(
             state, terms = training.train_epoch(
                 train_call, state, train, rows, hparams, track
             )
-            scores = evaluation.predict(plan.model, state, val, plan.batch_size)
+            scores = evaluation.predict(
+                plan.model, state, val, plan.batch_size, terminal.tracker("scoring val")
+            )
             values = _epoch_values(terms, scores)
             writer.write(epoch, values)
             facts = plan.facts | {"epoch": epoch, "metrics": values}
             host_state = parallel.take_first(state)
             checkpoints.save(manager, epoch, host_state, facts, values[plan.selection])
-            terminal.say(_describe_epoch(epoch, plan.num_epochs, values))
+            terminal.say(plan.epoch_line(epoch, values))
 
 
 def _report(
@@ -178,11 +182,18 @@ def _report(
     restored = checkpoints.restore(manager, best, train_state.shapes(plan.model))
     state = parallel.replicate(restored)
     val, test = (
-        evaluation.predict(plan.model, state, _feed(plan, split), plan.batch_size)
+        evaluation.predict(
+            plan.model,
+            state,
+            _feed(plan, split),
+            plan.batch_size,
+            terminal.tracker(f"scoring {split}"),
+        )
         for split in ("val", "test")
     )
     history = metric_writer.read(workdir)
-    plots.curves(history, workdir / CURVES_FILE, best, plan.name)
+    if history:  # not where only the checkpoints were copied
+        plots.curves(history, workdir / CURVES_FILE, best, plan.name)
     facts = {
         **plan.facts["data"],
         "seed": plan.seed,
@@ -196,7 +207,8 @@ def _report(
     return reports.write(workdir, facts, labels, descriptions, test, val)
 
 
-def _feed(plan: plans.Plan, split: str) -> input_pipeline.Feed:
+def _feed(plan: plans.Plan, split: str, taken: int = 0) -> input_pipeline.Feed:
+    """Returns a split; `taken` bytes of what may stay on a device are in use."""
     records = plan.data.split(plan.label_set, split)
     needs_both_classes = split != "test"
     if not len(records) or (
@@ -206,8 +218,11 @@ def _feed(plan: plans.Plan, split: str) -> input_pipeline.Feed:
             f"{plan.data.folder}: no label of {plan.label_set} is both present and "
             f"absent in the {len(records)} {split} records; more records are needed"
         )
+    limit = plan.resident_bytes
+    if limit is None:
+        limit = parallel.resident_bytes()
     return input_pipeline.Feed(
-        plan.data, records, plan.described_labels, plan.resident_bytes
+        plan.data, records, plan.described_labels, max(0, limit - taken)
     )
 
 
@@ -228,14 +243,6 @@ def _describe_work(plan: plans.Plan) -> str:
     return (
         f"{sum(leaf.size for leaf in params):,} parameters on {parallel.describe()}, "
         f"{plan.num_epochs} epochs, {steps:,} steps of {plan.batch_size} records"
-    )
-
-
-def _describe_epoch(epoch: int, num_epochs: int, values: dict[str, float]) -> str:
-    heads = (f"{head} {values[f'val/macro_auc_{head}']:.4f}" for head in plans.HEADS)
-    return (
-        f"epoch {epoch}/{num_epochs}: loss {values['train/loss']:.4f}, val macro AUC "
-        f"{', '.join(heads)}, {values['train/records_per_second']:.1f} records/s"
     )
 
 

@@ -7,7 +7,7 @@ from tests import small_runs
 
 FACTS = {
     "config": {"num_epochs": 3, "hparams": {"learning_rate": 1e-3}, "stages": ["a"]},
-    "data": {"labels": ["a", "b"], "manifest_sha256": "0f"},
+    "data": {"labels": ["a", "b"], "sha256": "0f"},
     "versions": {"jax": "1"},
 }
 
@@ -36,7 +36,7 @@ def test_a_longer_run_and_other_versions_may_go_on(tmp_path, path):
         ("config", "hparams", "learning_rate"),
         ("config", "stages"),
         ("data", "labels"),
-        ("data", "manifest_sha256"),
+        ("data", "sha256"),
     ],
 )
 def test_whatever_else_differs_is_named(tmp_path, path):
@@ -55,9 +55,9 @@ def test_tuples_become_what_json_reads_back():
 
 def test_the_data_are_described_with_units_and_order(tmp_path):
     data = shards.load(small_runs.write_shards(tmp_path / "shards"))
-    facts = run_facts.describe_data(data.manifest, "waves", data.folder)
+    facts = run_facts.describe_data(data.manifest, "waves")
     assert facts["labels"] == ["slow", "fast", "loud"]
     assert facts["descriptions"] == ["slow wave", "fast wave", "loud wave"]
     assert facts["unit"] == "uV"
     assert len(facts["leads"]) == 12
-    assert len(facts["manifest_sha256"]) == 64
+    assert len(facts["sha256"]) == 64

@@ -140,7 +140,7 @@ def test_other_settings_are_refused_and_named(finished, shards_dir):
 
 def test_other_data_are_refused(finished, tmp_path):
     other = small_runs.write_shards(tmp_path / "other", seed=1)
-    with pytest.raises(ValueError, match=r"data\.manifest_sha256"):
+    with pytest.raises(ValueError, match=r"data\.sha256"):
         trainer.evaluate_run(finished[0], str(other))
 
 
