@@ -19,7 +19,7 @@ def train_step(
     *,
     model: mrm_net.MRMNet,
 ) -> tuple[train_state.TrainState, Terms]:
-    """Returns the state after one update, and the batch's mean loss and terms.
+    """Returns the state after one update; mean loss, its terms, and "grad_norm".
 
     With model.axis_name the batch is this device's share: batch statistics, losses
     and gradients are those of the whole batch on every device.
@@ -47,6 +47,7 @@ def train_step(
     grads, (terms, batch_stats) = jax.grad(loss_fn, has_aux=True)(state.params)
     if model.axis_name is not None:
         grads, terms = jax.lax.pmean((grads, terms), model.axis_name)
+    terms["grad_norm"] = optax.tree.norm(grads)
     updates, opt_state = train_state.optimizer(hparams).update(
         grads, state.opt_state, state.params
     )

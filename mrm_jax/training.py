@@ -66,37 +66,45 @@ def train_epoch(
         "records_per_second".
 
     Raises:
-        FloatingPointError: if a loss is NaN or infinite; names the step and the terms.
+        FloatingPointError: if the loss, a term or the norm of the gradient is NaN or
+            infinite; names the step and the terms.
     """
     start = time.perf_counter()
     first_step = int(parallel.take_first(state.step))
     parts: list[dict[str, np.ndarray]] = []
-    pending = None
-    num_calls = -(-len(rows) // parallel.steps_per_call())
-    for records, shares in track(feed.calls(rows), num_calls):
+    pending: steps.Terms = {}
+    for records, shares in track(feed.calls(rows), feed.num_calls(rows)):
         state, terms = call(state, records, shares, hparams)
         # One call behind, so that the host prepares the next while this one runs.
-        if pending is not None:
+        if pending:
             parts.append(_read_finite(pending, first_step, parts))
         pending = terms
     parts.append(_read_finite(pending, first_step, parts))
     means = _epoch_means(parts, np.sum(rows >= 0, axis=1))
-    means["records_per_second"] = len(feed) / (time.perf_counter() - start)
+    trained = int(np.sum(rows >= 0))
+    means["records_per_second"] = trained / (time.perf_counter() - start)
     return state, means
 
 
-def _read_finite(terms, first_step, parts):
-    """Returns the terms [step] on the host; raises if the loss is not finite."""
-    values = parallel.take_first(terms)
-    bad = np.flatnonzero(~np.isfinite(values["loss"]))
+def _read_finite(
+    terms: steps.Terms, first_step: int, parts: list[dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Returns the terms [step] on the host; raises if one is not finite."""
+    values: dict[str, Any] = parallel.take_first(terms)
+    finite = np.all([np.isfinite(value) for value in values.values()], axis=0)
+    bad = np.flatnonzero(~finite)
     if len(bad):
         step = first_step + sum(len(part["loss"]) for part in parts) + int(bad[0])
         shown = ", ".join(f"{name} {value[bad[0]]:g}" for name, value in values.items())
-        raise FloatingPointError(f"step {step}: the loss is not finite: {shown}")
+        raise FloatingPointError(
+            f"step {step}: loss or gradient is not finite: {shown}"
+        )
     return values
 
 
-def _epoch_means(parts, records_per_step):
+def _epoch_means(
+    parts: list[dict[str, np.ndarray]], records_per_step: np.ndarray
+) -> dict[str, float]:
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     share = records_per_step / records_per_step.sum()
     return {name: float(values @ share) for name, values in joined.items()}

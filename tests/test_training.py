@@ -146,7 +146,8 @@ def test_an_epochs_means_are_over_its_records(data, trained):
         values = [losses[name] for losses in trained.losses]
         by_hand = (7 * sum(values[:4]) + 4 * values[4]) / 32
         np.testing.assert_allclose(value, by_hand, rtol=1e-6)
-    assert set(means) == {"loss", "bce_high", "bce_low", "feature_kl", "logit_kl"}
+    expected = {"loss", "bce_high", "bce_low", "feature_kl", "logit_kl", "grad_norm"}
+    assert set(means) == expected
 
 
 def test_a_loss_that_is_not_finite_stops_the_epoch(data):

@@ -98,8 +98,9 @@ class BatchNorm(nn.Module):
     """Batch norm over all axes but the last, of the unmasked records of all devices.
 
     Normalises by the biased variance, moves the running average by the unbiased one
-    (n / (n - 1)), as PyTorch; a single value (n = 1) has the variance 0. Calling one
-    instance twice moves its running averages twice.
+    (n / (n - 1)), as PyTorch. A single value (n = 1), which PyTorch refuses, has the
+    variance 0 and leaves the running one where it was. Calling one instance twice moves
+    its running averages twice.
     """
 
     axis_name: str | None = None
@@ -117,16 +118,17 @@ class BatchNorm(nn.Module):
         if mask is None:
             mean, var = running_mean.value, running_var.value
         else:
-            mean, var, unbiased = self._moments(inputs, mask)
+            mean, var, count = self._moments(inputs, mask)
+            unbiased = var * count / jnp.maximum(count - 1, 1)
             if not self.is_initializing():
                 _move(running_mean, mean)
-                _move(running_var, unbiased)
+                _move(running_var, jnp.where(count > 1, unbiased, running_var.value))
         factor = scale * jax.lax.rsqrt(var + BATCH_NORM_EPSILON)
         shift = bias - mean * factor
         return inputs * spread(factor, inputs) + spread(shift, inputs)
 
     def _moments(self, inputs, mask):
-        """Returns mean, biased and unbiased variance [channel] over all devices."""
+        """Returns mean and biased variance [channel] over all devices, and their n."""
         axes = tuple(range(inputs.ndim - 1))
         masked = inputs * mask.reshape(-1, *[1] * (inputs.ndim - 1))
         sums = (
@@ -139,7 +141,7 @@ class BatchNorm(nn.Module):
         total, squares, count = sums
         mean = total / count
         var = jnp.maximum(squares / count - mean**2, 0)
-        return mean, var, var * count / jnp.maximum(count - 1, 1)
+        return mean, var, count
 
 
 def _move(running: nn.Variable, value: jax.Array) -> None:
