@@ -55,6 +55,11 @@ def run(
         index = make_index()
         print(_plan(index, reading, args), flush=True)
         done = build.finished(index, reading, args.out_dir)
+        if done and args.strict and done.num_rejected:
+            raise ValueError(
+                f"{args.out_dir}: finished without {done.num_rejected} unfit records; "
+                "delete it to build strictly"
+            )
         manifest = done or build.build(
             index, reading, args.out_dir, strict=args.strict, jobs=args.jobs
         )
@@ -88,3 +93,4 @@ def _print_summary(manifest: manifests.Manifest, out_dir: Path) -> None:
         print(f"  {count:,} {reason}")
     if manifest.num_rejected:
         print(f"  each of them, with the reason: {out_dir / shard_writer.REJECTED}")
+        print(f"  to try them again, for example after a download: delete {out_dir}")

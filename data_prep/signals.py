@@ -51,6 +51,7 @@ def prepare_uv(
     if length_rule == STRETCH_OR_CUT:
         signal_mv = signal_mv[: _num_used(num_samples, source_rate, sampling_rate)]
     check_finite(signal_mv)
+    check_not_flat(signal_mv)  # here too: a filter leaves ripples on a flat lead
     resampled = resample(signal_mv, source_rate, sampling_rate)
     signal_uv = to_microvolts(fit_length(resampled, num_samples, length_rule))
     check_not_flat(signal_uv)

@@ -10,6 +10,7 @@ from mrm_jax import version
 
 FORMAT_VERSION = 1
 LEADS = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
+UNIT = "uV"
 SPLIT_FOLDS = {"train": (1, 2, 3, 4, 5, 6, 7, 8), "val": (9,), "test": (10,)}
 MANIFEST = "manifest.json"
 
@@ -42,7 +43,7 @@ class Manifest:
     sources: dict[str, str]  # name of a label table -> SHA-256
     files: dict[str, str]  # file of this folder -> SHA-256
     leads: tuple[str, ...] = LEADS
-    unit: str = "uV"
+    unit: str = UNIT
     split_folds: dict[str, tuple[int, ...]] = dataclasses.field(
         default_factory=lambda: dict(SPLIT_FOLDS)
     )

@@ -91,6 +91,12 @@ class Shards:
 
     def _check_arrays(self) -> None:
         num_records = self.manifest.num_records
+        found = (self.manifest.leads, self.manifest.unit)
+        if found != (manifests.LEADS, manifests.UNIT):
+            raise ValueError(
+                f"{self.folder}: expected leads {manifests.LEADS} in {manifests.UNIT}, "
+                f"found {found}; build the shards again"
+            )
         tail = (self.manifest.num_samples, len(self.manifest.leads))
         self._check("names.npy", self.names, (num_records,))
         self._check("folds.npy", self.folds, (num_records,), np.int8)
@@ -104,6 +110,10 @@ class Shards:
         for name, label_set in self.manifest.label_sets.items():
             shape = (num_records, len(label_set.labels))
             self._check(f"labels-{name}.npy", self._labels(name), shape, np.uint8)
+            if label_set.has_first_label:
+                file = f"first_label-{name}.npy"
+                first = _load_array(self.folder, file)
+                self._check(file, first, (num_records,), np.int16)
 
     def _check(
         self,
