@@ -23,9 +23,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         parallel.use_compilation_cache()
         trainer.evaluate_run(args.workdir, args.shards)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command starts again", file=sys.stderr)
+        return 130
     return 0
 
 

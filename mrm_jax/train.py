@@ -34,7 +34,7 @@ records with mrm_jax.shards.load(FOLDER, verify_hashes=True)."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and trains; returns the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = [_with_two_dashes(text) for text in argv or sys.argv[1:]]
     try:
         if not arguments or {"--help", "-h"} & set(arguments):
             print(_help(arguments))
@@ -99,6 +99,11 @@ def _check_names(config: ml_collections.ConfigDict, arguments: Sequence[str]) ->
     if wrong:
         lines = "\n  ".join(listed)
         raise ValueError(f"no value {', '.join(wrong)}; the experiment has\n  {lines}")
+
+
+def _with_two_dashes(text: str) -> str:
+    """Returns a flag as the checks below look for it; one dash is as good to absl."""
+    return f"-{text}" if text.startswith("-config") else text
 
 
 def _names(config: ml_collections.ConfigDict, prefix: str = "--config.") -> list[str]:
