@@ -8,7 +8,7 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_force_host_platform_device_count=4"
     # Halves the time to compile; small shapes run no slower for it.
-    + " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    + " --xla_backend_optimization_level=0"
 )
 os.environ.setdefault("MPLBACKEND", "agg")
 
