@@ -1,0 +1,1 @@
+"""Parity with PyTorch: the same quantities by name, computed by both."""

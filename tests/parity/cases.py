@@ -1,0 +1,74 @@
+"""What is compared: networks, inputs and weights, from seeded NumPy alone."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mrm_jax.models import mrm_net, torch_weights
+
+LEADS = 12
+ADAM_STEPS = 5
+LEARNING_RATE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One network with its options, and the size of its input."""
+
+    num_labels: int = 9
+    num_samples: int = 1000
+    batch: int = 6
+    width: int = 16
+    mutual_stages: tuple[str, ...] = ("attention",)
+    feature_pairing: str = "channel_major"
+    logit_divergence: str = "softmax"
+    exchange: bool = False
+    eca_conv: bool = False
+    seed: int = 0
+
+    def model(self) -> mrm_net.MRMNet:
+        """The network of the case."""
+        return mrm_net.MRMNet(
+            num_labels=self.num_labels,
+            num_samples=self.num_samples,
+            width=self.width,
+            mutual_stages=self.mutual_stages,
+            feature_pairing=self.feature_pairing,
+            logit_divergence=self.logit_divergence,
+            exchange=self.exchange,
+            eca_conv=self.eca_conv,
+        )
+
+
+def inputs(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Returns signals [batch, lead, time] and labels [batch, label], float64."""
+    rng = np.random.default_rng([case.seed, 1])
+    signal = rng.normal(size=(case.batch, LEADS, case.num_samples))
+    labels = rng.integers(0, 2, (case.batch, case.num_labels))
+    # Exact in float32, so that both precisions are given the same numbers.
+    return signal.astype(np.float32).astype(np.float64), labels.astype(np.float64)
+
+
+def state_dict(case: Case) -> dict[str, np.ndarray]:
+    """Returns weights in PyTorch's layout, float64, every one of its own."""
+    shape = (1, case.num_samples, LEADS)
+    shapes = jax.eval_shape(
+        lambda: case.model().init(jax.random.PRNGKey(0), jnp.zeros(shape), train=False)
+    )
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), dict(shapes))
+    rng = np.random.default_rng([case.seed, 2])
+    return {
+        name: _draw(rng, name, array.shape).astype(np.float32).astype(np.float64)
+        for name, array in sorted(torch_weights.to_torch(zeros).items())
+    }
+
+
+def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns values as a trained network has them: norms differ, nothing is zero."""
+    if name.endswith("running_var") or (name.endswith("weight") and len(shape) == 1):
+        return rng.uniform(0.5, 1.5, shape)
+    if len(shape) == 1:
+        return rng.uniform(-0.2, 0.2, shape)
+    return rng.uniform(-1, 1, shape) * np.sqrt(2 / np.prod(shape[1:]))

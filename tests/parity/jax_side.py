@@ -1,0 +1,82 @@
+"""The quantities of a case, by `mrm_jax`."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from mrm_jax import losses, train_state, types
+from mrm_jax.models import torch_weights
+from tests.parity import cases
+
+TERMS = ("bce_high", "bce_low", "feature_kl", "logit_kl", "loss")
+
+
+def quantities(case, state_dict, signal, labels, dtype):
+    """Returns name -> array in PyTorch's layout; see `torch_side.quantities`."""
+    with jax.enable_x64(dtype == np.float64):
+        model = case.model()
+        variables = jax.tree.map(
+            lambda array: jnp.asarray(array, dtype),
+            torch_weights.from_torch(state_dict),
+        )
+        signal = jnp.asarray(signal.swapaxes(1, 2), dtype)
+        labels = jnp.asarray(labels, dtype)
+        score = jax.jit(functools.partial(model.apply, train=False))
+        step = jax.jit(functools.partial(_step, model))
+        found = _outputs("eval", score(variables, signal))
+        optimizer = train_state.optimizer(types.HParams())
+        opt_state, adam_losses = optimizer.init(variables["params"]), []
+        for number in range(cases.ADAM_STEPS):
+            grads, (terms, outputs, moved) = step(variables, signal, labels)
+            adam_losses.append(terms["loss"])
+            if number == 0:
+                found |= _first_step(grads, terms, outputs, moved)
+            params = variables["params"]
+            updates, opt_state = optimizer.update(grads, opt_state, params)
+            params = optax.apply_updates(params, updates)
+            variables = {"params": params, "batch_stats": moved}
+        found["adam_losses"] = jnp.stack(adam_losses)
+        found |= _outputs("after_adam", score(variables, signal), stages=())
+        return {name: np.asarray(value) for name, value in found.items()}
+
+
+def _step(model, variables, signal, labels):
+    def loss_fn(params):
+        outputs, moved = model.apply(
+            {"params": params, "batch_stats": variables["batch_stats"]},
+            signal,
+            train=True,
+            dropout_rate=0.0,
+            mutable=["batch_stats"],
+        )
+        total, terms = losses.mrm_loss(
+            outputs, labels, types.HParams(), logit_divergence=model.logit_divergence
+        )
+        means = jax.tree.map(jnp.mean, terms | {"loss": total})
+        return means["loss"], (means, outputs, moved["batch_stats"])
+
+    return jax.grad(loss_fn, has_aux=True)(variables["params"])
+
+
+def _first_step(grads, terms, outputs, moved):
+    found = {f"terms/{name}": terms[name] for name in TERMS}
+    found |= _outputs("train", outputs, stages=())
+    by_name = torch_weights.to_torch({"params": grads})
+    found |= {f"grad/{name}": value for name, value in by_name.items()}
+    by_name = torch_weights.to_torch({"batch_stats": moved})
+    return found | {f"running/{name}": value for name, value in by_name.items()}
+
+
+def _outputs(prefix, outputs, stages=types.STAGES):
+    found = {
+        f"{prefix}/high_logits": outputs.high_logits,
+        f"{prefix}/low_logits": outputs.low_logits,
+    }
+    for stage in stages:
+        for branch in ("high", "low"):
+            features = getattr(outputs, f"{branch}_features")[stage]
+            found[f"{prefix}/{stage}_{branch}"] = features.swapaxes(1, 2)
+    return found
