@@ -22,7 +22,7 @@ def test_stem_equals_the_second_formulation():
 
 
 def test_ten_seconds_grow_by_one_step_a_convolution():
-    signal = jax.ShapeDtypeStruct((1, 1000, 12), float)
+    signal = jax.ShapeDtypeStruct((1, 1000, 12), jnp.float32)
     found, variables = jax.eval_shape(
         lambda x: stem.Stem().init_with_output(jax.random.key(0), x, None), signal
     )
