@@ -128,20 +128,29 @@ class BatchNorm(nn.Module):
         return inputs * spread(factor, inputs) + spread(shift, inputs)
 
     def _moments(self, inputs, mask):
-        """Returns mean and biased variance [channel] over all devices, and their n."""
+        """Returns mean and biased variance [channel] over all devices, and their n.
+
+        In one pass, of the distances to a value from the middle of the inputs: the mean
+        of squares minus the squared mean would lose what small variances consist of.
+        """
         axes = tuple(range(inputs.ndim - 1))
-        masked = inputs * mask.reshape(-1, *[1] * (inputs.ndim - 1))
+        middle = tuple(size // 2 for size in inputs.shape[1:-1])
+        near = jax.lax.stop_gradient(inputs[(0, *middle)])
+        if self.axis_name is not None:
+            near = jax.lax.pmean(near, self.axis_name)
+        distance = inputs - spread(near, inputs)
+        masked = distance * mask.reshape(-1, *[1] * (inputs.ndim - 1))
         sums = (
             jnp.sum(masked, axes),
-            jnp.sum(masked * inputs, axes),
+            jnp.sum(masked * distance, axes),
             jnp.sum(mask) * (inputs[0, ..., 0].size),
         )
         if self.axis_name is not None:
             sums = jax.lax.psum(sums, self.axis_name)
         total, squares, count = sums
-        mean = total / count
-        var = jnp.maximum(squares / count - mean**2, 0)
-        return mean, var, count
+        offset = total / count
+        var = jnp.maximum(squares / count - offset**2, 0)
+        return near + offset, var, count
 
 
 def _move(running: nn.Variable, value: jax.Array) -> None:

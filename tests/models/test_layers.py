@@ -106,6 +106,15 @@ def test_batch_norm_counts_time_steps_too():
     np.testing.assert_allclose(np.std(out), 1, rtol=1e-4)
 
 
+def test_batch_norm_of_a_small_variance_beside_a_large_mean():
+    # 1000² is even in float32 only to 0.06, and the variance is a quarter of that.
+    out, moved = train_norm(jnp.array([[1000.0], [1000.25], [999.75], [1000.0]]))
+    var = 2 * 0.25**2 / 4
+    expected = np.array([0, 0.25, -0.25, 0]) / np.sqrt(var + 1e-5)
+    np.testing.assert_allclose(out[:, 0], expected, atol=1e-3)
+    np.testing.assert_allclose(moved["var"], [0.9 + 0.1 * var * 4 / 3], rtol=1e-6)
+
+
 def test_batch_norm_scores_with_the_running_averages():
     variables = {
         "params": {"scale": jnp.array([2.0]), "bias": jnp.array([5.0])},
