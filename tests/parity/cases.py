@@ -41,6 +41,45 @@ class Case:
             eca_conv=self.eca_conv,
         )
 
+    def is_large(self) -> bool:
+        """Whether computing costs more than compiling."""
+        return self.num_samples >= 1000
+
+
+SMALL = {"width": 4, "num_samples": 200}
+# Every option that both implementations have, at sizes where float64 takes seconds.
+OPTIONS = {
+    "defaults": Case(**SMALL),
+    "71 labels": Case(num_labels=71, **SMALL),
+    "every stage, time aligned, bernoulli": Case(
+        mutual_stages=("multi_scale", "extractor", "attention"),
+        feature_pairing="time_aligned",
+        logit_divergence="bernoulli",
+        **SMALL,
+    ),
+    "exchange": Case(exchange=True, **SMALL),
+    "the paper's ECA": Case(eca_conv=True, mutual_stages=("extractor",), **SMALL),
+    "no mutual features": Case(mutual_stages=(), width=4, num_samples=199),
+}
+SIZES = {
+    "1000 samples, 71 labels, full width": Case(num_labels=71),
+    "5000 samples, 9 labels, half the width": Case(num_samples=5000, width=8),
+}
+ONE_RECORD = Case(batch=1)
+# What tests without torch compare with, from a file.
+KEPT = {
+    "defaults": Case(num_labels=71, **SMALL),
+    "options": Case(
+        mutual_stages=("multi_scale", "attention"),
+        feature_pairing="time_aligned",
+        logit_divergence="bernoulli",
+        exchange=True,
+        eca_conv=True,
+        **SMALL,
+    ),
+    "full width": Case(batch=3),
+}
+
 
 def inputs(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """Returns signals [batch, lead, time] and labels [batch, label], float64."""

@@ -24,8 +24,11 @@ def quantities(case, state_dict, signal, labels, dtype):
         )
         signal = jnp.asarray(signal.swapaxes(1, 2), dtype)
         labels = jnp.asarray(labels, dtype)
-        score = jax.jit(functools.partial(model.apply, train=False))
-        step = jax.jit(functools.partial(_step, model))
+        # Cheap compilation, the tests' setting, makes large convolutions slow.
+        options = {"xla_backend_optimization_level": 3 if case.is_large() else 0}
+        compiled = functools.partial(jax.jit, compiler_options=options)
+        score = compiled(functools.partial(model.apply, train=False))
+        step = compiled(functools.partial(_step, model))
         found = _outputs("eval", score(variables, signal))
         optimizer = train_state.optimizer(types.HParams())
         opt_state, adam_losses = optimizer.init(variables["params"]), []
