@@ -1,13 +1,14 @@
 # make demo   train and evaluate on modelled ECGs, in minutes, without any data at hand
-# make test   check format, types, floors of the imports, and run every test
-# Both make .venv first; PYTHON=python3.12 picks another interpreter for it.
+# make test   check format, types, floors of the imports, and run the tests
+# make parity install PyTorch as well, and compare with it number by number
+# Each makes .venv first; PYTHON=python3.12 picks another interpreter for it.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint clean help
+.PHONY: demo test parity lint clean help
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 
@@ -16,7 +17,10 @@ demo: $(VENV)/core
 	$(BIN)/python -m mrm_jax.train --config experiments/demo.py --workdir runs/demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not torch'
+
+parity: $(VENV)/parity
+	$(BIN)/python -m pytest -m torch
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -34,6 +38,10 @@ $(VENV)/core: setup.cfg pyproject.toml constraints.txt
 
 $(VENV)/dev: $(VENV)/core
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/parity: $(VENV)/dev
+	$(PIP) --editable '.[dev,parity]'
 	@touch $@
 
 clean:
