@@ -24,9 +24,8 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from mrm_jax import parallel, trainer
+from mrm_jax import experiment, parallel, trainer
 
-EXAMPLE = "experiments/base.py"
 NOT_FINITE = """Nothing was overwritten: the newest checkpoint is of the epoch before.
 Give another --workdir and a lower --config.hparams.learning_rate, or look for damaged
 records with mrm_jax.shards.load(FOLDER, verify_hashes=True)."""
@@ -65,8 +64,10 @@ def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
     """
     as_written = _parse_flags(_without_overrides(arguments)).config
     if as_written is None:
-        raise ValueError(f"--config is required, for example --config={EXAMPLE}")
-    _check_names(as_written, arguments)
+        raise ValueError(
+            f"--config is required, for example --config={experiment.EXAMPLE}"
+        )
+    experiment.check_names(as_written, arguments)
     values = _parse_flags(arguments)
     return values.config, Path(values.workdir or f"runs/{values.config.name}")
 
@@ -90,43 +91,23 @@ def _without_overrides(arguments: Sequence[str]) -> list[str]:
     return [text for text in arguments if not text.startswith("--config.")]
 
 
-def _check_names(config: ml_collections.ConfigDict, arguments: Sequence[str]) -> None:
-    """Refuses values that the experiment does not have."""
-    listed = _names(config)
-    known = {name.partition("=")[0] for name in listed}
-    given = [text.partition("=")[0] for text in arguments]
-    wrong = [n for n in given if n.startswith("--config.") and n not in known]
-    if wrong:
-        lines = "\n  ".join(listed)
-        raise ValueError(f"no value {', '.join(wrong)}; the experiment has\n  {lines}")
-
-
 def _with_two_dashes(text: str) -> str:
     """Returns a flag as the checks below look for it; one dash is as good to absl."""
     return f"-{text}" if text.startswith("-config") else text
-
-
-def _names(config: ml_collections.ConfigDict, prefix: str = "--config.") -> list[str]:
-    """Returns each name that can be set, with its value."""
-    names = []
-    for name, value in config.items():
-        if isinstance(value, ml_collections.ConfigDict):
-            names += _names(value, f"{prefix}{name}.")
-        else:
-            names.append(f"{prefix}{name}={value}")
-    return names
 
 
 def _help(arguments: Sequence[str]) -> str:
     asked = _without_overrides(
         [text for text in arguments if text not in ("--help", "-h")]
     )
-    if not asked and Path(EXAMPLE).is_file():
-        asked = [f"--config={EXAMPLE}"]
+    if not asked and Path(experiment.EXAMPLE).is_file():
+        asked = [f"--config={experiment.EXAMPLE}"]
     config = _parse_flags(asked).config
     if config is None:
         return str(__doc__)
-    return "\n  ".join([f"{__doc__}\nValues of the experiment:", *_names(config)])
+    return "\n  ".join(
+        [f"{__doc__}\nValues of the experiment:", *experiment.names(config)]
+    )
 
 
 if __name__ == "__main__":

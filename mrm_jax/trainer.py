@@ -14,8 +14,7 @@ from mrm_jax import (
     metric_writer,
     metrics,
     parallel,
-    plots,
-    report_table,
+    reporting,
     reports,
     run_facts,
     shards,
@@ -26,8 +25,6 @@ from mrm_jax import (
 )
 from mrm_jax import plan as plans
 from mrm_jax.models import mrm_net
-
-CURVES_FILE = "curves.png"
 
 
 def train_and_evaluate(
@@ -56,8 +53,8 @@ def train_and_evaluate(
             report = reports.read(workdir)
         else:
             _train(manager, plan, state, first_epoch, workdir)
-            report = _report(manager, plan, workdir)
-    _show(report, workdir)
+            report = reporting.report(manager, plan, workdir)
+    reporting.show(report, workdir)
     return report
 
 
@@ -78,8 +75,8 @@ def evaluate_run(workdir: Path, shards_dir: str | None = None) -> dict[str, Any]
         plan = read(ml_collections.ConfigDict(saved["config"]), saved["command"])
         run_facts.check_same_run(saved, plan.facts, workdir)
         terminal.say(f"{plan.headline()}\nscored on {parallel.describe()} -> {workdir}")
-        report = _report(manager, plan, workdir)
-    _show(report, workdir)
+        report = reporting.report(manager, plan, workdir)
+    reporting.show(report, workdir)
     return report
 
 
@@ -91,17 +88,7 @@ def read(config: ml_collections.ConfigDict, command: str = "") -> plans.Plan:
     """
     data = shards.load(config.data.shards)
     label_set = config.data.label_set
-    model = mrm_net.MRMNet(
-        num_labels=len(data.label_set(label_set).labels),
-        num_samples=data.manifest.num_samples,
-        width=config.model.width,
-        mutual_stages=tuple(config.model.mutual_stages),
-        feature_pairing=config.model.feature_pairing,
-        logit_divergence=config.model.logit_divergence,
-        exchange=config.model.exchange,
-        eca_conv=config.model.eca_conv,
-        axis_name=parallel.AXIS,
-    )
+    num_labels = len(data.label_set(label_set).labels)
     resident_gib = config.data.resident_gib
     return plans.Plan(
         name=config.name,
@@ -112,7 +99,7 @@ def read(config: ml_collections.ConfigDict, command: str = "") -> plans.Plan:
         data=data,
         label_set=label_set,
         resident_bytes=None if resident_gib is None else int(resident_gib * 2**30),
-        model=model,
+        model=network(config, num_labels, data.manifest.num_samples),
         hparams=types.HParams(**config.hparams),
         facts={
             "config": run_facts.plain(config.to_dict()),
@@ -120,6 +107,27 @@ def read(config: ml_collections.ConfigDict, command: str = "") -> plans.Plan:
             "versions": run_facts.versions(),
             "command": command,
         },
+    )
+
+
+def network(
+    config: ml_collections.ConfigDict, num_labels: int, num_samples: int
+) -> mrm_net.MRMNet:
+    """Returns the network of a configuration.
+
+    Raises:
+        ValueError: if a value does not exist or does not fit the number of samples.
+    """
+    return mrm_net.MRMNet(
+        num_labels=num_labels,
+        num_samples=num_samples,
+        width=config.model.width,
+        mutual_stages=tuple(config.model.mutual_stages),
+        feature_pairing=config.model.feature_pairing,
+        logit_divergence=config.model.logit_divergence,
+        exchange=config.model.exchange,
+        eca_conv=config.model.eca_conv,
+        axis_name=parallel.AXIS,
     )
 
 
@@ -149,8 +157,10 @@ def _train(
     if first_epoch > plan.num_epochs:
         return
     reports.discard(workdir)
-    train = _feed(plan, "train")
-    val = _feed(plan, "val", taken=train.signal_bytes() if train.resident else 0)
+    train = reporting.feed(plan, "train")
+    val = reporting.feed(
+        plan, "val", taken=train.signal_bytes() if train.resident else 0
+    )
     train_call = training.mapped(plan.model)
     state, hparams = parallel.replicate(state), parallel.replicate(plan.hparams)
     with metric_writer.MetricWriter(workdir, first_epoch) as writer:
@@ -173,59 +183,6 @@ def _train(
             terminal.say(plan.epoch_line(epoch, values))
 
 
-def _report(
-    manager: ocp.CheckpointManager, plan: plans.Plan, workdir: Path
-) -> dict[str, Any]:
-    """Scores the test fold with the best checkpoint and writes what a run leaves."""
-    manager.wait_until_finished()
-    best = manager.best_step()
-    restored = checkpoints.restore(manager, best, train_state.shapes(plan.model))
-    state = parallel.replicate(restored)
-    val, test = (
-        evaluation.predict(
-            plan.model,
-            state,
-            _feed(plan, split),
-            plan.batch_size,
-            terminal.tracker(f"scoring {split}"),
-        )
-        for split in ("val", "test")
-    )
-    history = metric_writer.read(workdir)
-    if history:  # not where only the checkpoints were copied
-        plots.curves(history, workdir / CURVES_FILE, best, plan.name)
-    facts = {
-        **plan.facts["data"],
-        "seed": plan.seed,
-        "epoch": best,
-        "epochs_trained": manager.latest_step(),
-        "selection": plan.selection,
-        "devices": parallel.describe(),
-        **{name: plan.facts[name] for name in ("command", "config", "versions")},
-    }
-    labels, descriptions = facts["labels"], facts["descriptions"]
-    return reports.write(workdir, facts, labels, descriptions, test, val)
-
-
-def _feed(plan: plans.Plan, split: str, taken: int = 0) -> input_pipeline.Feed:
-    """Returns a split; `taken` bytes of what may stay on a device are in use."""
-    records = plan.data.split(plan.label_set, split)
-    needs_both_classes = split != "test"
-    if not len(records) or (
-        needs_both_classes and not metrics.has_both_classes(records.labels).any()
-    ):
-        raise ValueError(
-            f"{plan.data.folder}: no label of {plan.label_set} is both present and "
-            f"absent in the {len(records)} {split} records; more records are needed"
-        )
-    limit = plan.resident_bytes
-    if limit is None:
-        limit = parallel.resident_bytes()
-    return input_pipeline.Feed(
-        plan.data, records, plan.described_labels, max(0, limit - taken)
-    )
-
-
 def _epoch_values(
     terms: dict[str, float], val: reports.SplitScores
 ) -> dict[str, float]:
@@ -244,8 +201,3 @@ def _describe_work(plan: plans.Plan) -> str:
         f"{sum(leaf.size for leaf in params):,} parameters on {parallel.describe()}, "
         f"{plan.num_epochs} epochs, {steps:,} steps of {plan.batch_size} records"
     )
-
-
-def _show(report: dict[str, Any], workdir: Path) -> None:
-    report_table.print_table(report, terminal.console())
-    terminal.say(f"results: {workdir}")

@@ -1,0 +1,82 @@
+"""Scores the test fold with a run's best checkpoint; writes and shows its report."""
+
+from pathlib import Path
+from typing import Any
+
+import orbax.checkpoint as ocp
+
+from mrm_jax import (
+    checkpoints,
+    evaluation,
+    input_pipeline,
+    metric_writer,
+    metrics,
+    parallel,
+    plots,
+    report_table,
+    reports,
+    terminal,
+    train_state,
+)
+from mrm_jax import plan as plans
+
+CURVES_FILE = "curves.png"
+
+
+def report(
+    manager: ocp.CheckpointManager, plan: plans.Plan, workdir: Path
+) -> dict[str, Any]:
+    """Scores the test fold with the best checkpoint and writes what a run leaves."""
+    manager.wait_until_finished()
+    best = manager.best_step()
+    restored = checkpoints.restore(manager, best, train_state.shapes(plan.model))
+    state = parallel.replicate(restored)
+    val, test = (
+        evaluation.predict(
+            plan.model,
+            state,
+            feed(plan, split),
+            plan.batch_size,
+            terminal.tracker(f"scoring {split}"),
+        )
+        for split in ("val", "test")
+    )
+    history = metric_writer.read(workdir)
+    if history:  # not where only the checkpoints were copied
+        plots.curves(history, workdir / CURVES_FILE, best, plan.name)
+    facts = {
+        **plan.facts["data"],
+        "seed": plan.seed,
+        "epoch": best,
+        "epochs_trained": manager.latest_step(),
+        "selection": plan.selection,
+        "devices": parallel.describe(),
+        **{name: plan.facts[name] for name in ("command", "config", "versions")},
+    }
+    labels, descriptions = facts["labels"], facts["descriptions"]
+    return reports.write(workdir, facts, labels, descriptions, test, val)
+
+
+def feed(plan: plans.Plan, split: str, taken: int = 0) -> input_pipeline.Feed:
+    """Returns a split; `taken` bytes of what may stay on a device are in use."""
+    records = plan.data.split(plan.label_set, split)
+    needs_both_classes = split != "test"
+    if not len(records) or (
+        needs_both_classes and not metrics.has_both_classes(records.labels).any()
+    ):
+        raise ValueError(
+            f"{plan.data.folder}: no label of {plan.label_set} is both present and "
+            f"absent in the {len(records)} {split} records; more records are needed"
+        )
+    limit = plan.resident_bytes
+    if limit is None:
+        limit = parallel.resident_bytes()
+    return input_pipeline.Feed(
+        plan.data, records, plan.described_labels, max(0, limit - taken)
+    )
+
+
+def show(report: dict[str, Any], workdir: Path) -> None:
+    """Prints the table of a report and where its files are."""
+    report_table.print_table(report, terminal.console())
+    terminal.say(f"results: {workdir}")
