@@ -82,15 +82,21 @@ def from_torch(state_dict: Mapping[str, Any], drop: Iterable[str] = ()) -> Varia
 
     Args:
         state_dict: name -> NumPy array, as in the authors' checkpoints.
-        drop: regular expressions of whole names that are dead besides DEAD.
+        drop: regular expressions of whole names that are dead besides DEAD; what the
+            network reads is never dropped.
 
     Raises:
         ValueError: if names are missing or unknown or shapes are wrong; lists them all.
     """
+    known = _shapes(state_dict)
+    paths = {_torch_name(path): path for path in known}
+    shapes = {_torch_name(path): shape for path, shape in known.items()}
     dead = re.compile("|".join([*DEAD, *drop]))
-    live = {name: a for name, a in state_dict.items() if not dead.fullmatch(name)}
-    paths = {_torch_name(path): path for path in _shapes(live)}
-    shapes = {_torch_name(path): shape for path, shape in _shapes(live).items()}
+    live = {
+        name: array
+        for name, array in state_dict.items()
+        if name in shapes or not dead.fullmatch(name)
+    }
     problems = [f"missing: {name}" for name in shapes.keys() - live.keys()]
     problems += [f"unknown: {name}" for name in live.keys() - shapes.keys()]
     problems += [
@@ -100,7 +106,10 @@ def from_torch(state_dict: Mapping[str, Any], drop: Iterable[str] = ()) -> Varia
     ]
     if problems:
         listed = "\n  ".join(sorted(problems))
-        raise ValueError(f"not a state dict of MRM-Net:\n  {listed}")
+        raise ValueError(
+            "not a state dict of MRM-Net (patterns of names that no forward pass reads "
+            f"go to drop):\n  {listed}"
+        )
     flat = {
         path: np.ascontiguousarray(_to_ours(path, np.asarray(live[name])))
         for name, path in paths.items()
@@ -111,6 +120,8 @@ def from_torch(state_dict: Mapping[str, Any], drop: Iterable[str] = ()) -> Varia
 def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Returns the state dict of variables; the inverse of `from_torch`.
 
+    In the order of PyTorch's modules, which is the order of an optimiser's parameters.
+
     Raises:
         ValueError: if a variable has no name in PyTorch; lists all such.
     """
@@ -120,7 +131,7 @@ def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
         raise ValueError(f"not variables of MRMNet: {', '.join(sorted(unknown))}")
     return {
         _torch_name(path): np.ascontiguousarray(_to_theirs(path, np.asarray(array)))
-        for path, array in flat.items()
+        for path, array in sorted(flat.items(), key=lambda item: _place(item[0]))
     }
 
 
@@ -176,24 +187,34 @@ def _under(ours: str, theirs: str, table: Mapping[str, str]) -> dict[str, str]:
 
 
 def _modules() -> dict[str, str]:
-    """Returns our module path -> PyTorch's module name."""
-    names = _under("mutual_exchange", "exchange", _EXCHANGE)
+    """Returns our module path -> PyTorch's module name, in the order of PyTorch's."""
+    names = {}
     for i in range(1, 5):
         names[f"stem/conv{i}"] = f"BaseBlock.conv_block{i}.0"
         names[f"stem/norm{i}"] = f"BaseBlock.conv_block{i}.1"
-    for i, branch in enumerate(("high", "low"), 1):
-        scale, fusion = f"BaseBlock.BaseScale{i}", f"Fusion_block{i}"
-        names[f"{branch}_scale"] = scale
-        names |= _under(f"{branch}_scale", scale, _MULTI_SCALE)
+    branches = list(enumerate(("high", "low"), 1))
+    for i, branch in branches:
+        names[f"{branch}_scale"] = f"BaseBlock.BaseScale{i}"
+        names |= _under(f"{branch}_scale", f"BaseBlock.BaseScale{i}", _MULTI_SCALE)
+    for i, branch in branches:
         for j, table in enumerate(_EXTRACTORS[branch]):
             names |= _under(f"{branch}/extractor_{j}", f"BaseBlock.layer{i}.{j}", table)
-        names |= _under(f"{branch}/attention", fusion, _ATTENTION)
+    names |= _under("mutual_exchange", "exchange", _EXCHANGE)
+    for i, branch in branches:
+        ours, theirs = f"{branch}/attention", f"Fusion_block{i}"
+        names |= _under(ours, theirs, _ATTENTION)
         for j, (block, table) in enumerate(_FUSED.items()):
-            ours = f"{branch}/attention/{block}"
-            names |= _under(ours, f"{fusion}.layer1.{j}", table)
-        names[f"{branch}/head_norm"] = f"conv_norm{i}"
-        names[f"{branch}/head"] = f"fc{i}"
+            names |= _under(f"{ours}/{block}", f"{theirs}.layer1.{j}", table)
+    names |= {f"{branch}/head_norm": f"conv_norm{i}" for i, branch in branches}
+    names |= {f"{branch}/head": f"fc{i}" for i, branch in branches}
     return names
 
 
 _MODULES = _modules()
+_ORDER = {module: place for place, module in enumerate(_MODULES)}
+
+
+def _place(path: Path) -> tuple[int, int]:
+    """Returns what sorts our leaves as PyTorch's: by module, weights first."""
+    _, *module, leaf = path
+    return _ORDER["/".join(module)], list(_LEAVES).index(leaf)

@@ -74,6 +74,12 @@ def test_what_else_is_dead_has_to_be_named(state_dict):
     torch_weights.from_torch(with_dead, drop=[r"old\..*"])
 
 
+def test_what_the_network_reads_is_never_dropped(state_dict):
+    with_dead = state_dict | {"old.layer.weight": np.zeros(3)}
+    back = torch_weights.from_torch(with_dead, drop=[".*"])
+    jax.tree.map(np.testing.assert_array_equal, back, variables())
+
+
 def test_one_error_lists_everything_that_is_wrong(state_dict):
     wrong = state_dict | {"stray.weight": np.zeros(3), "conv_norm1.bias": np.zeros(3)}
     del wrong["fc2.bias"]
