@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,13 @@ from mrm_jax import manifest as manifests
 from mrm_jax import version
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-# May differ when a run is continued: more epochs, the same shards elsewhere, and where
-# their signals are kept.
-FREE = ("num_epochs", "data.shards", "data.resident_gib")
+DATA_FACTS = tuple(
+    "data_set data_set_version label_set labels descriptions records leads "
+    "sampling_rate num_samples unit length_rule mean_uv std_uv sha256".split()
+)
+# May differ when a run is continued: its name, more epochs, the same shards elsewhere,
+# and where their signals are kept.
+FREE = ("name", "num_epochs", "data.shards", "data.resident_gib")
 
 
 def describe_data(manifest: manifests.Manifest, label_set: str) -> dict[str, Any]:
@@ -37,6 +41,11 @@ def describe_data(manifest: manifests.Manifest, label_set: str) -> dict[str, Any
         "std_uv": chosen.std_uv,
         "sha256": _hash(manifest, chosen),
     }
+
+
+def describe_labels(labels: Sequence[str]) -> dict[str, Any]:
+    """Returns the same of a network whose data are not at hand: None is unknown."""
+    return dict.fromkeys(DATA_FACTS) | {"labels": list(labels)}
 
 
 def _hash(manifest: manifests.Manifest, label_set: manifests.LabelSet) -> str:
@@ -61,22 +70,30 @@ def check_same_run(
 ) -> None:
     """Refuses to continue a run with other settings or other data.
 
+    What is None in `saved` was unknown there, and may be anything now.
+
     Raises:
         ValueError: if anything but FREE differs; lists what.
     """
     before = _flat({"config": saved["config"], "data": saved["data"]})
     after = _flat({"config": now["config"], "data": now["data"]})
     free = {f"config.{name}" for name in FREE}
+    free |= {name for name, value in before.items() if value is None}
     differing = [
         f"{name}: {before.get(name)!r} there, {after.get(name)!r} now"
         for name in sorted(before.keys() | after.keys())
-        if name not in free and before.get(name) != after.get(name)
+        if not _is_in(name, free) and before.get(name) != after.get(name)
     ]
     if differing:
         raise ValueError(
             f"{workdir}: holds a run with other settings; continue it with its own, or "
             "give another --workdir:\n  " + "\n  ".join(differing)
         )
+
+
+def _is_in(name: str, tops: Iterable[str]) -> bool:
+    """Returns whether a dotted name is one of tops, or below one."""
+    return any(name == top or name.startswith(f"{top}.") for top in tops)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

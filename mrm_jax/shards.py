@@ -14,7 +14,7 @@ Nothing is pickled, so that a folder from a stranger is safe to load.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,26 @@ class Shards:
             ValueError: if there is no such set.
         """
         return _require(name, self.manifest.label_sets, "label set", self.folder)
+
+    def label_set_of(self, labels: Sequence[str]) -> str:
+        """Returns the name of the label set with these labels in this order.
+
+        Raises:
+            ValueError: if there is none; shows what the sets have.
+        """
+        known = self.manifest.label_sets
+        for name, label_set in known.items():
+            if label_set.labels == tuple(labels):
+                return name
+        same = [
+            n for n, known_set in known.items() if set(known_set.labels) == set(labels)
+        ]
+        hint = f"; {same[0]} has them in another order" if same else ""
+        listed = "\n  ".join(f"{n}: {', '.join(s.labels)}" for n, s in known.items())
+        raise ValueError(
+            f"{self.folder}: no label set with the labels {', '.join(labels)}{hint}; "
+            f"it has\n  {listed}"
+        )
 
     def split(self, label_set: str, split: str) -> Split:
         """Returns the records of `split` that carry a label of `label_set`.

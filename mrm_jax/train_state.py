@@ -1,6 +1,9 @@
 """Everything a step changes, and the optimiser that changes it."""
 
+import dataclasses
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -51,9 +54,19 @@ def create(rng: jax.Array, model: nn.Module, num_leads: int = 12) -> TrainState:
         model: an MRMNet.
         num_leads: of the signals.
     """
-    init_rng, state_rng = jax.random.split(rng)
+    init_rng, _ = jax.random.split(rng)
     signal = jnp.zeros((1, model.num_samples, num_leads))
-    variables = model.init(init_rng, signal, train=False)
+    return begin(rng, model.init(init_rng, signal, train=False))
+
+
+def begin(rng: jax.Array, variables: Mapping[str, Any]) -> TrainState:
+    """Returns the state before the first step from given variables.
+
+    Args:
+        rng: as in `create`, which has the same dropout from it.
+        variables: "params" and "batch_stats" of a model.
+    """
+    _, state_rng = jax.random.split(rng)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         rng=state_rng,
@@ -61,3 +74,18 @@ def create(rng: jax.Array, model: nn.Module, num_leads: int = 12) -> TrainState:
         batch_stats=variables["batch_stats"],
         opt_state=optimizer(types.HParams()).init(variables["params"]),
     )
+
+
+def moments(state: TrainState) -> optax.ScaleByAdamState:
+    """Returns Adam's count of updates and its moments, mu and nu."""
+    return state.opt_state[0]
+
+
+def with_moments(
+    state: TrainState, count: int, mu: optax.Params, nu: optax.Params
+) -> TrainState:
+    """Returns the state after `count` updates that left these moments."""
+    count_array = jnp.asarray(count, jnp.int32)
+    adam = moments(state)._replace(count=count_array, mu=mu, nu=nu)
+    opt_state = (adam, *state.opt_state[1:])
+    return dataclasses.replace(state, step=count_array, opt_state=opt_state)

@@ -1,5 +1,6 @@
 """A whole run: train, keep the best epoch on validation, score the test fold once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,10 @@ def evaluate_run(workdir: Path, shards_dir: str | None = None) -> dict[str, Any]
     """
     with checkpoints.open_existing(workdir) as manager:
         saved = checkpoints.read_facts(manager, manager.best_step())
+        config = ml_collections.ConfigDict(saved["config"])
         if shards_dir is not None:
-            saved["config"]["data"]["shards"] = shards_dir
-        plan = read(ml_collections.ConfigDict(saved["config"]), saved["command"])
+            config.data.shards = shards_dir
+        plan = read(with_label_set(config, saved["data"]["labels"]), saved["command"])
         run_facts.check_same_run(saved, plan.facts, workdir)
         terminal.say(f"{plan.headline()}\nscored on {parallel.describe()} -> {workdir}")
         report = reporting.report(manager, plan, workdir)
@@ -108,6 +110,25 @@ def read(config: ml_collections.ConfigDict, command: str = "") -> plans.Plan:
             "command": command,
         },
     )
+
+
+def with_label_set(
+    config: ml_collections.ConfigDict, labels: Sequence[str]
+) -> ml_collections.ConfigDict:
+    """Returns config with the label set that has these labels, where it has none.
+
+    Weights that came without data do not say which set of which shards is theirs.
+
+    Raises:
+        ValueError: if no shards are named or they have no such set.
+    """
+    if config.data.label_set is not None:
+        return config
+    if config.data.shards is None:
+        raise ValueError("these weights came without data; name them with --shards")
+    found = ml_collections.ConfigDict(config)
+    found.data.label_set = shards.load(config.data.shards).label_set_of(labels)
+    return found
 
 
 def network(

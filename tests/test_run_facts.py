@@ -49,6 +49,27 @@ def test_a_value_that_only_one_has_is_named(tmp_path):
         run_facts.check_same_run(FACTS, changed("config", "new", value=1), tmp_path)
 
 
+def test_what_was_unknown_may_be_anything(tmp_path):
+    saved = changed("data", "sha256", value=None)
+    run_facts.check_same_run(saved, FACTS, tmp_path)
+    other = changed("data", "labels", value=["c"])
+    with pytest.raises(ValueError, match=r"data\.labels"):
+        run_facts.check_same_run(saved, other, tmp_path)
+
+
+def test_a_group_that_was_unknown_may_be_anything(tmp_path):
+    saved = changed("data", "records", value=None)
+    now = changed("data", "records", value={"train": 8, "val": 1})
+    run_facts.check_same_run(saved, now, tmp_path)
+
+
+def test_facts_without_data_name_the_same_things(tmp_path):
+    data = shards.load(small_runs.write_shards(tmp_path / "shards"))
+    unknown = run_facts.describe_labels(["a"])
+    assert unknown.keys() == run_facts.describe_data(data.manifest, "waves").keys()
+    assert unknown["labels"] == ["a"] and unknown["std_uv"] is None
+
+
 def test_tuples_become_what_json_reads_back():
     assert run_facts.plain({"stages": ("a", "b")}) == {"stages": ["a", "b"]}
 

@@ -167,3 +167,16 @@ def test_writer_refuses_other_types_and_shapes(tmp_path):
     for signal in (np.zeros((10, 12)), np.zeros((9, 12), np.int16)):
         with pytest.raises(ValueError, match=r"expected int16 \(10, 12\), found"):
             writer.add(signal)
+
+
+def test_a_label_set_is_found_by_its_labels(folder):
+    data = shards.load(folder)
+    assert data.label_set_of(["a", "b"]) == "letters"
+    assert data.label_set_of(["b"]) == "b"
+
+
+def test_labels_in_another_order_are_another_set(folder):
+    with pytest.raises(ValueError, match="letters has them in another order"):
+        shards.load(folder).label_set_of(["b", "a"])
+    with pytest.raises(ValueError, match="no label set with the labels c; it has\n"):
+        shards.load(folder).label_set_of(["c"])

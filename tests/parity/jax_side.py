@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mrm_jax import losses, train_state, types
+from mrm_jax import losses, steps, train_state, types
 from mrm_jax.models import torch_weights
 from tests.parity import cases
 
@@ -44,6 +44,22 @@ def quantities(case, state_dict, signal, labels, dtype):
         found["adam_losses"] = jnp.stack(adam_losses)
         found |= _outputs("after_adam", score(variables, signal), stages=())
         return {name: np.asarray(value) for name, value in found.items()}
+
+
+def go_on(case, state, signal, labels, num_steps):
+    """Returns the losses of the next training steps from a state, without dropout."""
+    model = case.model()
+    step = jax.jit(functools.partial(steps.train_step, model=model))
+    batch = types.Batch(
+        signal=jnp.asarray(signal.swapaxes(1, 2), jnp.float32),
+        labels=jnp.asarray(labels, jnp.float32),
+        mask=jnp.ones(len(labels)),
+    )
+    found = []
+    for _ in range(num_steps):
+        state, terms = step(state, batch, types.HParams(dropout_rate=0.0))
+        found.append(float(terms["loss"]))
+    return found
 
 
 def _step(model, variables, signal, labels):

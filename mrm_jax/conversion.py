@@ -1,0 +1,139 @@
+"""Runs made from PyTorch's weights, and PyTorch's files made from runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from mrm_jax import checkpoints, run_facts, torch_files, train_state, trainer
+from mrm_jax.models import torch_adam, torch_weights
+
+UNKNOWN_SELECTION = 0.0  # below any validation AUC: what is trained later can be better
+DEFAULT_NUM_SAMPLES = 1000  # weights do not depend on it
+
+
+def import_weights(
+    checkpoint: torch_files.TorchCheckpoint,
+    labels: Sequence[str],
+    config: ml_collections.ConfigDict,
+    drop: Sequence[str] = (),
+) -> tuple[train_state.TrainState, dict[str, Any]]:
+    """Returns the state and the facts of a run that continues a PyTorch checkpoint.
+
+    Args:
+        checkpoint: its optimiser's state is carried over if it is there.
+        labels: of the network's outputs, in their order.
+        config: an experiment. Width and options that change the parameters are taken
+            from the weights; data.shards may be None, and is then unknown.
+        drop: regular expressions of entries that no forward pass reads.
+
+    Raises:
+        ValueError: if names, shapes, labels, optimiser or data do not fit.
+    """
+    variables = torch_weights.from_torch(checkpoint.weights, drop)
+    model, leads = torch_weights.model_of(checkpoint.weights)
+    if len(labels) != model.num_labels:
+        raise ValueError(f"{model.num_labels} outputs, but {len(labels)} labels")
+    for name in ("width", "exchange", "eca_conv"):
+        config.model[name] = getattr(model, name)
+    facts = _facts(config, labels)
+    state = train_state.begin(
+        jax.random.PRNGKey(config.seed), jax.tree.map(_single, variables)
+    )
+    if checkpoint.optimizer is not None:
+        adam = torch_adam.from_torch(checkpoint.optimizer, checkpoint.weights, drop)
+        if adam is not None:
+            mu, nu = (jax.tree.map(_single, tree) for tree in (adam.mu, adam.nu))
+            state = train_state.with_moments(state, adam.count, mu, nu)
+    return state, facts
+
+
+def write_run(
+    workdir: Path, state: train_state.TrainState, facts: dict[str, Any], epoch: int
+) -> None:
+    """Writes a run folder with one checkpoint, which is its newest and its best.
+
+    Raises:
+        ValueError: if the folder has checkpoints already.
+    """
+    if (workdir / checkpoints.FOLDER).exists():
+        raise ValueError(f"{workdir}: holds a run already; give another --workdir")
+    with checkpoints.open_manager(workdir) as manager:
+        host = jax.device_get(state)
+        said = facts | {"epoch": epoch, "metrics": {}}
+        checkpoints.save(manager, epoch, host, said, UNKNOWN_SELECTION)
+
+
+def export_run(
+    workdir: Path, newest: bool = False
+) -> tuple[torch_files.TorchCheckpoint, dict[str, Any]]:
+    """Returns a run as PyTorch keeps it, and its facts.
+
+    Args:
+        workdir: of a run with a finished epoch.
+        newest: take the newest epoch, to train on, not the best one on validation.
+
+    Raises:
+        ValueError: if there is no checkpoint.
+    """
+    with checkpoints.open_existing(workdir) as manager:
+        epoch = manager.latest_step() if newest else manager.best_step()
+        facts = checkpoints.read_facts(manager, epoch)
+        config, data = ml_collections.ConfigDict(facts["config"]), facts["data"]
+        num_samples = data["num_samples"] or DEFAULT_NUM_SAMPLES
+        model = trainer.network(config, len(data["labels"]), num_samples)
+        state = checkpoints.restore(manager, epoch, train_state.shapes(model))
+    moments = train_state.moments(state)
+    adam = torch_adam.Adam(
+        count=int(moments.count),
+        mu=moments.mu,
+        nu=moments.nu,
+        learning_rate=config.hparams.learning_rate,
+        weight_decay=config.hparams.weight_decay,
+    )
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    checkpoint = torch_files.TorchCheckpoint(
+        weights=torch_weights.to_torch(variables),
+        optimizer=torch_adam.to_torch(adam),
+        epoch=epoch,
+        metric=facts["metrics"].get(f"val/macro_auc_{config.selection_head}"),
+    )
+    return checkpoint, facts
+
+
+def read_labels(path: Path) -> list[str]:
+    """Returns the labels of a text file, one a line, in the order of the outputs.
+
+    Raises:
+        ValueError: if one stands there twice, or none.
+        OSError: if there is no such file.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    labels = [line.strip() for line in lines if line.strip()]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice or not labels:
+        raise ValueError(
+            f"{path}: expected one label a line in the order of the outputs, found "
+            + (f"{', '.join(twice)} more than once" if twice else "none")
+        )
+    return labels
+
+
+def _facts(config: ml_collections.ConfigDict, labels: Sequence[str]) -> dict[str, Any]:
+    """Returns the facts of a new run; its data may be unknown."""
+    if config.data.shards is not None:
+        return trainer.read(trainer.with_label_set(config, labels)).facts
+    return {
+        "config": run_facts.plain(config.to_dict()),
+        "data": run_facts.describe_labels(labels),
+        "versions": run_facts.versions(),
+        "command": "",
+    }
+
+
+def _single(array: np.ndarray) -> jax.Array:
+    return jnp.asarray(array, jnp.float32)

@@ -1,0 +1,136 @@
+"""Makes a run of PyTorch's weights, or a PyTorch file of a run.
+
+  python -m mrm_jax.convert --torch FILE.pth --labels LABELS.txt --workdir runs/imported
+  python -m mrm_jax.convert --to_torch FILE.pth --workdir runs/cpsc2018
+
+A file is a state dict, or {"model_state_dict", "global_epoch", "optimizer_state_dict",
+"best_auc"}. The run can be evaluated (mrm_jax.evaluate --shards), and trained on where
+the file has the state of Adam: with mrm_jax.train and the same experiment.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags as absl_flags
+
+from mrm_jax import conversion, experiment, terminal, torch_files
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parses the flags and converts; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    flags = _flags()
+    args, overrides = flags.parse_known_args(arguments)
+    unknown = [text for text in overrides if not text.startswith("--config.")]
+    if unknown:
+        flags.error(f"unrecognized arguments: {' '.join(unknown)}")
+    try:
+        if args.to_torch is not None:
+            _to_torch(args)
+        else:
+            command = shlex.join(["python", "-m", "mrm_jax.convert", *arguments])
+            _from_torch(args, overrides, command)
+    except (ValueError, OSError, ImportError, absl_flags.Error) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _flags() -> argparse.ArgumentParser:
+    flags = argparse.ArgumentParser(
+        prog="mrm_jax.convert",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    direction = flags.add_mutually_exclusive_group(required=True)
+    direction.add_argument("--torch", metavar="FILE", type=Path, help="read this file")
+    direction.add_argument(
+        "--to_torch", metavar="FILE", type=Path, help="write this file"
+    )
+    flags.add_argument(
+        "--workdir",
+        type=Path,
+        required=True,
+        help="folder of the run, new with --torch",
+    )
+    reading = flags.add_argument_group("with --torch")
+    reading.add_argument(
+        "--labels",
+        metavar="FILE",
+        type=Path,
+        help="text, one label a line, in the order of the outputs; required",
+    )
+    reading.add_argument(
+        "--shards",
+        metavar="FOLDER",
+        help="data the weights belong to, for their standardiser, units and lead order "
+        "(default: unknown, evaluate --shards names them)",
+    )
+    reading.add_argument(
+        "--config",
+        metavar="FILE",
+        default=experiment.EXAMPLE,
+        help="experiment to go on with, its values set by --config.NAME=VALUE "
+        "(default: %(default)s)",
+    )
+    reading.add_argument(
+        "--drop",
+        metavar="REGEX",
+        action="append",
+        default=[],
+        help="whole names of entries that no forward pass reads, which are left out; "
+        "may be repeated, and never drops what the network has",
+    )
+    reading.add_argument(
+        "--without_adam",
+        action="store_true",
+        help="weights only, where the file has an optimiser",
+    )
+    writing = flags.add_argument_group("with --to_torch")
+    writing.add_argument(
+        "--newest",
+        action="store_true",
+        help="the newest epoch, to train on (default: the best one on validation)",
+    )
+    return flags
+
+
+def _from_torch(
+    args: argparse.Namespace, overrides: Sequence[str], command: str
+) -> None:
+    if args.labels is None:
+        raise ValueError("--labels is required: one label a line, as the outputs go")
+    labels = conversion.read_labels(args.labels)
+    config = experiment.load(args.config, overrides)
+    with config.unlocked():
+        config.data.shards, config.data.label_set = args.shards, None
+    checkpoint = torch_files.read(args.torch, with_optimizer=not args.without_adam)
+    state, facts = conversion.import_weights(checkpoint, labels, config, args.drop)
+    facts["command"] = command
+    conversion.write_run(args.workdir, state, facts, checkpoint.epoch)
+    metric = "" if checkpoint.metric is None else f", best_auc {checkpoint.metric:.4f}"
+    updates = int(state.step)
+    terminal.say(
+        f"{args.torch}: epoch {checkpoint.epoch}{metric}\n"
+        f"{len(labels)} labels, width {config.model.width}, "
+        + (f"Adam after {updates:,} updates" if updates else "no state of Adam")
+        + f" -> {args.workdir}"
+    )
+
+
+def _to_torch(args: argparse.Namespace) -> None:
+    checkpoint, facts = conversion.export_run(args.workdir, args.newest)
+    torch_files.write(args.to_torch, checkpoint)
+    count = sum(array.size for array in checkpoint.weights.values())
+    terminal.say(
+        f"{args.workdir}: epoch {checkpoint.epoch}, {len(facts['data']['labels'])} "
+        f"labels, {count:,} numbers and Adam's moments -> {args.to_torch}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

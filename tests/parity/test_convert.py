@@ -1,0 +1,225 @@
+"""The command, on files that PyTorch wrote and reads."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from mrm_jax import (
+    checkpoints,
+    convert,
+    metric_writer,
+    shards,
+    train_state,
+    trainer,
+)
+from mrm_jax.models import torch_weights
+from tests import conftest, small_runs
+from tests.parity import cases, jax_side
+
+torch = pytest.importorskip(
+    "torch", reason="PyTorch's files need torch: make parity", exc_type=ImportError
+)
+
+from tests.parity import torch_mrm_net, torch_side  # noqa: E402  (they import torch)
+
+pytestmark = pytest.mark.torch
+CASE = cases.Case(num_labels=3, num_samples=small_runs.NUM_SAMPLES, width=4)
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(monkeypatch):
+    monkeypatch.chdir(conftest.ROOT)
+
+
+@pytest.fixture(scope="module")
+def shards_dir(tmp_path_factory):
+    return small_runs.write_shards(tmp_path_factory.mktemp("data") / "shards")
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A network and its optimiser after three updates."""
+    net = torch_side.network(CASE, cases.state_dict(CASE), torch.float32)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    update(net, optimizer, 3)
+    return net, optimizer
+
+
+def update(net, optimizer, times):
+    """Returns the losses of some updates on the case's signals."""
+    signal, labels = (torch.tensor(a, dtype=torch.float32) for a in cases.inputs(CASE))
+    net.train()
+    losses = []
+    for _ in range(times):
+        optimizer.zero_grad()
+        loss, _ = torch_mrm_net.loss_terms(*net(signal), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.fixture
+def files(tmp_path, trained):
+    """Checkpoint files of every form, and the file of labels."""
+    net, optimizer = trained
+    wrapped = {
+        "model_state_dict": net.state_dict(),
+        "global_epoch": 7,
+        "optimizer_state_dict": optimizer.state_dict(),
+        "best_auc": np.float64(0.9),  # as scikit-learn returns it
+    }
+    parallel = {f"module.{name}": t for name, t in net.state_dict().items()}
+    torch.save(wrapped, tmp_path / "wrapped.pth")
+    torch.save(net.state_dict(), tmp_path / "bare.pth")
+    torch.save(parallel, tmp_path / "parallel.pth")
+    torch.save(wrapped, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    torch.save(net, tmp_path / "whole.pth")
+    (tmp_path / "text.pth").write_text("no checkpoint")
+    (tmp_path / "labels.txt").write_text("\n".join(small_runs.LABELS) + "\n")
+    return tmp_path
+
+
+def run(files, name, *more, labels="labels.txt"):
+    given = [f"--torch={files / name}", f"--labels={files / labels}"]
+    return convert.main([*given, f"--workdir={files / 'run'}", *more])
+
+
+@pytest.mark.parametrize("name", ["wrapped.pth", "bare.pth", "parallel.pth", "old.pth"])
+def test_every_form_becomes_a_run_with_the_same_scores(
+    files, name, trained, shards_dir
+):
+    assert run(files, name) == 0
+    report = trainer.evaluate_run(files / "run", str(shards_dir))
+    assert report["facts"]["label_set"] == "waves"
+    with np.load(files / "run" / "scores.npz") as scores:
+        ours = scores["high"]
+    data = shards.load(shards_dir)
+    label_set, test = data.label_set("waves"), data.split("waves", "test")
+    signal = (data.signals_uv(test.rows) - label_set.mean_uv) / label_set.std_uv
+    net = trained[0].eval()
+    with torch.no_grad():
+        logits, _ = net(torch.tensor(signal.swapaxes(1, 2), dtype=torch.float32))
+    np.testing.assert_allclose(ours, torch.sigmoid(logits[0]).numpy(), rtol=1e-5)
+
+
+def test_training_goes_on_where_pytorch_stopped(files, trained):
+    net = copy.deepcopy(trained[0])
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    optimizer.load_state_dict(trained[1].state_dict())
+    expected = update(net, optimizer, 3)
+    assert run(files, "wrapped.pth") == 0
+    like = train_state.shapes(CASE.model())
+    with checkpoints.open_existing(files / "run") as manager:
+        state = checkpoints.restore(manager, manager.latest_step(), like)
+    assert (int(state.step), manager.latest_step()) == (3, 7)
+    found = jax_side.go_on(CASE, state, *cases.inputs(CASE), num_steps=3)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_without_adam_the_moments_begin_anew(files):
+    assert run(files, "wrapped.pth", "--without_adam") == 0
+    like = train_state.shapes(CASE.model())
+    with checkpoints.open_existing(files / "run") as manager:
+        state = checkpoints.restore(manager, 7, like)
+    assert (int(state.step), int(train_state.moments(state).count)) == (0, 0)
+
+
+def test_an_imported_run_trains_on(files, shards_dir):
+    changes = ["--config.num_epochs=8", "--config.batch_size=12"]
+    assert run(files, "wrapped.pth", f"--shards={shards_dir}", *changes) == 0
+    config = small_runs.config(shards_dir, num_epochs=8)
+    report = trainer.train_and_evaluate(config, files / "run")
+    assert report["facts"]["epochs_trained"] == 8
+    assert [line["epoch"] for line in metric_writer.read(files / "run")] == [8]
+
+
+def test_a_run_goes_back_to_pytorch_with_its_optimiser(files, trained):
+    assert run(files, "wrapped.pth") == 0
+    back = files / "sub" / "back.pth"
+    assert convert.main([f"--to_torch={back}", f"--workdir={files / 'run'}"]) == 0
+    content = torch.load(back, weights_only=True)
+    assert content["global_epoch"] == 7
+    net = torch_mrm_net.TorchMRMNet(3, width=4, dropout=0.0)
+    net.load_state_dict(content["model_state_dict"])
+    for name, tensor in trained[0].state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            assert torch.equal(net.state_dict()[name], tensor), name
+    optimizer = torch.optim.Adam(net.parameters(), lr=1.0)
+    optimizer.load_state_dict(content["optimizer_state_dict"])
+    assert optimizer.param_groups[0]["lr"] == 1e-3
+    ours, theirs = optimizer.state_dict()["state"], trained[1].state_dict()["state"]
+    assert ours.keys() == theirs.keys()
+    for number in theirs:
+        for name in ("step", "exp_avg", "exp_avg_sq"):
+            assert torch.equal(ours[number][name], theirs[number][name])
+
+
+def test_the_order_of_names_is_that_of_pytorchs_modules(trained):
+    names = [n for n in trained[0].state_dict() if not n.endswith("tracked")]
+    weights = {name: trained[0].state_dict()[name].numpy() for name in names}
+    back = torch_weights.to_torch(torch_weights.from_torch(weights))
+    assert list(back) == names
+
+
+def test_data_known_at_once_make_an_ordinary_run(files, shards_dir):
+    assert run(files, "wrapped.pth", f"--shards={shards_dir}") == 0
+    with checkpoints.open_existing(files / "run") as manager:
+        facts = checkpoints.read_facts(manager, 7)
+    assert facts["data"]["label_set"] == "waves"
+    assert facts["data"]["std_uv"] > 0
+    assert facts["config"]["model"]["width"] == 4
+    assert facts["command"].startswith("python -m mrm_jax.convert --torch")
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "message"),
+    [
+        ("none.pth", [], "none.pth"),
+        ("text.pth", [], "not a checkpoint of tensors"),
+        ("whole.pth", [], r"torch.save(model.state_dict(), FILE)"),
+        ("bare.pth", ["--config.seeed=1"], "no value --config.seeed"),
+        ("bare.pth", ["--shards=no/such"], "no/such/manifest.json: not found"),
+    ],
+)
+def test_what_does_not_fit_is_an_error_with_a_way_out(
+    files, name, more, message, capsys
+):
+    assert run(files, name, *more) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error
+    assert not (files / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\nb\n", "3 outputs, but 2 labels"),
+        ("a\nb\na\n", "a more than once"),
+        ("\n", "found none"),
+    ],
+)
+def test_wrong_labels_are_an_error(files, text, message, capsys):
+    (files / "wrong.txt").write_text(text)
+    assert run(files, "bare.pth", labels="wrong.txt") == 2
+    assert message in capsys.readouterr().err
+
+
+def test_labels_in_another_order_than_the_data_are_an_error(files, shards_dir, capsys):
+    (files / "turned.txt").write_text("\n".join(small_runs.LABELS[::-1]))
+    more = f"--shards={shards_dir}"
+    assert run(files, "bare.pth", more, labels="turned.txt") == 2
+    assert "waves has them in another order" in capsys.readouterr().err
+
+
+def test_a_run_is_not_overwritten(files, capsys):
+    assert run(files, "bare.pth") == 0
+    assert run(files, "bare.pth") == 2
+    assert "holds a run already" in capsys.readouterr().err
+
+
+def test_without_data_evaluation_asks_for_them(files):
+    assert run(files, "bare.pth") == 0
+    with pytest.raises(ValueError, match="name them with --shards"):
+        trainer.evaluate_run(files / "run")

@@ -1,0 +1,66 @@
+"""The command where PyTorch is not installed; with it, see tests/parity."""
+
+import subprocess
+import sys
+
+import pytest
+
+from mrm_jax import convert
+from tests import conftest
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(monkeypatch):
+    monkeypatch.chdir(conftest.ROOT)
+
+
+def test_help_explains_both_directions(capsys):
+    with pytest.raises(SystemExit) as left:
+        convert.main(["--help"])
+    assert left.value.code == 0
+    text = capsys.readouterr().out
+    for flag in ("--torch", "--to_torch", "--labels", "--shards", "--drop", "--newest"):
+        assert flag in text
+
+
+def test_without_pytorch_the_error_says_what_to_install(tmp_path):
+    (tmp_path / "labels.txt").write_text("a\n")
+    (tmp_path / "torch.py").write_text("raise ImportError('not installed')\n")
+    (tmp_path / "file.pth").write_bytes(b"")
+    command = [sys.executable, "-m", "mrm_jax.convert", f"--torch={tmp_path}/file.pth"]
+    command += [f"--labels={tmp_path}/labels.txt", f"--workdir={tmp_path}/run"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(tmp_path), "JAX_PLATFORMS": "cpu", "PATH": ""},
+    )
+    assert done.returncode == 2
+    assert "error: PyTorch's files need PyTorch" in done.stderr
+    assert "'.[parity]'" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workdir=x"], "one of the arguments --torch --to_torch is required"),
+        (["--workdir=x", "--torch=a", "--nope"], "unrecognized arguments: --nope"),
+    ],
+)
+def test_wrong_flags_are_explained(arguments, message, capsys):
+    with pytest.raises(SystemExit) as left:
+        convert.main(arguments)
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_labels_are_required(capsys):
+    assert convert.main(["--workdir=x", "--torch=a.pth"]) == 2
+    assert "--labels is required" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_run_cannot_be_exported(tmp_path, capsys):
+    given = [f"--workdir={tmp_path}", f"--to_torch={tmp_path}/file.pth"]
+    assert convert.main(given) == 2
+    assert "no checkpoints; train first" in capsys.readouterr().err
