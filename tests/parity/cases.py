@@ -81,6 +81,11 @@ KEPT = {
 }
 
 
+def given(case: Case) -> tuple[Case, dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Returns the case, its weights, signals and labels."""
+    return case, state_dict(case), *inputs(case)
+
+
 def inputs(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """Returns signals [batch, lead, time] and labels [batch, label], float64."""
     rng = np.random.default_rng([case.seed, 1])

@@ -16,7 +16,7 @@ FILE = Path(__file__).with_name("expected.npz")
 def main():
     kept = {}
     for case_name, case in cases.KEPT.items():
-        given = case, cases.state_dict(case), *cases.inputs(case)
+        given = cases.given(case)
         exact = compare.summary(torch_side.quantities(*given, np.float64))
         kept |= {f"{case_name}/{name}": array for name, array in exact.items()}
     np.savez_compressed(FILE, **kept)

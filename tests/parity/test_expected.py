@@ -19,6 +19,6 @@ def expected(case_name):
 @pytest.mark.parametrize("case_name", cases.KEPT)
 def test_float64_agrees_with_what_pytorch_computed(case_name):
     case = cases.KEPT[case_name]
-    given = case, cases.state_dict(case), *cases.inputs(case)
+    given = cases.given(case)
     found = compare.summary(jax_side.quantities(*given, np.float64))
     compare.assert_double(compare.relative_errors(found, expected(case_name)))

@@ -1,7 +1,5 @@
 """Both implementations side by side, on the same random weights and signals."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -11,46 +9,24 @@ torch = pytest.importorskip(
     "torch", reason="the live comparison needs torch: make parity", exc_type=ImportError
 )
 
-from tests.parity import torch_side  # noqa: E402  (it imports torch)
+from tests.parity import distances, torch_side  # noqa: E402  (they import torch)
 
 pytestmark = pytest.mark.torch
 
 
-def given(case):
-    return case, cases.state_dict(case), *cases.inputs(case)
-
-
-@pytest.mark.parametrize("name", cases.OPTIONS)
-def test_float64_agrees_with_every_option(name):
-    inputs = given(cases.OPTIONS[name])
-    exact = torch_side.quantities(*inputs, np.float64)
-    found = jax_side.quantities(*inputs, np.float64)
-    compare.assert_double(compare.relative_errors(found, exact))
-
-
-@pytest.mark.parametrize("name", cases.SIZES)
-def test_float64_agrees_at_every_size(name):
-    inputs = given(cases.SIZES[name])
-    exact = torch_side.quantities(*inputs, np.float64)
-    found = jax_side.quantities(*inputs, np.float64)
-    compare.assert_double(compare.relative_errors(found, exact))
+@pytest.mark.parametrize("name", cases.OPTIONS | cases.SIZES)
+def test_float64_agrees_with_every_option_and_size(name):
+    case = (cases.OPTIONS | cases.SIZES)[name]
+    compare.assert_double(distances.float64_errors(case))
 
 
 @pytest.mark.parametrize("name", cases.SIZES)
 def test_float32_is_as_close_to_the_truth_as_pytorchs(name):
-    draws = []
-    for seed in range(3):
-        inputs = given(dataclasses.replace(cases.SIZES[name], seed=seed))
-        exact = torch_side.quantities(*inputs, np.float64)
-        single = (
-            side.quantities(*inputs, np.float32) for side in (jax_side, torch_side)
-        )
-        draws.append([compare.relative_errors(found, exact) for found in single])
-    compare.assert_no_further(draws)
+    compare.assert_no_further(distances.float32_draws(cases.SIZES[name]))
 
 
 def test_one_record_in_float64():
-    inputs = given(cases.ONE_RECORD)
+    inputs = cases.given(cases.ONE_RECORD)
     exact = torch_side.quantities(*inputs, np.float64)
     found = jax_side.quantities(*inputs, np.float64)
     # 0 / 0 in PyTorch, whose own check would have refused: here it stays as it was.
@@ -69,7 +45,7 @@ def test_one_record_in_float64():
 
 
 def test_a_shift_of_one_weight_would_show():
-    case, weights, *inputs = given(cases.OPTIONS["defaults"])
+    case, weights, *inputs = cases.given(cases.OPTIONS["defaults"])
     exact = torch_side.quantities(case, weights, *inputs, np.float64)
     weights["BaseBlock.layer2.3.conv1.weight"][0, 0, 0] += 1e-6
     found = torch_side.quantities(case, weights, *inputs, np.float64)
