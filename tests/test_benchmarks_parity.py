@@ -1,14 +1,14 @@
 """The comparison of whole trainings: small runs of both sides, and its arithmetic."""
 
 import json
-import subprocess
 import sys
 
+import jax
 import matplotlib.image
 import numpy as np
 import pytest
 
-pytest.importorskip(
+torch = pytest.importorskip(
     "torch", reason="the comparison needs torch: make parity", exc_type=ImportError
 )
 
@@ -27,9 +27,19 @@ SMALL = (
 )
 
 
-@pytest.fixture(autouse=True)
-def in_the_project(monkeypatch):
-    monkeypatch.chdir(conftest.ROOT)
+@pytest.fixture(scope="module", autouse=True)
+def as_a_command():
+    """Runs in the project, with JAX's cache of the other tests and one thread.
+
+    Beside four devices on few cores, PyTorch's threads would wait for each other.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(conftest.ROOT)
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", jax.config.jax_compilation_cache_dir)
+        yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +62,7 @@ def run(flags, out):
 
 @pytest.fixture(scope="module")
 def same_weights(flags, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(conftest.ROOT)
-        return run(flags, tmp_path_factory.mktemp("same") / "run.1")
+    return run(flags, tmp_path_factory.mktemp("same") / "run.1")
 
 
 def test_one_start_gives_one_loss(same_weights):
@@ -158,6 +166,7 @@ def test_summary_is_of_pairs():
     [
         (["--config.hparams.logit_weight=0.2"], "expected ['logit_weight'] as in"),
         (["--config.batch_size=31"], "batch_size 31 leaves a last batch of one record"),
+        (["--torch_device=abacus"], "--torch_device abacus: Expected one of cpu"),
         (["--config.sed=1"], "no value --config.sed"),
     ],
 )
@@ -183,12 +192,16 @@ def test_wrong_flags_are_refused(flags, more, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_help_explains_every_flag():
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.parity_training", "--help"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    for flag in ("--mode", "--seeds", "--torch_device", "--out", "--config FILE"):
-        assert flag in done.stdout
+def test_without_pytorch_the_way_to_it_is_told(flags, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert parity_training.main([*flags, "--out=run"]) == 2
+    assert capsys.readouterr().err.endswith("; make parity installs PyTorch\n")
+
+
+def test_help_explains_every_flag(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        parity_training.main(["--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    for flag in ("--config FILE", "--mode", "--seeds", "--torch_device", "--out"):
+        assert flag in text

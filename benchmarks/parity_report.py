@@ -1,0 +1,118 @@
+"""What `parity_training` states: where it ran, on what, how far the sides lie apart.
+
+"curves" are the fields of parity_runs.Curves, as JSON holds them.
+"""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrm_jax import parallel, run_facts
+from mrm_jax import plan as plans
+
+DATA_FACTS = (
+    "data_set",
+    "data_set_version",
+    "label_set",
+    "labels",
+    "records",
+    "sampling_rate",
+    "num_samples",
+    "mean_uv",
+    "std_uv",
+    "sha256",
+)
+CPU_INFO = Path("/proc/cpuinfo")  # the only place where Linux names the processor
+Curves = Mapping[str, Any]
+Summary = dict[str, dict[str, float]]  # side or "difference" -> mean, sd -> AUC
+
+
+def facts(
+    plan: plans.Plan, mode: str, torch_device: str, command: str
+) -> dict[str, Any]:
+    """Returns what the numbers depend on."""
+    return {
+        "mode": mode,
+        "command": command,
+        "machine": {
+            "platform": platform.platform(),
+            "cpu": _cpu(),
+            "cores": os.cpu_count(),
+            "jax_devices": parallel.describe(),
+            "torch_device": torch_device,
+        },
+        "versions": run_facts.versions() | {"torch": metadata.version("torch")},
+        "data": {name: plan.facts["data"][name] for name in DATA_FACTS},
+        "config": plan.facts["config"],
+    }
+
+
+def differences(curves: Curves, base: Curves) -> dict[str, Any]:
+    """Returns |curves - base| of every epoch and, of the test split, at the end."""
+    return {
+        "loss": _distance(curves["loss"], base["loss"]),
+        "val_macro_auc": {
+            head: _distance(curves["val_macro_auc"][head], base["val_macro_auc"][head])
+            for head in plans.HEADS
+        },
+        "test_macro_auc": {
+            head: abs(curves["test_macro_auc"][head] - base["test_macro_auc"][head])
+            for head in plans.HEADS
+        },
+    }
+
+
+def final_aucs(curves: Sequence[Curves]) -> dict[str, list[float]]:
+    """Returns split -> [seed], the macro AUC of the mean score after the last epoch."""
+    return {
+        "val": [run["val_macro_auc"]["mean"][-1] for run in curves],
+        "test": [run["test_macro_auc"]["mean"] for run in curves],
+    }
+
+
+def summary(found: Sequence[float], base: Sequence[float]) -> Summary:
+    """Returns mean and sample standard deviation, and those of the paired differences.
+
+    Args:
+        found: [seed], of mrm_jax.
+        base: [seed], of PyTorch, for the same seeds; at least two.
+    """
+    columns: dict[str, Any] = {
+        "mrm_jax": found,
+        "pytorch": base,
+        "difference": np.subtract(found, base),
+    }
+    return {
+        name: {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1))}
+        for name, values in columns.items()
+    }
+
+
+def difference_line(name: str, found: Mapping[str, Any]) -> str:
+    """Returns the largest differences in one line."""
+    return (
+        f"|{name} - pytorch|: at most {max(found['loss']):.2g} nats of the loss and "
+        f"{max(found['val_macro_auc']['mean']):.2g} of the val macro AUC in an epoch, "
+        f"{found['test_macro_auc']['mean']:.2g} of the test macro AUC at the end"
+    )
+
+
+def summary_line(split: str, found: Summary) -> str:
+    """Returns a split's mean ± sd in one line."""
+    columns = (f"{n} {v['mean']:.4f} ± {v['sd']:.4f}" for n, v in found.items())
+    return f"{split} macro AUC, mean ± sd over seeds: {', '.join(columns)}"
+
+
+def _distance(found: Sequence[float], base: Sequence[float]) -> list[float]:
+    return np.abs(np.subtract(found, base)).tolist()
+
+
+def _cpu() -> str:
+    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,242 @@
+"""The runs that `parity_training` compares: mrm_jax as it trains, and plain PyTorch.
+
+PyTorch runs the reference of tests/parity in the loop most people would write. Both
+sides share only the records, their order and the metrics.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+import torch
+
+from mrm_jax import (
+    evaluation,
+    input_pipeline,
+    metrics,
+    parallel,
+    reports,
+    terminal,
+    train_state,
+    training,
+)
+from mrm_jax import plan as plans
+from mrm_jax.models import torch_weights
+from tests.parity import torch_mrm_net
+
+JAX, TORCH, MOVED = "mrm_jax", "pytorch", "pytorch_moved"
+SPLITS = ("train", "val", "test")
+
+Track = Callable[[Iterable[Any], int], Iterable[Any]]
+Weights = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Curves:
+    """What one run leaves."""
+
+    loss: list[float]  # [epoch], mean over the epoch's records, nats
+    val_macro_auc: dict[str, list[float]]  # head -> [epoch]
+    test_macro_auc: dict[str, float]  # head -> after the last epoch
+    seconds: float  # wall time; compiling, scoring and all
+
+
+class Side(Protocol):
+    """One implementation in the middle of its run."""
+
+    def train_epoch(self, rows: np.ndarray, track: Track) -> float:
+        """Trains on rows [step, batch]; returns the mean loss of their records."""
+
+    def score(self, split: str) -> reports.SplitScores:
+        """Returns the scores of a split in its stored order."""
+
+
+class JaxSide:
+    """The path of mrm_jax.train, without checkpoints."""
+
+    def __init__(self, plan: plans.Plan, state: train_state.TrainState):
+        """Puts records and state on the devices."""
+        self._model, self._batch_size = plan.model, plan.batch_size
+        self._state = parallel.replicate(state)
+        self._hparams = parallel.replicate(plan.hparams)
+        self._feeds = {
+            name: input_pipeline.Feed(
+                plan.data,
+                plan.data.split(plan.label_set, name),
+                plan.described_labels,
+                plan.resident_bytes,
+            )
+            for name in SPLITS
+        }
+
+    def train_epoch(self, rows: np.ndarray, track: Track) -> float:
+        """Trains on rows [step, batch]; returns the mean loss of their records."""
+        self._state, terms = training.train_epoch(
+            training.mapped(self._model),
+            self._state,
+            self._feeds["train"],
+            rows,
+            self._hparams,
+            track,
+        )
+        return terms["loss"]
+
+    def score(self, split: str) -> reports.SplitScores:
+        """Returns the scores of a split in its stored order."""
+        feed = self._feeds[split]
+        return evaluation.predict(self._model, self._state, feed, self._batch_size)
+
+
+class TorchSide:
+    """The reference network, torch.optim.Adam and a loop over batches."""
+
+    def __init__(self, plan: plans.Plan, device: str, weights: Weights | None = None):
+        """Starts from `weights`, or from PyTorch's own initialisation by plan.seed."""
+        torch.manual_seed(plan.seed)
+        self._model, self._batch_size = plan.model, plan.batch_size
+        self._net = torch_mrm_net.TorchMRMNet(
+            plan.model.num_labels,
+            plan.model.width,
+            exchange=plan.model.exchange,
+            eca_conv=plan.model.eca_conv,
+            dropout=float(plan.hparams.dropout_rate),
+        )
+        if weights is not None:
+            _load_weights(self._net, weights)
+        self._net.to(device)
+        learning_rate = float(plan.hparams.learning_rate)
+        self._optimizer = torch.optim.Adam(self._net.parameters(), lr=learning_rate)
+        self._splits = {name: plan.data.split(plan.label_set, name) for name in SPLITS}
+        self._signals = {
+            name: torch.from_numpy(_standardised(plan, split.rows)).to(device)
+            for name, split in self._splits.items()
+        }
+        self._labels = torch.from_numpy(self._splits["train"].labels).float().to(device)
+
+    def train_epoch(self, rows: np.ndarray, track: Track) -> float:
+        """Trains on rows [step, batch]; returns the mean loss of their records.
+
+        Raises:
+            FloatingPointError: if the loss is not finite.
+        """
+        self._net.train()
+        total = 0.0
+        for batch in track(rows, len(rows)):
+            chosen = torch.from_numpy(batch[batch != parallel.PADDING])
+            self._optimizer.zero_grad()
+            loss = self._loss(self._signals["train"][chosen], self._labels[chosen])
+            loss.backward()
+            self._optimizer.step()
+            total += loss.item() * len(chosen)
+        if not math.isfinite(total):
+            raise FloatingPointError(f"PyTorch: the epoch's loss is {total}")
+        return total / int(np.sum(rows != parallel.PADDING))
+
+    def score(self, split: str) -> reports.SplitScores:
+        """Returns the scores of a split in its stored order."""
+        self._net.eval()
+        with torch.no_grad():
+            parts = [
+                torch.sigmoid(torch.stack(self._net(signals)[0])).cpu().numpy()
+                for signals in self._signals[split].split(self._batch_size)
+            ]
+        high, low = np.concatenate(parts, axis=1)
+        stored = self._splits[split]
+        return reports.SplitScores(stored.names, stored.labels, high, low)
+
+    def _loss(self, signals: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        logits, stages = self._net(signals)
+        total, _ = torch_mrm_net.loss_terms(
+            logits,
+            stages,
+            labels,
+            self._model.mutual_stages,
+            self._model.feature_pairing,
+            self._model.logit_divergence,
+        )
+        return total
+
+
+def same_weights(plan: plans.Plan, device: str) -> dict[str, Curves]:
+    """Trains both from one set of weights, and PyTorch once more from a neighbour.
+
+    In the neighbour, MOVED, every weight is the next larger float32: what its curves
+    lie from PyTorch's is what rounding alone does to this training.
+    """
+    state = _initial_state(plan)
+    weights = torch_weights.to_torch(
+        {"params": state.params, "batch_stats": state.batch_stats}
+    )
+    moved = {
+        name: np.nextafter(array, np.float32(np.inf)) for name, array in weights.items()
+    }
+    return {
+        JAX: train(JAX, JaxSide(plan, state), plan),
+        TORCH: train(TORCH, TorchSide(plan, device, weights), plan),
+        MOVED: train(MOVED, TorchSide(plan, device, moved), plan),
+    }
+
+
+def own_weights(plan: plans.Plan, device: str) -> dict[str, Curves]:
+    """Trains both, each from weights and with dropout of its own drawn by plan.seed."""
+    return {
+        JAX: train(JAX, JaxSide(plan, _initial_state(plan)), plan),
+        TORCH: train(TORCH, TorchSide(plan, device), plan),
+    }
+
+
+def train(name: str, side: Side, plan: plans.Plan) -> Curves:
+    """Trains one side for all epochs of the plan, on the batches of plan.seed."""
+    start = time.perf_counter()
+    num_records = plan.described_labels.records["train"]
+    curves = Curves([], {head: [] for head in plans.HEADS}, {}, 0.0)
+    for epoch in range(1, plan.num_epochs + 1):
+        rows = input_pipeline.epoch_rows(num_records, plan.batch_size, plan.seed, epoch)
+        shown = f"{name}, seed {plan.seed}, epoch {epoch}/{plan.num_epochs}"
+        curves.loss.append(side.train_epoch(rows, terminal.tracker(shown)))
+        for head, auc in _macro_aucs(side.score("val")).items():
+            curves.val_macro_auc[head].append(auc)
+        terminal.say(
+            f"{shown}: loss {curves.loss[-1]:.6f}, "
+            f"val macro AUC {curves.val_macro_auc['mean'][-1]:.4f}"
+        )
+    return dataclasses.replace(
+        curves,
+        test_macro_auc=_macro_aucs(side.score("test")),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _macro_aucs(scores: reports.SplitScores) -> dict[str, float]:
+    return {
+        head: float(metrics.evaluate(values, scores.labels)["macro_auc"])
+        for head, values in scores.heads.items()
+    }
+
+
+def _initial_state(plan: plans.Plan) -> train_state.TrainState:
+    create = jax.jit(lambda rng: train_state.create(rng, plan.model))
+    return create(jax.random.PRNGKey(plan.seed))
+
+
+def _load_weights(net: torch.nn.Module, weights: Weights) -> None:
+    """Loads weights; a name too many or too few is an error of load_state_dict."""
+    counts = {
+        name: value
+        for name, value in net.state_dict().items()
+        if name.endswith("num_batches_tracked")  # ours has no such count
+    }
+    tensors = {name: torch.tensor(array) for name, array in weights.items()}
+    net.load_state_dict(counts | tensors)
+
+
+def _standardised(plan: plans.Plan, rows: np.ndarray) -> np.ndarray:
+    """Returns signals [record, lead, time], float32, without a unit."""
+    moments = plan.described_labels
+    signals = plan.data.signals_uv(rows).astype(np.float32)
+    signals = (signals - np.float32(moments.mean_uv)) / np.float32(moments.std_uv)
+    return np.ascontiguousarray(signals.swapaxes(1, 2))
