@@ -1,0 +1,72 @@
+"""Whole epochs, mrm_jax beside PyTorch: input, training, validation and its metrics.
+
+Both train on the same shards and batches and score the validation fold; the metrics are
+ours on both sides. PyTorch has its signals standardised in memory before the clock
+runs, to its advantage: mrm_jax gathers and standardises int16 as it trains.
+
+Example: python -m benchmarks.epoch --config experiments/demo.py --rounds 3
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import jax
+import torch
+from absl import flags as absl_flags
+
+from benchmarks import harness, parity_runs
+from mrm_jax import experiment, input_pipeline, metrics, train_state, trainer
+from mrm_jax import plan as plans
+
+EAGER, OURS = "pytorch eager", "mrm_jax"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark; returns the exit status."""
+    parser = harness.flags(__doc__)
+    parser.add_argument(
+        "--config",
+        default="experiments/demo.py",
+        help="experiment, its values set by --config.NAME=VALUE (default: %(default)s)",
+    )
+    args, overrides = parser.parse_known_args(argv)
+    try:
+        plan = trainer.read(experiment.load(args.config, overrides))
+    except (ValueError, OSError, absl_flags.Error) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    ways = {
+        EAGER: _epoch(parity_runs.TorchSide(plan, device), plan),
+        OURS: _epoch(parity_runs.JaxSide(plan, _state(plan)), plan),
+    }
+    records = plan.described_labels.records["train"]
+    found = harness.compare(harness.alternate(ways, args.rounds), records, EAGER)
+    title = f"{plan.name}: {records} training records, batch {plan.batch_size}"
+    harness.print_table(f"whole epoch, training records/s: {title}", found)
+    entry = {"rounds": args.rounds, "records_per_second": {title: found}}
+    harness.save(args.out, "epoch", entry)
+    return 0
+
+
+def _epoch(side: parity_runs.Side, plan: plans.Plan) -> Callable[[], None]:
+    """Returns what trains one epoch and judges it."""
+    records = plan.described_labels.records["train"]
+    rows = input_pipeline.epoch_rows(records, plan.batch_size, plan.seed, epoch=1)
+
+    def work() -> None:
+        side.train_epoch(rows, lambda calls, total: calls)
+        scores = side.score("val")
+        for values in scores.heads.values():
+            metrics.evaluate(values, scores.labels)
+
+    return work
+
+
+def _state(plan: plans.Plan) -> train_state.TrainState:
+    create = jax.jit(lambda rng: train_state.create(rng, plan.model))
+    return create(jax.random.PRNGKey(plan.seed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

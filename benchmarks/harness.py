@@ -1,0 +1,171 @@
+"""What the benchmarks share: alternating rounds, tables, a JSON file per machine."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import psutil
+
+RESULTS = Path(__file__).parent / "results"
+CPU_INFO = Path("/proc/cpuinfo")  # the only place where Linux names the processor
+PACKAGES = ("jax", "jaxlib", "flax", "numpy", "torch", "mrm_jax")
+Rows = dict[str, dict[str, float]]
+Seconds = dict[str, list[float]]  # way -> seconds, by round
+
+
+def alternate(ways: Mapping[str, Callable[[], object]], rounds: int) -> Seconds:
+    """Returns how long each way took, by round; the ways take turns.
+
+    Other work on the machine slows all of them alike, so their ratios hold better than
+    their rates. One round before the first is not counted: it compiles and warms up.
+
+    Args:
+        ways: each does its whole work before it returns.
+        rounds: counted ones.
+    """
+    seconds: Seconds = {name: [] for name in ways}
+    for round_ in range(rounds + 1):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            if round_:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def compare(seconds: Seconds, work: float, base: str) -> Rows:
+    """Returns rates and ratios of every way.
+
+    Args:
+        seconds: from `alternate`.
+        work: done by each way in one round, in the unit of the table.
+        base: the way that the ratios are taken to, round by round.
+
+    Returns:
+        way -> "median", "lowest", "highest" of work per second, "ratio" and its
+        "lowest_ratio" and "highest_ratio".
+    """
+    return _compare(
+        {name: [work / s for s in values] for name, values in seconds.items()},
+        seconds,
+        base,
+    )
+
+
+def compare_seconds(seconds: Seconds, base: str) -> Rows:
+    """Returns the same of the seconds themselves; a ratio of 2 is half the time."""
+    return _compare(seconds, seconds, base)
+
+
+def _compare(shown: Seconds, seconds: Seconds, base: str) -> Rows:
+    found = {}
+    for name, values in seconds.items():
+        rates = shown[name]
+        ratios = [b / v for b, v in zip(seconds[base], values, strict=True)]
+        found[name] = {
+            "median": statistics.median(rates),
+            "lowest": min(rates),
+            "highest": max(rates),
+            "ratio": statistics.median(ratios),
+            "lowest_ratio": min(ratios),
+            "highest_ratio": max(ratios),
+        }
+    return found
+
+
+def print_table(title: str, found: Mapping[str, Mapping[str, float]]) -> None:
+    """Prints what `compare` returned."""
+    print(f"\n{title}\n{'':20}{'median':>10}{'range':>18}{'ratio':>8}{'range':>14}")
+    for name, row in found.items():
+        rates = f"{row['lowest']:,.1f} - {row['highest']:,.1f}"
+        ratios = f"{row['lowest_ratio']:.2f} - {row['highest_ratio']:.2f}"
+        line = f"{row['median']:10,.1f}{rates:>18}{row['ratio']:8.2f}{ratios:>14}"
+        print(f"{name:20}{line}", flush=True)
+
+
+def machine() -> dict[str, Any]:
+    """Returns what the figures depend on: processor, devices, versions."""
+    return {
+        "device": jax.local_devices()[0].device_kind,
+        "devices": jax.local_device_count(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+    }
+
+
+def device_name() -> str:
+    """Returns the name of this machine's file of results."""
+    kind = jax.local_devices()[0].device_kind
+    if jax.default_backend() == "cpu":
+        kind = f"cpu {os.cpu_count()} cores"
+    return "_".join(kind.lower().split())
+
+
+def save(out: Path | None, benchmark: str, entry: Mapping[str, Any]) -> None:
+    """Writes one benchmark's entry into the machine's file, the others stay.
+
+    Args:
+        out: the file; default: RESULTS / device_name().json.
+        benchmark: the entry's name.
+        entry: JSON.
+    """
+    path = out or RESULTS / f"{device_name()}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = json.loads(path.read_text()) if path.exists() else {}
+    content[benchmark] = {"machine": machine(), **entry}
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    print(f"written: {path}")
+
+
+def flags(doc: str | None) -> argparse.ArgumentParser:
+    """Returns a parser with the flags that all benchmarks have."""
+    summary, _, rest = (doc or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=summary,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="counted rounds (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="JSON file (default: benchmarks/results/, named by the device)",
+    )
+    return parser
+
+
+def add_network_flags(parser: argparse.ArgumentParser, batches: Sequence[int]) -> None:
+    """Adds the flags of benchmarks that run the network."""
+    parser.add_argument(
+        "--batches",
+        type=int,
+        nargs="+",
+        default=list(batches),
+        help="records at once (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--labels", type=int, default=71, help="outputs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=1000, help="of a record (default: %(default)s)"
+    )
+
+
+def _processor() -> str:
+    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,50 @@
+"""Training and scoring by mrm_jax.
+
+Like the side of PyTorch it has the records on the device as int16 microvolts, gathers a
+batch by its numbers, standardises it there, and trains or scores.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks import load as loads
+from mrm_jax import evaluation, input_pipeline, parallel, train_state, training, types
+from mrm_jax.models import mrm_net
+
+
+class JaxSide:
+    """The mapped calls of `mrm_jax.train`, on records that lie on the device."""
+
+    def __init__(self, load: loads.Load, **options: Any):
+        """Puts state and records on the devices."""
+        self._model = mrm_net.MRMNet(
+            load.labels, load.samples, axis_name=parallel.AXIS, **options
+        )
+        create = jax.jit(lambda rng: train_state.create(rng, self._model))
+        self._state = parallel.replicate(create(jax.random.PRNGKey(0)))
+        signals, labels = load.arrays()
+        records = input_pipeline.Records(
+            signals, labels, np.float32(loads.MEAN_UV), np.float32(loads.STD_UV)
+        )
+        self._records = parallel.replicate(records)
+        self._hparams = parallel.replicate(types.HParams())
+        rows = input_pipeline.ordered_rows(load.records, load.batch)
+        limit = min(parallel.steps_per_call(), len(rows))
+        self._rows = [
+            parallel.split_rows(rows[i : i + limit]) for i in range(0, len(rows), limit)
+        ]
+
+    def train(self) -> None:
+        """Makes one update a batch."""
+        call = training.mapped(self._model)
+        for rows in self._rows:
+            self._state, terms = call(self._state, self._records, rows, self._hparams)
+        jax.block_until_ready((self._state, terms))
+
+    def score(self) -> None:
+        """Scores every record; the scores come to the host."""
+        call = evaluation.mapped(self._model)
+        found = [call(self._state, self._records, rows) for rows in self._rows]
+        jax.device_get(found)

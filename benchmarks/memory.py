@@ -1,0 +1,91 @@
+"""Peak memory of training, mrm_jax beside PyTorch, each in a process of its own.
+
+On a GPU the allocators' own peaks, on the CPU the resident memory of the process, its
+imports and compiler included.
+
+Example: python -m benchmarks.memory --batches 32 96
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+import psutil
+
+from benchmarks import harness
+
+EAGER, OURS = "pytorch eager", "mrm_jax"
+STEPS = 3
+POLL_S = 0.02
+CODE = {
+    OURS: """
+import json, sys, jax
+from benchmarks import jax_side, load
+from mrm_jax import parallel
+parallel.use_compilation_cache()
+jax_side.JaxSide(load.Load(*map(int, sys.argv[1:]))).train()
+found = jax.local_devices()[0].memory_stats() or {}
+print(json.dumps(found.get("peak_bytes_in_use")))
+""",
+    EAGER: """
+import json, sys, torch
+from benchmarks import load, torch_side
+torch_side.TorchSide(load.Load(*map(int, sys.argv[1:]))).train()
+gpu = torch.cuda.is_available()
+print(json.dumps(torch.cuda.max_memory_allocated() if gpu else None))
+""",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark; returns the exit status."""
+    parser = harness.flags(__doc__)
+    harness.add_network_flags(parser, (96,))
+    args = parser.parse_args(argv)
+    found: dict[str, dict[str, float]] = {}
+    for batch in args.batches:
+        size = [batch, args.labels, args.samples, STEPS]
+        shape = f"batch {batch}, {args.labels} labels, {args.samples} samples"
+        found[shape] = {name: _peak_mib(code, size) for name, code in CODE.items()}
+        print(f"\npeak memory, MiB: {shape}")
+        for name, mib in found[shape].items():
+            ratio = mib / found[shape][EAGER]
+            print(f"{name:20}{mib:10,.0f}{ratio:8.2f}", flush=True)
+    harness.save(args.out, "memory", {"peak_mib": found})
+    return 0
+
+
+def _peak_mib(code: str, size: Sequence[int]) -> float:
+    """Returns the peak on the device, or of the process where it has none."""
+    # A warm cache: compiling must not count.
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, size)],
+            stdout=subprocess.PIPE,
+            env=os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+        )
+        resident = _watch(process)
+        output, _ = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"the measured process failed: {process.returncode}")
+    device = json.loads(output.splitlines()[-1])
+    return (resident if device is None else device) / 2**20
+
+
+def _watch(process: subprocess.Popen[bytes]) -> int:
+    """Returns the peak resident bytes of a process, once it has ended."""
+    peak = 0
+    while process.poll() is None:
+        try:
+            peak = max(peak, psutil.Process(process.pid).memory_info().rss)
+        except psutil.NoSuchProcess:
+            break
+        time.sleep(POLL_S)
+    return peak
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Time from the start of a process to its first finished training step.
+
+Each round starts new processes: ours with an empty compilation cache, ours with the
+cache of an earlier run, and PyTorch eager. Imports, making the network, compiling and
+one step of noise are counted.
+
+Example: python -m benchmarks.startup --rounds 3
+"""
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from benchmarks import harness
+
+EAGER, COLD, WARM = "pytorch eager", "mrm_jax, cold", "mrm_jax, warm cache"
+OURS_ONCE = """
+import sys
+from benchmarks import jax_side, load
+from mrm_jax import parallel
+parallel.use_compilation_cache()
+jax_side.JaxSide(load.Load(*map(int, sys.argv[1:]))).train()
+"""
+PYTORCH_ONCE = """
+import sys
+from benchmarks import load, torch_side
+torch_side.TorchSide(load.Load(*map(int, sys.argv[1:]))).train()
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark; returns the exit status."""
+    parser = harness.flags(__doc__)
+    harness.add_network_flags(parser, (96,))
+    args = parser.parse_args(argv)
+    found = {}
+    for batch in args.batches:
+        size = [batch, args.labels, args.samples]
+        with tempfile.TemporaryDirectory() as warm:
+            ways = {
+                EAGER: functools.partial(_run, PYTORCH_ONCE, size, warm),
+                WARM: functools.partial(_run, OURS_ONCE, size, warm),
+                COLD: functools.partial(_run_cold, size),
+            }
+            seconds = harness.alternate(ways, args.rounds)
+        shape = f"batch {batch}, {args.labels} labels, {args.samples} samples"
+        found[shape] = harness.compare_seconds(seconds, EAGER)
+        harness.print_table(f"time to the first step, s: {shape}", found[shape])
+    harness.save(args.out, "startup", {"rounds": args.rounds, "seconds": found})
+    return 0
+
+
+def _run_cold(size: Sequence[int]) -> None:
+    with tempfile.TemporaryDirectory() as cache:
+        _run(OURS_ONCE, size, cache)
+
+
+def _run(code: str, size: Sequence[int], cache: str) -> None:
+    command = [sys.executable, "-c", code, *map(str, size)]
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
+    subprocess.run(command, check=True, env=environment)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
