@@ -1,12 +1,13 @@
 """What the benchmarks share: alternating rounds, tables, a JSON file per machine."""
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": platform.system(),
         "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "versions": dict(_versions()),
     }
 
 
@@ -163,6 +164,13 @@ def add_network_flags(parser: argparse.ArgumentParser, batches: Sequence[int]) -
     parser.add_argument(
         "--samples", type=int, default=1000, help="of a record (default: %(default)s)"
     )
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    """Yields the versions of those packages that are installed."""
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            yield name, metadata.version(name)
 
 
 def _processor() -> str:

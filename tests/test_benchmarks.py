@@ -1,0 +1,82 @@
+"""The arithmetic of the benchmarks; their timings decide no test."""
+
+import json
+
+import pytest
+
+from benchmarks import harness, readme_table
+
+
+def test_ways_take_turns_and_the_first_round_is_not_counted():
+    calls = []
+    ways = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
+    seconds = harness.alternate(ways, rounds=2)
+    assert calls == ["a", "b"] * 3
+    assert [len(values) for values in seconds.values()] == [2, 2]
+
+
+def test_ratios_are_taken_round_by_round():
+    # The machine slowed down for both in the second round.
+    seconds = {"base": [2.0, 20.0, 2.0], "ours": [1.0, 5.0, 1.0]}
+    found = harness.compare(seconds, work=10, base="base")
+    assert found["base"]["ratio"] == 1
+    assert found["ours"]["median"] == 10  # records/s of 10, 2 and 10
+    assert (found["ours"]["lowest"], found["ours"]["highest"]) == (2, 10)
+    ratios = ("ratio", "lowest_ratio", "highest_ratio")
+    assert [found["ours"][name] for name in ratios] == [2, 2, 4]
+
+
+def test_seconds_are_shown_as_they_are():
+    found = harness.compare_seconds({"base": [4.0], "ours": [2.0]}, base="base")
+    assert found["ours"]["median"] == 2
+    assert found["ours"]["ratio"] == 2
+
+
+def test_a_benchmark_leaves_the_others_entries_alone(tmp_path, capsys):
+    out = tmp_path / "results" / "machine.json"
+    harness.save(out, "first", {"value": 1})
+    harness.save(out, "second", {"value": 2})
+    harness.save(out, "first", {"value": 3})
+    content = json.loads(out.read_text())
+    assert {name: entry["value"] for name, entry in content.items()} == {
+        "first": 3,
+        "second": 2,
+    }
+    assert content["first"]["machine"]["cores"] >= 1
+    assert str(out) in capsys.readouterr().out
+
+
+def test_a_row_of_the_table(tmp_path):
+    found = harness.compare({"ours": [2.0], "base": [4.0]}, work=8, base="base")
+    entry = {"records_per_second": {"batch 96": found}}
+    harness.save(tmp_path / "gpu.json", "train_step", entry)
+    harness.save(tmp_path / "other.json", "preparation", {})
+    results = readme_table.results(tmp_path)
+    assert list(results) == ["gpu"]
+    row = readme_table.table(results).splitlines()[3]
+    assert "| training, records/s: batch 96 | ours |" in row
+    assert row.endswith("| 4.0 | 4.0–4.0 | 2.00 | 2.00–2.00 |")
+
+
+def test_the_readme_shows_what_was_measured():
+    assert readme_table.main(["--check"]) == 0
+
+
+def test_a_readme_without_the_place_for_it_is_an_error(tmp_path, monkeypatch, capsys):
+    (tmp_path / "README.md").write_text("no table")
+    monkeypatch.setattr(readme_table, "README", tmp_path / "README.md")
+    assert readme_table.main([]) == 2
+    assert "no lines" in capsys.readouterr().err
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    "name", ["train_step", "scoring", "epoch", "startup", "memory"]
+)
+def test_every_command_explains_itself(name, capsys):
+    pytest.importorskip("torch", exc_type=ImportError)
+    module = __import__(f"benchmarks.{name}", fromlist=["main"])
+    with pytest.raises(SystemExit) as left:
+        module.main(["--help"])
+    assert left.value.code == 0
+    assert "--rounds" in capsys.readouterr().out
