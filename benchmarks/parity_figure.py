@@ -106,17 +106,19 @@ def seeds(report: Mapping[str, Any], path: Path) -> None:
 def _draw_differences(
     axes: matplotlib.axes.Axes, epochs: range, difference: Mapping[str, Any]
 ) -> None:
-    smallest = 1.0
+    drawn: list[float] = []
     for name, found in difference.items():
         values = {"loss": found["loss"], "macro AUC": found["val_macro_auc"]["mean"]}
         for (what, curve), marker in zip(values.items(), "s^", strict=True):
             label = f"{STYLES[name]['label']}: {what}"
             style = STYLES[name] | {"label": label, "marker": marker}
             axes.plot(epochs, curve, **style)
-            smallest = min([smallest, *(value for value in curve if value > 0)])
-    # Logarithmic down to the smallest difference, then linear to 0: AUCs may be equal.
-    axes.set_yscale("symlog", linthresh=10 ** math.floor(math.log10(smallest)))
-    axes.set_ylim(bottom=0)
+            drawn += curve
+    axes.set_yscale("log")
+    if 0 in drawn:  # AUCs may be equal: linear below the smallest other difference
+        smallest = min([value for value in drawn if value > 0], default=1.0)
+        axes.set_yscale("symlog", linthresh=10 ** math.floor(math.log10(smallest)))
+        axes.set_ylim(bottom=0)
     axes.set(title="distance from PyTorch", ylabel="|difference| (nats, macro AUC)")
 
 
