@@ -86,7 +86,7 @@ def seeds(report: Mapping[str, Any], path: Path) -> None:
         report: of parity_training in that mode.
         path: of the PNG file.
     """
-    figure = _figure((9, 4.8), _title(report, "start and dropout of its own each"))
+    figure = _figure((9, 4.8), _title(report, "each with its own start and dropout"))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, split in zip(panels, SPLITS, strict=True):
         for name, shift in SIDE_BY_SIDE.items():
