@@ -46,6 +46,7 @@ def get_config() -> ConfigDict:
             "logit_divergence": "softmax",
             "exchange": False,
             "eca_conv": False,
+            "compute_dtype": "float32",  # or bfloat16, faster on accelerators
         }
     )
     return config

@@ -148,6 +148,7 @@ def network(
         logit_divergence=config.model.logit_divergence,
         exchange=config.model.exchange,
         eca_conv=config.model.eca_conv,
+        compute_dtype=config.model.compute_dtype,
         axis_name=parallel.AXIS,
     )
 

@@ -6,6 +6,7 @@ import jax
 STAGES = ("multi_scale", "extractor", "attention")
 PAIRINGS = ("channel_major", "time_aligned")
 DIVERGENCES = ("softmax", "bernoulli")
+COMPUTE_DTYPES = ("float32", "bfloat16")
 
 
 @flax.struct.dataclass

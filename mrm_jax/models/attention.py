@@ -60,6 +60,7 @@ class AttentionStage(nn.Module):
         time_gate = TimeGate(self.axis_name, name="time_gate")(inputs, mask)
         gated = [channel_gate[:, None] * inputs, time_gate[..., None] * inputs]
         hidden = layers.layer_norm("norm")(jnp.concatenate(gated, axis=-1))
+        hidden = hidden.astype(inputs.dtype)
         channels, axis_name = inputs.shape[-1], self.axis_name
         for block in (
             blocks.ResidualBlock(channels, axis_name, name="residual1"),

@@ -33,11 +33,16 @@ def convolve(
 ) -> Float[Array, "batch time_out channel_out"]:
     """Returns the cross-correlation with k // 2 zeros on both sides, as PyTorch.
 
-    At stride 2 that differs from "SAME", which may pad the two sides unequally.
+    At stride 2 that differs from "SAME", which may pad the two sides unequally. The
+    kernel takes the precision of the signal.
     """
     pad = kernel.shape[0] // 2
     return jax.lax.conv_general_dilated(
-        signal, kernel, (stride,), [(pad, pad)], dimension_numbers=("NWC", "WIO", "NWC")
+        signal,
+        kernel.astype(signal.dtype),
+        (stride,),
+        [(pad, pad)],
+        dimension_numbers=("NWC", "WIO", "NWC"),
     )
 
 
@@ -85,11 +90,12 @@ class Linear(nn.Module):
     def __call__(
         self, inputs: Float[Array, "*batch channel"]
     ) -> Float[Array, "*batch feature"]:
-        """Returns inputs · kernel + bias."""
+        """Returns inputs · kernel + bias, in the precision of inputs."""
         init = torch_uniform(inputs.shape[-1])
-        outputs = inputs @ self.param("kernel", init, (inputs.shape[-1], self.features))
+        kernel = self.param("kernel", init, (inputs.shape[-1], self.features))
+        outputs = inputs @ kernel.astype(inputs.dtype)
         if self.use_bias:
-            bias = self.param("bias", init, (self.features,))
+            bias = self.param("bias", init, (self.features,)).astype(inputs.dtype)
             outputs = outputs + spread(bias, outputs)
         return outputs
 
@@ -100,7 +106,8 @@ class BatchNorm(nn.Module):
     Normalises by the biased variance, moves the running average by the unbiased one
     (n / (n - 1)), as PyTorch. A single value (n = 1), which PyTorch refuses, has the
     variance 0 and leaves the running one where it was. Calling one instance twice moves
-    its running averages twice.
+    its running averages twice. Statistics are taken in the precision of the parameters,
+    whatever that of the inputs is.
     """
 
     axis_name: str | None = None
@@ -109,12 +116,13 @@ class BatchNorm(nn.Module):
     def __call__(
         self, inputs: Float[Array, "batch *time channel"], mask: Mask
     ) -> Float[Array, "batch *time channel"]:
-        """Returns the normalised, scaled and shifted inputs."""
-        shape = inputs.shape[-1:]
+        """Returns the normalised, scaled and shifted inputs, in their precision."""
+        shape, dtype = inputs.shape[-1:], inputs.dtype
         scale = self.param("scale", nn.initializers.ones, shape)
         bias = self.param("bias", nn.initializers.zeros, shape)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         running_var = self.variable("batch_stats", "var", jnp.ones, shape)
+        inputs = inputs.astype(scale.dtype)
         if mask is None:
             mean, var = running_mean.value, running_var.value
         else:
@@ -125,7 +133,7 @@ class BatchNorm(nn.Module):
                 _move(running_var, jnp.where(count > 1, unbiased, running_var.value))
         factor = scale * jax.lax.rsqrt(var + BATCH_NORM_EPSILON)
         shift = bias - mean * factor
-        return inputs * spread(factor, inputs) + spread(shift, inputs)
+        return (inputs * spread(factor, inputs) + spread(shift, inputs)).astype(dtype)
 
     def _moments(self, inputs, mask):
         """Returns mean and biased variance [channel] over all devices, and their n.
@@ -220,7 +228,7 @@ class Dropout(nn.Module):
         keep = jax.vmap(
             lambda key: jax.random.bernoulli(key, 1 - rate, signal.shape[1:])
         )(keys)
-        return jnp.where(keep, signal / (1 - rate), 0)
+        return jnp.where(keep, signal / (1 - rate), 0).astype(signal.dtype)
 
 
 def spread(

@@ -1,0 +1,90 @@
+"""Computing in bfloat16: between the layers, and nowhere else."""
+
+import dataclasses
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mrm_jax import steps, types
+from mrm_jax.models import mrm_net
+from tests import small_states
+
+SINGLE = mrm_net.MRMNet(num_labels=3, num_samples=200, width=4, exchange=True)
+HALF = dataclasses.replace(SINGLE, compute_dtype="bfloat16")
+
+
+@pytest.fixture(scope="module")
+def state():
+    return small_states.create(SINGLE)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    rng = np.random.default_rng(0)
+    return types.Batch(
+        signal=jnp.asarray(rng.standard_normal((6, 200, 12)), float),
+        labels=jnp.asarray(rng.integers(0, 2, (6, 3)), float),
+        mask=jnp.ones(6),
+    )
+
+
+@pytest.fixture(scope="module")
+def lowered(state, batch):
+    """The training step of either precision, lowered."""
+    return {
+        model.compute_dtype: jax.jit(
+            functools.partial(steps.train_step, model=model)
+        ).lower(state, batch, types.HParams(dropout_rate=jnp.float32(0.2)))
+        for model in (SINGLE, HALF)
+    }
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [("float32", {"f32"}), ("bfloat16", {"bf16"})]
+)
+def test_every_convolution_has_the_precision(lowered, dtype, expected):
+    text = lowered[dtype].as_text()
+    found = re.findall(r"stablehlo\.convolution.*-> tensor<[0-9x]*(\w+)>", text)
+    assert len(found) > 50
+    assert set(found) == expected
+
+
+def test_the_state_keeps_its_precision(lowered, state):
+    moved, terms = lowered["bfloat16"].out_info
+    before = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), moved) == before
+    assert {leaf.dtype for leaf in jax.tree.leaves(terms)} == {jnp.dtype("float32")}
+
+
+def test_losses_and_gradients_are_those_of_float32_but_for_rounding(
+    lowered, state, batch
+):
+    hparams = types.HParams(dropout_rate=jnp.float32(0.0))
+    found = {
+        dtype: step.compile()(state, batch, hparams)[1]
+        for dtype, step in lowered.items()
+    }
+    for name, expected in found["float32"].items():
+        # bfloat16 has 8 bits, a relative error of 0.4 % per operation; the norm of the
+        # gradient was found 5 % off, the losses 0.6 %.
+        np.testing.assert_allclose(found["bfloat16"][name], expected, rtol=0.1)
+    assert found["bfloat16"]["loss"] != found["float32"]["loss"]
+
+
+def test_scores_come_in_float32(state, batch):
+    scores = {
+        model: jax.jit(functools.partial(steps.predict_step, model=model))(state, batch)
+        for model in (SINGLE, HALF)
+    }
+    for half, single in zip(scores[HALF], scores[SINGLE], strict=True):
+        assert half.dtype == jnp.float32
+        np.testing.assert_allclose(half, single, atol=0.01)
+
+
+def test_another_precision_is_refused():
+    with pytest.raises(ValueError, match="compute_dtype: expected one of"):
+        mrm_net.MRMNet(num_labels=3, num_samples=200, compute_dtype="float16")
