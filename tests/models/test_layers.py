@@ -43,7 +43,9 @@ def test_convolve_pads_both_sides_at_stride_2():
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize(("taps", "length"), [(1, 8), (3, 9), (7, 10), (33, 21)])
+@pytest.mark.parametrize(
+    ("taps", "length"), [(1, 8), (3, 9), (7, 10), (33, 21), (33, 20)]
+)
 def test_convolve_equals_numpys(taps, length, stride):
     signal, kernel = normal(2, length, 3), normal(taps, 3, 2)
     expected = np.zeros((2, length, 2))
@@ -64,6 +66,16 @@ def test_grouped_convolution_keeps_groups_apart():
     for group in (slice(0, 16), slice(16, 32)):
         alone = layers.convolve(signal[..., group], kernel[..., group])
         np.testing.assert_allclose(found[..., group], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_wide_grouped_convolution_is_one_of_each_group():
+    conv, signal = layers.Conv(80, 3, grouped=True), normal(2, 9, 80)
+    kernel = normal(3, 16, 80)
+    found = conv.apply({"params": {"kernel": kernel}}, signal)
+    for start in range(0, 80, 16):
+        group = slice(start, start + 16)
+        expected = layers.convolve(signal[..., group], kernel[..., group])
+        np.testing.assert_allclose(found[..., group], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_linear_by_hand():
