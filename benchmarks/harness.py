@@ -22,7 +22,9 @@ Rows = dict[str, dict[str, float]]
 Seconds = dict[str, list[float]]  # way -> seconds, by round
 
 
-def alternate(ways: Mapping[str, Callable[[], object]], rounds: int) -> Seconds:
+def alternate(
+    ways: Mapping[str, Callable[[], object]], rounds: int, settle: bool = False
+) -> Seconds:
     """Returns how long each way took, by round; the ways take turns.
 
     Other work on the machine slows all of them alike, so their ratios hold better than
@@ -31,10 +33,15 @@ def alternate(ways: Mapping[str, Callable[[], object]], rounds: int) -> Seconds:
     Args:
         ways: each does its whole work before it returns.
         rounds: counted ones.
+        settle: do the work once uncounted at each turn. In one process a way's first
+            step after the other's took up to twice as long as its second: memory that
+            the other gave back has to be mapped again.
     """
     seconds: Seconds = {name: [] for name in ways}
     for round_ in range(rounds + 1):
         for name, way in ways.items():
+            if settle:
+                way()
             start = time.perf_counter()
             way()
             if round_:

@@ -34,7 +34,7 @@ def main(doc: str | None, work: str, argv: Sequence[str] | None) -> int:
         }
         if args.compiled:
             ways[COMPILED] = getattr(torch_side.TorchSide(load, compiled=True), work)
-        seconds = harness.alternate(ways, args.rounds)
+        seconds = harness.alternate(ways, args.rounds, settle=True)
         size = f"batch {batch}, {args.labels} labels, {args.samples} samples"
         found[size] = harness.compare(seconds, load.records, EAGER)
         harness.print_table(f"{work}, records/s: {size}", found[size])

@@ -1,11 +1,15 @@
 """Training and scoring by the PyTorch reference, eager or compiled."""
 
+import os
 from typing import Any
 
-import torch
+# PyTorch's threads would spin while the other side works, and halve its rate; that
+# they sleep did not change PyTorch's own.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+import torch  # noqa: E402
 
-from benchmarks import load as loads
-from tests.parity import torch_mrm_net
+from benchmarks import load as loads  # noqa: E402
+from tests.parity import torch_mrm_net  # noqa: E402
 
 
 class TorchSide:

@@ -15,6 +15,14 @@ def test_ways_take_turns_and_the_first_round_is_not_counted():
     assert [len(values) for values in seconds.values()] == [2, 2]
 
 
+def test_each_turn_may_begin_with_work_that_is_not_counted():
+    calls = []
+    ways = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
+    seconds = harness.alternate(ways, rounds=1, settle=True)
+    assert calls == ["a", "a", "b", "b"] * 2
+    assert [len(values) for values in seconds.values()] == [1, 1]
+
+
 def test_ratios_are_taken_round_by_round():
     # The machine slowed down for both in the second round.
     seconds = {"base": [2.0, 20.0, 2.0], "ours": [1.0, 5.0, 1.0]}
