@@ -104,7 +104,7 @@ def machine() -> dict[str, Any]:
     return {
         "device": jax.local_devices()[0].device_kind,
         "devices": jax.local_device_count(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": platform.system(),
@@ -180,7 +180,8 @@ def _versions() -> Iterator[tuple[str, str]]:
             yield name, metadata.version(name)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Returns the name of the CPU."""
     lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
     return names[0] if names else platform.processor()

@@ -7,11 +7,11 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import harness
 from mrm_jax import parallel, run_facts
 from mrm_jax import plan as plans
 
@@ -27,7 +27,6 @@ DATA_FACTS = (
     "std_uv",
     "sha256",
 )
-CPU_INFO = Path("/proc/cpuinfo")  # the only place where Linux names the processor
 Curves = Mapping[str, Any]
 Summary = dict[str, dict[str, float]]  # side or "difference" -> mean, sd -> AUC
 
@@ -41,7 +40,7 @@ def facts(
         "command": command,
         "machine": {
             "platform": platform.platform(),
-            "cpu": _cpu(),
+            "cpu": harness.processor(),
             "cores": os.cpu_count(),
             "jax_devices": parallel.describe(),
             "torch_device": torch_device,
@@ -110,9 +109,3 @@ def summary_line(split: str, found: Summary) -> str:
 
 def _distance(found: Sequence[float], base: Sequence[float]) -> list[float]:
     return np.abs(np.subtract(found, base)).tolist()
-
-
-def _cpu() -> str:
-    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.processor()
