@@ -158,6 +158,18 @@ def _describe_work(plan: plans.Plan, args: argparse.Namespace) -> str:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Returns the flags, with the values to set in `overrides`."""
+    parser = _parser()
+    args, overrides = parser.parse_known_args(arguments)
+    unknown = [text for text in overrides if not text.startswith(OVERRIDE)]
+    if unknown:
+        parser.error(f"unexpected {unknown}; values are set with {OVERRIDE}NAME=VALUE")
+    if args.seeds < 2:
+        parser.error(f"--seeds: expected 2 or more, got {args.seeds}")
+    args.overrides = overrides
+    return args
+
+
+def _parser() -> argparse.ArgumentParser:
     summary, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.parity_training",
@@ -199,14 +211,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         required=True,
         help="the results are OUT.json and OUT.png; required",
     )
-    args, overrides = parser.parse_known_args(arguments)
-    unknown = [text for text in overrides if not text.startswith(OVERRIDE)]
-    if unknown:
-        parser.error(f"unexpected {unknown}; values are set with {OVERRIDE}NAME=VALUE")
-    if args.seeds < 2:
-        parser.error(f"--seeds: expected 2 or more, got {args.seeds}")
-    args.overrides = overrides
-    return args
+    return parser
 
 
 if __name__ == "__main__":

@@ -57,7 +57,17 @@ def _flags() -> argparse.ArgumentParser:
         required=True,
         help="folder of the run, new with --torch",
     )
-    reading = flags.add_argument_group("with --torch")
+    _add_reading_flags(flags.add_argument_group("with --torch"))
+    writing = flags.add_argument_group("with --to_torch")
+    writing.add_argument(
+        "--newest",
+        action="store_true",
+        help="the newest epoch, to train on (default: the best one on validation)",
+    )
+    return flags
+
+
+def _add_reading_flags(reading: argparse._ArgumentGroup) -> None:
     reading.add_argument(
         "--labels",
         metavar="FILE",
@@ -90,13 +100,6 @@ def _flags() -> argparse.ArgumentParser:
         action="store_true",
         help="weights only, where the file has an optimiser",
     )
-    writing = flags.add_argument_group("with --to_torch")
-    writing.add_argument(
-        "--newest",
-        action="store_true",
-        help="the newest epoch, to train on (default: the best one on validation)",
-    )
-    return flags
 
 
 def _from_torch(

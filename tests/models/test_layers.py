@@ -214,37 +214,3 @@ def test_layer_norm_over_channels():
         np.float64(inputs), numpy_reference.on_host(variables)
     )
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_max_pools_by_hand():
-    signal = column(-3, -1, -2, -5, -4)
-    np.testing.assert_array_equal(layers.max_pool(signal)[0, :, 0], [-1, -2])
-    # Both edges keep their own values: −∞ lies beside them, not 0.
-    np.testing.assert_array_equal(
-        layers.max_pool_overlapping(signal)[0, :, 0], [-3, -1, -1, -2, -4, -4]
-    )
-
-
-@pytest.mark.parametrize("length", [1, 2, 7, 8])
-def test_max_pools_equal_loops(length):
-    signal = normal(3, length, 2)
-    overlapping = numpy_reference.max_pool_overlapping(np.asarray(signal))
-    np.testing.assert_array_equal(layers.max_pool_overlapping(signal), overlapping)
-    pooled = layers.max_pool(signal)
-    assert pooled.shape == (3, length // 2, 2)
-    if length > 1:
-        expected = numpy_reference.max_pool(np.asarray(signal))
-        np.testing.assert_array_equal(pooled, expected)
-
-
-def test_maximum_by_hand():
-    signal = jnp.array([[[1.0, 7], [3, 7], [3, -2]]])
-    np.testing.assert_array_equal(layers.maximum(signal, axis=1), [[3, 7]])
-    np.testing.assert_array_equal(layers.maximum(signal, axis=-1), [[7, 7, 3]])
-
-
-def test_the_gradient_of_a_maximum_goes_to_its_first_place():
-    signal = jnp.array([[[1.0, 7], [3, 7], [3, -2]]])
-    weights = jnp.array([[10.0, 20]])
-    found = jax.grad(lambda x: jnp.sum(weights * layers.maximum(x, axis=1)))(signal)
-    np.testing.assert_array_equal(found, [[[0, 20], [10, 0], [0, 0]]])
