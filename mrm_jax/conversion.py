@@ -27,8 +27,9 @@ def import_weights(
     Args:
         checkpoint: its optimiser's state is carried over if it is there.
         labels: of the network's outputs, in their order.
-        config: an experiment. Width and options that change the parameters are taken
-            from the weights; data.shards may be None, and is then unknown.
+        config: an experiment; changed in place. Width and options that change the
+            parameters are taken from the weights, learning rate and weight decay from
+            the optimiser's state; data.shards may be None, and is then unknown.
         drop: regular expressions of entries that no forward pass reads.
 
     Raises:
@@ -40,7 +41,6 @@ def import_weights(
         raise ValueError(f"{model.num_labels} outputs, but {len(labels)} labels")
     for name in ("width", "exchange", "eca_conv"):
         config.model[name] = getattr(model, name)
-    facts = _facts(config, labels)
     state = train_state.begin(
         jax.random.PRNGKey(config.seed), jax.tree.map(_single, variables)
     )
@@ -49,6 +49,10 @@ def import_weights(
         if adam is not None:
             mu, nu = (jax.tree.map(_single, tree) for tree in (adam.mu, adam.nu))
             state = train_state.with_moments(state, adam.count, mu, nu)
+            # Else the run would silently go on at other rates than it had.
+            config.hparams.learning_rate = adam.learning_rate
+            config.hparams.weight_decay = adam.weight_decay
+    facts = _facts(config, labels)
     return state, facts
 
 

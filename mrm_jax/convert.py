@@ -121,6 +121,7 @@ def _from_torch(
         f"{args.torch}: epoch {checkpoint.epoch}{metric}\n"
         f"{len(labels)} labels, width {config.model.width}, "
         + (f"Adam after {updates:,} updates" if updates else "no state of Adam")
+        + f", learning rate {config.hparams.learning_rate:g}"
         + f" -> {args.workdir}"
     )
 

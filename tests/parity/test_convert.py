@@ -118,6 +118,17 @@ def test_training_goes_on_where_pytorch_stopped(files, trained):
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
+def test_the_optimisers_rate_becomes_the_runs(files, capsys):
+    content = torch.load(files / "wrapped.pth", weights_only=False)
+    content["optimizer_state_dict"]["param_groups"][0]["lr"] = 5e-4
+    torch.save(content, files / "slower.pth")
+    assert run(files, "slower.pth") == 0
+    assert "learning rate 0.0005" in capsys.readouterr().out
+    with checkpoints.open_existing(files / "run") as manager:
+        facts = checkpoints.read_facts(manager, 7)
+    assert facts["config"]["hparams"]["learning_rate"] == 5e-4
+
+
 def test_without_adam_the_moments_begin_anew(files):
     assert run(files, "wrapped.pth", "--without_adam") == 0
     like = train_state.shapes(CASE.model())
