@@ -64,8 +64,7 @@ def _epoch(side: parity_runs.Side, plan: plans.Plan) -> Callable[[], None]:
 
 
 def _state(plan: plans.Plan) -> train_state.TrainState:
-    create = jax.jit(lambda rng: train_state.create(rng, plan.model))
-    return create(jax.random.PRNGKey(plan.seed))
+    return train_state.create(jax.random.PRNGKey(plan.seed), plan.model)
 
 
 if __name__ == "__main__":

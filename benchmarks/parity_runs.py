@@ -219,8 +219,7 @@ def _macro_aucs(scores: reports.SplitScores) -> dict[str, float]:
 
 
 def _initial_state(plan: plans.Plan) -> train_state.TrainState:
-    create = jax.jit(lambda rng: train_state.create(rng, plan.model))
-    return create(jax.random.PRNGKey(plan.seed))
+    return train_state.create(jax.random.PRNGKey(plan.seed), plan.model)
 
 
 def _load_weights(net: torch.nn.Module, weights: Weights) -> None:

@@ -1,14 +1,16 @@
 """The metrics of a run, epoch by epoch: JSON lines to read, TensorBoard to watch."""
 
+import functools
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, SupportsFloat
-
-import tensorboardX
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from mrm_jax import atomic
+
+if TYPE_CHECKING:
+    import tensorboardX
 
 FILE = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
@@ -32,13 +34,7 @@ class MetricWriter:
         with atomic.replacing(path) as temporary:
             temporary.write_text("".join(map(_to_line, kept)))
         self._file = path.open("a")
-        self._events = tensorboardX.SummaryWriter(
-            str(path.parent / TENSORBOARD),
-            purge_step=first_epoch,
-            flush_secs=5,
-            # The rest of an event file's name is the time in whole seconds.
-            filename_suffix=f".epoch{first_epoch}",
-        )
+        self._folder, self._first_epoch = path.parent / TENSORBOARD, first_epoch
 
     def write(self, epoch: int, metrics: Mapping[str, SupportsFloat]) -> None:
         """Appends one epoch's line, and hands it to the operating system.
@@ -54,10 +50,28 @@ class MetricWriter:
         for name, value in values.items():
             self._events.add_scalar(name, value, epoch)
 
+    @functools.cached_property
+    def _events(self) -> "tensorboardX.SummaryWriter":
+        """Opens the event file with the first epoch, which a run ends with.
+
+        Only then, since the import takes seconds where PyTorch is installed: it loads
+        PyTorch, and the first training step need not wait for that.
+        """
+        import tensorboardX
+
+        return tensorboardX.SummaryWriter(
+            str(self._folder),
+            purge_step=self._first_epoch,
+            flush_secs=5,
+            # The rest of an event file's name is the time in whole seconds.
+            filename_suffix=f".epoch{self._first_epoch}",
+        )
+
     def close(self) -> None:
         """Closes the files; the writer cannot be used afterwards."""
         self._file.close()
-        self._events.close()
+        if "_events" in vars(self):
+            self._events.close()
 
     def __enter__(self) -> "MetricWriter":
         """Returns the writer itself."""

@@ -12,7 +12,6 @@ from mrm_jax import (
     metric_writer,
     metrics,
     parallel,
-    plots,
     report_table,
     reports,
     terminal,
@@ -43,6 +42,8 @@ def report(
     )
     history = metric_writer.read(workdir)
     if history:  # not where only the checkpoints were copied
+        from mrm_jax import plots  # here, as matplotlib would delay the first step
+
         plots.curves(history, workdir / CURVES_FILE, best, plan.name)
     facts = {
         **plan.facts["data"],

@@ -43,11 +43,15 @@ def optimizer(hparams: types.HParams) -> optax.GradientTransformation:
 
 def shapes(model: nn.Module) -> TrainState:
     """Returns the state of a model with shapes and types instead of numbers."""
-    return jax.eval_shape(functools.partial(create, model=model), jax.random.PRNGKey(0))
+    return create.eval_shape(jax.random.PRNGKey(0), model)
 
 
+@functools.partial(jax.jit, static_argnames=("model", "num_leads"))
 def create(rng: jax.Array, model: nn.Module, num_leads: int = 12) -> TrainState:
     """Returns the state before the first step.
+
+    Compiled, so that the network is traced once for its shapes and its numbers, and
+    that the forward pass, of which they need nothing, is not computed.
 
     Args:
         rng: a raw key, [2] uint32, as of `jax.random.PRNGKey`.

@@ -159,8 +159,7 @@ def _start(
     """Returns the newest state, or a new one, and the epoch to begin with."""
     newest = manager.latest_step()
     if newest is None:
-        create = jax.jit(lambda rng: train_state.create(rng, plan.model))
-        return create(jax.random.PRNGKey(plan.seed)), 1
+        return train_state.create(jax.random.PRNGKey(plan.seed), plan.model), 1
     saved = checkpoints.read_facts(manager, newest)
     run_facts.check_same_run(saved, plan.facts, workdir)
     terminal.say(f"continues after epoch {newest}")

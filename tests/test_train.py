@@ -76,3 +76,10 @@ def test_overrides_reach_the_configuration():
     assert config.model.mutual_stages == ("extractor", "attention")
     assert config.data.resident_gib == 0.5
     assert workdir == Path("runs/ptbxl_rhythm")
+
+
+def test_the_first_step_does_not_wait_for_what_only_reports_need():
+    slow = {"matplotlib", "tensorboardX", "torch"}  # seconds, where all are installed
+    code = f"import sys, mrm_jax.train; print({slow} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "set()\n"
