@@ -15,6 +15,9 @@ from typing import Any
 import jax
 import psutil
 
+from benchmarks import load as loads
+from mrm_jax import types
+
 RESULTS = Path(__file__).parent / "results"
 CPU_INFO = Path("/proc/cpuinfo")  # the only place where Linux names the processor
 PACKAGES = ("jax", "jaxlib", "flax", "numpy", "torch", "mrm_jax")
@@ -171,6 +174,23 @@ def add_network_flags(parser: argparse.ArgumentParser, batches: Sequence[int]) -
     parser.add_argument(
         "--samples", type=int, default=1000, help="of a record (default: %(default)s)"
     )
+
+
+def add_dtype_flag(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag of benchmarks that compare precisions."""
+    parser.add_argument(
+        "--dtypes",
+        nargs="+",
+        choices=types.COMPUTE_DTYPES,
+        default=["float32"],
+        help="of the maps between layers (default: %(default)s)",
+    )
+
+
+def describe(load: loads.Load, dtype: str = "float32") -> str:
+    """Returns the size of the work in words, as tables have it."""
+    size = f"batch {load.batch}, {load.labels} labels, {load.samples} samples"
+    return size if dtype == "float32" else f"{size}, {dtype}"
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -22,8 +22,8 @@ class JaxSide:
         self._model = mrm_net.MRMNet(
             load.labels, load.samples, axis_name=parallel.AXIS, **options
         )
-        create = jax.jit(lambda rng: train_state.create(rng, self._model))
-        self._state = parallel.replicate(create(jax.random.PRNGKey(0)))
+        state = train_state.create(jax.random.PRNGKey(0), self._model)
+        self._state = parallel.replicate(state)
         signals, labels = load.arrays()
         records = input_pipeline.Records(
             signals, labels, np.float32(loads.MEAN_UV), np.float32(loads.STD_UV)
@@ -48,3 +48,13 @@ class JaxSide:
         call = evaluation.mapped(self._model)
         found = [call(self._state, self._records, rows) for rows in self._rows]
         jax.device_get(found)
+
+    def cost(self, work: str) -> tuple[float, float]:
+        """Returns the operations and the bytes that XLA counts in a round of work."""
+        arguments: tuple[Any, ...] = (self._state, self._records, self._rows[0])
+        call: Any = evaluation.mapped(self._model)
+        if work == "training":
+            call, arguments = training.mapped(self._model), (*arguments, self._hparams)
+        counted = call.lower(*arguments).compile().cost_analysis()
+        calls = len(self._rows)
+        return calls * counted["flops"], calls * counted["bytes accessed"]

@@ -6,6 +6,8 @@ imports and compiler included.
 Example: python -m benchmarks.memory --batches 32 96
 """
 
+import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -16,6 +18,7 @@ from collections.abc import Sequence
 import psutil
 
 from benchmarks import harness
+from benchmarks import load as loads
 
 EAGER, OURS = "pytorch eager", "mrm_jax"
 STEPS = 3
@@ -26,14 +29,16 @@ import json, sys, jax
 from benchmarks import jax_side, load
 from mrm_jax import parallel
 parallel.use_compilation_cache()
-jax_side.JaxSide(load.Load(*map(int, sys.argv[1:]))).train()
+size = load.Load(*map(int, sys.argv[2:]))
+jax_side.JaxSide(size, compute_dtype=sys.argv[1]).train()
 found = jax.local_devices()[0].memory_stats() or {}
 print(json.dumps(found.get("peak_bytes_in_use")))
 """,
     EAGER: """
 import json, sys, torch
 from benchmarks import load, torch_side
-torch_side.TorchSide(load.Load(*map(int, sys.argv[1:]))).train()
+size = load.Load(*map(int, sys.argv[2:]))
+torch_side.TorchSide(size, bfloat16=sys.argv[1] == "bfloat16").train()
 gpu = torch.cuda.is_available()
 print(json.dumps(torch.cuda.max_memory_allocated() if gpu else None))
 """,
@@ -44,11 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; returns the exit status."""
     parser = harness.flags(__doc__)
     harness.add_network_flags(parser, (96,))
+    harness.add_dtype_flag(parser)
     args = parser.parse_args(argv)
     found: dict[str, dict[str, float]] = {}
-    for batch in args.batches:
-        size = [batch, args.labels, args.samples, STEPS]
-        shape = f"batch {batch}, {args.labels} labels, {args.samples} samples"
+    for batch, dtype in itertools.product(args.batches, args.dtypes):
+        load = loads.Load(batch, args.labels, args.samples, STEPS)
+        shape = harness.describe(load, dtype)
+        size = [dtype, *map(str, dataclasses.astuple(load))]
         found[shape] = {name: _peak_mib(code, size) for name, code in CODE.items()}
         print(f"\npeak memory, MiB: {shape}")
         for name, mib in found[shape].items():
@@ -58,12 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _peak_mib(code: str, size: Sequence[int]) -> float:
+def _peak_mib(code: str, size: Sequence[str]) -> float:
     """Returns the peak on the device, or of the process where it has none."""
     # A warm cache: compiling must not count.
     for _ in range(2):
         process = subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, size)],
+            [sys.executable, "-c", code, *size],
             stdout=subprocess.PIPE,
             env=os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
         )

@@ -1,5 +1,6 @@
 """What train_step and scoring share: both sides on equal records, in turns."""
 
+import itertools
 from collections.abc import Sequence
 
 from benchmarks import harness, jax_side, torch_side
@@ -18,6 +19,7 @@ def main(doc: str | None, work: str, argv: Sequence[str] | None) -> int:
     """
     parser = harness.flags(doc)
     harness.add_network_flags(parser, (96,))
+    harness.add_dtype_flag(parser)
     parser.add_argument(
         "--compiled", action="store_true", help="measure torch.compile as well"
     )
@@ -26,16 +28,18 @@ def main(doc: str | None, work: str, argv: Sequence[str] | None) -> int:
     )
     args = parser.parse_args(argv)
     found = {}
-    for batch in args.batches:
+    for batch, dtype in itertools.product(args.batches, args.dtypes):
         load = loads.Load(batch, args.labels, args.samples, args.steps)
+        half = dtype == "bfloat16"
         ways = {
-            EAGER: getattr(torch_side.TorchSide(load), work),
-            OURS: getattr(jax_side.JaxSide(load), work),
+            EAGER: getattr(torch_side.TorchSide(load, bfloat16=half), work),
+            OURS: getattr(jax_side.JaxSide(load, compute_dtype=dtype), work),
         }
         if args.compiled:
-            ways[COMPILED] = getattr(torch_side.TorchSide(load, compiled=True), work)
+            compiled = torch_side.TorchSide(load, compiled=True, bfloat16=half)
+            ways[COMPILED] = getattr(compiled, work)
         seconds = harness.alternate(ways, args.rounds, settle=True)
-        size = f"batch {batch}, {args.labels} labels, {args.samples} samples"
+        size = harness.describe(load, dtype)
         found[size] = harness.compare(seconds, load.records, EAGER)
         harness.print_table(f"{work}, records/s: {size}", found[size])
     entry = {"rounds": args.rounds, "steps": args.steps, "records_per_second": found}

@@ -1,8 +1,9 @@
 """Time from the start of a process to its first finished training step.
 
 Each round starts new processes: ours with an empty compilation cache, ours with the
-cache of an earlier run, and PyTorch eager. Imports, making the network, compiling and
-one step of noise are counted.
+cache of an earlier run, and PyTorch eager. Imports (ours of the whole training command,
+PyTorch's of PyTorch alone), making the network, compiling and one step of noise are
+counted.
 
 Example: python -m benchmarks.startup --rounds 3
 """
@@ -15,12 +16,13 @@ import tempfile
 from collections.abc import Sequence
 
 from benchmarks import harness
+from benchmarks import load as loads
 
 EAGER, COLD, WARM = "pytorch eager", "mrm_jax, cold", "mrm_jax, warm cache"
 OURS_ONCE = """
 import sys
 from benchmarks import jax_side, load
-from mrm_jax import parallel
+from mrm_jax import parallel, train
 parallel.use_compilation_cache()
 jax_side.JaxSide(load.Load(*map(int, sys.argv[1:]))).train()
 """
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 COLD: functools.partial(_run_cold, size),
             }
             seconds = harness.alternate(ways, args.rounds)
-        shape = f"batch {batch}, {args.labels} labels, {args.samples} samples"
+        shape = harness.describe(loads.Load(*size))
         found[shape] = harness.compare_seconds(seconds, EAGER)
         harness.print_table(f"time to the first step, s: {shape}", found[shape])
     harness.save(args.out, "startup", {"rounds": args.rounds, "seconds": found})
