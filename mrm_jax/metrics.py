@@ -28,6 +28,15 @@ class LabelMetrics:
     f1: np.ndarray  # [label], at THRESHOLD; needs a positive record
 
 
+@dataclasses.dataclass(frozen=True)
+class FTerms:
+    """What F averages over records, at each threshold."""
+
+    precision: np.ndarray  # [record, threshold], 0 without a prediction
+    has_prediction: np.ndarray  # [record, threshold], 0 or 1
+    recall: np.ndarray  # [record, threshold]
+
+
 def evaluate(
     scores: Scores, labels: Labels, val_threshold: float | None = None
 ) -> dict[str, float | int]:
@@ -60,7 +69,7 @@ def evaluate(
         "macro_ap": _mean(by_label.average_precision[usable]),
         "macro_f1": _mean(by_label.f1[usable]),
         "macro_labels": int(usable.sum()),
-        **_record_metrics(scores, labels),
+        **{name: _mean(v) for name, v in evaluate_records(scores, labels).items()},
         "share_of_zeros": 1 - float(np.mean(labels)),
         "fmax": float(curve[best]),
         "fmax_threshold": float(FMAX_THRESHOLDS[best]),
@@ -116,6 +125,21 @@ def has_both_classes(labels: Labels) -> Bool[np.ndarray, " label"]:
     return (ones > 0) & (ones < len(labels))
 
 
+def evaluate_records(scores: Scores, labels: Labels) -> dict[str, np.ndarray]:
+    """Returns the reference's three, at THRESHOLD, of each record.
+
+    Returns:
+        tpr, f1, accuracy: [record]; the split's are their means.
+    """
+    predicted = scores >= THRESHOLD
+    correct = (predicted & (labels == 1)).sum(axis=1)
+    return {
+        "tpr": ratio(correct, labels.sum(axis=1)),
+        "f1": _f1(predicted, labels, axis=1),
+        "accuracy": np.mean(predicted == labels, axis=1),
+    }
+
+
 def f_curve(
     scores: Scores,
     labels: Labels,
@@ -129,16 +153,39 @@ def f_curve(
     References:
         Radivojac et al., 2013, doi 10.1038/nmeth.2340.
     """
+    return weighted_f(f_terms(scores, labels, thresholds), np.ones(len(scores)))
+
+
+def f_terms(
+    scores: Scores, labels: Labels, thresholds: Float[np.ndarray, " threshold"]
+) -> FTerms:
+    """Returns the precision and recall of each record at the rising thresholds."""
     # Each cell clears its first `cleared` thresholds, so that counting the cells by
     # `cleared` serves all thresholds at once.
     cleared = np.searchsorted(thresholds, scores, side="right")
     predicted = _count_cleared(cleared, np.ones_like(cleared), len(thresholds))
     correct = _count_cleared(cleared, labels, len(thresholds))
-    precision = _ratio(
-        _ratio(correct, predicted).sum(axis=0), (predicted > 0).sum(axis=0)
+    return FTerms(
+        precision=ratio(correct, predicted),
+        has_prediction=(predicted > 0).astype(np.float64),
+        recall=ratio(correct, labels.sum(axis=1, keepdims=True)),
     )
-    recall = _ratio(correct, labels.sum(axis=1, keepdims=True)).mean(axis=0)
-    return _ratio(2 * precision * recall, precision + recall)
+
+
+def weighted_f(
+    terms: FTerms, weights: Float[np.ndarray, "*sample record"]
+) -> Float[np.ndarray, "*sample threshold"]:
+    """Returns F at each threshold, of records that count as often as `weights` says."""
+    precision = ratio(weights @ terms.precision, weights @ terms.has_prediction)
+    recall = weights @ terms.recall / weights.sum(axis=-1, keepdims=True)
+    return ratio(2 * precision * recall, precision + recall)
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Returns numerator / denominator, and 0 where the denominator is 0."""
+    shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
+    out = np.zeros(shape)
+    return np.divide(numerator, denominator, out=out, where=denominator != 0)
 
 
 def _count_cleared(
@@ -152,27 +199,9 @@ def _count_cleared(
     return at_least[:, 1:]
 
 
-def _record_metrics(scores: Scores, labels: Labels) -> dict[str, float]:
-    """Returns the reference's three, at THRESHOLD."""
-    predicted = scores >= THRESHOLD
-    correct = (predicted & (labels == 1)).sum(axis=1)
-    return {
-        "tpr": _mean(_ratio(correct, labels.sum(axis=1))),
-        "f1": _mean(_f1(predicted, labels, axis=1)),
-        "accuracy": float(np.mean(predicted == labels)),
-    }
-
-
 def _f1(predicted: np.ndarray, labels: np.ndarray, axis: int) -> np.ndarray:
     correct = (predicted & (labels == 1)).sum(axis=axis)
-    return _ratio(2 * correct, predicted.sum(axis=axis) + labels.sum(axis=axis))
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Returns numerator / denominator, and 0 where the denominator is 0."""
-    shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
-    out = np.zeros(shape)
-    return np.divide(numerator, denominator, out=out, where=denominator != 0)
+    return ratio(2 * correct, predicted.sum(axis=axis) + labels.sum(axis=axis))
 
 
 def _mean(values: np.ndarray) -> float:
