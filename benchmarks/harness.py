@@ -20,7 +20,9 @@ from mrm_jax import types
 
 RESULTS = Path(__file__).parent / "results"
 CPU_INFO = Path("/proc/cpuinfo")  # the only place where Linux names the processor
-PACKAGES = ("jax", "jaxlib", "flax", "numpy", "torch", "mrm_jax")
+PACKAGES = tuple(
+    "jax jaxlib flax numpy torch mrm_jax scikit-learn joblib pandas scipy wfdb".split()
+)
 Rows = dict[str, dict[str, float]]
 Seconds = dict[str, list[float]]  # way -> seconds, by round
 
