@@ -2,9 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from benchmarks import harness, readme_table
+from benchmarks import harness, intervals, readme_table
 
 
 def test_ways_take_turns_and_the_first_round_is_not_counted():
@@ -75,6 +76,34 @@ def test_a_readme_without_the_place_for_it_is_an_error(tmp_path, monkeypatch, ca
     monkeypatch.setattr(readme_table, "README", tmp_path / "README.md")
     assert readme_table.main([]) == 2
     assert "no lines" in capsys.readouterr().err
+
+
+def test_both_find_the_same_intervals():
+    rng = np.random.default_rng(1)
+    scores, labels = rng.random((60, 3)), rng.integers(0, 2, (60, 3))
+    labels[:, 2] = np.arange(60) < 2  # rare enough to be drawn again
+    found = intervals.ours(scores, labels, resamples=40)
+    expected = intervals.loop(scores, labels, resamples=40)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-12)
+
+
+def test_intervals_are_measured_for_a_thousand_resamples(tmp_path, capsys):
+    out = tmp_path / "machine.json"
+    size = "--records 50 --labels 2 --resamples 100 --loop_resamples 2 --rounds 1"
+    assert intervals.main([*size.split(), "--out", str(out)]) == 0
+    entry = json.loads(out.read_text())["intervals"]
+    ways = entry["seconds"]["50 records, 2 labels"]
+    assert set(ways) == set(entry["resamples"]) == {"scikit-learn loop", "mrm_jax"}
+    assert ways["mrm_jax"]["ratio"] > 0
+    assert "100 resamples by mrm_jax, 2 by the loop" in capsys.readouterr().out
+
+
+def test_intervals_explain_themselves(capsys):
+    with pytest.raises(SystemExit) as left:
+        intervals.main(["--help"])
+    assert left.value.code == 0
+    assert "--loop_resamples" in capsys.readouterr().out
 
 
 @pytest.mark.torch

@@ -1,0 +1,99 @@
+"""Seconds of 1000 bootstrap resamples, mrm_jax beside a plain loop with scikit-learn.
+
+Ours draws the resamples and finds the intervals of every metric, overall and by label.
+The loop takes only ROC-AUC and average precision of each label, on the same resamples;
+as it is slow, it does fewer of them (--loop_resamples), and its time is scaled to 1000.
+
+Example: python -m benchmarks.intervals --records 2203 --labels 71
+"""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import sklearn.metrics
+
+from benchmarks import harness
+from mrm_jax import intervals, metrics
+
+LOOP, OURS = "scikit-learn loop", "mrm_jax"
+SHARE_OF_ONES = 0.04  # as in PTB-XL with all labels
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark; returns the exit status."""
+    parser = harness.flags(__doc__)
+    for name, default, help_ in (
+        ("records", 2203, "of the split"),
+        ("labels", 71, "of a record"),
+        ("resamples", 1000, "that ours does in a round"),
+        ("loop_resamples", 20, "that the loop does in a round"),
+    ):
+        help_ += " (default: %(default)s)"
+        parser.add_argument(f"--{name}", type=int, default=default, help=help_)
+    args = parser.parse_args(argv)
+    size = f"{args.records} records, {args.labels} labels"
+    print(
+        f"{size}: {args.resamples} resamples by mrm_jax, {args.loop_resamples} by the "
+        f"loop, {args.rounds} rounds",
+        flush=True,
+    )
+    scores, labels = _split(args.records, args.labels)
+    resamples = {LOOP: args.loop_resamples, OURS: args.resamples}
+    ways = {
+        LOOP: lambda: loop(scores, labels, args.loop_resamples),
+        OURS: lambda: ours(scores, labels, args.resamples),
+    }
+    seconds = {
+        name: [1000 / resamples[name] * value for value in values]
+        for name, values in harness.alternate(ways, args.rounds).items()
+    }
+    found = harness.compare_seconds(seconds, LOOP)
+    harness.print_table(f"seconds per 1000 resamples: {size}", found)
+    entry = {"rounds": args.rounds, "resamples": resamples}
+    harness.save(args.out, "intervals", entry | {"seconds": {size: found}})
+    return 0
+
+
+def ours(
+    scores: np.ndarray, labels: np.ndarray, resamples: int
+) -> dict[str, np.ndarray]:
+    """Returns the intervals of all metrics by name."""
+    counts = intervals.draw(labels, resamples, np.random.default_rng(0))
+    values = intervals.evaluate(scores, labels, counts)
+    return {name: intervals.percentile(value) for name, value in values.items()}
+
+
+def loop(
+    scores: np.ndarray, labels: np.ndarray, resamples: int
+) -> dict[str, np.ndarray]:
+    """Returns the intervals of each label's AUC and average precision."""
+    rng = np.random.default_rng(0)
+    auc: list[np.ndarray] = []
+    precision: list[np.ndarray] = []
+    while len(auc) < resamples:
+        records = rng.integers(len(labels), size=len(labels))
+        drawn = labels[records]
+        if not metrics.has_both_classes(drawn).all():
+            continue
+        found = scores[records]
+        auc.append(sklearn.metrics.roc_auc_score(drawn, found, average=None))
+        precision.append(
+            sklearn.metrics.average_precision_score(drawn, found, average=None)
+        )
+    return {
+        "label_auc": intervals.percentile(np.array(auc)),
+        "label_average_precision": intervals.percentile(np.array(precision)),
+    }
+
+
+def _split(num_records: int, num_labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns scores and labels at random; each label has both classes."""
+    rng = np.random.default_rng(0)
+    labels = (rng.random((num_records, num_labels)) < SHARE_OF_ONES).astype(np.uint8)
+    labels[0], labels[1] = 0, 1
+    return rng.random(labels.shape, np.float32), labels
+
+
+if __name__ == "__main__":
+    sys.exit(main())
