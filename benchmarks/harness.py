@@ -126,18 +126,28 @@ def device_name() -> str:
     return "_".join(kind.lower().split())
 
 
-def save(out: Path | None, benchmark: str, entry: Mapping[str, Any]) -> None:
+def save(
+    out: Path | None,
+    benchmark: str,
+    entry: Mapping[str, Any],
+    part: str | None = None,
+) -> None:
     """Writes one benchmark's entry into the machine's file, the others stay.
 
     Args:
         out: the file; default: RESULTS / device_name().json.
         benchmark: the entry's name.
         entry: JSON.
+        part: what was measured, where a benchmark keeps several entries.
     """
     path = out or RESULTS / f"{device_name()}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     content = json.loads(path.read_text()) if path.exists() else {}
-    content[benchmark] = {"machine": machine(), **entry}
+    measured = {"machine": machine(), **entry}
+    if part is None:
+        content[benchmark] = measured
+    else:
+        content.setdefault(benchmark, {})[part] = measured
     path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
     print(f"written: {path}")
 

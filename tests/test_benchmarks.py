@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import harness, intervals, readme_table
+from benchmarks import data_prep, harness, intervals, readme_table
+from tests.data_prep import raw_records
 
 
 def test_ways_take_turns_and_the_first_round_is_not_counted():
@@ -55,6 +56,16 @@ def test_a_benchmark_leaves_the_others_entries_alone(tmp_path, capsys):
     assert str(out) in capsys.readouterr().out
 
 
+def test_a_benchmark_may_keep_several_entries(tmp_path):
+    out = tmp_path / "machine.json"
+    harness.save(out, "data_prep", {"value": 1}, part="one")
+    harness.save(out, "data_prep", {"value": 2}, part="two")
+    harness.save(out, "data_prep", {"value": 3}, part="one")
+    entry = json.loads(out.read_text())["data_prep"]
+    assert {name: part["value"] for name, part in entry.items()} == {"one": 3, "two": 2}
+    assert entry["two"]["machine"]["cores"] >= 1
+
+
 def test_a_row_of_the_table(tmp_path):
     found = harness.compare({"ours": [2.0], "base": [4.0]}, work=8, base="base")
     entry = {"records_per_second": {"batch 96": found}}
@@ -99,11 +110,41 @@ def test_intervals_are_measured_for_a_thousand_resamples(tmp_path, capsys):
     assert "100 resamples by mrm_jax, 2 by the loop" in capsys.readouterr().out
 
 
-def test_intervals_explain_themselves(capsys):
-    with pytest.raises(SystemExit) as left:
-        intervals.main(["--help"])
-    assert left.value.code == 0
-    assert "--loop_resamples" in capsys.readouterr().out
+def test_rates_of_preparation_count_every_copy(tmp_path, monkeypatch, capsys):
+    raw_records.write_ptbxl(tmp_path / "raw", ["{'SR': 0.0}"] * 3, folds=[1, 9, 10])
+
+    def work_for_two_seconds(ways, rounds):
+        for way in ways.values():
+            way()
+        return {name: [2.0] * rounds for name in ways}
+
+    monkeypatch.setattr(harness, "alternate", work_for_two_seconds)
+    out = tmp_path / "machine.json"
+    flags = "--jobs 1 --copies 4 --rounds 1 --name tiny".split()
+    raw_dir = ["--raw_dir", str(tmp_path / "raw")]
+    assert data_prep.main([*raw_dir, *flags, "--out", str(out)]) == 0
+    entry = json.loads(out.read_text())["data_prep"]["tiny"]
+    rows = entry["records_per_second"]
+    assert {name: row["median"] for name, row in rows.items()} == {
+        "wfdb.rdsamp loop": 1.5,
+        "whole command": 1.5,
+        "build": 1.5,
+        "build, records x 4": 6,
+    }
+    assert rows["build, records x 4"]["ratio"] == 4
+    assert entry["records"] == 3
+    assert all(mib > 10 for mib in entry["peak_mib"].values())
+    assert "tiny: 3 records" in capsys.readouterr().out
+
+
+def test_raw_records_that_are_not_there_are_an_error(tmp_path, capsys):
+    assert data_prep.main(["--raw_dir", str(tmp_path)]) == 1
+    assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [data_prep, intervals])
+def test_commands_without_pytorch_explain_themselves(command, capsys):
+    _explains_itself(command, capsys)
 
 
 @pytest.mark.torch
@@ -112,7 +153,10 @@ def test_intervals_explain_themselves(capsys):
 )
 def test_every_command_explains_itself(name, capsys):
     pytest.importorskip("torch", exc_type=ImportError)
-    module = __import__(f"benchmarks.{name}", fromlist=["main"])
+    _explains_itself(__import__(f"benchmarks.{name}", fromlist=["main"]), capsys)
+
+
+def _explains_itself(module, capsys):
     with pytest.raises(SystemExit) as left:
         module.main(["--help"])
     assert left.value.code == 0
