@@ -1,0 +1,160 @@
+"""What computing in bfloat16 does to the scores and the AUC of trained networks.
+
+Trains the same experiment in float32 and in bfloat16 with several seeds, and scores the
+test fold with each float32 network in both precisions. The first tells what a training
+loses, beside what seeds alone do; the second what rounding does to given weights.
+
+Example: python -m benchmarks.precision --config experiments/demo.py --seeds 4
+"""
+
+import itertools
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+import numpy as np
+from absl import flags as absl_flags
+
+from benchmarks import harness
+from mrm_jax import (
+    checkpoints,
+    evaluation,
+    experiment,
+    metrics,
+    parallel,
+    plan,
+    reporting,
+    train_state,
+    trainer,
+)
+
+EXACT, SHORT = "float32", "bfloat16"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark; returns the exit status."""
+    parser = harness.flags(__doc__)
+    parser.add_argument(
+        "--config",
+        default="experiments/demo.py",
+        help="experiment, its values set by --config.NAME=VALUE (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=4, help="trainings each (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        default=Path("runs/precision"),
+        help="of the trainings; finished ones are not repeated (default: %(default)s)",
+    )
+    args, overrides = parser.parse_known_args(argv)
+    parallel.use_compilation_cache()
+    try:
+        config = experiment.load(args.config, overrides)
+        runs = {
+            (dtype, seed): _train(config, dtype, seed, args.workdir)
+            for seed, dtype in itertools.product(range(args.seeds), (EXACT, SHORT))
+        }
+        entry = _compare(config, runs, args.seeds, args.workdir)
+    except (ValueError, OSError, absl_flags.Error) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    _print(entry)
+    harness.save(args.out, "precision", entry, part=config.name)
+    return 0
+
+
+def _with(config: ml_collections.ConfigDict, dtype: str, seed: int) -> Any:
+    changed = config.copy_and_resolve_references()
+    changed.model.compute_dtype, changed.seed = dtype, seed
+    return changed
+
+
+def _train(
+    config: ml_collections.ConfigDict, dtype: str, seed: int, workdir: Path
+) -> dict[str, Any]:
+    """Returns the report of a training, finished earlier or now."""
+    changed = _with(config, dtype, seed)
+    return trainer.train_and_evaluate(changed, _folder(workdir, dtype, seed))
+
+
+def _folder(workdir: Path, dtype: str, seed: int) -> Path:
+    return workdir / f"{dtype}_seed{seed}"
+
+
+def _compare(
+    config: ml_collections.ConfigDict,
+    runs: dict[tuple[str, int], dict[str, Any]],
+    seeds: int,
+    workdir: Path,
+) -> dict[str, Any]:
+    aucs = {
+        dtype: [runs[dtype, s]["test"]["mean"]["macro_auc"] for s in range(seeds)]
+        for dtype in (EXACT, SHORT)
+    }
+    differences = [b - a for a, b in zip(aucs[EXACT], aucs[SHORT], strict=True)]
+    return {
+        "config": config.to_dict(),
+        "trained_in": aucs,
+        "difference": differences,
+        "mean_difference": statistics.mean(differences),
+        "sd_difference": statistics.stdev(differences) if seeds > 1 else 0.0,
+        "same_weights": [
+            _rescore(config, seed, _folder(workdir, EXACT, seed))
+            for seed in range(seeds)
+        ],
+    }
+
+
+def _rescore(
+    config: ml_collections.ConfigDict, seed: int, folder: Path
+) -> dict[str, float]:
+    """Returns what scoring in bfloat16 changes, for a network trained in float32."""
+    with checkpoints.open_existing(folder) as manager:
+        best = manager.best_step()
+        plans = [trainer.read(_with(config, dtype, seed)) for dtype in (EXACT, SHORT)]
+        like = train_state.shapes(plans[0].model)
+        state = parallel.replicate(checkpoints.restore(manager, best, like))
+    exact, short = (_score(state, plan_) for plan_ in plans)
+    labels = exact.labels
+    auc, changed = (
+        float(metrics.evaluate(found.heads["mean"], labels)["macro_auc"])
+        for found in (exact, short)
+    )
+    moved = np.abs(exact.heads["mean"] - short.heads["mean"])
+    return {
+        "macro_auc": auc,
+        "macro_auc_bfloat16": changed,
+        "largest_score_difference": float(moved.max()),
+        "median_score_difference": float(np.median(moved)),
+    }
+
+
+def _score(state: Any, plan_: plan.Plan) -> Any:
+    feed = reporting.feed(plan_, "test")
+    return evaluation.predict(plan_.model, state, feed, plan_.batch_size)
+
+
+def _print(entry: dict[str, Any]) -> None:
+    print("\ntest macro AUC (mean of both heads), by the precision of the training")
+    print(f"{'seed':>6}{EXACT:>12}{SHORT:>12}{'difference':>13}")
+    rows = zip(*entry["trained_in"].values(), entry["difference"], strict=True)
+    for seed, (exact, short, difference) in enumerate(rows):
+        print(f"{seed:6}{exact:12.4f}{short:12.4f}{difference:+13.4f}")
+    spread = f"{entry['mean_difference']:+.4f} ± {entry['sd_difference']:.4f}"
+    print(f"{'mean ± sd':>30}{spread:>20}")
+    print("\nthe float32 networks, scored in both")
+    print(f"{'seed':>6}{EXACT:>12}{SHORT:>12}{'largest move of a score':>26}")
+    for seed, row in enumerate(entry["same_weights"]):
+        print(
+            f"{seed:6}{row['macro_auc']:12.5f}{row['macro_auc_bfloat16']:12.5f}"
+            f"{row['largest_score_difference']:26.4f}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
