@@ -1,6 +1,8 @@
 # make demo   train and evaluate on modelled ECGs, in minutes, without any data at hand
 # make test   check format, types, floors of the imports, and run the tests
 # make parity install PyTorch as well, and compare with it number by number
+# make benchmarks  measure what README.md and docs/ show on this machine, and write their tables
+#                  (on an accelerator: make benchmarks DTYPES='float32 bfloat16')
 # Each makes .venv first; PYTHON=python3.12 picks another interpreter for it.
 
 PYTHON ?= python3
@@ -8,7 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test parity lint clean help
+DTYPES ?= float32
+
+.PHONY: demo test parity benchmarks lint clean help
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 
@@ -21,6 +25,19 @@ test: lint
 
 parity: $(VENV)/parity
 	$(BIN)/python -m pytest -m torch
+
+# The epoch is of the demo's records. Preparation has a command of its own, for raw data.
+benchmarks: $(VENV)/parity
+	$(BIN)/python -m data_prep.synthetic --raw_dir data/synthetic --out_dir shards/synthetic
+	$(BIN)/python -m benchmarks.hardware --dtypes $(DTYPES)
+	$(BIN)/python -m benchmarks.train_step --compiled --dtypes $(DTYPES)
+	$(BIN)/python -m benchmarks.scoring --compiled --dtypes $(DTYPES)
+	$(BIN)/python -m benchmarks.memory --dtypes $(DTYPES)
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.epoch
+	$(BIN)/python -m benchmarks.intervals
+	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.tables
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .

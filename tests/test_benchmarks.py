@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import data_prep, harness, intervals, readme_table
+from benchmarks import data_prep, harness, intervals, speed_table, tables
 from tests.data_prep import raw_records
 
 
@@ -71,22 +71,55 @@ def test_a_row_of_the_table(tmp_path):
     entry = {"records_per_second": {"batch 96": found}}
     harness.save(tmp_path / "gpu.json", "train_step", entry)
     harness.save(tmp_path / "other.json", "preparation", {})
-    results = readme_table.results(tmp_path)
-    assert list(results) == ["gpu"]
-    row = readme_table.table(results).splitlines()[3]
-    assert "| training, records/s: batch 96 | ours |" in row
-    assert row.endswith("| 4.0 | 4.0–4.0 | 2.00 | 2.00–2.00 |")
+    results = tables.results(tmp_path)
+    assert list(results) == ["gpu", "other"]
+    head, rule, *rows = speed_table.table(results).splitlines()
+    assert len(rows) == 2
+    assert head.count("|") == rule.count("|") == rows[0].count("|")
+    assert "| training, records/s: batch 96 | ours |" in rows[1]
+    assert rows[1].endswith("| 4.0 | 4.0–4.0 | 2.00 | 2.00–2.00 |")
 
 
-def test_the_readme_shows_what_was_measured():
-    assert readme_table.main(["--check"]) == 0
+def test_a_row_of_what_the_device_is_used_for():
+    limit = dict.fromkeys(("share_of_arithmetic", "share_of_copy"), 1.0)
+    row = {"gflop_per_s": 1234.5, "gb_per_s": 6.78, **limit}
+    entry = {"machine": {"device": "GPU"}, "used": {"batch 96": {"training": row}}}
+    line = speed_table.hardware({"gpu": {"hardware": entry}, "x": {}}).splitlines()[2]
+    assert line == "| GPU | batch 96 | training | 1,234 | 6.8 | 100% | 100% |"
 
 
-def test_a_readme_without_the_place_for_it_is_an_error(tmp_path, monkeypatch, capsys):
-    (tmp_path / "README.md").write_text("no table")
-    monkeypatch.setattr(readme_table, "README", tmp_path / "README.md")
-    assert readme_table.main([]) == 2
-    assert "no lines" in capsys.readouterr().err
+def test_the_documents_show_what_was_measured():
+    assert tables.main(["--check"]) == 0
+
+
+def test_a_table_is_replaced_and_the_text_about_it_stays():
+    text = "a\n<!-- x -->\nold\n<!-- end of x -->\nb <!-- y --><!-- end of y -->"
+    made = tables.filled(text, {"x": "new", "y": "other"})
+    assert made == (
+        "a\n<!-- x -->\nnew\n<!-- end of x -->\nb <!-- y -->\nother\n<!-- end of y -->"
+    )
+
+
+@pytest.mark.parametrize("text", ["no table", "<!-- speed --> no end"])
+def test_a_document_without_the_place_for_it_is_an_error(
+    tmp_path, monkeypatch, capsys, text
+):
+    path = tmp_path / "README.md"
+    path.write_text(text)
+    monkeypatch.setattr(tables, "DOCUMENTS", {path: {"speed": speed_table.table}})
+    assert tables.main([]) == 2
+    assert "expected the lines <!-- speed -->" in capsys.readouterr().err
+    assert path.read_text() == text
+
+
+def test_a_difference_is_found_and_written(tmp_path, monkeypatch):
+    path = tmp_path / "README.md"
+    path.write_text("<!-- speed -->\nold\n<!-- end of speed -->")
+    monkeypatch.setattr(tables, "DOCUMENTS", {path: {"speed": lambda results: "new"}})
+    assert tables.main(["--check"]) == 1
+    assert tables.main([]) == 0
+    assert tables.main(["--check"]) == 0
+    assert path.read_text() == "<!-- speed -->\nnew\n<!-- end of speed -->"
 
 
 def test_both_find_the_same_intervals():

@@ -1,0 +1,105 @@
+"""Rates and memory of the network at several sizes, in one process and in turns."""
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from benchmarks import harness, jax_side
+from benchmarks import load as loads
+from mrm_jax import evaluation, parallel, training
+
+WORK = ("train", "score")
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """One point that is measured."""
+
+    batch: int  # over all devices
+    samples: int
+    labels: int
+    devices: int
+
+
+class Side(jax_side.JaxSide):
+    """Training and scoring of one size, and what XLA says of their memory."""
+
+    def memory_mib(self) -> dict[str, float]:
+        """Returns what a step takes on one device.
+
+        Returns:
+            "state": parameters, running averages and moments of Adam.
+            "arguments": the state, the records on the device and their numbers.
+            "train", "score": temporary memory of such a step, beside its arguments.
+        """
+        step = (self._state, self._records, self._rows[0])
+        train = _memory(training.mapped(self._model), *step, self._hparams)
+        score = _memory(evaluation.mapped(self._model), *step)
+        leaves = jax.tree.leaves(self._state)
+        found = {
+            "state": sum(leaf.nbytes for leaf in leaves) / parallel.device_count(),
+            "arguments": train.argument_size_in_bytes,
+            "train": train.temp_size_in_bytes,
+            "score": score.temp_size_in_bytes,
+        }
+        return {name: size / 2**20 for name, size in found.items()}
+
+
+def measure(
+    sizes: Sequence[dict[str, int]], round_records: int, rounds: int, **options: Any
+) -> list[dict[str, Any]]:
+    """Returns rates and memory of each size; the sizes take turns.
+
+    Args:
+        sizes: fields of `Size`, all of the same number of devices.
+        round_records: each size trains and scores so many in a round, at least a batch.
+        rounds: counted ones.
+        options: of MRMNet.
+
+    Returns:
+        For each size its fields, "train" and "score" in records/s, and "memory_mib" as
+        `Side.memory_mib`; nothing if JAX has another number of devices.
+    """
+    points = [Size(**size) for size in sizes]
+    if {point.devices for point in points} != {parallel.device_count()}:
+        return []
+    work = [_load(point, round_records) for point in points]
+    sides = [Side(load, **options) for load in work]
+    memory = [side.memory_mib() for side in sides]
+    ways: dict[str, Callable[[], None]] = {}
+    for number, side in enumerate(sides):
+        ways |= {f"{way} {number}": getattr(side, way) for way in WORK}
+    seconds = harness.alternate(ways, rounds, settle=True)
+    return [
+        {
+            **dataclasses.asdict(point),
+            **{
+                way: spread([load.records / s for s in seconds[f"{way} {number}"]])
+                for way in WORK
+            },
+            "memory_mib": memory[number],
+        }
+        for number, (point, load) in enumerate(zip(points, work, strict=True))
+    ]
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Returns median, lowest and highest."""
+    return {
+        "median": statistics.median(values),
+        "lowest": min(values),
+        "highest": max(values),
+    }
+
+
+def _memory(mapped: Any, *arguments: Any) -> Any:
+    """Returns XLA's account of a mapped call, compiled for the call itself as well."""
+    return mapped.lower(*arguments).compile().memory_analysis()
+
+
+def _load(size: Size, round_records: int) -> loads.Load:
+    batches = max(1, round_records // size.batch)
+    return loads.Load(size.batch, size.labels, size.samples, batches)

@@ -1,0 +1,176 @@
+"""What records cost beside the network: bringing them to the device, and metrics."""
+
+import functools
+import os
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import harness, scaling_points
+from benchmarks import load as loads
+from data_prep import shard_writer
+from mrm_jax import input_pipeline, manifest, metrics, parallel, shards
+
+LABEL_SET = "noise"
+DISTINCT_RECORDS = 500  # the others repeat them: what they hold does not matter
+FIRST, PLACE = "streamed, files not in memory yet", "put on the device, once a run"
+RESIDENT, STREAMED = "resident", "streamed"
+GATHER = "streamed, the host's part alone"
+
+
+def measure(
+    counts: Sequence[int], load: dict[str, int], rounds: int
+) -> list[dict[str, Any]]:
+    """Returns rates of the input, and time and memory of the metrics, for each count.
+
+    Args:
+        counts: numbers of records.
+        load: batch, labels and samples of `loads.Load`.
+        rounds: counted ones.
+
+    Returns:
+        For each count "records", "labels", "record_bytes", "input" (way -> records/s)
+        and "metrics" ("seconds", "peak_bytes").
+    """
+    found = []
+    size = loads.Load(**load)
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            write_shards(Path(folder), count, size)
+            rates = input_rates(Path(folder), size.batch, rounds)
+        found.append(
+            {
+                "records": count,
+                "labels": size.labels,
+                "record_bytes": size.samples * len(manifest.LEADS) * 2,
+                "input": {n: scaling_points.spread(r) for n, r in rates.items()},
+                "metrics": metrics_cost(count, size.labels, rounds),
+            }
+        )
+    return found
+
+
+def write_shards(folder: Path, count: int, load: loads.Load) -> None:
+    """Writes `count` records of noise as shards into an empty folder."""
+    size = loads.Load(min(count, DISTINCT_RECORDS), load.labels, load.samples)
+    signals_uv, labels = size.arrays()
+    labels[:, 0] = 1  # a record without a label would be left out of the split
+    writer = shard_writer.Writer(folder, load.samples, shard_writer.SHARD_BYTES)
+    for record in range(count):
+        writer.add(signals_uv[record % len(signals_uv)])
+    names = tuple(f"label-{number}" for number in range(load.labels))
+    matrix = np.resize(labels, (count, load.labels))
+    writer.finish(
+        names=[f"{record:08d}" for record in range(count)],
+        folds=np.ones(count),
+        tables={LABEL_SET: shard_writer.LabelTable(names, names, matrix)},
+        rejected=(),
+        facts={
+            "data_set": "noise",
+            "data_set_version": "1",
+            "sampling_rate": 100,
+            "length_rule": "exact",
+            "sources": {},
+        },
+    )
+
+
+def input_rates(folder: Path, batch: int, rounds: int) -> dict[str, list[float]]:
+    """Returns records/s of each way to bring an epoch to the device, by round.
+
+    What happens to a record there is what happens before the network: it is gathered
+    and standardised. What does not fit or cannot be measured here is left out.
+    """
+    seconds: harness.Seconds = {}
+    if hasattr(os, "posix_fadvise"):  # not on every system
+        seconds[FIRST] = [_first_epoch(folder, batch) for _ in range(rounds)]
+    streamed = _streamed(folder)
+    ways: dict[str, Callable[[], object]] = {
+        STREAMED: functools.partial(_epoch, streamed, batch),
+        GATHER: lambda: [None for _ in streamed.calls(_rows(streamed, batch))],
+    }
+    resident = _feed(folder)
+    if resident.resident:
+        ways[RESIDENT] = functools.partial(_epoch, resident, batch)
+        ways[PLACE] = functools.partial(_place, folder, batch)
+    seconds |= harness.alternate(ways, rounds)
+    return {n: [len(streamed) / s for s in values] for n, values in seconds.items()}
+
+
+def metrics_cost(count: int, num_labels: int, rounds: int) -> dict[str, Any]:
+    """Returns seconds, by `spread`, and the peak of the metrics of one head."""
+    rng = np.random.default_rng(0)
+    scores = rng.random((count, num_labels), dtype=np.float32)
+    labels = (rng.random(scores.shape) < 0.05).astype(np.uint8)
+    evaluate = functools.partial(metrics.evaluate, scores, labels)
+    seconds = harness.alternate({"metrics": evaluate}, rounds)["metrics"]
+    tracemalloc.start()  # NumPy reports its arrays to it
+    evaluate()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return {"seconds": scaling_points.spread(seconds), "peak_bytes": peak}
+
+
+def _feed(folder: Path, resident_bytes: int | None = None) -> input_pipeline.Feed:
+    data = shards.load(folder)
+    split, facts = data.split(LABEL_SET, "train"), data.label_set(LABEL_SET)
+    return input_pipeline.Feed(data, split, facts, resident_bytes)
+
+
+def _place(folder: Path, batch: int) -> None:
+    """Opens the files and waits until all records lie on the device."""
+    feed = _feed(folder)
+    jax.block_until_ready(next(feed.calls(_rows(feed, batch))))
+
+
+def _streamed(folder: Path) -> input_pipeline.Feed:
+    """Returns a feed that is streamed, for a byte that it is larger than allowed."""
+    size = _feed(folder, 0).signal_bytes()
+    return _feed(folder, size - 1)
+
+
+def _first_epoch(folder: Path, batch: int) -> float:
+    """Returns the seconds of an epoch whose files the system has to read again."""
+    for path in folder.glob("signals-*.npy"):
+        with path.open("rb") as file:
+            os.fsync(file)
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    feed = _streamed(folder)
+    start = time.perf_counter()
+    _epoch(feed, batch)
+    return time.perf_counter() - start
+
+
+def _rows(feed: input_pipeline.Feed, batch: int) -> np.ndarray:
+    return input_pipeline.epoch_rows(len(feed), batch, seed=0, epoch=1)
+
+
+def _epoch(feed: input_pipeline.Feed, batch: int) -> None:
+    """Feeds one epoch; like training, the host prepares a call while one runs."""
+    call, pending = _mapped(), None
+    for records, shares in feed.calls(_rows(feed, batch)):
+        total = call(records, shares)
+        jax.block_until_ready(pending)
+        pending = total
+    jax.block_until_ready(pending)
+
+
+@functools.cache
+def _mapped() -> Callable[..., jax.Array]:
+    return parallel.map_devices(_consume)
+
+
+def _consume(records: input_pipeline.Records, rows: jax.Array) -> jax.Array:
+    """Returns the sum of all standardised samples of rows [step, batch]."""
+
+    def body(total, batch_rows):
+        return total + jnp.sum(input_pipeline.take(records, batch_rows).signal), None
+
+    return parallel.loop(body, jnp.zeros(()), rows)[0]
