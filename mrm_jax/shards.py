@@ -14,6 +14,7 @@ Nothing is pickled, so that a folder from a stranger is safe to load.
 """
 
 import dataclasses
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -186,9 +187,10 @@ def _load_array(folder: Path, name: str, mmap_mode: Any = None) -> np.ndarray:
     try:
         return np.load(folder / name, mmap_mode=mmap_mode, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{folder / name}: unreadable ({error}); build the shards again"
-        ) from None
+        way_out = "build the shards again"
+        if isinstance(error, OSError) and error.errno == errno.EMFILE:
+            way_out = "all shards stay open; allow more files, as by ulimit -n 65536"
+        raise ValueError(f"{folder / name}: unreadable ({error}); {way_out}") from None
 
 
 def _require(key: str, known: Mapping[str, Any], what: str, folder: Path) -> Any:

@@ -1,5 +1,7 @@
 import json
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -142,6 +144,24 @@ def test_truncated_array(folder):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match="signals-00000.npy: unreadable"):
         shards.load(folder)
+
+
+def test_too_many_shards_for_the_system_are_not_called_damaged(folder):
+    code = f"""
+import os, resource, sys
+from mrm_jax import shards
+highest = os.open(os.devnull, os.O_RDONLY)
+limit = highest + 5  # enough for the other arrays, which are closed, and one shard
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+try:
+    loaded = shards.load({str(folder)!r})
+    loaded.signals_uv(range(5))
+except ValueError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "ulimit -n" in done.stdout and "again" not in done.stdout
 
 
 def test_pickles_are_not_loaded(folder):
