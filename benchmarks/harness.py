@@ -96,11 +96,11 @@ def _compare(shown: Seconds, seconds: Seconds, base: str) -> Rows:
 
 def print_table(title: str, found: Mapping[str, Mapping[str, float]]) -> None:
     """Prints what `compare` returned."""
-    print(f"\n{title}\n{'':20}{'median':>10}{'range':>18}{'ratio':>8}{'range':>14}")
+    print(f"\n{title}\n{'':20}{'median':>10}{'range':>18}{'ratio':>8}{'range':>18}")
     for name, row in found.items():
         rates = f"{row['lowest']:,.1f} - {row['highest']:,.1f}"
         ratios = f"{row['lowest_ratio']:.2f} - {row['highest_ratio']:.2f}"
-        line = f"{row['median']:10,.1f}{rates:>18}{row['ratio']:8.2f}{ratios:>14}"
+        line = f"{row['median']:10,.1f}{rates:>18}{row['ratio']:8.2f}{ratios:>18}"
         print(f"{name:20}{line}", flush=True)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import harness, scaling_points, scaling_tables
 
-VARIED = ("batch", "samples", "labels", "devices", "records")
+VARIED = (*scaling_points.VARIED, "records")
 Sizes = Mapping[str, Sequence[scaling_points.Size]]  # what is varied -> its points
 CHILD = """
 import json, sys

@@ -24,6 +24,9 @@ class Size:
     devices: int
 
 
+VARIED = tuple(field.name for field in dataclasses.fields(Size))
+
+
 class Side(jax_side.JaxSide):
     """Training and scoring of one size, and what XLA says of their memory."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks import markdown, scaling_records
+from benchmarks import markdown, scaling_points, scaling_records
 
 Results = Mapping[str, Mapping[str, Any]]  # file -> benchmark -> entry
 DATA_SETS = {  # name -> records
@@ -24,8 +24,8 @@ def cost(results: Results) -> str:
     rows = [
         [device, *_point(name, point)]
         for device, entry in _entries(results)
-        for name, points in entry["points"].items()
-        for point in points
+        for name in scaling_points.VARIED
+        for point in entry["points"].get(name, ())
     ]
     return markdown.table(columns.split(", "), rows)
 
