@@ -24,11 +24,7 @@ EAGER, OURS = "pytorch eager", "mrm_jax"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; returns the exit status."""
     parser = harness.flags(__doc__)
-    parser.add_argument(
-        "--config",
-        default="experiments/demo.py",
-        help="experiment, its values set by --config.NAME=VALUE (default: %(default)s)",
-    )
+    harness.add_config_flag(parser)
     args, overrides = parser.parse_known_args(argv)
     try:
         plan = trainer.read(experiment.load(args.config, overrides))

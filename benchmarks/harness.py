@@ -20,8 +20,9 @@ from mrm_jax import types
 
 RESULTS = Path(__file__).parent / "results"
 CPU_INFO = Path("/proc/cpuinfo")  # the only place where Linux names the processor
-PACKAGES = tuple(
-    "jax jaxlib flax numpy torch mrm_jax scikit-learn joblib pandas scipy wfdb".split()
+PACKAGES = (
+    *("jax", "jaxlib", "flax", "numpy", "torch", "mrm_jax"),
+    *("scikit-learn", "joblib", "pandas", "scipy", "wfdb"),
 )
 Rows = dict[str, dict[str, float]]
 Seconds = dict[str, list[float]]  # way -> seconds, by round
@@ -152,17 +153,22 @@ def save(
     print(f"written: {path}")
 
 
-def flags(doc: str | None) -> argparse.ArgumentParser:
-    """Returns a parser with the flags that all benchmarks have."""
+def flags(doc: str | None, rounds: int | None = 5) -> argparse.ArgumentParser:
+    """Returns a parser with the flags that all benchmarks have.
+
+    Args:
+        doc: of the command.
+        rounds: by default; None: a benchmark without rounds.
+    """
     summary, _, rest = (doc or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         description=summary,
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--rounds", type=int, default=5, help="counted rounds (default: %(default)s)"
-    )
+    if rounds is not None:
+        help_ = "counted rounds (default: %(default)s)"
+        parser.add_argument("--rounds", type=int, default=rounds, help=help_)
     parser.add_argument(
         "--out",
         type=Path,
@@ -185,6 +191,15 @@ def add_network_flags(parser: argparse.ArgumentParser, batches: Sequence[int]) -
     )
     parser.add_argument(
         "--samples", type=int, default=1000, help="of a record (default: %(default)s)"
+    )
+
+
+def add_config_flag(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag of benchmarks that run an experiment."""
+    parser.add_argument(
+        "--config",
+        default="experiments/demo.py",
+        help="experiment, its values set by --config.NAME=VALUE (default: %(default)s)",
     )
 
 

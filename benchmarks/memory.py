@@ -47,7 +47,7 @@ print(json.dumps(torch.cuda.max_memory_allocated() if gpu else None))
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; returns the exit status."""
-    parser = harness.flags(__doc__)
+    parser = harness.flags(__doc__, rounds=None)
     harness.add_network_flags(parser, (96,))
     harness.add_dtype_flag(parser)
     args = parser.parse_args(argv)

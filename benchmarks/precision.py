@@ -36,12 +36,8 @@ EXACT, SHORT = "float32", "bfloat16"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; returns the exit status."""
-    parser = harness.flags(__doc__)
-    parser.add_argument(
-        "--config",
-        default="experiments/demo.py",
-        help="experiment, its values set by --config.NAME=VALUE (default: %(default)s)",
-    )
+    parser = harness.flags(__doc__, rounds=None)
+    harness.add_config_flag(parser)
     parser.add_argument(
         "--seeds", type=int, default=4, help="trainings each (default: %(default)s)"
     )

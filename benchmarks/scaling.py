@@ -120,8 +120,7 @@ def environment(devices: int) -> dict[str, str]:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = harness.flags(__doc__)
-    parser.set_defaults(rounds=3)
+    parser = harness.flags(__doc__, rounds=3)
     parser.add_argument(
         "--vary",
         nargs="+",

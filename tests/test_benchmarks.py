@@ -5,7 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import data_prep, harness, intervals, speed_table, tables
+from benchmarks import (
+    data_prep,
+    hardware,
+    harness,
+    intervals,
+    precision,
+    scaling,
+    speed_table,
+    tables,
+)
 from tests.data_prep import raw_records
 
 
@@ -175,7 +184,9 @@ def test_raw_records_that_are_not_there_are_an_error(tmp_path, capsys):
     assert "error: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [data_prep, intervals])
+@pytest.mark.parametrize(
+    "command", [data_prep, hardware, intervals, precision, scaling]
+)
 def test_commands_without_pytorch_explain_themselves(command, capsys):
     _explains_itself(command, capsys)
 
@@ -193,4 +204,4 @@ def _explains_itself(module, capsys):
     with pytest.raises(SystemExit) as left:
         module.main(["--help"])
     assert left.value.code == 0
-    assert "--rounds" in capsys.readouterr().out
+    assert "--out" in capsys.readouterr().out
