@@ -24,6 +24,7 @@ def _plain(what: str, total: int) -> Callable[[int], None]:
     done = 0
 
     def advance(count: int) -> None:
+        """Counts, and prints a line where a step of the whole is passed."""
         nonlocal done
         before, done = done, done + count
         if done * PLAIN_STEPS // total > before * PLAIN_STEPS // total:

@@ -24,6 +24,7 @@ def predict_steps(
     """Returns the scores [step, batch, label] of the high and of the low branch."""
 
     def body(carry, batch_rows):
+        """Scores one batch; there is nothing to carry."""
         batch = input_pipeline.take(records, batch_rows)
         return carry, steps.predict_step(state, batch, model=model)
 

@@ -95,6 +95,7 @@ def replicate(tree: Tree) -> Tree:
     layout = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
 
     def copy(values: Any) -> jax.Array:
+        """Puts one array on every device."""
         host = np.asarray(values)[np.newaxis]
         parts = [jax.device_put(host, device) for device in devices]
         shape = (len(devices), *host.shape[1:])

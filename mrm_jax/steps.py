@@ -26,6 +26,7 @@ def train_step(
     """
 
     def loss_fn(params):
+        """Returns the mean loss; its terms and the moved running averages beside it."""
         outputs, updated = model.apply(
             {"params": params, "batch_stats": state.batch_stats},
             batch.signal,

@@ -28,6 +28,7 @@ def tracker(description: str) -> Callable[[Iterable[Any], int], Iterable[Any]]:
     """
 
     def track(items: Iterable[Any], total: int) -> Iterable[Any]:
+        """Yields the items and shows how many of total are done."""
         shown = console()
         if not shown.is_terminal:
             return _plain(items, total, description)

@@ -30,6 +30,7 @@ def train_steps(
     """
 
     def body(state, batch_rows):
+        """Makes one update."""
         batch = input_pipeline.take(records, batch_rows)
         return steps.train_step(state, batch, hparams, model=model)
 

@@ -24,6 +24,7 @@ def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
     """Returns PyTorch's default initialiser: uniform on ±1 / √fan_in."""
 
     def init(rng, shape, dtype=float):
+        """Draws an array of a shape."""
         bound = fan_in**-0.5
         return jax.random.uniform(rng, shape, dtype, -bound, bound)
 
