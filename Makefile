@@ -1,7 +1,7 @@
 # make demo   train and evaluate on modelled ECGs, in minutes, without any data at hand
 # make test   check format, types, floors of the imports, and run the tests
 # make parity install PyTorch as well, and compare with it number by number
-# make benchmarks  measure what README.md and docs/ show on this machine, and write their tables
+# make benchmarks  measure speed, memory and growth on this machine, and write the documents' tables
 #                  (on an accelerator: make benchmarks DTYPES='float32 bfloat16')
 # Each makes .venv first; PYTHON=python3.12 picks another interpreter for it.
 
@@ -26,7 +26,8 @@ test: lint
 parity: $(VENV)/parity
 	$(BIN)/python -m pytest -m torch
 
-# The epoch is of the demo's records. Preparation has a command of its own, for raw data.
+# The epoch is of the demo's records. Left out, to be called alone: benchmarks.data_prep, which
+# needs raw data, and benchmarks.precision, which trains networks to the end.
 benchmarks: $(VENV)/parity
 	$(BIN)/python -m data_prep.synthetic --raw_dir data/synthetic --out_dir shards/synthetic
 	$(BIN)/python -m benchmarks.hardware --dtypes $(DTYPES)
