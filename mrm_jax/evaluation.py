@@ -1,7 +1,7 @@
 """Scores of a split: the scoring step mapped over devices, every record once."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -58,15 +58,28 @@ def predict(
         [parallel.join_rows(part, batch_size) for part in mapped(model)(state, *call)]
         for call in track(feed.calls(rows), feed.num_calls(rows))
     ]
-    high, low = (
-        np.concatenate(part).reshape(-1, part[0].shape[-1])[: len(feed)]
-        for part in zip(*parts, strict=True)
+    return split_scores(feed, *zip(*parts, strict=True))
+
+
+def split_scores(
+    feed: input_pipeline.Feed, high: Sequence[np.ndarray], low: Sequence[np.ndarray]
+) -> reports.SplitScores:
+    """Returns the scores of feed, in the order of its split.
+
+    Args:
+        feed: what was scored.
+        high: [step, batch, label], call by call, the last batch filled up.
+        low: likewise.
+    """
+    high_scores, low_scores = (
+        np.concatenate(parts).reshape(-1, parts[0].shape[-1])[: len(feed)]
+        for parts in (high, low)
     )
     split = feed.split
     return reports.SplitScores(
         names=split.names,
         labels=split.labels,
-        high=high,
-        low=low,
+        high=high_scores,
+        low=low_scores,
         first_label=split.first_label,
     )

@@ -128,11 +128,17 @@ class Feed:
         """
         per_call = self.steps_per_call(rows)
         for start in range(0, len(rows), per_call):
-            shares = parallel.split_rows(rows[start : start + per_call])
-            if self._on_device is not None:
-                yield self._on_device, shares
-            else:
-                yield self._stream(shares)
+            yield self.records(parallel.split_rows(rows[start : start + per_call]))
+
+    def records(self, shares: np.ndarray) -> tuple[Records, np.ndarray]:
+        """Returns what one mapped call gets: records, and the rows that name them.
+
+        Args:
+            shares: [device, ...], record numbers of this split or padding.
+        """
+        if self._on_device is not None:
+            return self._on_device, shares
+        return self._stream(shares)
 
     def _record_bytes(self) -> int:
         facts = self._data.manifest

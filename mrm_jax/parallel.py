@@ -47,7 +47,12 @@ def steps_per_call() -> int:
     On the CPU a rolled loop with convolutions in it runs some 60 times slower than
     single calls, on an accelerator it saves the launches.
     """
-    return 1 if jax.default_backend() == "cpu" else ACCELERATOR_STEPS_PER_CALL
+    return ACCELERATOR_STEPS_PER_CALL if rolls_loops() else 1
+
+
+def rolls_loops() -> bool:
+    """Returns whether a loop over steps may stay a loop in the program."""
+    return jax.default_backend() != "cpu"
 
 
 def resident_bytes() -> int:
@@ -75,7 +80,7 @@ def loop(
     Rolled on accelerators, written out on the CPU; `steps_per_call` says why. There
     even a scan of one step, which XLA keeps as a loop, would run slowly.
     """
-    if jax.default_backend() != "cpu":
+    if rolls_loops():
         return jax.lax.scan(body, carry, inputs)
     outputs = []
     for step in range(len(jax.tree.leaves(inputs)[0])):

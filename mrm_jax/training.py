@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -81,7 +81,7 @@ def train_epoch(
             parts.append(_read_finite(pending, first_step, parts))
         pending = terms
     parts.append(_read_finite(pending, first_step, parts))
-    means = _epoch_means(parts, np.sum(rows >= 0, axis=1))
+    means = epoch_means(parts, np.sum(rows >= 0, axis=1))
     trained = int(np.sum(rows >= 0))
     means["records_per_second"] = trained / (time.perf_counter() - start)
     return state, means
@@ -103,9 +103,15 @@ def _read_finite(
     return values
 
 
-def _epoch_means(
-    parts: list[dict[str, np.ndarray]], records_per_step: np.ndarray
+def epoch_means(
+    parts: Sequence[Mapping[str, Any]], records_per_step: np.ndarray
 ) -> dict[str, float]:
+    """Returns each term's mean over an epoch's records.
+
+    Args:
+        parts: name -> [step], call by call.
+        records_per_step: [step of the epoch], without padding.
+    """
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     share = records_per_step / records_per_step.sum()
     return {name: float(values @ share) for name, values in joined.items()}

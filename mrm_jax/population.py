@@ -1,0 +1,190 @@
+"""Populations: runs of many settings that train together, each as it would alone.
+
+MRM-Net is small: one run leaves an accelerator idle. Here every device holds several
+runs and makes a step of each in one call.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from mrm_jax import (
+    evaluation,
+    input_pipeline,
+    members,
+    parallel,
+    reports,
+    steps,
+    train_state,
+    training,
+    types,
+)
+from mrm_jax.models import mrm_net
+
+Track = Callable[[Iterable[Any], int], Iterable[Any]]
+
+
+class Place(NamedTuple):
+    """Where a run lies: which mapped call, which device, which of its members."""
+
+    group: int
+    device: int
+    slot: int
+
+
+class Population:
+    """Runs side by side on all devices, in numbered places that can be filled again.
+
+    An empty place costs what a filled one costs, except where all places of a mapped
+    call are empty.
+    """
+
+    def __init__(
+        self, model: mrm_net.MRMNet, size: int, batch_size: int, way: str | None = None
+    ):
+        """Makes empty places.
+
+        Args:
+            model: of all runs; its axis_name does not matter.
+            size: how many places, rounded up to equally many on every device.
+            batch_size: of each run.
+            way: how the places of a device share it, one of members.WAYS: "vmap" makes
+                one wide program of them, "map" a loop in one program, "unrolled" a call
+                for each place. Default: as `members.checked_way`.
+
+        Raises:
+            ValueError: if size or way is none.
+        """
+        self.way = members.checked_way(way)
+        if size < 1:
+            raise ValueError(f"expected 1 place or more, got {size}")
+        self._model, self._batch_size = model.clone(axis_name=None), batch_size
+        self._devices = parallel.device_count()
+        per_device = -(-size // self._devices)
+        self.size = per_device * self._devices
+        self._slots = 1 if self.way == "unrolled" else per_device
+        empty = members.empty(self._model, self._slots)
+        self._groups = [
+            parallel.replicate(empty) for _ in range(per_device // self._slots)
+        ]
+
+    def put(
+        self, place: int, state: train_state.TrainState, hparams: types.HParams
+    ) -> None:
+        """Lets a run start, or go on, at a place; what was there is gone."""
+        group, device, slot = self._locate(place)
+        slots = np.full(self._devices, self._slots, np.int32)  # beyond the last: none
+        slots[device] = slot
+        run = parallel.replicate(members.Members(state, hparams))
+        self._groups[group] = members.put_mapped()(self._groups[group], run, slots)
+
+    def train(
+        self,
+        feed: input_pipeline.Feed,
+        rows: Mapping[int, np.ndarray],
+        track: Track = lambda calls, total: calls,
+    ) -> dict[int, dict[str, float]]:
+        """Trains for an epoch.
+
+        Args:
+            feed: the training split.
+            rows: place -> [step, batch], record numbers or padding; equally many steps
+                everywhere. A place that is left out holds no run afterwards.
+            track: wraps the calls and shows their progress, given how many there are.
+
+        Returns:
+            place -> means over its records of the loss, its terms and the gradient's
+            norm; not finite where a run diverged, whose place is empty then.
+        """
+        call = members.train_mapped(self._model, self.way)
+        chunks = self._chunks(feed, next(iter(rows.values())))
+        calls = [(chunk, group) for chunk in chunks for group in self._in_use(rows)]
+        parts: dict[int, list[steps.Terms]] = {place: [] for place in rows}
+        pending: list[tuple[int, steps.Terms]] = []
+        for chunk, group in track(calls, len(calls)):
+            shares = self._shares(group, rows, chunk)
+            self._groups[group], terms = call(
+                self._groups[group], *feed.records(shares)
+            )
+            pending.append((group, terms))
+            # One call behind, so that the host prepares the next while this one runs.
+            if len(pending) > 1:
+                self._sort(*pending.pop(0), parts)
+        self._sort(*pending.pop(), parts)
+        means = {
+            place: training.epoch_means(parts[place], np.sum(rows[place] >= 0, axis=1))
+            for place in rows
+        }
+        for place, values in means.items():
+            if not np.isfinite(list(values.values())).all():
+                self._clear(place)
+        return means
+
+    def predict(
+        self,
+        feed: input_pipeline.Feed,
+        places: Collection[int],
+        track: Track = lambda calls, total: calls,
+    ) -> dict[int, reports.SplitScores]:
+        """Returns the scores of every record of feed, place by place."""
+        call = members.predict_mapped(self._model, self.way)
+        rows = input_pipeline.ordered_rows(len(feed), self._batch_size)
+        chunks = self._chunks(feed, rows)
+        calls = [(chunk, group) for chunk in chunks for group in self._in_use(places)]
+        parts: dict[int, list[Any]] = {place: [] for place in places}
+        for chunk, group in track(calls, len(calls)):
+            shares = np.broadcast_to(rows[chunk], (self._devices, *rows[chunk].shape))
+            scores = call(self._groups[group].state, *feed.records(shares))
+            self._sort(group, scores, parts)
+        return {
+            place: evaluation.split_scores(feed, *zip(*found, strict=True))
+            for place, found in parts.items()
+        }
+
+    def states(self, places: Collection[int]) -> dict[int, train_state.TrainState]:
+        """Returns the runs' states on the host, place by place."""
+        found: dict[int, list[train_state.TrainState]] = {place: [] for place in places}
+        for group in self._in_use(places):
+            self._sort(group, self._groups[group].state, found)
+        return {place: states[0] for place, states in found.items()}
+
+    def _clear(self, place: int) -> None:
+        nobody = jax.tree.map(lambda x: x[0], members.empty(self._model, 1))
+        self.put(place, nobody.state, nobody.hparams)
+
+    def _locate(self, place: int) -> Place:
+        if not 0 <= place < self.size:
+            raise ValueError(f"expected a place from 0 to {self.size - 1}, got {place}")
+        position, device = divmod(place, self._devices)
+        return Place(position // self._slots, device, position % self._slots)
+
+    def _in_use(self, places: Iterable[int]) -> list[int]:
+        return sorted({self._locate(place).group for place in places})
+
+    def _chunks(self, feed: input_pipeline.Feed, rows: np.ndarray) -> list[slice]:
+        """Returns the steps of each call; streamed records count for every member."""
+        per_call = feed.steps_per_call(np.tile(rows, (1, self._slots)))
+        return [slice(i, i + per_call) for i in range(0, len(rows), per_call)]
+
+    def _shares(
+        self, group: int, rows: Mapping[int, np.ndarray], chunk: slice
+    ) -> np.ndarray:
+        """Returns a call's rows, [device, member, step, batch]."""
+        # Empty places compute as well, for nothing: without records it would be NaN.
+        some = next(iter(rows.values()))[chunk]
+        shares = np.tile(some, (self._devices, self._slots, 1, 1))
+        for place, own in rows.items():
+            at = self._locate(place)
+            if at.group == group:
+                shares[at.device, at.slot] = own[chunk]
+        return shares
+
+    def _sort(self, group: int, values: Any, into: Mapping[int, list[Any]]) -> None:
+        """Adds what a call left on each device, [device, member, ...], by places."""
+        host = jax.tree.map(np.asarray, values)
+        for place, found in into.items():
+            at = self._locate(place)
+            if at.group == group:
+                found.append(jax.tree.map(lambda x, at=at: x[at.device, at.slot], host))
