@@ -85,7 +85,9 @@ def check(
     for name, distribution in distributions.items():
         _check_may_vary(name)
         _check_type(name, distribution, _get(config, name))
-    return Space(dict(distributions), _programs(distributions))
+    # Sorted, so that every worker numbers the programs and points in the same way.
+    ordered = dict(sorted(distributions.items()))
+    return Space(ordered, _programs(ordered))
 
 
 def apply(

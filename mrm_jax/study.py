@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Concatenate, ParamSpec, TypeVar
 
 import optuna
-import sqlalchemy.exc
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
@@ -99,10 +98,8 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._settings = settings
         self._patience = study_storage.Patience(storage, patience_s)
-        # Workers that make the tables at once disturb each other, and try again.
         self._storage = self._patience(
-            lambda: study_storage.open_storage(storage, beat_s, grace_s),
-            (sqlalchemy.exc.DBAPIError, *study_storage.OUTAGES),
+            lambda: study_storage.open_storage(storage, beat_s, grace_s)
         )
         self._study = self._patience(
             lambda: study_settings.join(self._storage, settings)

@@ -19,9 +19,9 @@ from mrm_jax.study_places import Place
 from mrm_jax.study_settings import Settings
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Claim:
-    """A trial that this worker is to train."""
+    """A trial that this worker is to train; equal to itself only, so a key of dicts."""
 
     number: int  # of the trial; names its folder
     program: int  # index into Settings.space.programs

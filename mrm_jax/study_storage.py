@@ -1,15 +1,16 @@
 """Where a study is kept: opened by URL or path, patient with short outages."""
 
+import contextlib
 import random
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import optuna
-import sqlalchemy.exc
+import sqlalchemy
 from optuna.storages import BaseStorage, RDBStorage, journal
 
 from mrm_jax import terminal
@@ -24,6 +25,7 @@ OUTAGES = (
     sqlalchemy.exc.TimeoutError,
 )
 LONGEST_PAUSE_S = 5.0
+LOCK = 0x6D726D6A6178  # any number that other programs on the server do not take
 
 
 def open_storage(storage: str, beat_s: int, grace_s: int) -> BaseStorage:
@@ -43,7 +45,7 @@ def open_storage(storage: str, beat_s: int, grace_s: int) -> BaseStorage:
         Path(storage).parent.mkdir(parents=True, exist_ok=True)
         return journal.JournalStorage(journal.JournalFileBackend(storage))
     try:
-        with warnings.catch_warnings():
+        with _one_worker_at_a_time(storage), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return RDBStorage(
                 storage,
@@ -84,9 +86,28 @@ def close(storage: BaseStorage) -> None:
         storage.engine.dispose()
 
 
+@contextlib.contextmanager
+def _one_worker_at_a_time(storage: str) -> Iterator[None]:
+    """Holds a lock of the server, as two workers that make its tables at once fail."""
+    if not _is_postgresql(storage):
+        yield
+        return
+    options = _engine_options(storage)["connect_args"]
+    engine = sqlalchemy.create_engine(
+        storage, connect_args=options, poolclass=sqlalchemy.NullPool
+    )
+    with engine.begin() as connection:
+        lock = sqlalchemy.func.pg_advisory_xact_lock(LOCK)
+        connection.execute(sqlalchemy.select(lock))
+        yield
+
+
+def _is_postgresql(storage: str) -> bool:
+    return sqlalchemy.make_url(storage).get_backend_name() == "postgresql"
+
+
 def _engine_options(storage: str) -> dict[str, Any]:
-    driver = sqlalchemy.make_url(storage).get_driver_name()
-    if not driver.startswith("psycopg"):
+    if not _is_postgresql(storage):
         return {}
     return {
         # A sweep of many workers must not fill the server's connections.
@@ -111,9 +132,7 @@ class Patience:
         self._shown = shown(storage)
         self._seconds = seconds
 
-    def __call__(
-        self, call: Callable[[], T], outages: tuple[type[Exception], ...] = OUTAGES
-    ) -> T:
+    def __call__(self, call: Callable[[], T]) -> T:
         """Returns what call returns, which must bear to be called again.
 
         Raises:
@@ -124,7 +143,7 @@ class Patience:
             try:
                 return call()
             except Exception as error:
-                reason = _outage(error, outages)
+                reason = _outage(error)
                 if reason is None:
                     raise
                 waited = time.monotonic() - start
@@ -140,11 +159,11 @@ class Patience:
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
 
-def _outage(error: Exception, outages: tuple[type[Exception], ...]) -> str | None:
+def _outage(error: Exception) -> str | None:
     """Returns the reason in one line, if the error is an outage of the storage."""
     # Optuna wraps what happens inside a transaction.
     for found in (error, error.__cause__):
-        if isinstance(found, outages):
+        if isinstance(found, OUTAGES):
             cause = getattr(found, "orig", None) or found
             return str(cause).strip().partition("\n")[0]
     return None
@@ -178,7 +197,7 @@ class Heartbeat:
                     beat(self._storage, trial_id)
                 except Exception as error:
                     # The worker itself meets an outage at its next call, and says so.
-                    if _outage(error, OUTAGES) is None:
+                    if _outage(error) is None:
                         raise
         close_session(self._storage)
 

@@ -15,6 +15,8 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import jax  # noqa: E402  (XLA reads its flags when JAX is imported)
 import pytest  # noqa: E402
 
+pytest_plugins = ["tests.postgresql"]
+
 ROOT = Path(__file__).parents[1]
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
