@@ -18,7 +18,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from mrm_jax import study_claims, study_places, study_settings, study_storage
+from mrm_jax import study_claims, study_places, study_storage
 from mrm_jax.study_claims import Claim
 from mrm_jax.study_places import Row
 from mrm_jax.study_settings import Settings
@@ -101,11 +101,8 @@ class Study:
         self._storage = self._patience(
             lambda: study_storage.open_storage(storage, beat_s, grace_s)
         )
-        self._study = self._patience(
-            lambda: study_settings.join(self._storage, settings)
-        )
         self._claims = self._patience(
-            lambda: study_claims.Claims(self._storage, self._study, settings, worker)
+            lambda: study_claims.Claims(self._storage, settings, worker)
         )
         self._heartbeat = study_storage.Heartbeat(
             self._storage, lambda: tuple(self._claims.held), beat_s
@@ -161,7 +158,8 @@ class Study:
             if epoch >= self._settings.num_epochs:
                 return Verdict.GO_ON
             trial = self._storage.get_trial(trial_id)
-            pruned = self._study.pruner.prune(self._study, trial)
+            study = self._claims.study
+            pruned = study.pruner.prune(study, trial)
             return Verdict.PRUNE if pruned else Verdict.GO_ON
         except UpdateFinishedTrialError:
             self._claims.held.discard(trial_id)

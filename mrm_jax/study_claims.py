@@ -34,16 +34,20 @@ class Claim:
 class Claims:
     """What one process may train, does train, and did not take up yet."""
 
-    def __init__(
-        self, storage: BaseStorage, study: optuna.Study, settings: Settings, worker: str
-    ) -> None:
-        """Finds what a process of the same name left, before it is taken for stale."""
+    def __init__(self, storage: BaseStorage, settings: Settings, worker: str) -> None:
+        """Joins the study; finds what a process of the same name left there.
+
+        Raises:
+            ValueError: if the study has other settings.
+        """
         self.owner = study_owner.Owner(storage, worker)
         self.held: set[int] = set()  # ids of trials that were handed out
         self._left: set[int] = set()  # numbers of its running trials that were not
         self._storage = storage
-        self._study = study
+        self._cached = optuna.storages.get_storage(storage)
         self._settings = settings
+        self.study = study_settings.join(self._cached, settings)
+        # Before it is taken for stale.
         for place in self._read()[1]:
             if self.owner.runs(place.trial):
                 study_storage.beat(storage, place.trial._trial_id)
@@ -54,7 +58,7 @@ class Claims:
         # A process that was suspended must not take itself for dead.
         for trial_id in tuple(self.held):
             study_storage.beat(self._storage, trial_id)
-        study_storage.fail_stale(self._study)
+        study_storage.fail_stale(self.study)
         return self._read()
 
     def open(self, share: Sequence[int], places: Sequence[Place]) -> list[int]:
@@ -77,16 +81,16 @@ class Claims:
                 if claim is not None:
                     return claim
             if not found:
-                self._study.enqueue_trial(
+                self.study.enqueue_trial(
                     dict(self._settings.space.programs[chosen]),
                     user_attrs={study_places.PROGRAM: chosen},
                 )
 
     def _read(self) -> tuple[list[int], list[Place]]:
-        asked = study_settings.read_trials(self._study, self._settings)
+        asked = study_settings.read_trials(self.study, self._settings)
         total = self._settings.total(asked)
         share = study_places.shares(total, len(self._settings.space.programs))
-        trials = self._study.get_trials(deepcopy=False)
+        trials = self.study.get_trials(deepcopy=False)
         return share, study_places.read(trials, share)
 
     def _is_open(self, place: Place) -> bool:
@@ -133,15 +137,26 @@ class Claims:
             study_places.RETRY_OF: lost.number,
             study_places.CLAIMS: lost.user_attrs.get(study_places.CLAIMS, []),
         }
-        self._study.enqueue_trial({**program, **lost.params}, user_attrs=attributes)
+        self.study.enqueue_trial({**program, **lost.params}, user_attrs=attributes)
 
     def _hand_out(self, place: Place) -> Claim:
         settings, trial = self._settings, place.trial
-        self._study.sampler = study_samplers.make_sampler(
-            settings.sampler, settings.space, place.program, place.rank, settings.seed
+        # A study object shows its sampler the trials that it first saw: a new one each
+        # time, on the same storage.
+        study = optuna.load_study(
+            study_name=settings.name,
+            storage=self._cached,
+            sampler=study_samplers.make_sampler(
+                settings.sampler,
+                settings.space,
+                place.program,
+                place.rank,
+                settings.seed,
+            ),
+            pruner=self.study.pruner,  # TPE looks at settings of its bracket
         )
         values = study_samplers.suggest(
-            optuna.Trial(self._study, trial._trial_id), settings.space.distributions
+            optuna.Trial(study, trial._trial_id), settings.space.distributions
         )
         self._left.discard(trial.number)
         self.held.add(trial._trial_id)

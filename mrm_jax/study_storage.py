@@ -23,6 +23,7 @@ OUTAGES = (
     sqlalchemy.exc.OperationalError,
     sqlalchemy.exc.InterfaceError,
     sqlalchemy.exc.TimeoutError,
+    sqlalchemy.exc.PendingRollbackError,  # Optuna's second try after one of these
 )
 LONGEST_PAUSE_S = 5.0
 LOCK = 0x6D726D6A6178  # any number that other programs on the server do not take
@@ -147,7 +148,7 @@ class Patience:
                 if reason is None:
                     raise
                 waited = time.monotonic() - start
-                if waited + pause > self._seconds:
+                if waited >= self._seconds:
                     raise ConnectionError(
                         f"{self._shown} did not answer for {waited:.0f} s ({reason}); "
                         "the same command goes on when it is back"
@@ -155,7 +156,7 @@ class Patience:
                 if pause == 0.4:  # not for what is over in an instant
                     terminal.say(f"{self._shown}: {reason}; trying again")
             # Not all workers at the same instant.
-            time.sleep(pause * random.uniform(0.5, 1))
+            time.sleep(min(pause, self._seconds - waited) * random.uniform(0.5, 1))
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -109,9 +110,9 @@ def postgresql_server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def postgresql_url(postgresql_server: Server, request: pytest.FixtureRequest) -> str:
+def postgresql_url(postgresql_server: Server) -> str:
     """The URL of an empty database of the test's own."""
-    return postgresql_server.make_database(f"test_{abs(hash(request.node.nodeid))}")
+    return postgresql_server.make_database(f"test_{uuid.uuid4().hex}")
 
 
 def _programs() -> Path | None:

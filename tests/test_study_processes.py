@@ -58,7 +58,7 @@ def numbers(folder, word):
 
 def read_trials(storage):
     with study.Study(storage, study_worker.settings(), "reader") as shared:
-        return shared.progress(), shared.table(), shared._study.get_trials()
+        return shared.progress(), shared.table(), shared._claims.study.get_trials()
 
 
 def test_no_setting_is_lost_or_counted_twice(postgresql_url, tmp_path, start):
@@ -82,5 +82,44 @@ def test_no_setting_is_lost_or_counted_twice(postgresql_url, tmp_path, start):
     assert counted == finished
     told = numbers(tmp_path, "counts")
     assert len(told) == len(set(told)) and set(told) == counted
-    # b learned that what it held went to others.
+    # What the dead and the suspended worker held was tried again, once each.
+    trained = [t for t in trials if t.state != optuna.trial.TrialState.WAITING]
+    lost = [t for t in trials if t.state == optuna.trial.TrialState.FAIL]
+    assert len(trained) == 20 + len(lost)
+    for trial in lost:
+        (follower,) = (
+            t for t in trained if t.user_attrs.get("retry_of") == trial.number
+        )
+        assert follower.params == trial.params
+    assert {"a", "b"} <= {trial.user_attrs["worker"] for trial in lost}
+    # The suspended one learned of it, and counted nothing.
     assert set(numbers(tmp_path, "lost")) & held_by_b
+
+
+def test_a_journal_serves_a_worker_that_comes_back(tmp_path, start):
+    journal = str(tmp_path / "study.journal")
+    a, b = (start(journal, worker) for worker in "ab")
+    wait_for_epochs(tmp_path, "a", 3)
+    a.send_signal(signal.SIGKILL)
+    a.wait()
+    claimed, ended = (
+        {int(s.split()[1]) for s in lines(tmp_path, "a") if s.startswith(word)}
+        for word in ("claimed", "counts")
+    )
+    again = start(journal, "a")
+    assert (again.wait(40), b.wait(40)) == (0, 0)
+
+    progress, table, trials = read_trials(journal)
+    assert (progress.total, progress.ended) == (20, 20)
+    # Nothing was tried twice: the trials themselves went on.
+    assert {t.state.name for t in trials} <= {"COMPLETE", "WAITING"}
+    assert len({row.number for row in table}) == 20
+    left = claimed - ended
+    assert left
+    taken_up = [s.split() for s in lines(tmp_path, "a") if s.startswith("claimed")]
+    for number in left:
+        epochs = [int(e) for _, found, e in taken_up if int(found) == number]
+        assert len(epochs) == 2 and epochs[0] == 0
+        assert next(row for row in table if row.number == number).worker == "a"
+    told = numbers(tmp_path, "counts")
+    assert len(told) == len(set(told))
