@@ -109,7 +109,7 @@ def _over_members(function: Callable[..., Any], way: str) -> Callable[..., Any]:
 
 
 @functools.lru_cache(maxsize=8)
-def train_mapped(model: mrm_net.MRMNet, way: str) -> Callable[..., Any]:
+def train_mapped(model: mrm_net.MRMNet, way: str) -> Any:
     """Returns `training.train_steps` of all members, mapped over the devices.
 
     A function of members, records and rows [member, step, batch] that returns the

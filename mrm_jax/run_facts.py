@@ -54,6 +54,14 @@ def _hash(manifest: manifests.Manifest, label_set: manifests.LabelSet) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def fingerprint(facts: Mapping[str, Any]) -> str:
+    """Returns what tells a run's configuration and data from others, but for FREE."""
+    flat = _flat({"config": facts["config"], "data": facts["data"]})
+    free = {f"config.{name}" for name in FREE}
+    content = {name: v for name, v in flat.items() if not _is_in(name, free)}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def versions() -> dict[str, str]:
     """Returns the versions of this software and of what it computes with."""
     found = {name: metadata.version(name) for name in LIBRARIES}

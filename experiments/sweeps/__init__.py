@@ -1,0 +1,1 @@
+"""Sweeps: an experiment each, and what varies around it."""

@@ -1,0 +1,97 @@
+"""The folder of a run while it trains: newest state, metrics, checkpoints."""
+
+import math
+from pathlib import Path
+from types import TracebackType
+
+import jax
+
+from mrm_jax import (
+    checkpoints,
+    metric_writer,
+    metrics,
+    reports,
+    run_facts,
+    train_state,
+)
+from mrm_jax import plan as plans
+
+
+class RunFolder:
+    """What a run continues from, and what its epochs leave; a context manager."""
+
+    def __init__(self, plan: plans.Plan, workdir: Path):
+        """Opens the folder, or makes it.
+
+        Raises:
+            ValueError: if it holds another run.
+        """
+        self._plan, self._workdir = plan, workdir
+        self._manager = checkpoints.open_manager(workdir)
+        newest = self._manager.latest_step()
+        if newest is not None:
+            saved = checkpoints.read_facts(self._manager, newest)
+            run_facts.check_same_run(saved, plan.facts, workdir)
+        self.epochs_done = newest or 0
+        self._writer = metric_writer.MetricWriter(workdir, self.epochs_done + 1)
+        done = metric_writer.read(workdir)
+        self.best_value = max(
+            (line[plan.selection] for line in done), default=-math.inf
+        )
+
+    def state(self) -> train_state.TrainState:
+        """Returns the newest state, or that before the first step."""
+        model = self._plan.model
+        if not self.epochs_done:
+            return train_state.create(jax.random.PRNGKey(self._plan.seed), model)
+        like = train_state.shapes(model)
+        return checkpoints.restore(self._manager, self.epochs_done, like)
+
+    def record(
+        self,
+        terms: dict[str, float],
+        val: reports.SplitScores,
+        state: train_state.TrainState,
+    ) -> dict[str, float]:
+        """Writes what the next epoch left, and returns its metrics by name.
+
+        Args:
+            terms: means over the epoch's training records.
+            val: scores of the validation split after it.
+            state: after it, on the host.
+        """
+        self.epochs_done += 1
+        values = epoch_values(terms, val)
+        self._writer.write(self.epochs_done, values)
+        facts = self._plan.facts | {"epoch": self.epochs_done, "metrics": values}
+        selection = values[self._plan.selection]
+        checkpoints.save(self._manager, self.epochs_done, state, facts, selection)
+        self.best_value = max(self.best_value, selection)
+        return values
+
+    def __enter__(self) -> "RunFolder":
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the files."""
+        self.close()
+
+    def close(self) -> None:
+        """Waits for checkpoints that are being written, and closes the files."""
+        self._writer.close()
+        self._manager.close()
+
+
+def epoch_values(terms: dict[str, float], val: reports.SplitScores) -> dict[str, float]:
+    """Returns the metrics of an epoch by name, such as "val/macro_auc_mean"."""
+    values = {f"train/{name}": value for name, value in terms.items()}
+    for head, scores in val.heads.items():
+        found = metrics.evaluate(scores, val.labels)
+        values |= {f"val/{name}_{head}": value for name, value in found.items()}
+    return values

@@ -1,0 +1,271 @@
+"""A whole sweep: the search, its best setting with other seeds, the report."""
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import platform
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    IntDistribution,
+)
+
+from mrm_jax import (
+    experiment,
+    parallel,
+    run_facts,
+    search_space,
+    study_storage,
+    sweep_progress,
+    sweep_report,
+    sweep_trial,
+    sweeper,
+    terminal,
+    trainer,
+)
+from mrm_jax import plan as plans
+from mrm_jax.search_space import Space
+from mrm_jax.study import Study
+from mrm_jax.study_places import Row
+from mrm_jax.study_settings import Settings
+
+BEST = "best"  # leads to the best setting's run
+STUDY_FILE = "study.sqlite"
+FIRST_SEED = 1001  # of the best setting's further runs
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a sweep is started with."""
+
+    config_file: str
+    overrides: Sequence[str]  # "--config.NAME=VALUE" each
+    workdir: Path
+    trials: int
+    places: int | None = None  # settings trained at once at most; None: what fits
+    way: str | None = None
+    sampler: str = "tpe"
+    pruner: str = "hyperband"
+    seeds: int = 5  # with which the best setting is trained again
+    sampler_seed: int = 0
+    storage: str | None = None  # None: a file in workdir
+    study: str | None = None  # its name there; None: the experiment's
+    worker: str | None = None  # None: the machine's name
+    beat_s: int = 60
+    grace_s: int = 180
+    keep_all: bool = False
+
+
+def run(options: Options, command: str = "") -> dict[str, Any]:
+    """Works on a sweep until all its settings have ended, and reports.
+
+    Args:
+        options: the same, but for worker and places, in all processes of a sweep.
+        command: goes into the report.
+
+    Returns:
+        What sweep.json holds.
+
+    Raises:
+        ValueError: if the experiment, its space or the options do not fit.
+        ConnectionError: if the storage does not answer.
+    """
+    config = experiment.load(options.config_file, options.overrides)
+    space = search_space.load(options.config_file, config)
+    check(config, space)
+    plan = trainer.read(config, command)
+    settings = Settings(
+        name=options.study or config.name,
+        space=space,
+        trials=options.trials,
+        num_epochs=plan.num_epochs,
+        sampler=options.sampler,
+        pruner=options.pruner,
+        seed=options.sampler_seed,
+        config=run_facts.fingerprint(plan.facts),
+    )
+    options.workdir.mkdir(parents=True, exist_ok=True)
+    with _worker(options) as worker:
+        terminal.say(_headline(options, plan, settings, worker))
+        arguments = ["mrm_jax.train", f"--config={options.config_file}"]
+        job = sweeper.Job(
+            config,
+            [*arguments, *options.overrides],
+            options.workdir,
+            options.places,
+            options.way,
+            options.keep_all,
+        )
+        rows, trained_again = _search(options, settings, job, worker)
+    facts = _facts(options, plan, settings, command)
+    report = sweep_report.write(options.workdir, facts, rows, trained_again)
+    sweep_report.draw(options.workdir, rows, space, report)
+    sweep_report.print_table(report, rows, terminal.console())
+    _show_best(options.workdir, job, report)
+    return report
+
+
+def check(config: ml_collections.ConfigDict, space: Space) -> None:
+    """Refuses a space before anything is trained.
+
+    Raises:
+        ValueError: if a program cannot be built, or an end of what varies is no value
+            of the recipe; names it.
+    """
+    ends = [
+        {name: value}
+        for name, distribution in space.traced.items()
+        for value in _ends(distribution)
+    ]
+    for values in [*space.programs, *ends]:
+        try:
+            trainer.read(search_space.apply(config, values))
+        except ValueError as error:
+            shown = sweep_progress.written(values)
+            raise ValueError(f"the space has {shown}: {error}") from None
+
+
+def _search(
+    options: Options, settings: Settings, job: sweeper.Job, worker: str
+) -> tuple[list[Row], dict[int, float]]:
+    """Returns all settings, and seed -> value of the best one trained again."""
+    rows = _work(options, settings, job, worker, "settings")
+    complete = [row for row in rows if row.state == "complete"]
+    if not complete or options.seeds < 1:
+        return rows, {}
+    best = max(complete, key=lambda row: row.value or 0.0)
+    values = {name: value for name, value in best.values.items() if name != "seed"}
+    config = search_space.apply(job.config, values)
+    last = FIRST_SEED + options.seeds - 1
+    again = dataclasses.replace(
+        settings,
+        name=f"{settings.name}, seeds of {best.number}",
+        space=search_space.check({"seed": IntDistribution(FIRST_SEED, last)}, config),
+        trials=options.seeds,
+        sampler="grid",
+        pruner="none",
+        config=run_facts.fingerprint(trainer.read(config).facts),
+    )
+    job = dataclasses.replace(
+        job,
+        config=config,
+        arguments=[*job.arguments, *sweep_trial.overrides(config, values)],
+        workdir=options.workdir / f"seeds_of_{best.number:04d}",
+    )
+    found = _work(options, again, job, worker, "seeds of the best")
+    return rows, {
+        row.values["seed"]: row.value for row in found if row.value is not None
+    }
+
+
+def _work(
+    options: Options, settings: Settings, job: sweeper.Job, worker: str, title: str
+) -> list[Row]:
+    """Trains what a study asks for; returns its settings."""
+    storage = options.storage or f"sqlite:///{options.workdir / STUDY_FILE}"
+    with Study(storage, settings, worker, options.beat_s, options.grace_s) as study:
+        if not study.progress().done:
+            try:
+                with sweep_progress.SweepProgress(title) as shown:
+                    sweeper.Worker(job, study, shown).work()
+            except BaseException:
+                # Others, or this one started again, go on from the last epoch.
+                study.give_back()
+                raise
+        return study.table()
+
+
+@contextlib.contextmanager
+def _worker(options: Options) -> Iterator[str]:
+    """Yields a name that no other process of this folder has at the same time.
+
+    A process that comes back gets its old name again, and with it its settings.
+    """
+    if options.worker is not None:
+        yield options.worker
+        return
+    folder = options.workdir / "workers"
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 0
+    while True:
+        number += 1
+        name = platform.node() + (f"-{number}" if number > 1 else "")
+        with (folder / name).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            file.write(f"process {os.getpid()}\n")
+            file.flush()
+            yield name
+            return
+
+
+def _ends(distribution: BaseDistribution) -> Sequence[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    return [getattr(distribution, "low", None), getattr(distribution, "high", None)]
+
+
+def _headline(
+    options: Options, plan: plans.Plan, settings: Settings, worker: str
+) -> str:
+    space, total = settings.space, settings.total(settings.trials)
+    programs = len(space.programs)
+    storage = options.storage or f"{options.workdir / STUDY_FILE}"
+    return (
+        f"{plan.headline()}; the test records stay unread\n"
+        f"{total} settings of {', '.join(space.distributions)} in {programs} "
+        f"program{'s' if programs > 1 else ''}, {settings.sampler}, "
+        f"pruner {settings.pruner}, {plan.num_epochs} epochs each; "
+        f"{options.places or 'as many as fit'} at once on {parallel.describe()}\n"
+        f"worker {worker}, study {settings.name!r} in "
+        f"{study_storage.shown(storage)} -> {options.workdir}"
+    )
+
+
+def _facts(
+    options: Options, plan: plans.Plan, settings: Settings, command: str
+) -> dict[str, Any]:
+    return {
+        "study": settings.name,
+        "metric": plan.selection,
+        "trials": settings.total(settings.trials),
+        "sampler": settings.sampler,
+        "sampler_seed": settings.seed,
+        "pruner": settings.pruner,
+        "num_epochs": plan.num_epochs,
+        "space": {n: str(d) for n, d in settings.space.distributions.items()},
+        "command": command,
+        **{name: plan.facts[name] for name in ("data", "config", "versions")},
+    }
+
+
+def _show_best(workdir: Path, job: sweeper.Job, report: Mapping[str, Any]) -> None:
+    """Says how the best setting is scored on the test fold, or trained again."""
+    best = report["best"]
+    if best is None:
+        return
+    folder = sweep_trial.folder(workdir, best["setting"])
+    if sweep_trial.has_checkpoints(folder):
+        link = workdir / BEST
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder.relative_to(workdir))
+        terminal.say(
+            f"best run: {link}\nto score the test fold with it, once: "
+            f"python -m mrm_jax.evaluate --workdir {link}"
+        )
+    else:
+        terminal.say("the best run lies on another machine; to train it here:")
+    values = {name: best[name] for name in report["space"]}
+    config = search_space.apply(job.config, values)
+    words = [*job.arguments, *sweep_trial.overrides(config, values)]
+    terminal.say(f"python -m {shlex.join(words)}")
+    terminal.say(f"results: {workdir}")

@@ -1,0 +1,177 @@
+"""A worker of a sweep: keeps a population full from the study until all is trained."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import ml_collections
+import numpy as np
+
+from mrm_jax import plan as plans
+from mrm_jax import population, population_size, reporting, sweep_progress, trainer
+from mrm_jax.study import Study, Verdict
+from mrm_jax.study_claims import Claim
+from mrm_jax.sweep_trial import Trial, drop_checkpoints, folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a worker is told beside the study."""
+
+    config: ml_collections.ConfigDict  # of the sweep, locked
+    arguments: Sequence[str]  # of mrm_jax.train: module, --config and overrides
+    workdir: Path
+    places: int | None  # settings trained at once at most; None: as many as fit
+    way: str | None  # how they share a device, see population.Population
+    keep_all: bool = False  # checkpoints of all settings, not of the best alone
+    poll_s: float = 5.0  # between two looks for work where there is none
+
+
+class Worker:
+    """Trains settings of one study until all of them have ended."""
+
+    def __init__(
+        self, job: Job, study: Study, shown: sweep_progress.SweepProgress
+    ) -> None:
+        """Puts the training and validation records on the devices.
+
+        The test fold is not opened: a sweep is not to know it.
+        """
+        self._job, self._study, self._shown = job, study, shown
+        plan = trainer.read(job.config)
+        self._train = reporting.feed(plan, "train")
+        taken = self._train.signal_bytes() if self._train.resident else 0
+        self._val = reporting.feed(plan, "val", taken)
+
+    def work(self) -> None:
+        """Trains until every setting has ended, here or at another worker's.
+
+        Raises:
+            ConnectionError: if the storage does not answer for long.
+        """
+        while not (progress := self._study.progress()).done:
+            self._shown.update(progress, self._study.best())
+            claim = self._study.claim()
+            if claim is None:  # others train the rest, and may die of it
+                time.sleep(self._job.poll_s)
+            else:
+                self._train_program(claim, 1 + progress.open[claim.program])
+        self._shown.update(progress, self._study.best())
+
+    def _train_program(self, claim: Claim, wanted: int) -> None:
+        """Trains settings that share the claim's program until none is left here."""
+        live: dict[int, Trial] = {}
+        first = self._open(claim)
+        runs = self._population(first.plan, wanted)
+        self._place(runs, live, 0, first)
+        try:
+            while True:
+                self._fill(runs, live, claim.program)
+                if not live:
+                    return
+                self._train_epoch(runs, live)
+        finally:
+            for trial in live.values():
+                trial.run.close()
+
+    def _population(self, plan: plans.Plan, wanted: int) -> population.Population:
+        places, way = self._job.places, self._job.way
+        if places is None:
+            places = population_size.largest(
+                plan.model, self._train, plan.batch_size, wanted, way
+            )
+        return population.Population(
+            plan.model, min(places, wanted), plan.batch_size, way
+        )
+
+    def _open(self, claim: Claim) -> Trial:
+        return Trial(claim, self._job.config, self._job.arguments, self._job.workdir)
+
+    def _fill(
+        self, runs: population.Population, live: dict[int, Trial], program: int
+    ) -> None:
+        """Gives the free places to settings that wait."""
+        for place in range(runs.size):
+            while place not in live:
+                claim = self._study.claim(program)
+                if claim is None:
+                    return
+                self._place(runs, live, place, self._open(claim))
+
+    def _place(
+        self,
+        runs: population.Population,
+        live: dict[int, Trial],
+        place: int,
+        trial: Trial,
+    ) -> None:
+        """Starts a trial, or ends it if an earlier worker died after its last epoch."""
+        if trial.trained:
+            self._finish(trial)
+        else:
+            runs.put(place, trial.run.state(), trial.plan.hparams)
+            live[place] = trial
+
+    def _train_epoch(self, runs: population.Population, live: dict[int, Trial]) -> None:
+        """Trains an epoch, judges every run, and frees the places of those that end."""
+        start = time.perf_counter()
+        rows = {place: trial.rows(len(self._train)) for place, trial in live.items()}
+        means = runs.train(self._train, rows, self._shown.tracker("training"))
+        rate = len(self._train) / (time.perf_counter() - start)
+        sound = [p for p, terms in means.items() if _finite(list(terms.values()))]
+        scores = runs.predict(self._val, sound, self._shown.tracker("scoring"))
+        sound = [p for p in sound if _finite(scores[p].high) and _finite(scores[p].low)]
+        states = runs.states(sound)
+        for place, trial in list(live.items()):
+            if place not in sound:
+                self._study.diverge(trial.claim, trial.run.epochs_done + 1)
+                self._leave(trial, "diverged")
+            else:
+                terms = means[place] | {"records_per_second": rate}
+                values = trial.run.record(terms, scores[place], states[place])
+                if not self._judge(trial, values[trial.plan.selection]):
+                    continue
+            del live[place]
+        self._shown.update(self._study.progress(), self._study.best())
+
+    def _judge(self, trial: Trial, value: float) -> bool:
+        """Reports a metric; returns whether the trial ended."""
+        match self._study.report(trial.claim, trial.run.epochs_done, value):
+            case Verdict.GO_ON if not trial.trained:
+                return False
+            case Verdict.GO_ON:
+                self._finish(trial)
+            case Verdict.PRUNE:
+                self._study.prune(trial.claim)
+                self._leave(trial, "pruned")
+            case Verdict.DIVERGED:
+                self._study.diverge(trial.claim, trial.run.epochs_done)
+                self._leave(trial, "diverged")
+            case Verdict.LOST:  # its states stay: whoever took it goes on from them
+                self._leave(trial, "lost to another worker", keep=True)
+        return True
+
+    def _finish(self, trial: Trial) -> None:
+        before = self._study.best()
+        counts = self._study.finish(trial.claim, trial.run.best_value)
+        best = self._study.best()
+        is_best = best is not None and best.number == trial.claim.number
+        if is_best and before is not None and not self._job.keep_all:
+            drop_checkpoints(folder(self._job.workdir, before.number))
+        outcome = "complete" if counts else "lost to another worker"
+        self._leave(trial, outcome, keep=is_best or not counts)
+
+    def _leave(self, trial: Trial, outcome: str, keep: bool = False) -> None:
+        """Closes a trial's folder, without its states unless they may be wanted."""
+        trial.run.close()
+        if not keep and not self._job.keep_all:
+            drop_checkpoints(trial.workdir)
+        epochs, value = trial.run.epochs_done, trial.run.best_value
+        self._shown.ended(
+            trial.claim, f"{outcome} after {epochs} epochs, best {value:.4f}"
+        )
+
+
+def _finite(values: Sequence[float] | np.ndarray) -> bool:
+    return bool(np.isfinite(values).all())
