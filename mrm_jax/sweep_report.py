@@ -100,23 +100,28 @@ def draw(
     matplotlib.use("agg")
     from optuna.visualization import matplotlib as pictures
 
+    ended = [row for row in rows if row.state == "complete"]
+    if len({row.value for row in ended}) < 2:
+        return []
+    varying = {
+        name: distribution
+        for name, distribution in space.distributions.items()
+        if len({row.values[name] for row in ended}) > 1
+    }
     study = optuna.create_study(direction="maximize")
     study.add_trials(
         optuna.trial.create_trial(
-            params={_short_name(n): value for n, value in row.values.items()},
-            distributions={_short_name(n): d for n, d in space.distributions.items()},
+            params={_short_name(name): row.values[name] for name in varying},
+            distributions={_short_name(name): d for name, d in varying.items()},
             value=row.value,
         )
-        for row in rows
-        if row.state == "complete"
+        for row in ended
     )
-    if len(study.trials) < 2:
-        return []
     makers: dict[str, Callable[..., Any]] = {
-        "search.png": pictures.plot_optimization_history,
-        "parallel.png": pictures.plot_parallel_coordinate,
+        "search.png": pictures.plot_optimization_history
     }
-    if len({trial.value for trial in study.trials}) > 1:
+    if varying:
+        makers["parallel.png"] = pictures.plot_parallel_coordinate
         makers["importance.png"] = pictures.plot_param_importances
     for name, make in makers.items():
         _draw_one(workdir / name, make, study, report)

@@ -13,8 +13,16 @@ NUM_SAMPLES = 40
 LABELS = ("slow", "fast", "loud")
 
 
-def write_shards(folder: Path, records_per_fold: int = 4, seed: int = 0) -> Path:
-    """Writes shards of waves whose period and height are the labels; returns folder."""
+def write_shards(
+    folder: Path,
+    records_per_fold: int = 4,
+    seed: int = 0,
+    spoilt_fold: int | None = None,
+) -> Path:
+    """Writes shards of waves whose period and height are the labels; returns folder.
+
+    Records of the spoilt fold are as loud as they can be, and have no wave.
+    """
     rng = np.random.default_rng(seed)
     num_records = 10 * records_per_fold
     matrix = rng.integers(0, 2, (num_records, len(LABELS))).astype(np.uint8)
@@ -24,11 +32,13 @@ def write_shards(folder: Path, records_per_fold: int = 4, seed: int = 0) -> Path
     folder.mkdir(parents=True)
     writer = shard_writer.Writer(folder, NUM_SAMPLES, shard_bytes=2**14)
     time = np.arange(NUM_SAMPLES)[:, None]
-    for slow, fast, loud in matrix.tolist():
+    folds = np.arange(num_records) % 10 + 1
+    for record, (slow, fast, loud) in enumerate(matrix.tolist()):
         wave = slow * np.sin(time / 6) + fast * np.sin(time / 2)
         noise = rng.normal(0, 0.3, (NUM_SAMPLES, len(manifest.LEADS)))
-        writer.add((400 * (1 + loud) * (wave + noise)).astype(np.int16))
-    folds = np.arange(num_records) % 10 + 1
+        signal_uv = (400 * (1 + loud) * (wave + noise)).astype(np.int16)
+        is_spoilt = folds[record] == spoilt_fold
+        writer.add(np.full_like(signal_uv, 32767) if is_spoilt else signal_uv)
     descriptions = tuple(f"{label} wave" for label in LABELS)
     writer.finish(
         [f"R{i:03d}" for i in range(num_records)],
