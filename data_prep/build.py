@@ -3,22 +3,17 @@
 import csv
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import joblib
 import numpy as np
 
-from data_prep import new_folder, progress, shard_writer, signals
+from data_prep import cluster as clusters
+from data_prep import new_folder, readers, shard_writer, workers
 from mrm_jax import manifest as manifests
 from mrm_jax import shards
 
-BATCH = 32  # records per call of a worker: starting a call costs more than a record
-BATCHES_PER_ROUND = 8  # of each worker, read before they are written; bounds the memory
-RECORDS_PER_WORKER = 2048  # a worker takes as long to start as it takes to read these
 MAX_REJECTED_SHARE = 0.1
-
-Reader = Callable[[Path], tuple[np.ndarray, int]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,31 +23,21 @@ class Index:
     data_set: str
     version: str
     names: Sequence[str]  # [record]
-    paths: Sequence[Path]  # [record], what Reading.read takes
+    paths: Sequence[Path]  # [record], what readers.Reading.read takes
     folds: np.ndarray  # [record], 1 to 10
     tables: dict[str, shard_writer.LabelTable]  # label set -> its labels
     sources: dict[str, str]  # label table -> SHA-256
     rejected: Sequence[tuple[str, str]] = ()  # name, reason: unfit by the tables alone
 
 
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """What is done to every record."""
-
-    read: Reader  # path -> signal [time, lead] in mV, rate in Hz
-    source_rate: int  # Hz; records of another rate are unfit
-    sampling_rate: int  # Hz, in the shards
-    num_samples: int  # in the shards
-    length_rule: str  # one of signals.LENGTH_RULES
-
-
 def build(
     index: Index,
-    reading: Reading,
+    reading: readers.Reading,
     out_dir: Path,
     *,
     strict: bool = False,
     jobs: int = -1,
+    cluster: clusters.Cluster | None = None,
 ) -> manifests.Manifest:
     """Writes the records of `index` as shards and returns their manifest.
 
@@ -64,20 +49,25 @@ def build(
         out_dir: the folder to make.
         strict: make the first unfit record an error.
         jobs: processes that read, at most; -1 for one per core.
+        cluster: reads in their place.
 
     Raises:
         ValueError: if `out_dir` holds something else, another build is writing it, an
-            unfit record is met in strict mode, or more than a tenth are unfit.
+            unfit record is met in strict mode, more than a tenth are unfit, or a worker
+            of the cluster does not read what this process reads.
     """
     manifest = finished(index, reading, out_dir)
     if manifest is not None:
         return manifest
+    if cluster is not None:
+        readers.check(cluster, index.paths, reading)
     with new_folder.building(out_dir) as folder:
-        return _write(index, reading, folder, strict=strict, jobs=jobs)
+        crew = cluster or readers.processes(len(index.paths), jobs)
+        return _write(index, reading, folder, strict=strict, crew=crew)
 
 
 def finished(
-    index: Index, reading: Reading, out_dir: Path
+    index: Index, reading: readers.Reading, out_dir: Path
 ) -> manifests.Manifest | None:
     """Returns the manifest of a finished build of the same data, None if there is none.
 
@@ -117,14 +107,18 @@ def _count(reasons: Iterable[str]) -> dict[str, int]:
 
 
 def _write(
-    index: Index, reading: Reading, folder: Path, *, strict: bool, jobs: int
+    index: Index,
+    reading: readers.Reading,
+    folder: Path,
+    *,
+    strict: bool,
+    crew: workers.Workers,
 ) -> manifests.Manifest:
     writer = shard_writer.Writer(folder, reading.num_samples, shard_writer.SHARD_BYTES)
     kept: list[int] = []
     rejected = list(index.rejected)
     _refuse(index, rejected, strict)
-    workers = num_workers(index, jobs)
-    for row, result in enumerate(_read_all(index.paths, reading, workers)):
+    for row, result in enumerate(readers.read_all(index.paths, reading, crew)):
         if isinstance(result, str):
             rejected.append((index.names[row], result))
             _refuse(index, rejected, strict)
@@ -139,52 +133,7 @@ def _write(
     return writer.finish(names, index.folds[rows], tables, rejected, facts)
 
 
-def num_workers(index: Index, jobs: int) -> int:
-    """Returns how many processes read: fewer than asked for few records."""
-    useful = max(1, len(index.names) // RECORDS_PER_WORKER)
-    return min(joblib.effective_n_jobs(jobs), useful)
-
-
-def _read_all(
-    paths: Sequence[Path], reading: Reading, workers: int
-) -> Iterator[np.ndarray | str]:
-    """Yields each record's signal, or why there is none, in order."""
-    batches = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
-    per_round = BATCHES_PER_ROUND * workers
-    with (
-        joblib.Parallel(n_jobs=workers) as parallel,
-        progress.bar("reading records", len(paths)) as advance,
-    ):
-        for start in range(0, len(batches), per_round):
-            part = batches[start : start + per_round]
-            results = parallel(joblib.delayed(_read_batch)(b, reading) for b in part)
-            for batch in results:
-                yield from batch
-                advance(len(batch))
-
-
-def _read_batch(paths: Sequence[Path], reading: Reading) -> list[np.ndarray | str]:
-    return [_read_one(path, reading) for path in paths]
-
-
-def _read_one(path: Path, reading: Reading) -> np.ndarray | str:
-    """Returns int16 microvolts [time, lead], or why the record is unfit."""
-    try:
-        signal_mv, rate = reading.read(path)
-        if rate != reading.source_rate:
-            return f"wrong rate: expected {reading.source_rate} Hz, found {rate} Hz"
-        return signals.prepare_uv(
-            signal_mv,
-            rate,
-            reading.sampling_rate,
-            reading.num_samples,
-            reading.length_rule,
-        )
-    except ValueError as error:
-        return str(error)
-
-
-def _facts(index: Index, reading: Reading) -> dict[str, object]:
+def _facts(index: Index, reading: readers.Reading) -> dict[str, object]:
     """Returns what tells one build from another; the manifest holds all of it."""
     return {
         "data_set": index.data_set,

@@ -1,11 +1,13 @@
 """What the commands of data_prep share: flags, and what is printed around a build."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from data_prep import build, shard_writer
+from data_prep import build, readers, shard_writer
+from data_prep import cluster as clusters
 from mrm_jax import manifest as manifests
 
 
@@ -28,57 +30,82 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
         action="store_true",
         help="stop at the first unfit record (default: leave it out and list it)",
     )
-    flags.add_argument(
+    workers = flags.add_mutually_exclusive_group()
+    workers.add_argument(
         "--jobs",
         type=int,
         default=-1,
         metavar="N",
         help="processes that read records, at most; few records are read by one "
-        "(default: %(default)s, one per core)",
+        "(default: %(default)s, one per core; not with --dask)",
+    )
+    workers.add_argument(
+        "--dask",
+        metavar="SCHEDULER",
+        help="let the workers of a running Dask cluster read the records: an address "
+        "like tcp://host:8786, or a scheduler file. Their machines have the same "
+        "version of this package and see the raw records under the same path "
+        "(default: this machine alone; not with --jobs)",
     )
     return flags
 
 
 def run(
-    make_index: Callable[[], build.Index],
-    reading: build.Reading,
+    make_index: Callable[[clusters.Cluster | None], build.Index],
+    reading: readers.Reading,
     args: argparse.Namespace,
 ) -> int:
     """Builds shards, says what is done and where they are; returns the exit status.
 
     Args:
-        make_index: reads the tables of the data set.
+        make_index: reads the tables of the data set; may let the cluster work.
         reading: what is done to every record.
-        args: out_dir, strict and jobs, as `parser` makes them.
+        args: out_dir, strict, jobs and dask, as `parser` makes them.
     """
+    joined: contextlib.AbstractContextManager[clusters.Cluster | None]
+    joined = clusters.connect(args.dask) if args.dask else contextlib.nullcontext()
     try:
-        index = make_index()
-        print(_plan(index, reading, args), flush=True)
-        done = build.finished(index, reading, args.out_dir)
-        if done and args.strict and done.num_rejected:
-            raise ValueError(
-                f"{args.out_dir}: finished without {done.num_rejected} unfit records; "
-                "delete it to build strictly"
-            )
-        manifest = done or build.build(
-            index, reading, args.out_dir, strict=args.strict, jobs=args.jobs
-        )
-        _print_summary(manifest, args.out_dir)
-        state = "already finished, nothing to do" if done else "written"
-        print(f"{state}: {args.out_dir}")
+        with joined as cluster:
+            _build(make_index(cluster), reading, args, cluster)
         return 0
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
 
-def _plan(index: build.Index, reading: build.Reading, args: argparse.Namespace) -> str:
-    sets, workers = len(index.tables), build.num_workers(index, args.jobs)
+def _build(
+    index: build.Index,
+    reading: readers.Reading,
+    args: argparse.Namespace,
+    cluster: clusters.Cluster | None,
+) -> None:
+    crew = cluster or readers.processes(len(index.paths), args.jobs)
+    print(f"{_plan(index, reading)}, {crew} -> {args.out_dir}", flush=True)
+    done = build.finished(index, reading, args.out_dir)
+    if done and args.strict and done.num_rejected:
+        raise ValueError(
+            f"{args.out_dir}: finished without {done.num_rejected} unfit records; "
+            "delete it to build strictly"
+        )
+    manifest = done or build.build(
+        index,
+        reading,
+        args.out_dir,
+        strict=args.strict,
+        jobs=args.jobs,
+        cluster=cluster,
+    )
+    _print_summary(manifest, args.out_dir)
+    state = "already finished, nothing to do" if done else "written"
+    print(f"{state}: {args.out_dir}")
+
+
+def _plan(index: build.Index, reading: readers.Reading) -> str:
+    sets = len(index.tables)
     return (
         f"{index.data_set} {index.version}: "
         f"{len(index.names) + len(index.rejected):,} records at "
-        f"{reading.sampling_rate} Hz, {sets} label set{'s'[: sets != 1]}, "
-        f"{workers} worker{'s'[: workers != 1]} -> {args.out_dir}"
+        f"{reading.sampling_rate} Hz, {sets} label set{'s'[: sets != 1]}"
     )
 
 

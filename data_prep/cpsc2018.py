@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import build, command, cpsc_format, shard_writer, signals
+from data_prep import build, command, cpsc_format, readers, shard_writer, signals
 from mrm_jax import manifest
 
 DATA_SET = "CPSC2018"
@@ -25,9 +25,9 @@ PUBLIC_RECORDS = 6877
 DURATION_S = 10
 
 
-def reading(sampling_rate: int = 100) -> build.Reading:
+def reading(sampling_rate: int = 100) -> readers.Reading:
     """Returns what is done to every record: to 10 s at `sampling_rate` Hz."""
-    return build.Reading(
+    return readers.Reading(
         read=cpsc_format.read_record,
         source_rate=cpsc_format.SAMPLING_RATE,
         sampling_rate=sampling_rate,
@@ -206,7 +206,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "ten folds of the public records that ship with this package)",
     )
     args = flags.parse_args(argv)
-    return command.run(lambda: index(args.raw_dir, args.folds), reading(), args)
+    return command.run(lambda _: index(args.raw_dir, args.folds), reading(), args)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data_prep import build, command, ptbxl_labels, signals, wfdb_records
+from data_prep import build, command, ptbxl_labels, readers, signals, wfdb_records
 from mrm_jax import manifest
 
 DATA_SET = "PTB-XL"
@@ -27,9 +27,9 @@ VERSIONS = {21837: "1.0.1", 21799: "1.0.3"}  # number of records -> version
 DURATION_S = 10
 
 
-def reading(sampling_rate: int = 100) -> build.Reading:
+def reading(sampling_rate: int = 100) -> readers.Reading:
     """Returns what is done to every record: it is checked, no more."""
-    return build.Reading(
+    return readers.Reading(
         read=wfdb_records.read_record,
         source_rate=sampling_rate,
         sampling_rate=sampling_rate,
@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = flags.parse_args(argv)
     return command.run(
-        lambda: index(args.raw_dir, args.sampling_rate),
+        lambda _: index(args.raw_dir, args.sampling_rate),
         reading(args.sampling_rate),
         args,
     )

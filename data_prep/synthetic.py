@@ -12,6 +12,7 @@ Example: python -m data_prep.synthetic --raw_dir data/synthetic \\
 
 import argparse
 import dataclasses
+import functools
 import json
 import sys
 from collections.abc import Sequence
@@ -29,12 +30,14 @@ from data_prep import (
     ecg_waves,
     new_folder,
     progress,
+    workers,
 )
+from data_prep import cluster as clusters
 
 DATA_SET = "synthetic (CPSC2018 layout)"
 MODEL_VERSION = 1  # counts up when the same seed makes other signals
 RECIPE = "synthetic.json"  # what was asked of a finished folder of raw records
-BATCH = 25  # records per call of a worker
+BATCH = 5  # records per call of a worker
 
 # Records per 1000 with these classes; where there are two, either is the first label.
 SHARES = {
@@ -116,8 +119,13 @@ def plan(recipe: Recipe) -> list[Plan]:
     return sorted(plans, key=lambda planned: planned.number)
 
 
-def write_records(raw_dir: Path, recipe: Recipe, jobs: int) -> None:
+def write_records(raw_dir: Path, recipe: Recipe, crew: workers.Workers) -> None:
     """Writes WFDB records, REFERENCE.csv and folds.csv, unless they are there already.
+
+    Args:
+        raw_dir: the folder to make.
+        recipe: decides its bytes.
+        crew: computes the records; this process writes them.
 
     Raises:
         ValueError: if `raw_dir` holds anything else.
@@ -130,9 +138,11 @@ def write_records(raw_dir: Path, recipe: Recipe, jobs: int) -> None:
         new_folder.building(raw_dir) as folder,
         progress.bar("modelling records", len(plans)) as advance,
     ):
-        tasks = (joblib.delayed(_write_batch)(folder, b, recipe.seed) for b in batches)
-        for count in joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks):
-            advance(count)
+        simulate = functools.partial(_simulate_batch, seed=recipe.seed)
+        for records in crew.map(simulate, batches):
+            for record in records:
+                cpsc_writer.write_record(folder, record)
+            advance(len(records))
         cpsc_writer.write_reference(
             folder, {planned.name: planned.classes for planned in plans}
         )
@@ -177,11 +187,8 @@ def _finished(raw_dir: Path, recipe: Recipe, plans: Sequence[Plan]) -> bool:
     )
 
 
-def _write_batch(folder: Path, plans: Sequence[Plan], seed: int) -> int:
-    """Writes records and returns how many."""
-    for planned in plans:
-        cpsc_writer.write_record(folder, _simulate(planned, seed))
-    return len(plans)
+def _simulate_batch(plans: Sequence[Plan], seed: int) -> list[cpsc_writer.Record]:
+    return [_simulate(planned, seed) for planned in plans]
 
 
 def _simulate(planned: Plan, seed: int) -> cpsc_writer.Record:
@@ -202,10 +209,14 @@ def _draw_length(rng: np.random.Generator) -> int:
     return int(rng.choice(lengths_s, p=(0.64, 0.06, 0.30)) * ecg_waves.SAMPLING_RATE)
 
 
-def _make_index(args: argparse.Namespace) -> build.Index:
+def _make_index(
+    args: argparse.Namespace, cluster: clusters.Cluster | None
+) -> build.Index:
     recipe = Recipe(args.records, args.seed)
-    print(f"{DATA_SET} {recipe}: {recipe.records:,} raw records -> {args.raw_dir}")
-    write_records(args.raw_dir, recipe, args.jobs)
+    crew = cluster or workers.Workers(joblib.effective_n_jobs(args.jobs))
+    what = f"{DATA_SET} {recipe}: {recipe.records:,} raw records"
+    print(f"{what}, {crew} -> {args.raw_dir}", flush=True)
+    write_records(args.raw_dir, recipe, crew)
     return index(args.raw_dir, recipe)
 
 
@@ -227,7 +238,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="decides every record (default: %(default)s)",
     )
     args = flags.parse_args(argv)
-    return command.run(lambda: _make_index(args), cpsc2018.reading(), args)
+    return command.run(
+        lambda cluster: _make_index(args, cluster), cpsc2018.reading(), args
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from data_prep import build, ptbxl, shard_writer
+from data_prep import build, ptbxl, readers, shard_writer, workers
 from mrm_jax import manifest, shards
 from tests.data_prep import raw_records
 
@@ -16,11 +16,11 @@ READING = ptbxl.reading()
 SLOW_BUILD = """
 import dataclasses, sys, time
 from pathlib import Path
-from data_prep import build, ptbxl, shard_writer, wfdb_records
+from data_prep import build, ptbxl, readers, shard_writer, wfdb_records, workers
 
 raw_dir, out_dir = map(Path, sys.argv[1:])
 shard_writer.SHARD_BYTES = 3 * 24000
-build.BATCH = 2
+readers.BATCH = 2
 
 def read(path):
     if path.name == "00009_lr":
@@ -29,7 +29,7 @@ def read(path):
     return wfdb_records.read_record(path)
 
 reading = dataclasses.replace(ptbxl.reading(), read=read)
-build.BATCHES_PER_ROUND = 1
+workers.BATCHES_AHEAD = 1
 build.build(ptbxl.index(raw_dir), reading, out_dir, jobs=1)
 """
 
@@ -49,8 +49,8 @@ def out_dir(tmp_path):
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    monkeypatch.setattr(build, "BATCH", 2)
-    monkeypatch.setattr(build, "BATCHES_PER_ROUND", 3)
+    monkeypatch.setattr(readers, "BATCH", 2)
+    monkeypatch.setattr(workers, "BATCHES_AHEAD", 3)
     monkeypatch.setattr(shard_writer, "SHARD_BYTES", 5 * 24000)
 
 
@@ -103,15 +103,15 @@ def test_manifest_says_what_the_numbers_are(raw_dir, out_dir):
 
 
 def test_workers_write_what_one_process_writes(raw_dir, out_dir, monkeypatch):
-    monkeypatch.setattr(build, "RECORDS_PER_WORKER", 1)
-    assert build.num_workers(ptbxl.index(raw_dir), jobs=2) == 2
+    monkeypatch.setattr(readers, "RECORDS_PER_WORKER", 1)
+    assert readers.processes(NUM_RECORDS, jobs=2).count == 2
     alone = run(raw_dir, out_dir)
     together = run(raw_dir, out_dir.with_name("together"), jobs=2)
     assert together == alone
 
 
-def test_few_records_are_read_by_one_process(raw_dir):
-    assert build.num_workers(ptbxl.index(raw_dir), jobs=2) == 1
+def test_few_records_are_read_by_one_process():
+    assert readers.processes(NUM_RECORDS, jobs=2).count == 1
 
 
 def test_unfit_record_is_left_out_everywhere(raw_dir, out_dir):

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import wfdb
 
-from data_prep import cpsc2018, cpsc_format, ecg_classes, synthetic
+from data_prep import cpsc2018, cpsc_format, ecg_classes, synthetic, workers
 from mrm_jax import shards
 
 NUM_RECORDS = 24
+ALONE = workers.Workers(1)
 
 
 def read_csv(path):
@@ -26,7 +27,7 @@ def contents(folder):
 @pytest.fixture(scope="module")
 def raw_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("synthetic") / "raw"
-    synthetic.write_records(folder, synthetic.Recipe(NUM_RECORDS, seed=3), jobs=1)
+    synthetic.write_records(folder, synthetic.Recipe(NUM_RECORDS, seed=3), ALONE)
     return folder
 
 
@@ -92,19 +93,19 @@ def test_lengths_are_mostly_ten_seconds():
 
 def test_same_seed_same_bytes_whatever_the_jobs(raw_dir, tmp_path):
     recipe = synthetic.Recipe(NUM_RECORDS, seed=3)
-    synthetic.write_records(tmp_path / "again", recipe, jobs=2)
+    synthetic.write_records(tmp_path / "again", recipe, workers.Workers(2))
     assert contents(tmp_path / "again") == contents(raw_dir)
 
 
 def test_another_seed_makes_other_records(raw_dir, tmp_path):
-    synthetic.write_records(tmp_path / "raw", synthetic.Recipe(10, seed=4), jobs=1)
+    synthetic.write_records(tmp_path / "raw", synthetic.Recipe(10, seed=4), ALONE)
     ours, others = contents(tmp_path / "raw"), contents(raw_dir)
     assert all(ours[name] != others[name] for name in ours if name.endswith(".mat"))
 
 
 def test_finished_records_are_not_made_again(raw_dir):
     before = {path: path.stat().st_mtime_ns for path in raw_dir.iterdir()}
-    synthetic.write_records(raw_dir, synthetic.Recipe(NUM_RECORDS, seed=3), jobs=1)
+    synthetic.write_records(raw_dir, synthetic.Recipe(NUM_RECORDS, seed=3), ALONE)
     assert {path: path.stat().st_mtime_ns for path in raw_dir.iterdir()} == before
 
 
@@ -112,7 +113,7 @@ def test_what_a_killed_run_left_is_made_anew(tmp_path):
     left_over = tmp_path / ".raw.building"
     left_over.mkdir()
     (left_over / "S0001.hea").write_text("half a head")
-    synthetic.write_records(tmp_path / "raw", synthetic.Recipe(10, seed=0), jobs=1)
+    synthetic.write_records(tmp_path / "raw", synthetic.Recipe(10, seed=0), ALONE)
     assert not left_over.exists()
     assert len(list((tmp_path / "raw").glob("S*.mat"))) == 10
     assert "500" in (tmp_path / "raw" / "S0001.hea").read_text()
@@ -124,16 +125,16 @@ def test_what_a_killed_run_left_is_made_anew(tmp_path):
 def test_a_folder_with_other_files_is_left_alone(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match="choose another --raw_dir"):
-        synthetic.write_records(tmp_path, synthetic.Recipe(10, seed=0), jobs=1)
+        synthetic.write_records(tmp_path, synthetic.Recipe(10, seed=0), ALONE)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_finished_folder_that_lost_a_record_is_refused(tmp_path):
     recipe = synthetic.Recipe(10, seed=0)
-    synthetic.write_records(tmp_path / "raw", recipe, jobs=1)
+    synthetic.write_records(tmp_path / "raw", recipe, ALONE)
     (tmp_path / "raw" / "S0004.mat").unlink()
     with pytest.raises(ValueError, match="without 1 of its files"):
-        synthetic.write_records(tmp_path / "raw", recipe, jobs=1)
+        synthetic.write_records(tmp_path / "raw", recipe, ALONE)
 
 
 def test_the_command_makes_shards_like_those_of_cpsc2018(tmp_path, capsys):

@@ -1,0 +1,37 @@
+"""Deals batches out to those who share the work; their results come in order."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import joblib
+
+BATCHES_AHEAD = 8  # of each worker, done before they are used; bounds the memory
+
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
+
+
+class Workers:
+    """Processes of this machine; joblib starts them when there are several."""
+
+    patience_s: float | None = (
+        None  # until a batch has to be done; they cannot get lost
+    )
+
+    def __init__(self, count: int):
+        """Takes how many batches are worked on at a time."""
+        self.count = count
+
+    def __str__(self) -> str:
+        """Returns who they are, for the user."""
+        return f"{self.count} worker{'s'[: self.count != 1]}"
+
+    def map(
+        self, function: Callable[[Batch], Result], batches: Sequence[Batch]
+    ) -> Iterator[Result]:
+        """Yields what the function makes of each batch, in order."""
+        per_round = BATCHES_AHEAD * self.count
+        with joblib.Parallel(n_jobs=self.count) as parallel:
+            for start in range(0, len(batches), per_round):
+                part = batches[start : start + per_round]
+                yield from parallel(joblib.delayed(function)(batch) for batch in part)
