@@ -60,6 +60,7 @@ class Options:
     worker: str | None = None  # None: the machine's name
     beat_s: int = 60
     grace_s: int = 180
+    patience_s: float = 60
     keep_all: bool = False
 
 
@@ -170,7 +171,8 @@ def _work(
 ) -> list[Row]:
     """Trains what a study asks for; returns its settings."""
     storage = options.storage or f"sqlite:///{options.workdir / STUDY_FILE}"
-    with Study(storage, settings, worker, options.beat_s, options.grace_s) as study:
+    clock = (options.beat_s, options.grace_s, options.patience_s)
+    with Study(storage, settings, worker, *clock) as study:
         if not study.progress().done:
             try:
                 with sweep_progress.SweepProgress(title) as shown:

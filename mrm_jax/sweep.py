@@ -182,6 +182,13 @@ def _add_sharing_flags(group: argparse._ArgumentGroup) -> None:
         default=180,
         help="without one, after which others take a process's settings (%(default)s)",
     )
+    group.add_argument(
+        "--patience_s",
+        metavar="SECONDS",
+        type=_count,
+        default=60,
+        help="how long to wait for a storage that does not answer (%(default)s)",
+    )
 
 
 def _count(text: str) -> int:
