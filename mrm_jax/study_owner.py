@@ -21,14 +21,13 @@ class Owner:
     def __init__(self, storage: BaseStorage, worker: str) -> None:
         """Takes the storage, and the name that the worker keeps over restarts."""
         self._storage = storage
-        self._worker = worker
         # Another process under the same name is told from this one.
-        self._process = uuid.uuid4().hex
+        self._name = [worker, uuid.uuid4().hex]
 
     def take(self, trial_id: int) -> bool:
         """Makes a waiting trial run; returns whether it was this process that did."""
         # First what is needed to find or to miss this process, should it die next.
-        self._set(trial_id, {study_places.WORKER: self._worker})
+        self._set(trial_id, {study_places.TAKER: self._name[0]})
         study_storage.beat(self._storage, trial_id)
         return self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
 
@@ -36,18 +35,15 @@ class Owner:
         """Makes the running trial of a place this process's own."""
         trial = place.trial
         claims = [*trial.user_attrs.get(study_places.CLAIMS, []), place.epoch]
-        marks = {
-            study_places.WORKER: self._worker,
-            study_places.PROCESS: self._process,
-            study_places.CLAIMS: claims,
-        }
+        marks = {study_places.OWNER: self._name, study_places.CLAIMS: claims}
         self._set(trial._trial_id, marks)
         study_storage.beat(self._storage, trial._trial_id)
 
     def runs(self, trial: FrozenTrial, worker: str | None = None) -> bool:
         """Returns whether a trial runs on a worker, by default on its own."""
-        name = trial.user_attrs.get(study_places.WORKER)
-        return trial.state == TrialState.RUNNING and name == (worker or self._worker)
+        name = worker or self._name[0]
+        running = trial.state == TrialState.RUNNING
+        return running and study_places.worker(trial) == name
 
     def owns(self, trial: FrozenTrial) -> bool:
         """Returns whether a trial runs and is this process's own."""
@@ -88,7 +84,7 @@ class Owner:
             pass  # it ended, or others did the same
 
     def _marked(self, trial: FrozenTrial) -> bool:
-        return trial.user_attrs.get(study_places.PROCESS) == self._process
+        return trial.user_attrs.get(study_places.OWNER) == self._name
 
     def _set(self, trial_id: int, attributes: dict[str, Any]) -> None:
         for name, value in attributes.items():

@@ -18,8 +18,8 @@ from optuna.trial import FrozenTrial, TrialState
 PROGRAM = "program"  # index into the space's programs
 RETRY_OF = "retry_of"  # number of the lost trial that this one follows
 CLAIMS = "claims"  # epochs that were known at each claim of the place, in order
-WORKER = "worker"  # its name
-PROCESS = "process"  # which process of that worker
+TAKER = "taker"  # name of a worker that tried to take it, maybe too late
+OWNER = "owner"  # name of the worker that did, and which process of it
 DIVERGED = "diverged"  # the epoch that was not finite
 
 # A setting whose workers die so often without a new epoch is what kills them.
@@ -133,10 +133,18 @@ def row(place: Place) -> Row:
         values=values,
         program=place.program,
         epochs=place.epoch,
-        worker=trial.user_attrs.get(WORKER),
+        worker=worker(trial),
         seconds=None if trial.duration is None else trial.duration.total_seconds(),
         reported=reported,
     )
+
+
+def worker(trial: FrozenTrial) -> str | None:
+    """Returns the name of the worker that trains or trained a trial."""
+    if OWNER in trial.user_attrs:
+        return trial.user_attrs[OWNER][0]
+    # It died when it had just taken the trial.
+    return trial.user_attrs.get(TAKER)
 
 
 def _chain(

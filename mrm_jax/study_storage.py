@@ -119,8 +119,9 @@ def _engine_options(storage: str) -> dict[str, Any]:
             "connect_timeout": 10,
             "tcp_user_timeout": 30_000,  # ms, where the network is gone silently
             # Heartbeats are stored without a zone: one hour off where clocks are set
-            # to summer time would make every trial stale.
-            "options": "-c timezone=UTC",
+            # to summer time would make every trial stale. And who is suspended or
+            # loses power inside a transaction must not keep its locks.
+            "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60s",
         },
     }
 

@@ -3,10 +3,13 @@
 Usage: python -m tests.study_worker STORAGE WORKER FOLDER
 
 It holds two trials at a time and writes one line for all that happens to FOLDER/WORKER,
-and what it knows of a trial to FOLDER/NUMBER after every epoch.
+and what it knows of a trial to FOLDER/NUMBER after every epoch. Where there is a file
+FOLDER/WORKER.suspend it suspends itself, outside of any transaction.
 """
 
 import json
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -32,7 +35,7 @@ def settings(**changes):
     return study.Settings(**common | {"pruner": "none"} | changes)
 
 
-def work(shared, folder, log):
+def work(shared, folder, log, suspend):
     """Trains until every setting of the sweep has ended."""
     held = {}
     while held or not shared.progress().done:
@@ -40,6 +43,9 @@ def work(shared, folder, log):
             held[claim] = start(claim, folder)
             log("claimed", claim.number, held[claim]["epoch"])
         time.sleep(EPOCH_S)
+        if held and suspend.exists():
+            suspend.unlink()
+            os.kill(os.getpid(), signal.SIGSTOP)
         for claim in list(held):
             if train_epoch(shared, claim, held[claim], folder, log):
                 del held[claim]
@@ -78,7 +84,7 @@ def main():
             file.write(" ".join(map(str, words)) + "\n")
 
     with study.Study(storage, settings(), worker, beat_s=1, grace_s=3) as shared:
-        work(shared, folder, log)
+        work(shared, folder, log, folder / f"{worker}.suspend")
     log("done")
 
 

@@ -12,7 +12,7 @@ from optuna.distributions import (
 )
 
 from experiments import base
-from mrm_jax import search_space, study, study_storage
+from mrm_jax import search_space, study, study_places, study_storage
 
 RATES = search_space.check(
     {
@@ -89,10 +89,8 @@ def train_all(worker, value_of=lambda values, epoch: epoch):
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "sobol"])
-def test_as_many_settings_as_asked_for_and_equally_many_of_each_program(
-    join, storage, sampler
-):
-    worker = join(storage=storage, trials=13, sampler=sampler)
+def test_as_many_settings_as_asked_for_and_equally_many_of_each_program(join, sampler):
+    worker = join(trials=13, sampler=sampler)
     claims = train_all(worker)
     widths = [claim.values["model.width"] for claim in claims]
     assert (widths.count(8), widths.count(16)) == (7, 6)
@@ -105,9 +103,9 @@ def test_as_many_settings_as_asked_for_and_equally_many_of_each_program(
     assert progress.done
 
 
-def test_a_grid_is_covered_once_by_two_workers(join, storage):
+def test_a_grid_is_covered_once_by_two_workers(join):
     settings = {"space": GRID, "sampler": "grid", "trials": 1000}
-    a, b = join("a", storage, **settings), join("b", storage, **settings)
+    a, b = join("a", **settings), join("b", **settings)
     claims = []
     while (held := [w.claim() for w in (a, b)]) != [None, None]:
         claims += [claim for claim in held if claim is not None]
@@ -196,6 +194,19 @@ def test_a_worker_that_comes_back_goes_on_with_its_own(join, storage):
     assert [row.value for row in after.table() if row.state == "complete"] == [0.7]
 
 
+def test_who_comes_too_late_for_a_trial_leaves_no_trace(join, storage):
+    a, late = join("a", storage), join("late", storage)
+    program = dict(RATES.programs[0])
+    late._claims.study.enqueue_trial(program, user_attrs={study_places.PROGRAM: 0})
+    (seen_waiting,) = late._claims.refresh()[1]
+    claim = a.claim(0)
+    assert late._claims._take(seen_waiting) is None
+    assert [row.worker for row in a.table()] == ["a"]
+    assert late.give_back() == 0
+    assert a.report(claim, 1, 0.5) is study.Verdict.GO_ON
+    assert join("a", storage).claim().number == claim.number
+
+
 def test_what_is_given_back_goes_on_elsewhere(join, storage):
     a, b = join("a", storage), join("b", storage)
     claim = a.claim(0)
@@ -217,10 +228,10 @@ def test_what_another_left_is_given_back(join):
     assert worker.claim(0).earlier == (0,)
 
 
-def test_a_setting_that_kills_its_workers_is_given_up(join, storage):
-    numbers = {join("a", storage, trials=2).claim(0).number for _ in range(3)}
+def test_a_setting_that_kills_its_workers_is_given_up(join):
+    numbers = {join("a", trials=2).claim(0).number for _ in range(3)}
     assert len(numbers) == 1
-    worker = join("a", storage, trials=2)
+    worker = join("a", trials=2)
     assert worker.claim(0) is None
     assert [row.state for row in worker.table()] == ["given up"]
     train_all(worker)
@@ -237,7 +248,7 @@ def test_a_setting_that_gets_further_each_time_is_not_given_up(join):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_setting_that_diverges_counts_and_is_not_repeated(join, storage, value):
-    worker = join(storage=storage, trials=2, sampler="tpe")
+    worker = join("a", storage, trials=2, sampler="tpe")
     claim = worker.claim(0)
     assert worker.report(claim, 1, 0.5) is study.Verdict.GO_ON
     assert worker.report(claim, 2, value) is study.Verdict.DIVERGED

@@ -73,9 +73,14 @@ def test_what_is_no_outage_is_raised_at_once():
     assert len(calls) == 1
 
 
-def test_heartbeats_do_not_depend_on_the_zone_of_the_server(postgresql_url):
-    with join(postgresql_url) as worker:
-        engine = worker._storage.engine
-        with engine.connect() as connection:
-            zone = connection.exec_driver_sql("show timezone").scalar()
-        assert zone == "UTC"
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [("timezone", "UTC"), ("idle_in_transaction_session_timeout", "1min")],
+)
+def test_sessions_do_not_depend_on_the_settings_of_the_server(
+    postgresql_url, setting, expected
+):
+    storage = study_storage.open_storage(postgresql_url, 1, 3)
+    with storage.engine.connect() as connection:
+        assert connection.exec_driver_sql(f"show {setting}").scalar() == expected
+    study_storage.close(storage)
