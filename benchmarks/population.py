@@ -1,0 +1,103 @@
+"""Settings trained at once: how they share a device, and how they spread over devices.
+
+Populations of several sizes train the full network on noise, in every way that places
+can share a device, in turns; then one population on one, two and four devices, which
+are simulated on the CPU. A population of one place is a run alone, to which the others
+are compared. "map" is a loop in the program and left out on the CPU, where convolutions
+in loops run some 60 times slower.
+
+Example: python -m benchmarks.population --sizes 1 4 --batch 32
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from benchmarks import harness, population_tables, scaling
+from mrm_jax import members
+
+CHILD = """
+import json, sys
+from benchmarks import population_points
+from mrm_jax import parallel
+parallel.use_compilation_cache()
+print(json.dumps(population_points.measure(**json.loads(sys.argv[1]))))
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark; returns the exit status."""
+    args = _parse(argv)
+    load = {
+        "batch": args.batch,
+        "labels": args.labels,
+        "samples": args.samples,
+        "batches": args.steps,
+    }
+    try:
+        points = _run(1, args.sizes, args.ways, load, args.rounds)
+        spread = [
+            point
+            for devices in args.devices
+            for point in _run(devices, [args.spread], args.ways[:1], load, args.rounds)
+        ]
+    except subprocess.CalledProcessError as error:
+        print(f"error: a measuring process failed: {error}", file=sys.stderr)
+        return 1
+    entry = {"load": load, "rounds": args.rounds, "points": points, "spread": spread}
+    shown = {"this machine": {"population": {"machine": harness.machine(), **entry}}}
+    for make in (population_tables.ways, population_tables.devices):
+        print(f"\n{make(shown)}")
+    harness.save(args.out, "population", entry)
+    return 0
+
+
+def _run(
+    devices: int,
+    sizes: Sequence[int],
+    ways: Sequence[str],
+    load: dict[str, int],
+    rounds: int,
+) -> list[dict[str, Any]]:
+    """Returns what a new process measures that has so many devices."""
+    print(f"{sizes} places by {', '.join(ways)}, devices: {devices}", flush=True)
+    arguments = {"sizes": sizes, "ways": ways, "load": load, "rounds": rounds}
+    result = subprocess.run(
+        [sys.executable, "-c", CHILD, json.dumps(arguments)],
+        check=True,
+        stdout=subprocess.PIPE,
+        env=scaling.environment(devices),
+    )
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = harness.flags(__doc__, rounds=3)
+    on_cpu = jax.default_backend() == "cpu"
+    ways = [way for way in members.WAYS if not (on_cpu and way == "map")]
+    add = parser.add_argument
+    add("--sizes", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="places")
+    add(
+        "--ways",
+        nargs="+",
+        choices=members.WAYS,
+        default=sorted(ways, key=lambda way: way != members.checked_way(None)),
+        help="how they share a device; the first one is spread over devices "
+        "(default: %(default)s)",
+    )
+    add("--batch", type=int, default=96, help="of each place (default: %(default)s)")
+    add("--labels", type=int, default=71, help="outputs (default: %(default)s)")
+    add("--samples", type=int, default=1000, help="of a record (default: %(default)s)")
+    add("--steps", type=int, default=1, help="of a round (default: %(default)s)")
+    add("--devices", type=int, nargs="+", default=[1, 2, 4], help="to spread over")
+    add("--spread", type=int, default=4, help="places that are spread over devices")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

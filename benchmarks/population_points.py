@@ -1,0 +1,118 @@
+"""The points of benchmarks.population: populations of noise, timed in turns."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks import harness
+from benchmarks import load as loads
+from mrm_jax import (
+    input_pipeline,
+    parallel,
+    population,
+    population_size,
+    train_state,
+    types,
+)
+from mrm_jax.models import mrm_net
+
+
+class NoiseFeed:
+    """Records of noise that lie on every device, as `input_pipeline.Feed` hands them.
+
+    A feed of shards would measure the same: resident records are not sent again.
+    """
+
+    resident = True
+
+    def __init__(self, load: loads.Load) -> None:
+        """Puts the records of a load on every device."""
+        signals, labels = load.arrays()
+        mean, std = np.float32(loads.MEAN_UV), np.float32(loads.STD_UV)
+        self._bytes = signals.nbytes
+        self._length = len(signals)
+        self._records = parallel.replicate(
+            input_pipeline.Records(signals, labels, mean, std)
+        )
+
+    def __len__(self) -> int:
+        """Returns the number of records."""
+        return self._length
+
+    def signal_bytes(self) -> int:
+        """Returns the size of the signals."""
+        return self._bytes
+
+    def steps_per_call(self, rows: np.ndarray) -> int:
+        """Returns how many of rows [step, batch] one mapped call takes."""
+        return min(len(rows), parallel.steps_per_call())
+
+    def records(self, shares: np.ndarray) -> tuple[Any, np.ndarray]:
+        """Returns the records and the rows of a call."""
+        return self._records, shares
+
+
+def measure(
+    sizes: Sequence[int],
+    ways: Sequence[str],
+    load: dict[str, int],
+    rounds: int,
+) -> list[dict[str, Any]]:
+    """Returns rates and memory of populations, which take turns.
+
+    Args:
+        sizes: places of each population.
+        ways: how places share a device, see population.Population.
+        load: of one place: batch, labels, samples, batches.
+        rounds: counted ones.
+
+    Returns:
+        For each size and way "places", "way", "seconds" of each round, trained
+        "records" of a round and planned "call_mib" of a device.
+    """
+    work = loads.Load(**load)
+    feed: Any = NoiseFeed(work)
+    model = mrm_net.MRMNet(num_labels=work.labels, num_samples=work.samples)
+    points = {f"{size} {way}": (size, way) for size in sizes for way in ways}
+    turns = {
+        name: _turn(model, feed, work, size, way)
+        for name, (size, way) in points.items()
+    }
+    seconds = harness.alternate(turns, rounds)
+    devices = parallel.device_count()
+    found = []
+    for name, (size, way) in points.items():
+        slots = -(-size // devices)
+        planned = population_size.call_bytes(model, feed, work.batch, slots, way)
+        found.append(
+            {
+                "places": size,
+                "way": way,
+                "devices": devices,
+                "seconds": seconds[name],
+                "records": size * work.records,
+                "call_mib": round(planned / 2**20),
+            }
+        )
+    return found
+
+
+def _turn(
+    model: mrm_net.MRMNet, feed: Any, work: loads.Load, size: int, way: str
+) -> Callable[[], None]:
+    """Returns what trains every place of a population for the load's batches."""
+    runs = population.Population(model, size, work.batch, way)
+    state = jax.device_get(train_state.create(jax.random.PRNGKey(0), model))
+    for place in range(size):
+        runs.put(place, state, types.HParams())
+    rows = {
+        place: input_pipeline.epoch_rows(len(feed), work.batch, place, 1)
+        for place in range(size)
+    }
+
+    def train() -> None:
+        runs.train(feed, rows)
+
+    return train
