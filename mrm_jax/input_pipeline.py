@@ -14,7 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from mrm_jax import manifest, parallel, shards, types
+from mrm_jax import (
+    manifest,
+    parallel,
+    shards,
+    types,
+)
 
 HostOrDevice = Any  # np.ndarray before, jax.Array inside a mapped call
 

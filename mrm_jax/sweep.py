@@ -65,7 +65,7 @@ def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> No
     if strange:
         raise ValueError(f"unexpected {strange}; --help lists the flags")
     try:
-        from mrm_jax import search  # here, as only the extra has Optuna
+        from mrm_jax.tuning import search  # here, as only the extra has Optuna
     except ModuleNotFoundError as error:
         if error.name not in ("optuna", "sqlalchemy"):
             raise

@@ -6,7 +6,7 @@ from optuna.distributions import (
 )
 
 from experiments import base
-from mrm_jax import search_space
+from mrm_jax.tuning import search_space
 
 RATE = FloatDistribution(1e-4, 1e-2, log=True)
 

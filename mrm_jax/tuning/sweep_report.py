@@ -19,9 +19,10 @@ import rich.box
 import rich.console
 import rich.table
 
-from mrm_jax import atomic, sweep_progress
-from mrm_jax.search_space import Space
-from mrm_jax.study_places import Row
+from mrm_jax import atomic
+from mrm_jax.tuning import sweep_progress
+from mrm_jax.tuning.search_space import Space
+from mrm_jax.tuning.study_places import Row
 
 JSON_FILE = "sweep.json"
 CSV_FILE = "sweep.csv"

@@ -12,7 +12,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from mrm_jax import study_places, study_storage
+from mrm_jax.tuning import study_places, study_storage
 
 
 class Owner:

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from mrm_jax import study, study_storage
-from tests import study_worker
+from mrm_jax.tuning import study, study_storage
+from tests.tuning import study_worker
 
 
 def join(storage, patience_s=1.0):

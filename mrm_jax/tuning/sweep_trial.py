@@ -9,8 +9,14 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from mrm_jax import checkpoints, input_pipeline, run_folder, search_space, trainer
-from mrm_jax.study_claims import Claim
+from mrm_jax import (
+    checkpoints,
+    input_pipeline,
+    run_folder,
+    trainer,
+)
+from mrm_jax.tuning import search_space
+from mrm_jax.tuning.study_claims import Claim
 
 TRIALS = "trials"  # of the sweep's folder
 

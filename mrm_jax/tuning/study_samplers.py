@@ -10,8 +10,8 @@ import optuna
 import scipy.stats
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
-from mrm_jax import search_space
-from mrm_jax.search_space import Space, Value
+from mrm_jax.tuning import search_space
+from mrm_jax.tuning.search_space import Space, Value
 
 SAMPLERS = ("tpe", "random", "grid", "sobol")
 PRUNERS = ("hyperband", "none")

@@ -8,9 +8,9 @@ from typing import Any
 import rich.progress
 
 from mrm_jax import terminal
-from mrm_jax.study import Progress
-from mrm_jax.study_claims import Claim
-from mrm_jax.study_places import Row
+from mrm_jax.tuning.study import Progress
+from mrm_jax.tuning.study_claims import Claim
+from mrm_jax.tuning.study_places import Row
 
 
 class SweepProgress:

@@ -10,8 +10,8 @@ import optuna
 from optuna.distributions import distribution_to_json
 from optuna.storages import BaseStorage
 
-from mrm_jax import study_samplers
-from mrm_jax.search_space import Space
+from mrm_jax.tuning import study_samplers
+from mrm_jax.tuning.search_space import Space
 
 SETTINGS, TRIALS = "settings", "trials"  # attributes of the study
 MAKER_S = 10.0  # between making a study and storing its settings, at most

@@ -7,7 +7,7 @@ from optuna.distributions import (
 )
 
 from experiments import base
-from mrm_jax import search_space, study_samplers
+from mrm_jax.tuning import search_space, study_samplers
 
 MIXED = search_space.check(
     {

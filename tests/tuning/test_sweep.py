@@ -6,8 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from mrm_jax import checkpoints, metric_writer, search, sweep, sweep_trial, trainer
-from tests import small_runs, small_sweeps
+from mrm_jax import (
+    checkpoints,
+    metric_writer,
+    sweep,
+    trainer,
+)
+from mrm_jax.tuning import search, sweep_trial
+from tests import small_runs
+from tests.tuning import small_sweeps
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,16 @@ import ml_collections
 import numpy as np
 
 from mrm_jax import plan as plans
-from mrm_jax import population, population_size, reporting, sweep_progress, trainer
-from mrm_jax.study import Study, Verdict
-from mrm_jax.study_claims import Claim
-from mrm_jax.sweep_trial import Trial, drop_checkpoints, folder
+from mrm_jax import (
+    population,
+    population_size,
+    reporting,
+    trainer,
+)
+from mrm_jax.tuning import sweep_progress
+from mrm_jax.tuning.study import Study, Verdict
+from mrm_jax.tuning.study_claims import Claim
+from mrm_jax.tuning.sweep_trial import Trial, drop_checkpoints, folder
 
 
 @dataclasses.dataclass(frozen=True)

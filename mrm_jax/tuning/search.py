@@ -21,20 +21,22 @@ from mrm_jax import (
     experiment,
     parallel,
     run_facts,
+    terminal,
+    trainer,
+)
+from mrm_jax import plan as plans
+from mrm_jax.tuning import (
     search_space,
     study_storage,
     sweep_progress,
     sweep_report,
     sweep_trial,
-    sweeper,
-    terminal,
-    trainer,
+    sweep_worker,
 )
-from mrm_jax import plan as plans
-from mrm_jax.search_space import Space
-from mrm_jax.study import Study
-from mrm_jax.study_places import Row
-from mrm_jax.study_settings import Settings
+from mrm_jax.tuning.search_space import Space
+from mrm_jax.tuning.study import Study
+from mrm_jax.tuning.study_places import Row
+from mrm_jax.tuning.study_settings import Settings
 
 BEST = "best"  # leads to the best setting's run
 STUDY_FILE = "study.sqlite"
@@ -96,7 +98,7 @@ def run(options: Options, command: str = "") -> dict[str, Any]:
     with _worker(options) as worker:
         terminal.say(_headline(options, plan, settings, worker))
         arguments = ["mrm_jax.train", f"--config={options.config_file}"]
-        job = sweeper.Job(
+        job = sweep_worker.Job(
             config,
             [*arguments, *options.overrides],
             options.workdir,
@@ -134,7 +136,7 @@ def check(config: ml_collections.ConfigDict, space: Space) -> None:
 
 
 def _search(
-    options: Options, settings: Settings, job: sweeper.Job, worker: str
+    options: Options, settings: Settings, job: sweep_worker.Job, worker: str
 ) -> tuple[list[Row], dict[int, float]]:
     """Returns all settings, and seed -> value of the best one trained again."""
     rows = _work(options, settings, job, worker, "settings")
@@ -167,7 +169,7 @@ def _search(
 
 
 def _work(
-    options: Options, settings: Settings, job: sweeper.Job, worker: str, title: str
+    options: Options, settings: Settings, job: sweep_worker.Job, worker: str, title: str
 ) -> list[Row]:
     """Trains what a study asks for; returns its settings."""
     storage = options.storage or f"sqlite:///{options.workdir / STUDY_FILE}"
@@ -176,7 +178,7 @@ def _work(
         if not study.progress().done:
             try:
                 with sweep_progress.SweepProgress(title) as shown:
-                    sweeper.Worker(job, study, shown).work()
+                    sweep_worker.Worker(job, study, shown).work()
             except BaseException:
                 # Others, or this one started again, go on from the last epoch.
                 study.give_back()
@@ -250,7 +252,7 @@ def _facts(
     }
 
 
-def _show_best(workdir: Path, job: sweeper.Job, report: Mapping[str, Any]) -> None:
+def _show_best(workdir: Path, job: sweep_worker.Job, report: Mapping[str, Any]) -> None:
     """Says how the best setting is scored on the test fold, or trained again."""
     best = report["best"]
     if best is None:

@@ -8,8 +8,9 @@ import time
 import optuna
 import pytest
 
-from mrm_jax import study, study_places, study_storage
-from tests import conftest, study_worker
+from mrm_jax.tuning import study, study_places, study_storage
+from tests import conftest
+from tests.tuning import study_worker
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def start(tmp_path):
     started = []
 
     def start_worker(storage, worker):
-        words = ["tests.study_worker", storage, worker, str(tmp_path)]
+        words = ["tests.tuning.study_worker", storage, worker, str(tmp_path)]
         command = [sys.executable, "-W", "error", "-m", *words]
         started.append(subprocess.Popen(command, cwd=conftest.ROOT))
         return started[-1]

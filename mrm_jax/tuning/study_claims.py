@@ -7,16 +7,16 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 
-from mrm_jax import (
+from mrm_jax.tuning import (
     study_owner,
     study_places,
     study_samplers,
     study_settings,
     study_storage,
 )
-from mrm_jax.search_space import Value
-from mrm_jax.study_places import Place
-from mrm_jax.study_settings import Settings
+from mrm_jax.tuning.search_space import Value
+from mrm_jax.tuning.study_places import Place
+from mrm_jax.tuning.study_settings import Settings
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

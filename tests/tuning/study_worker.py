@@ -17,7 +17,7 @@ from pathlib import Path
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from experiments import base
-from mrm_jax import search_space, study
+from mrm_jax.tuning import search_space, study
 
 EPOCHS, EPOCH_S, HELD = 3, 0.1, 2
 SPACE = search_space.check(

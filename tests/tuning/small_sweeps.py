@@ -3,7 +3,7 @@
 import textwrap
 from pathlib import Path
 
-from mrm_jax import search
+from mrm_jax.tuning import search
 
 SPACE = """
     "hparams.learning_rate": FloatDistribution(1e-4, 1e-2, log=True),

@@ -18,10 +18,10 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from mrm_jax import study_claims, study_places, study_storage
-from mrm_jax.study_claims import Claim
-from mrm_jax.study_places import Row
-from mrm_jax.study_settings import Settings
+from mrm_jax.tuning import study_claims, study_places, study_storage
+from mrm_jax.tuning.study_claims import Claim
+from mrm_jax.tuning.study_places import Row
+from mrm_jax.tuning.study_settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -2,7 +2,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from mrm_jax import study_places
+from mrm_jax.tuning import study_places
 
 
 def make_trials(*rows):

@@ -1,0 +1,1 @@
+"""Hyperparameter tuning: what varies, who trains which setting, what is left."""
