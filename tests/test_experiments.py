@@ -4,11 +4,16 @@ import pkgutil
 import pytest
 
 import experiments
+import experiments.sweeps
 from experiments import base
-from mrm_jax import types
+from mrm_jax import experiment, types
 from mrm_jax.models import mrm_net
+from mrm_jax.tuning import search_space
+from tests import conftest
 
-NAMES = sorted(m.name for m in pkgutil.iter_modules(experiments.__path__))
+MODULES = list(pkgutil.iter_modules(experiments.__path__))
+NAMES = sorted(module.name for module in MODULES if not module.ispkg)
+SWEEPS = sorted(m.name for m in pkgutil.iter_modules(experiments.sweeps.__path__))
 
 
 def flat(config):
@@ -56,3 +61,16 @@ def test_there_is_one_experiment_for_each_label_set():
         if name.startswith("ptbxl_")
     }
     assert found == label_sets
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_varies_what_its_experiment_has(name):
+    file = conftest.ROOT / "experiments" / "sweeps" / f"{name}.py"
+    config = experiment.load(str(file))
+    space = search_space.load(str(file), config)
+    assert flat(config).keys() == flat(base.get_config()).keys()
+    for values in space.programs:
+        network = search_space.apply(config, values).model
+        assert mrm_net.MRMNet(num_labels=9, **network)
+    for distribution in space.traced.values():
+        assert distribution.low < distribution.high

@@ -1,0 +1,26 @@
+"""CPSC2018: what the branches share; each combination is a program of its own."""
+
+from ml_collections import ConfigDict
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+)
+
+from experiments import cpsc2018
+
+
+def get_config() -> ConfigDict:
+    return cpsc2018.get_config()
+
+
+def get_space() -> dict[str, BaseDistribution]:
+    return {
+        "hparams.learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
+        "hparams.logit_weight": FloatDistribution(1e-3, 1.0, log=True),
+        # "" is no stage: the branches learn from each other's logits alone.
+        "model.mutual_stages": CategoricalDistribution(
+            ["", "attention", "extractor,attention"]
+        ),
+        "model.logit_divergence": CategoricalDistribution(["softmax", "bernoulli"]),
+    }
