@@ -59,6 +59,7 @@ def measure(
     ways: Sequence[str],
     load: dict[str, int],
     rounds: int,
+    width: int = 16,
 ) -> list[dict[str, Any]]:
     """Returns rates and memory of populations, which take turns.
 
@@ -67,6 +68,7 @@ def measure(
         ways: how places share a device, see population.Population.
         load: of one place: batch, labels, samples, batches.
         rounds: counted ones.
+        width: of the network.
 
     Returns:
         For each size and way "places", "way", "seconds" of each round, trained
@@ -74,7 +76,7 @@ def measure(
     """
     work = loads.Load(**load)
     feed: Any = NoiseFeed(work)
-    model = mrm_net.MRMNet(num_labels=work.labels, num_samples=work.samples)
+    model = mrm_net.MRMNet(work.labels, work.samples, width)
     points = {f"{size} {way}": (size, way) for size in sizes for way in ways}
     turns = {
         name: _turn(model, feed, work, size, way)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import harness, scaling_tables, speed_table
+from benchmarks import harness, population_tables, scaling_tables, speed_table
 
 ROOT = Path(__file__).parents[1]
 Results = Mapping[str, Mapping[str, Any]]
@@ -22,6 +22,7 @@ DOCUMENTS: Mapping[Path, Tables] = {
     ROOT / "README.md": {"speed": speed_table.table},
     ROOT / "docs" / "speed.md": {"hardware": speed_table.hardware},
     ROOT / "docs" / "scaling.md": scaling_tables.TABLES,
+    ROOT / "docs" / "sweeps.md": population_tables.TABLES,
 }
 
 

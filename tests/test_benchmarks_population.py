@@ -1,0 +1,71 @@
+import pytest
+
+from benchmarks import population, population_points, population_tables, sweep_rates
+
+MACHINE = {"device": "cpu", "processor": "A CPU", "cores": 2}
+
+
+def test_every_size_and_way_is_measured():
+    load = {"batch": 2, "labels": 3, "samples": 40, "batches": 2}
+    found = population_points.measure([1, 8], ["unrolled"], load, rounds=2, width=4)
+    assert [(p["places"], p["way"], p["devices"]) for p in found] == [
+        (1, "unrolled", 4),
+        (8, "unrolled", 4),
+    ]
+    assert [p["records"] for p in found] == [4, 32]
+    assert all(len(p["seconds"]) == 2 and min(p["seconds"]) > 0 for p in found)
+    assert 0 < found[0]["call_mib"] < found[1]["call_mib"]  # one more state a device
+
+
+def point(places, seconds, **rest):
+    common = {"way": "vmap", "devices": 1, "call_mib": 1500}
+    return {
+        **common,
+        "places": places,
+        "records": 10 * places,
+        "seconds": seconds,
+    } | rest
+
+
+def test_populations_are_compared_with_a_run_alone():
+    entry = {
+        "machine": MACHINE,
+        "load": {"batch": 32},
+        "points": [point(4, [2.0, 4.0]), point(1, [1.0, 2.0])],
+    }
+    table = population_tables.ways({"this": {"population": entry}})
+    alone, four = table.splitlines()[2:]
+    assert "| 1 | vmap | 7.5 (5.0–10.0) | 1.00 (1.00–1.00) | 1,500 |" in alone
+    assert "| 4 | vmap | 15.0 (10.0–20.0) | 2.00 (2.00–2.00) | 1,500 |" in four
+
+
+def test_devices_are_compared_with_one():
+    spread = [point(4, [4.0]), point(4, [2.0], devices=2)]
+    entry = {"machine": MACHINE, "spread": spread}
+    table = population_tables.devices({"this": {"population": entry}})
+    assert "| 4 | 2 | 20.0 | 2.00 | 1,500 |" in table
+
+
+def test_sweeps_are_compared_with_processes():
+    points = [{"settings": 4, "together": [20.0, 40.0], "alone": [10.0, 10.0]}]
+    entry = {"machine": MACHINE, "points": points}
+    table = population_tables.processes({"this": {"sweep_rates": entry}})
+    assert "| 4 | 540 (360–720) | 360 (360–360) | 1.50 (1.00–2.00) |" in table
+
+
+def test_a_goal_that_was_not_reached_is_said():
+    points = [
+        {"population": n, "trials": 32, "best": best, "seconds": 900.0, "to_goal": at}
+        for n, best, at in [(1, 0.9, 300.0), (8, 0.89, None)]
+    ]
+    entry = {"machine": MACHINE, "points": points}
+    table = population_tables.search({"this": {"sweep_search": entry}})
+    assert "| 1 | 32 | 0.9000 | 15.0 min | 5.0 min |" in table
+    assert "| 8 | 32 | 0.8900 | 15.0 min | not reached |" in table
+
+
+@pytest.mark.parametrize("command", [population, sweep_rates])
+def test_commands_explain_themselves(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        command.main(["--help"])
+    assert "default" in capsys.readouterr().out
