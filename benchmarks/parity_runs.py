@@ -79,7 +79,7 @@ class JaxSide:
             training.mapped(self._model),
             self._state,
             self._feeds["train"],
-            rows,
+            training.Epoch(rows),
             self._hparams,
             track,
         )

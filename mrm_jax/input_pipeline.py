@@ -2,7 +2,8 @@
 
 A split that fits lies on every device for the whole run, and a mapped call gets rows
 of record numbers. A larger one is streamed: the call gets its own records with it,
-and rows that count through them. The batches, and so all results, are the same.
+and rows that count through them. The batches, and so all results, are the same. In
+several processes every split is streamed: each reads its own devices' records only.
 """
 
 from collections.abc import Iterator
@@ -14,12 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from mrm_jax import (
-    manifest,
-    parallel,
-    shards,
-    types,
-)
+from mrm_jax import hosts, manifest, parallel, shards, types
 
 HostOrDevice = Any  # np.ndarray before, jax.Array inside a mapped call
 
@@ -91,7 +87,8 @@ class Feed:
         if resident_bytes is None:
             resident_bytes = parallel.resident_bytes()
         self._budget = resident_bytes
-        self.resident = self.signal_bytes() <= resident_bytes
+        fits = self.signal_bytes() <= resident_bytes
+        self.resident = fits and hosts.count() == 1
         self._on_device = None
         if self.resident:
             everything = np.arange(len(split))
@@ -119,20 +116,23 @@ class Feed:
         num_calls = -(-len(rows) // limit)
         return -(-len(rows) // num_calls)
 
-    def num_calls(self, rows: np.ndarray) -> int:
+    def num_calls(self, rows: np.ndarray, steps_done: int = 0) -> int:
         """Returns how many mapped calls `calls` yields."""
-        return -(-len(rows) // self.steps_per_call(rows))
+        return -(-(len(rows) - steps_done) // self.steps_per_call(rows))
 
-    def calls(self, rows: np.ndarray) -> Iterator[tuple[Records, np.ndarray]]:
+    def calls(
+        self, rows: np.ndarray, steps_done: int = 0
+    ) -> Iterator[tuple[Records, np.ndarray]]:
         """Yields records and rows [device, step, batch per device] of mapped calls.
 
         Rows, and streamed records, are host arrays: the mapped call itself moves them.
 
         Args:
             rows: [step, batch], record numbers of this split or padding.
+            steps_done: rows that are left out; the calls are as long as with them.
         """
         per_call = self.steps_per_call(rows)
-        for start in range(0, len(rows), per_call):
+        for start in range(steps_done, len(rows), per_call):
             yield self.records(parallel.split_rows(rows[start : start + per_call]))
 
     def records(self, shares: np.ndarray) -> tuple[Records, np.ndarray]:

@@ -2,9 +2,11 @@
 
 The training and scoring steps are mapped with `jax.pmap` over AXIS. All values that
 enter a mapped call carry a leading axis of devices; `replicate` and `split_rows` add
-it, `take_first` and `join_rows` remove it.
+it, `take_first` and `join_rows` remove it. AXIS covers the devices of all processes of
+a run, the leading axis those of this process, in the same order.
 """
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from mrm_jax import hosts
 
 AXIS = "batch"
 PADDING = -1  # a row that stands for no record
@@ -23,22 +27,15 @@ Tree = TypeVar("Tree")
 
 
 def device_count() -> int:
-    """Returns the number of devices that a mapped call uses.
-
-    Raises:
-        ValueError: if JAX runs in several processes: all would feed the same rows.
-    """
-    if jax.process_count() > 1:
-        raise ValueError(
-            f"expected one process, found {jax.process_count()}: training over several "
-            "hosts is not supported yet; start one process on one host"
-        )
-    return jax.local_device_count()
+    """Returns the number of devices that a mapped call uses, over all processes."""
+    return jax.device_count()
 
 
 def describe() -> str:
     """Returns the devices in words, such as "4 x NVIDIA H100 80GB HBM3"."""
-    return f"{device_count()} x {jax.local_devices()[0].device_kind}"
+    processes = hosts.count()
+    where = f" in {processes} processes" if processes > 1 else ""
+    return f"{device_count()} x {jax.local_devices()[0].device_kind}{where}"
 
 
 def steps_per_call() -> int:
@@ -56,13 +53,13 @@ def rolls_loops() -> bool:
 
 
 def resident_bytes() -> int:
-    """Returns how many bytes of signals may stay on one device."""
+    """Returns how many bytes of signals may be on one device, the same everywhere."""
     if jax.default_backend() == "cpu":  # all of its devices share the machine's memory
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        limit = machine // device_count()
+        limit = machine // _own_count()
     else:  # unknown on some allocators; then everything is streamed
         limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0)
-    return int(RESIDENT_MEMORY_SHARE * limit)
+    return min(hosts.gather(int(RESIDENT_MEMORY_SHARE * limit)))
 
 
 def free_bytes() -> int:
@@ -83,7 +80,12 @@ def map_devices(
     function: Callable[..., Any], donate_argnums: tuple[int, ...] = ()
 ) -> Callable[..., Any]:
     """Returns function mapped over the devices: all arguments have their axis first."""
-    return jax.pmap(function, axis_name=AXIS, donate_argnums=donate_argnums)
+    devices = None
+    if hosts.count() > 1:  # each process's together, which JAX does not promise
+        devices = sorted(jax.devices(), key=lambda device: device.process_index)
+    return jax.pmap(
+        function, axis_name=AXIS, devices=devices, donate_argnums=donate_argnums
+    )
 
 
 def loop(
@@ -104,12 +106,12 @@ def loop(
 
 
 def replicate(tree: Tree) -> Tree:
-    """Returns one copy of every array of tree on each device, with a leading axis.
+    """Returns one copy of every array of tree on each own device, with a leading axis.
 
     Put on the devices one by one, without a second copy there, and laid out like the
     steps' own results: laid out otherwise, their second call would be compiled anew.
     """
-    devices = jax.local_devices()[: device_count()]
+    devices = jax.local_devices()[: _own_count()]
     mesh = jax.sharding.Mesh(np.array(devices), (AXIS,))
     layout = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
 
@@ -132,7 +134,7 @@ def take_first(tree: Tree) -> Tree:
 
 
 def split_rows(rows: np.ndarray) -> np.ndarray:
-    """Returns rows [step, batch] as [device, step, batch per device], int32.
+    """Returns rows [step, batch] as [own device, step, batch per device], int32.
 
     A batch that the devices cannot share evenly is filled with PADDING.
     """
@@ -140,13 +142,41 @@ def split_rows(rows: np.ndarray) -> np.ndarray:
     missing = -rows.shape[1] % devices
     rows = np.pad(rows, ((0, 0), (0, missing)), constant_values=PADDING)
     shares = rows.reshape(len(rows), devices, -1).swapaxes(0, 1)
-    return np.ascontiguousarray(shares, dtype=np.int32)
+    first = hosts.index() * _own_count()
+    own = shares[first : first + _own_count()]
+    return np.ascontiguousarray(own, dtype=np.int32)
 
 
 def join_rows(shares: jax.Array, batch_size: int) -> np.ndarray:
-    """Returns [device, step, batch per device, ...] as [step, batch_size, ...]."""
-    values = np.asarray(shares).swapaxes(0, 1)
+    """Returns [own device, step, batch per device, ...] as [step, batch_size, ...].
+
+    The shares of all processes' devices, on every process.
+    """
+    joined = np.concatenate(hosts.gather(np.asarray(shares)))
+    values = joined.swapaxes(0, 1)
     return values.reshape(len(values), -1, *values.shape[3:])[:, :batch_size]
+
+
+def ask_all(flag: Callable[[], bool]) -> Callable[[], bool]:
+    """Returns what tells whether flag holds in any process; all get the same answer.
+
+    In several processes flag is read now and the answer is waited for when it is read:
+    what was sent to the devices in between need not wait.
+    """
+    if hosts.count() == 1:
+        return flag
+    answer = _largest()(np.full(_own_count(), int(flag())))
+    return lambda: bool(take_first(answer))
+
+
+@functools.cache
+def _largest() -> Callable[..., Any]:
+    return map_devices(lambda value: jax.lax.pmax(value, AXIS))
+
+
+def _own_count() -> int:
+    """Returns the number of this process's devices, which is every process's."""
+    return device_count() // hosts.count()
 
 
 def use_compilation_cache() -> None:

@@ -8,10 +8,12 @@ import orbax.checkpoint as ocp
 from mrm_jax import (
     checkpoints,
     evaluation,
+    hosts,
     input_pipeline,
     metric_writer,
     metrics,
     parallel,
+    preemption,
     report_table,
     reports,
     terminal,
@@ -23,23 +25,52 @@ CURVES_FILE = "curves.png"
 
 
 def report(
-    manager: ocp.CheckpointManager, plan: plans.Plan, workdir: Path
+    manager: ocp.CheckpointManager,
+    plan: plans.Plan,
+    workdir: Path,
+    notice: preemption.Notice,
 ) -> dict[str, Any]:
-    """Scores the test fold with the best checkpoint and writes what a run leaves."""
-    manager.wait_until_finished()
-    best = manager.best_step()
-    restored = checkpoints.restore(manager, best, train_state.shapes(plan.model))
-    state = parallel.replicate(restored)
+    """Scores the test fold with the best checkpoint and writes what a run leaves.
+
+    Args:
+        manager: of the run's checkpoints, on process 0, which alone writes.
+        plan: of the run.
+        workdir: of the run.
+        notice: stops it; nothing is written then.
+
+    Raises:
+        preemption.Preempted: if it did.
+    """
+    state = parallel.replicate(hosts.decide(lambda: _best_state(manager, plan)))
     val, test = (
         evaluation.predict(
             plan.model,
             state,
             feed(plan, split),
             plan.batch_size,
-            terminal.tracker(f"scoring {split}"),
+            notice.leaving(terminal.tracker(f"scoring {split}")),
         )
         for split in ("val", "test")
     )
+    return hosts.decide(lambda: _write(manager, plan, workdir, val, test))
+
+
+def _best_state(
+    manager: ocp.CheckpointManager, plan: plans.Plan
+) -> train_state.TrainState:
+    manager.wait_until_finished()
+    like = train_state.shapes(plan.model)
+    return checkpoints.restore(manager, manager.best_step(), like)
+
+
+def _write(
+    manager: ocp.CheckpointManager,
+    plan: plans.Plan,
+    workdir: Path,
+    val: reports.SplitScores,
+    test: reports.SplitScores,
+) -> dict[str, Any]:
+    best = manager.best_step()
     history = metric_writer.read(workdir)
     if history:  # not where only the checkpoints were copied
         from mrm_jax import plots  # here, as matplotlib would delay the first step

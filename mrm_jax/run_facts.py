@@ -83,20 +83,57 @@ def check_same_run(
     Raises:
         ValueError: if anything but FREE differs; lists what.
     """
-    before = _flat({"config": saved["config"], "data": saved["data"]})
-    after = _flat({"config": now["config"], "data": now["data"]})
+    before, after = _compared(saved), _compared(now)
     free = {f"config.{name}" for name in FREE}
     free |= {name for name, value in before.items() if value is None}
-    differing = [
-        f"{name}: {before.get(name)!r} there, {after.get(name)!r} now"
-        for name in sorted(before.keys() | after.keys())
-        if not _is_in(name, free) and before.get(name) != after.get(name)
-    ]
+    differing = _differences(before, after, free, ("there", "now"))
     if differing:
         raise ValueError(
             f"{workdir}: holds a run with other settings; continue it with its own, or "
             "give another --workdir:\n  " + "\n  ".join(differing)
         )
+
+
+def check_same_everywhere(facts: Sequence[Mapping[str, Any]]) -> None:
+    """Refuses a run whose processes, [process], were started with different facts.
+
+    Only where their shards lie may differ.
+
+    Raises:
+        ValueError: if anything else does; lists what of the first that differs.
+    """
+    for process, other in enumerate(facts):
+        places = ("on process 0", f"on process {process}")
+        differing = _differences(
+            _compared(facts[0]) | _flat(facts[0]["versions"], "versions."),
+            _compared(other) | _flat(other["versions"], "versions."),
+            {"config.data.shards"},
+            places,
+        )
+        if differing:
+            raise ValueError(
+                "the processes of a run need the same settings, data and versions:\n  "
+                + "\n  ".join(differing)
+            )
+
+
+def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return _flat({"config": facts["config"], "data": facts["data"]})
+
+
+def _differences(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    free: Iterable[str],
+    places: tuple[str, str],
+) -> list[str]:
+    """Returns a line for each flat name, not in free, with another value."""
+    here, there = places
+    return [
+        f"{name}: {before.get(name)!r} {here}, {after.get(name)!r} {there}"
+        for name in sorted(before.keys() | after.keys())
+        if not _is_in(name, free) and before.get(name) != after.get(name)
+    ]
 
 
 def _is_in(name: str, tops: Iterable[str]) -> bool:

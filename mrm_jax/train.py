@@ -13,19 +13,44 @@ Flags:
                          (default: runs/ and the name that the experiment gives)
   --config.NAME=VALUE    sets a value of the experiment file
   --help                 this text; after --config FILE, with that file's values
+
+One run over many hosts: the same command on every host, with
+  --distributed          the cluster's environment says who takes part: Slurm, Open MPI,
+                         Cloud TPU or Kubernetes
+or, without a cluster,
+  --coordinator HOST:PORT   of process 0, with a free port
+  --num_processes N         that take part
+  --process_id I            of this one, from 0 to N - 1
+and with both
+  --peer_timeout SECONDS    the others stop when one is silent so long (default: 60)
+Every host needs the shards, of which it reads its own rows; only process 0 needs the
+workdir. All wait 300 s for each other at the start. The run continues on any number of
+processes and devices.
+
+Exit status:
+  0    finished
+  2    error: a flag, a value, the data or a file
+  3    the loss is not finite
+  75   asked to leave (SIGTERM) and saved, within an epoch too: start it again. A second
+       SIGTERM ends it at once
+  130  interrupted
+  1, 134 and other    of many hosts: another one failed; start all again
 """
 
+import contextlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from mrm_jax import experiment, parallel, trainer
+from mrm_jax import cluster as clusters
+from mrm_jax import experiment, parallel, preemption, trainer
 
+PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
 NOT_FINITE = """Nothing was overwritten: the newest checkpoint is of the epoch before.
 Give another --workdir and a lower --config.hparams.learning_rate, or look for damaged
 records with mrm_jax.shards.load(FOLDER, verify_hashes=True)."""
@@ -34,21 +59,40 @@ records with mrm_jax.shards.load(FOLDER, verify_hashes=True)."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and trains; returns the exit status."""
     arguments = [_with_two_dashes(text) for text in argv or sys.argv[1:]]
-    try:
-        if not arguments or {"--help", "-h"} & set(arguments):
-            print(_help(arguments))
-            return 0
-        config, workdir = parse(arguments)
-        parallel.use_compilation_cache()
-        command = shlex.join(["python", "-m", "mrm_jax.train", *arguments])
-        trainer.train_and_evaluate(config, workdir, command)
+    return _status(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if not arguments or {"--help", "-h"} & set(arguments):
+        print(_help(arguments))
         return 0
+    config, workdir = parse(arguments)
+    cluster = parse_cluster(arguments)
+    command = shlex.join(["python", "-m", "mrm_jax.train", *arguments])
+    parallel.use_compilation_cache()
+    with clusters.joined(cluster) if cluster else contextlib.nullcontext():
+        return _status(lambda: _train(config, workdir, command))
+
+
+def _train(config: ml_collections.ConfigDict, workdir: Path, command: str) -> int:
+    with preemption.Notice() as notice:
+        trainer.train_and_evaluate(config, workdir, command, notice)
+    return 0
+
+
+def _status(run: Callable[[], int]) -> int:
+    """Returns what run returns, or prints why it stopped and returns a status."""
+    try:
+        return run()
     except (ValueError, OSError, flags.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except FloatingPointError as error:
         print(f"error: {error}\n{NOT_FINITE}", file=sys.stderr)
         return 3
+    except preemption.Preempted as place:
+        print(f"asked to leave, {place}; the same command continues", file=sys.stderr)
+        return PREEMPTED
     except KeyboardInterrupt:
         print("interrupted; the same command continues", file=sys.stderr)
         return 130
@@ -72,6 +116,23 @@ def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
     return values.config, Path(values.workdir or f"runs/{values.config.name}")
 
 
+def parse_cluster(arguments: Sequence[str]) -> clusters.Cluster | None:
+    """Returns where the processes of a run over many hosts meet; None: it has one.
+
+    Raises:
+        ValueError: if the flags do not go together.
+    """
+    values = _parse_flags(arguments)
+    by_hand = (values.coordinator, values.num_processes, values.process_id)
+    if values.distributed and by_hand != (None, None, None):
+        raise ValueError(
+            "--distributed asks the cluster's environment; --coordinator, "
+            "--num_processes and --process_id are for hosts without one: give either"
+        )
+    cluster = clusters.Cluster(*by_hand, values.peer_timeout)
+    return cluster if values.distributed or values.coordinator else None
+
+
 def _parse_flags(arguments: Sequence[str]) -> flags.FlagValues:
     """Returns the parsed flags, apart from absl's global ones.
 
@@ -81,6 +142,12 @@ def _parse_flags(arguments: Sequence[str]) -> flags.FlagValues:
     values, words = flags.FlagValues(), ["mrm_jax.train", *arguments]
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
     flags.DEFINE_string("workdir", None, "", flag_values=values)
+    flags.DEFINE_boolean("distributed", False, "", flag_values=values)
+    flags.DEFINE_string("coordinator", None, "", flag_values=values)
+    for name in ("num_processes", "process_id"):
+        flags.DEFINE_integer(name, None, "", flag_values=values)
+    timeout = clusters.PEER_TIMEOUT_S
+    flags.DEFINE_integer("peer_timeout", timeout, "", flag_values=values)
     rest = values(words)[1:]
     if rest:
         raise ValueError(f"unexpected {rest}; values are set with --config.NAME=VALUE")

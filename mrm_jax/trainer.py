@@ -6,22 +6,19 @@ from typing import Any
 
 import jax
 import ml_collections
-import orbax.checkpoint as ocp
 
 from mrm_jax import (
     checkpoints,
-    evaluation,
-    input_pipeline,
-    metric_writer,
-    metrics,
+    epochs,
+    hosts,
     parallel,
+    preemption,
     reporting,
     reports,
     run_facts,
     shards,
     terminal,
     train_state,
-    training,
     types,
 )
 from mrm_jax import plan as plans
@@ -29,32 +26,42 @@ from mrm_jax.models import mrm_net
 
 
 def train_and_evaluate(
-    config: ml_collections.ConfigDict, workdir: Path, command: str = ""
+    config: ml_collections.ConfigDict,
+    workdir: Path,
+    command: str = "",
+    notice: preemption.Notice | None = None,
 ) -> dict[str, Any]:
     """Runs, continues or recalls the run of a configuration.
+
+    In several processes all call it; workdir need only be seen by process 0.
 
     Args:
         config: as experiments/base.py makes it.
         workdir: holds everything the run leaves.
         command: goes into the report, so that others can repeat it.
+        notice: may ask the run to leave; default: none does.
 
     Returns:
         What report.json holds.
 
     Raises:
-        ValueError: if the configuration is wrong, or workdir holds another run.
+        ValueError: if the configuration is wrong, workdir holds another run, or the
+            processes were not started alike.
         FloatingPointError: if the loss is not finite; checkpoints stay as they were.
+        preemption.Preempted: if the run was asked to leave; a later call continues.
     """
-    plan = read(config, command)
+    notice = notice or preemption.Notice()
+    plan = hosts.succeed(lambda: read(config, command))
+    run_facts.check_same_everywhere(hosts.gather(plan.facts))
     terminal.say(f"{plan.headline()}\n{_describe_work(plan)} -> {workdir}")
-    with checkpoints.open_manager(workdir) as manager:
-        state, first_epoch = _start(manager, plan, workdir)
-        if first_epoch > plan.num_epochs and reports.exists(workdir):
-            terminal.say(f"finished at epoch {first_epoch - 1}, nothing to do")
-            report = reports.read(workdir)
-        else:
-            _train(manager, plan, state, first_epoch, workdir)
-            report = reporting.report(manager, plan, workdir)
+    with hosts.main_only(lambda: checkpoints.open_manager(workdir)) as manager:
+        position = hosts.decide(lambda: epochs.find_position(manager, plan, workdir))
+        report = None
+        if position.epoch > plan.num_epochs:
+            report = hosts.decide(lambda: _recall(workdir, position.epoch - 1))
+        if report is None:
+            epochs.train(manager, plan, position, workdir, notice)
+            report = reporting.report(manager, plan, workdir, notice)
     reporting.show(report, workdir)
     return report
 
@@ -77,7 +84,7 @@ def evaluate_run(workdir: Path, shards_dir: str | None = None) -> dict[str, Any]
         plan = read(with_label_set(config, saved["data"]["labels"]), saved["command"])
         run_facts.check_same_run(saved, plan.facts, workdir)
         terminal.say(f"{plan.headline()}\nscored on {parallel.describe()} -> {workdir}")
-        report = reporting.report(manager, plan, workdir)
+        report = reporting.report(manager, plan, workdir, preemption.Notice())
     reporting.show(report, workdir)
     return report
 
@@ -153,65 +160,12 @@ def network(
     )
 
 
-def _start(
-    manager: ocp.CheckpointManager, plan: plans.Plan, workdir: Path
-) -> tuple[train_state.TrainState, int]:
-    """Returns the newest state, or a new one, and the epoch to begin with."""
-    newest = manager.latest_step()
-    if newest is None:
-        return train_state.create(jax.random.PRNGKey(plan.seed), plan.model), 1
-    saved = checkpoints.read_facts(manager, newest)
-    run_facts.check_same_run(saved, plan.facts, workdir)
-    terminal.say(f"continues after epoch {newest}")
-    like = train_state.shapes(plan.model)
-    return checkpoints.restore(manager, newest, like), newest + 1
-
-
-def _train(
-    manager: ocp.CheckpointManager,
-    plan: plans.Plan,
-    state: train_state.TrainState,
-    first_epoch: int,
-    workdir: Path,
-) -> None:
-    """Trains from first_epoch on; writes metrics and a checkpoint every epoch."""
-    if first_epoch > plan.num_epochs:
-        return
-    reports.discard(workdir)
-    train = reporting.feed(plan, "train")
-    val = reporting.feed(
-        plan, "val", taken=train.signal_bytes() if train.resident else 0
-    )
-    train_call = training.mapped(plan.model)
-    state, hparams = parallel.replicate(state), parallel.replicate(plan.hparams)
-    with metric_writer.MetricWriter(workdir, first_epoch) as writer:
-        for epoch in range(first_epoch, plan.num_epochs + 1):
-            rows = input_pipeline.epoch_rows(
-                len(train), plan.batch_size, plan.seed, epoch
-            )
-            track = terminal.tracker(f"epoch {epoch}")
-            state, terms = training.train_epoch(
-                train_call, state, train, rows, hparams, track
-            )
-            scores = evaluation.predict(
-                plan.model, state, val, plan.batch_size, terminal.tracker("scoring val")
-            )
-            values = _epoch_values(terms, scores)
-            writer.write(epoch, values)
-            facts = plan.facts | {"epoch": epoch, "metrics": values}
-            host_state = parallel.take_first(state)
-            checkpoints.save(manager, epoch, host_state, facts, values[plan.selection])
-            terminal.say(plan.epoch_line(epoch, values))
-
-
-def _epoch_values(
-    terms: dict[str, float], val: reports.SplitScores
-) -> dict[str, float]:
-    values = {f"train/{name}": value for name, value in terms.items()}
-    for head, scores in val.heads.items():
-        found = metrics.evaluate(scores, val.labels)
-        values |= {f"val/{name}_{head}": value for name, value in found.items()}
-    return values
+def _recall(workdir: Path, epoch: int) -> dict[str, Any] | None:
+    """Returns the report of a finished run, or None."""
+    if not reports.exists(workdir):
+        return None
+    terminal.say(f"finished at epoch {epoch}, nothing to do")
+    return reports.read(workdir)
 
 
 def _describe_work(plan: plans.Plan) -> str:

@@ -1,8 +1,9 @@
 """One epoch of training: the step mapped over devices, called row by row."""
 
+import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -50,74 +51,83 @@ def mapped(model: mrm_net.MRMNet) -> TrainCall:
     return parallel.map_devices(call, donate_argnums=(0,))
 
 
+@dataclasses.dataclass
+class Epoch:
+    """One pass over the training records, which may stop after any call and go on."""
+
+    rows: np.ndarray  # [step, batch], record numbers or padding
+    steps_done: int = 0
+    sums: dict[str, float] = dataclasses.field(default_factory=dict)  # over records
+
+    def add(self, terms: Mapping[str, np.ndarray]) -> None:
+        """Counts the terms [step] of the next steps.
+
+        Step by step, so that the sums do not depend on how many a call takes.
+        """
+        first, self.steps_done = self.steps_done, self.steps_done + len(terms["loss"])
+        records = np.sum(self.rows[first : self.steps_done] >= 0, axis=1).tolist()
+        for name, values in terms.items():
+            for value, weight in zip(values.tolist(), records, strict=True):
+                self.sums[name] = self.sums.get(name, 0.0) + value * weight
+
+    def means(self) -> dict[str, float]:
+        """Returns the means of the terms over the records trained on so far."""
+        records = int(np.sum(self.rows[: self.steps_done] >= 0))
+        return {name: total / records for name, total in self.sums.items()}
+
+
 def train_epoch(
     call: TrainCall,
     state: train_state.TrainState,
     feed: input_pipeline.Feed,
-    rows: np.ndarray,
+    epoch: Epoch,
     hparams: types.HParams,
     track: Track,
 ) -> tuple[train_state.TrainState, dict[str, float]]:
-    """Trains on rows [step, batch] of feed.
+    """Trains on the rows that an epoch has left, and notes in it what was done.
 
     Args:
         call: from `mapped`.
         state: replicated; consumed.
         feed: the training split.
-        rows: record numbers or padding.
+        epoch: new, or one that stopped early.
         hparams: replicated.
-        track: wraps the calls and shows their progress, given how many there are.
+        track: wraps the calls and shows their progress, given how many there are; it
+            may yield fewer.
 
     Returns:
-        The state, and means over the epoch's records of the loss and its terms, with
-        "records_per_second".
+        The state, and means over the epoch's records so far of the loss and its terms,
+        with "records_per_second".
 
     Raises:
         FloatingPointError: if the loss, a term or the norm of the gradient is NaN or
             infinite; names the step and the terms.
     """
     start = time.perf_counter()
-    first_step = int(parallel.take_first(state.step))
-    parts: list[dict[str, np.ndarray]] = []
+    begin, rows = epoch.steps_done, epoch.rows
+    step_before = int(parallel.take_first(state.step)) - begin
     pending: steps.Terms = {}
-    for records, shares in track(feed.calls(rows), feed.num_calls(rows)):
+    for records, shares in track(feed.calls(rows, begin), feed.num_calls(rows, begin)):
         state, terms = call(state, records, shares, hparams)
         # One call behind, so that the host prepares the next while this one runs.
         if pending:
-            parts.append(_read_finite(pending, first_step, parts))
+            epoch.add(_read_finite(pending, step_before + epoch.steps_done))
         pending = terms
-    parts.append(_read_finite(pending, first_step, parts))
-    means = epoch_means(parts, np.sum(rows >= 0, axis=1))
-    trained = int(np.sum(rows >= 0))
-    means["records_per_second"] = trained / (time.perf_counter() - start)
-    return state, means
+    if pending:
+        epoch.add(_read_finite(pending, step_before + epoch.steps_done))
+    trained = int(np.sum(rows[begin : epoch.steps_done] >= 0))
+    rate = trained / (time.perf_counter() - start)
+    return state, epoch.means() | {"records_per_second": rate}
 
 
-def _read_finite(
-    terms: steps.Terms, first_step: int, parts: list[dict[str, np.ndarray]]
-) -> dict[str, np.ndarray]:
+def _read_finite(terms: steps.Terms, first_step: int) -> dict[str, np.ndarray]:
     """Returns the terms [step] on the host; raises if one is not finite."""
     values: dict[str, Any] = parallel.take_first(terms)
     finite = np.all([np.isfinite(value) for value in values.values()], axis=0)
     bad = np.flatnonzero(~finite)
     if len(bad):
-        step = first_step + sum(len(part["loss"]) for part in parts) + int(bad[0])
         shown = ", ".join(f"{name} {value[bad[0]]:g}" for name, value in values.items())
         raise FloatingPointError(
-            f"step {step}: loss or gradient is not finite: {shown}"
+            f"step {first_step + int(bad[0])}: loss or gradient is not finite: {shown}"
         )
     return values
-
-
-def epoch_means(
-    parts: Sequence[Mapping[str, Any]], records_per_step: np.ndarray
-) -> dict[str, float]:
-    """Returns each term's mean over an epoch's records.
-
-    Args:
-        parts: name -> [step], call by call.
-        records_per_step: [step of the epoch], without padding.
-    """
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    share = records_per_step / records_per_step.sum()
-    return {name: float(values @ share) for name, values in joined.items()}

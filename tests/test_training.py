@@ -130,7 +130,7 @@ def train_epoch(data, hparams, totals=None):
         training.mapped(MODEL),
         parallel.replicate(small_states.create()),
         feed(data),
-        epoch_rows(),
+        training.Epoch(epoch_rows()),
         parallel.replicate(hparams),
         track,
     )

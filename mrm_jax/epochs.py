@@ -1,0 +1,198 @@
+"""The epochs of a run: where they begin, what each leaves, where they stop early."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from mrm_jax import (
+    checkpoints,
+    evaluation,
+    hosts,
+    input_pipeline,
+    metric_writer,
+    metrics,
+    parallel,
+    preemption,
+    reporting,
+    reports,
+    run_facts,
+    terminal,
+    train_state,
+    training,
+    types,
+)
+from mrm_jax import plan as plans
+
+
+@dataclasses.dataclass(frozen=True)
+class Position:
+    """How far a run is."""
+
+    state: train_state.TrainState  # on the host
+    epoch: int  # the one to train, from 1
+    done: dict[str, Any]  # what `training.Epoch` knows of its part that was trained
+
+
+def find_position(
+    manager: ocp.CheckpointManager, plan: plans.Plan, workdir: Path
+) -> Position:
+    """Returns where a run goes on: in an epoch, after one, or at its beginning.
+
+    Raises:
+        ValueError: if workdir holds a run with other settings.
+    """
+    like = train_state.shapes(plan.model)
+    newest = manager.latest_step() or 0
+    saved = checkpoints.read_unfinished_facts(workdir)
+    if saved and saved["epoch"] == newest + 1:
+        run_facts.check_same_run(saved, plan.facts, workdir)
+        terminal.say(
+            f"continues after {_place(saved['epoch'], saved['done']['steps_done'])}"
+        )
+        state = checkpoints.restore_unfinished(workdir, like)
+        return Position(state, saved["epoch"], saved["done"])
+    checkpoints.discard_unfinished(workdir)  # of an epoch that was finished since
+    if newest:
+        saved = checkpoints.read_facts(manager, newest)
+        run_facts.check_same_run(saved, plan.facts, workdir)
+        terminal.say(f"continues after epoch {newest}")
+        state = checkpoints.restore(manager, newest, like)
+        return Position(state, newest + 1, {})
+    state = train_state.create(jax.random.PRNGKey(plan.seed), plan.model)
+    return Position(jax.tree.map(np.asarray, state), 1, {})
+
+
+def train(
+    manager: ocp.CheckpointManager,
+    plan: plans.Plan,
+    position: Position,
+    workdir: Path,
+    notice: preemption.Notice,
+) -> None:
+    """Trains from position to the last epoch; each leaves metrics and a checkpoint.
+
+    Args:
+        manager: of the run's checkpoints, on process 0.
+        plan: of the run.
+        position: from `find_position`, the same on every process.
+        workdir: of the run.
+        notice: stops an epoch; what was trained of it is saved.
+
+    Raises:
+        preemption.Preempted: if it did.
+        FloatingPointError: if the loss is not finite; checkpoints stay as they were.
+    """
+    if position.epoch > plan.num_epochs:
+        return
+    hosts.decide(lambda: reports.discard(workdir))
+    train_feed, val_feed = _feeds(plan)
+    state, done = parallel.replicate(position.state), position.done
+    with hosts.main_only(
+        lambda: metric_writer.MetricWriter(workdir, position.epoch)
+    ) as writer:
+        loop = _Loop(
+            plan=plan,
+            workdir=workdir,
+            manager=manager,
+            writer=writer,
+            notice=notice,
+            feeds=(train_feed, val_feed),
+            hparams=parallel.replicate(plan.hparams),
+        )
+        for number in range(position.epoch, plan.num_epochs + 1):
+            rows = input_pipeline.epoch_rows(
+                len(train_feed), plan.batch_size, plan.seed, number
+            )
+            state = loop.run_epoch(number, state, training.Epoch(rows, **done))
+            done = {}
+    hosts.decide(lambda: checkpoints.discard_unfinished(workdir))
+
+
+def _feeds(plan: plans.Plan) -> tuple[input_pipeline.Feed, input_pipeline.Feed]:
+    """Returns the training and the validation split."""
+    train_feed = reporting.feed(plan, "train")
+    taken = train_feed.signal_bytes() if train_feed.resident else 0
+    return train_feed, reporting.feed(plan, "val", taken=taken)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loop:
+    """What stays the same from epoch to epoch."""
+
+    plan: plans.Plan
+    workdir: Path
+    manager: ocp.CheckpointManager  # on process 0, as the writer
+    writer: metric_writer.MetricWriter
+    notice: preemption.Notice
+    feeds: tuple[input_pipeline.Feed, input_pipeline.Feed]  # train, val
+    hparams: types.HParams  # replicated
+
+    def run_epoch(
+        self, number: int, state: train_state.TrainState, epoch: training.Epoch
+    ) -> train_state.TrainState:
+        """Trains, scores the validation split, records both; returns the state."""
+        train_feed, val_feed = self.feeds
+        state, terms = training.train_epoch(
+            training.mapped(self.plan.model),
+            state,
+            train_feed,
+            epoch,
+            self.hparams,
+            self.notice.pausing(terminal.tracker(f"epoch {number}")),
+        )
+        try:
+            self.notice.leave_if_agreed()
+            scores = evaluation.predict(
+                self.plan.model,
+                state,
+                val_feed,
+                self.plan.batch_size,
+                self.notice.leaving(terminal.tracker("scoring val")),
+            )
+        except preemption.Preempted:
+            host_state = parallel.take_first(state)
+            hosts.decide(lambda: self._save_unfinished(number, host_state, epoch))
+            raise preemption.Preempted(_place(number, epoch.steps_done)) from None
+        host_state = parallel.take_first(state)
+        hosts.decide(lambda: self._record(number, host_state, terms, scores))
+        return state
+
+    def _record(
+        self,
+        number: int,
+        state: train_state.TrainState,
+        terms: dict[str, float],
+        scores: reports.SplitScores,
+    ) -> None:
+        plan, values = self.plan, _epoch_values(terms, scores)
+        self.writer.write(number, values)
+        facts = plan.facts | {"epoch": number, "metrics": values}
+        checkpoints.save(self.manager, number, state, facts, values[plan.selection])
+        terminal.say(plan.epoch_line(number, values))
+
+    def _save_unfinished(
+        self, number: int, state: train_state.TrainState, epoch: training.Epoch
+    ) -> None:
+        if epoch.steps_done:  # else the epoch before has it
+            self.manager.wait_until_finished()  # without which this is of no use
+            done = {"steps_done": epoch.steps_done, "sums": epoch.sums}
+            facts = self.plan.facts | {"epoch": number, "done": done}
+            checkpoints.save_unfinished(self.workdir, state, facts)
+
+
+def _epoch_values(
+    terms: dict[str, float], val: reports.SplitScores
+) -> dict[str, float]:
+    values = {f"train/{name}": value for name, value in terms.items()}
+    for head, scores in val.heads.items():
+        found = metrics.evaluate(scores, val.labels)
+        values |= {f"val/{name}_{head}": value for name, value in found.items()}
+    return values
+
+
+def _place(epoch: int, steps_done: int) -> str:
+    return f"step {steps_done} of epoch {epoch}"
