@@ -18,9 +18,9 @@ START_TIMEOUT_S = 300  # a process waits so long for all to come
 END_TIMEOUT_S = 20  # and so long for all to end
 PEER_TIMEOUT_S = 60
 
-LAST_WORD = """error: the process {pid} on {host} ended before its run did: it was
-stopped, or another process of the run did not come, failed, or was silent for
-{peer_timeout_s} s; their own last lines say more. The same commands again continue."""
+LAST_WORD = """error: process {pid} on {host} ended before its run did: it was stopped, or
+another process of the run did not come, failed, or was silent for {peer_timeout_s} s;
+their own last lines say more. The same commands again continue the run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ def joined(cluster: Cluster) -> Iterator[None]:
 
     Inside, only process 0's standard output is seen. At the end all wait for each
     other; but where an error comes through, which the others need not have, this
-    process ends at once with its traceback and status 1: the others may wait for it.
+    process shows it and ends at once with status 1: the others may wait for it.
 
     Raises:
         ValueError: if the environment names no cluster.
@@ -82,8 +82,11 @@ def joined(cluster: Cluster) -> Iterator[None]:
     try:
         with _only_main_is_heard():
             yield
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        if isinstance(error, jax.errors.JaxRuntimeError):  # mostly: nobody answers
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            traceback.print_exc()
         sys.stdout.flush()
         os._exit(1)  # an ordered exit would wait for the others
     jax.distributed.shutdown()
