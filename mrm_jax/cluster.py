@@ -18,9 +18,9 @@ START_TIMEOUT_S = 300  # a process waits so long for all to come
 END_TIMEOUT_S = 20  # and so long for all to end
 PEER_TIMEOUT_S = 60
 
-LAST_WORD = """error: process {pid} on {host} ended before its run did: it was stopped, or
-another process of the run did not come, failed, or was silent for {peer_timeout_s} s;
-their own last lines say more. The same commands again continue the run."""
+LAST_WORD = """error: process {pid} on {host} ended before its run did: it was stopped,
+or another process of the run did not come, failed, or was silent for {peer_timeout_s}
+seconds; their own last lines say more. The same commands again continue the run."""
 
 
 @dataclasses.dataclass(frozen=True)

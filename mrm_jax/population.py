@@ -101,7 +101,7 @@ class Population:
         call = members.train_mapped(self._model, self.way)
         chunks = self._chunks(feed, next(iter(rows.values())))
         calls = [(chunk, group) for chunk in chunks for group in self._in_use(rows)]
-        parts: dict[int, list[steps.Terms]] = {place: [] for place in rows}
+        epochs = {place: training.Epoch(own) for place, own in rows.items()}
         pending: list[tuple[int, steps.Terms]] = []
         for chunk, group in track(calls, len(calls)):
             shares = self._shares(group, rows, chunk)
@@ -111,12 +111,9 @@ class Population:
             pending.append((group, terms))
             # One call behind, so that the host prepares the next while this one runs.
             if len(pending) > 1:
-                self._sort(*pending.pop(0), parts)
-        self._sort(*pending.pop(), parts)
-        means = {
-            place: training.epoch_means(parts[place], np.sum(rows[place] >= 0, axis=1))
-            for place in rows
-        }
+                self._count(*pending.pop(0), epochs)
+        self._count(*pending.pop(), epochs)
+        means = {place: epoch.means() for place, epoch in epochs.items()}
         for place, values in means.items():
             if not np.isfinite(list(values.values())).all():
                 self._clear(place)
@@ -180,6 +177,16 @@ class Population:
             if at.group == group:
                 shares[at.device, at.slot] = own[chunk]
         return shares
+
+    def _count(
+        self, group: int, terms: steps.Terms, epochs: Mapping[int, training.Epoch]
+    ) -> None:
+        """Adds the terms of a call to the epochs of its places."""
+        parts: dict[int, list[Any]] = {place: [] for place in epochs}
+        self._sort(group, terms, parts)
+        for place, found in parts.items():
+            for part in found:
+                epochs[place].add(part)
 
     def _sort(self, group: int, values: Any, into: Mapping[int, list[Any]]) -> None:
         """Adds what a call left on each device, [device, member, ...], by places."""

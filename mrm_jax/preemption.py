@@ -52,7 +52,7 @@ class Notice:
             Preempted: if so.
         """
         if self._agreed:
-            raise Preempted
+            raise Preempted("while scoring")
 
     def _or_leave(self, calls: Iterable[Any]) -> Iterator[Any]:
         yield from self._until(calls)

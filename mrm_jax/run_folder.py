@@ -61,12 +61,14 @@ class RunFolder:
             state: after it, on the host.
         """
         self.epochs_done += 1
-        values = epoch_values(terms, val)
-        self._writer.write(self.epochs_done, values)
-        facts = self._plan.facts | {"epoch": self.epochs_done, "metrics": values}
-        selection = values[self._plan.selection]
-        checkpoints.save(self._manager, self.epochs_done, state, facts, selection)
-        self.best_value = max(self.best_value, selection)
+        values = record(
+            self._manager,
+            self._writer,
+            self._plan,
+            self.epochs_done,
+            (terms, val, state),
+        )
+        self.best_value = max(self.best_value, values[self._plan.selection])
         return values
 
     def __enter__(self) -> "RunFolder":

@@ -161,7 +161,7 @@ def test_one_that_is_killed_ends_all_with_a_last_word(broken):
     assert survivor.at_s - killed.at_s < 3 * PEER_TIMEOUT_S
     last = survivor.errors.split("error: ")[-1]
     assert "another process of the run did not come, failed" in last
-    assert f"was silent for {PEER_TIMEOUT_S} s" in last
+    assert f"was silent for {PEER_TIMEOUT_S}\nseconds" in last
     assert last.endswith("The same commands again continue the run.\n")
 
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mrm_jax import input_pipeline, parallel, shards
+from mrm_jax import hosts, input_pipeline, parallel, shards
 from tests import small_runs
 
 
@@ -143,6 +143,43 @@ def test_several_steps_go_with_one_call_where_loops_are_rolled(data, monkeypatch
         np.concatenate(found, axis=1)[present],
         np.concatenate(expected, axis=1)[present],
     )
+
+
+def test_what_is_left_of_rows_goes_with_calls_as_long_as_before(data, monkeypatch):
+    monkeypatch.setattr(parallel, "steps_per_call", lambda: 4)
+    rows = input_pipeline.epoch_rows(32, 5, seed=0, epoch=1)  # 7 steps: 4 + 3
+    whole, left = list(feed(data).calls(rows)), list(feed(data).calls(rows, 4))
+    assert [shares.shape[1] for _, shares in whole] == [4, 3]
+    assert len(left) == feed(data).num_calls(rows, 4) == 1
+    np.testing.assert_array_equal(left[0][1], whole[1][1])
+    assert feed(data).num_calls(rows, 7) == 0 and not list(feed(data).calls(rows, 7))
+
+
+@pytest.mark.parametrize("process", [0, 1])
+def test_each_of_several_processes_reads_its_own_records_only(
+    data, monkeypatch, process
+):
+    rows = np.arange(16).reshape(2, 8)
+    whole = feed(data, resident_bytes=0)
+    expected = [next(iter(whole.calls(rows[i : i + 1])))[0] for i in range(2)]
+    monkeypatch.setattr(hosts, "count", lambda: 2)
+    monkeypatch.setattr(hosts, "index", lambda: process)
+    read = []
+    load = input_pipeline.Feed._load
+    monkeypatch.setattr(
+        input_pipeline.Feed,
+        "_load",
+        lambda self, numbers: read.extend(numbers) or load(self, numbers),
+    )
+    own = feed(data, resident_bytes=2**30)
+    assert not own.resident  # it would need all records
+    own_devices = slice(2 * process, 2 * process + 2)
+    for i, (records, shares) in enumerate(own.calls(rows)):
+        assert shares.shape == (2, 1, 2)
+        np.testing.assert_array_equal(
+            records.signals_uv, expected[i].signals_uv[own_devices]
+        )
+    assert sorted(read) == sorted(rows[:, 4 * process : 4 * process + 4].ravel())
 
 
 def test_a_streamed_call_keeps_to_its_memory(data, monkeypatch):

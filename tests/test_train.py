@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mrm_jax import train
+from mrm_jax import cluster, train
 from tests import conftest
 
 
@@ -17,6 +17,13 @@ def test_help_explains_every_flag_and_lists_every_value(capsys):
     assert train.main(["--help"]) == 0
     text = capsys.readouterr().out
     for expected in ("--config FILE", "--workdir FOLDER", "--config.NAME=VALUE"):
+        assert expected in text
+    for expected in (
+        "--distributed",
+        "--coordinator HOST:PORT",
+        "--process_id I",
+        "75",
+    ):
         assert expected in text
     assert "--config.hparams.learning_rate=0.001" in text
 
@@ -34,6 +41,11 @@ def test_help_runs_as_a_command_from_another_folder(tmp_path):
     assert "--config FILE" in done.stdout
 
 
+def by_hand(coordinator, num_processes, process_id):
+    place = f"coordinator={coordinator} num_processes={num_processes}"
+    return [f"--{flag}" for flag in f"{place} process_id={process_id}".split()]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -45,6 +57,26 @@ def test_help_runs_as_a_command_from_another_folder(tmp_path):
         (
             ["--config=experiments/base.py", "--config.data.shards=no/such"],
             "no/such/manifest.json: not found; build shards first",
+        ),
+        (
+            ["--config=experiments/base.py", "--coordinator=here:1"],
+            "expected --coordinator, --num_processes and --process_id together",
+        ),
+        (
+            ["--config=experiments/base.py", "--process_id=0", "--distributed"],
+            "give either",
+        ),
+        (
+            ["--config=experiments/base.py", *by_hand("here", 2, 0)],
+            "--coordinator: expected HOST:PORT, got 'here'",
+        ),
+        (
+            ["--config=experiments/base.py", *by_hand("here:1", 2, 2)],
+            "--process_id: expected a number from 0 to below --num_processes, got 2",
+        ),
+        (
+            ["--config=experiments/base.py", "--distributed", "--peer_timeout=0"],
+            "--peer_timeout: expected 1 or more seconds, got 0",
         ),
     ],
 )
@@ -83,3 +115,11 @@ def test_the_first_step_does_not_wait_for_what_only_reports_need():
     code = f"import sys, mrm_jax.train; print({slow} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "set()\n"
+
+
+def test_hosts_are_named_by_hand_or_by_the_cluster():
+    assert train.parse_cluster(["--config=experiments/base.py"]) is None
+    found = train.parse_cluster(["--distributed", "--peer_timeout=9"])
+    assert found == cluster.Cluster(peer_timeout_s=9)
+    found = train.parse_cluster(by_hand("[::1]:80", 3, 2))
+    assert found == cluster.Cluster("[::1]:80", 3, 2, peer_timeout_s=60)

@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import json
 
 import jax
 import numpy as np
@@ -148,6 +149,19 @@ def test_an_epochs_means_are_over_its_records(data, trained):
         np.testing.assert_allclose(value, by_hand, rtol=1e-6)
     expected = {"loss", "bce_high", "bce_low", "feature_kl", "logit_kl", "grad_norm"}
     assert set(means) == expected
+
+
+def test_an_epoch_that_goes_on_has_the_means_of_one_that_did_not_stop():
+    rows = np.array([[0, 1], [2, 3], [4, -1]])
+    losses = np.array([0.1, 0.2, 0.4], np.float32)
+    whole, begun = training.Epoch(rows), training.Epoch(rows)
+    whole.add({"loss": losses})
+    begun.add({"loss": losses[:1]})
+    resumed = training.Epoch(rows, begun.steps_done, json.loads(json.dumps(begun.sums)))
+    resumed.add({"loss": losses[1:]})
+    assert resumed.means() == whole.means()
+    assert whole.means()["loss"] == pytest.approx((0.1 * 2 + 0.2 * 2 + 0.4) / 5)
+    assert whole.steps_done == 3
 
 
 def test_a_loss_that_is_not_finite_stops_the_epoch(data):
