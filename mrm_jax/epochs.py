@@ -14,12 +14,12 @@ from mrm_jax import (
     hosts,
     input_pipeline,
     metric_writer,
-    metrics,
     parallel,
     preemption,
     reporting,
     reports,
     run_facts,
+    run_folder,
     terminal,
     train_state,
     training,
@@ -168,10 +168,8 @@ class _Loop:
         terms: dict[str, float],
         scores: reports.SplitScores,
     ) -> None:
-        plan, values = self.plan, _epoch_values(terms, scores)
-        self.writer.write(number, values)
-        facts = plan.facts | {"epoch": number, "metrics": values}
-        checkpoints.save(self.manager, number, state, facts, values[plan.selection])
+        plan, values = self.plan, run_folder.epoch_values(terms, scores)
+        run_folder.record(self.manager, self.writer, plan, number, values, state)
         terminal.say(plan.epoch_line(number, values))
 
     def _save_unfinished(
@@ -182,16 +180,6 @@ class _Loop:
             done = {"steps_done": epoch.steps_done, "sums": epoch.sums}
             facts = self.plan.facts | {"epoch": number, "done": done}
             checkpoints.save_unfinished(self.workdir, state, facts)
-
-
-def _epoch_values(
-    terms: dict[str, float], val: reports.SplitScores
-) -> dict[str, float]:
-    values = {f"train/{name}": value for name, value in terms.items()}
-    for head, scores in val.heads.items():
-        found = metrics.evaluate(scores, val.labels)
-        values |= {f"val/{name}_{head}": value for name, value in found.items()}
-    return values
 
 
 def _place(epoch: int, steps_done: int) -> str:

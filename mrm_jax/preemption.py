@@ -54,6 +54,15 @@ class Notice:
         if self._agreed:
             raise Preempted("while scoring")
 
+    def leave_if_heard(self) -> None:
+        """Ends what this process does alone, between two calls.
+
+        Raises:
+            Preempted: if it was asked to leave.
+        """
+        if self._heard:
+            raise Preempted("while waiting")
+
     def _or_leave(self, calls: Iterable[Any]) -> Iterator[Any]:
         yield from self._until(calls)
         self.leave_if_agreed()

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 
 import jax
+import orbax.checkpoint as ocp
 
 from mrm_jax import (
     checkpoints,
@@ -61,13 +62,8 @@ class RunFolder:
             state: after it, on the host.
         """
         self.epochs_done += 1
-        values = record(
-            self._manager,
-            self._writer,
-            self._plan,
-            self.epochs_done,
-            (terms, val, state),
-        )
+        values = epoch_values(terms, val)
+        record(self._manager, self._writer, self._plan, self.epochs_done, values, state)
         self.best_value = max(self.best_value, values[self._plan.selection])
         return values
 
@@ -88,6 +84,29 @@ class RunFolder:
         """Waits for checkpoints that are being written, and closes the files."""
         self._writer.close()
         self._manager.close()
+
+
+def record(
+    manager: ocp.CheckpointManager,
+    writer: metric_writer.MetricWriter,
+    plan: plans.Plan,
+    epoch: int,
+    values: dict[str, float],
+    state: train_state.TrainState,
+) -> None:
+    """Writes the metrics of an epoch, and its checkpoint in the background.
+
+    Args:
+        manager: of the run's checkpoints.
+        writer: of its metrics.
+        plan: of the run.
+        epoch: its number, from 1.
+        values: from `epoch_values`.
+        state: after the epoch, on the host.
+    """
+    writer.write(epoch, values)
+    facts = plan.facts | {"epoch": epoch, "metrics": values}
+    checkpoints.save(manager, epoch, state, facts, values[plan.selection])
 
 
 def epoch_values(terms: dict[str, float], val: reports.SplitScores) -> dict[str, float]:

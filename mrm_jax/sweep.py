@@ -18,15 +18,13 @@ Exit status: 0 all settings ended, 2 wrong input, 4 the storage does not answer,
 
 import argparse
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import flags as absl_flags
 
-from mrm_jax import experiment, parallel
+from mrm_jax import experiment, parallel, preemption
 from mrm_jax.members import WAYS
 
 NEEDS_OPTUNA = "sweeps need Optuna, found none: pip install 'mrm_jax[sweep]'"
@@ -34,15 +32,10 @@ GO_ON = "the same command goes on from the last epoch"
 WRONG_INPUT, NO_STORAGE, TERMINATED, INTERRUPTED = 2, 4, 75, 130
 
 
-class Terminated(BaseException):
-    """SIGTERM: a scheduler wants the machine."""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and works on the sweep; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     args, rest = _flags().parse_known_args(words)
-    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         parallel.use_compilation_cache()
         _run(args, rest, shlex.join(["python", "-m", "mrm_jax.sweep", *words]))
@@ -50,14 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, absl_flags.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return NO_STORAGE if isinstance(error, ConnectionError) else WRONG_INPUT
-    except Terminated:
+    except preemption.Preempted:
         print(f"terminated; {GO_ON}", file=sys.stderr)
         return TERMINATED
     except KeyboardInterrupt:
         print(f"interrupted; {GO_ON}", file=sys.stderr)
         return INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> None:
@@ -79,11 +70,8 @@ def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> No
         places=given.pop("population"),
         **given,
     )
-    search.run(options, command)
-
-
-def _terminate(number: int, frame: Any) -> None:
-    raise Terminated
+    with preemption.Notice() as notice:
+        search.run(options, command, notice)
 
 
 def _flags() -> argparse.ArgumentParser:

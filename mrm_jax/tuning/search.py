@@ -20,6 +20,7 @@ from optuna.distributions import (
 from mrm_jax import (
     experiment,
     parallel,
+    preemption,
     run_facts,
     terminal,
     trainer,
@@ -66,12 +67,15 @@ class Options:
     keep_all: bool = False
 
 
-def run(options: Options, command: str = "") -> dict[str, Any]:
+def run(
+    options: Options, command: str = "", notice: preemption.Notice | None = None
+) -> dict[str, Any]:
     """Works on a sweep until all its settings have ended, and reports.
 
     Args:
         options: the same, but for worker and places, in all processes of a sweep.
         command: goes into the report.
+        notice: may ask the worker to leave; default: none does.
 
     Returns:
         What sweep.json holds.
@@ -79,6 +83,7 @@ def run(options: Options, command: str = "") -> dict[str, Any]:
     Raises:
         ValueError: if the experiment, its space or the options do not fit.
         ConnectionError: if the storage does not answer.
+        preemption.Preempted: if the worker was asked to leave; a later call goes on.
     """
     config = experiment.load(options.config_file, options.overrides)
     space = search_space.load(options.config_file, config)
@@ -104,6 +109,7 @@ def run(options: Options, command: str = "") -> dict[str, Any]:
             options.workdir,
             options.places,
             options.way,
+            notice or preemption.Notice(),
             options.keep_all,
         )
         rows, trained_again = _search(options, settings, job, worker)

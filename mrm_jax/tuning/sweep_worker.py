@@ -9,12 +9,7 @@ import ml_collections
 import numpy as np
 
 from mrm_jax import plan as plans
-from mrm_jax import (
-    population,
-    population_size,
-    reporting,
-    trainer,
-)
+from mrm_jax import population, population_size, preemption, reporting, trainer
 from mrm_jax.tuning import sweep_progress
 from mrm_jax.tuning.study import Study, Verdict
 from mrm_jax.tuning.study_claims import Claim
@@ -30,6 +25,7 @@ class Job:
     workdir: Path
     places: int | None  # settings trained at once at most; None: as many as fit
     way: str | None  # how they share a device, see population.Population
+    notice: preemption.Notice  # may ask the worker to leave
     keep_all: bool = False  # checkpoints of all settings, not of the best alone
     poll_s: float = 5.0  # between two looks for work where there is none
 
@@ -55,11 +51,13 @@ class Worker:
 
         Raises:
             ConnectionError: if the storage does not answer for long.
+            preemption.Preempted: if the worker was asked to leave.
         """
         while not (progress := self._study.progress()).done:
             self._shown.update(progress, self._study.best())
             claim = self._study.claim()
             if claim is None:  # others train the rest, and may die of it
+                self._job.notice.leave_if_heard()
                 time.sleep(self._job.poll_s)
             else:
                 self._train_program(claim, 1 + progress.open[claim.program])
@@ -123,10 +121,10 @@ class Worker:
         """Trains an epoch, judges every run, and frees the places of those that end."""
         start = time.perf_counter()
         rows = {place: trial.rows(len(self._train)) for place, trial in live.items()}
-        means = runs.train(self._train, rows, self._shown.tracker("training"))
+        means = runs.train(self._train, rows, self._tracker("training"))
         rate = len(self._train) / (time.perf_counter() - start)
         sound = [p for p, terms in means.items() if _finite(list(terms.values()))]
-        scores = runs.predict(self._val, sound, self._shown.tracker("scoring"))
+        scores = runs.predict(self._val, sound, self._tracker("scoring"))
         sound = [p for p in sound if _finite(scores[p].high) and _finite(scores[p].low)]
         states = runs.states(sound)
         for place, trial in list(live.items()):
@@ -140,6 +138,9 @@ class Worker:
                     continue
             del live[place]
         self._shown.update(self._study.progress(), self._study.best())
+
+    def _tracker(self, description: str) -> preemption.Track:
+        return self._job.notice.leaving(self._shown.tracker(description))
 
     def _judge(self, trial: Trial, value: float) -> bool:
         """Reports a metric; returns whether the trial ended."""
