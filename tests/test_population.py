@@ -121,7 +121,7 @@ def alone(setting, data):
                 training.mapped(model),
                 state,
                 own["train"],
-                setting.rows(epoch),
+                training.Epoch(setting.rows(epoch)),
                 hparams,
                 lambda calls, total: calls,
             )
