@@ -67,11 +67,13 @@ def joined(cluster: Cluster) -> Iterator[None]:
     """Makes this process one of a run's; nothing may have asked for a device before.
 
     Inside, only process 0's standard output is seen. At the end all wait for each
-    other; but where an error comes through, which the others need not have, this
-    process shows it and ends at once with status 1: the others may wait for it.
+    other, and fail if one does not come within END_TIMEOUT_S. Where an error comes
+    through, this process shows it and ends at once with status 1: the others need not
+    have it, and would be waited for.
 
     Raises:
-        ValueError: if the environment names no cluster.
+        ValueError: if the environment names no cluster, or the processes have
+            different numbers of devices.
     """
     say_bye = _leave_last_word(cluster.peer_timeout_s)
     try:
