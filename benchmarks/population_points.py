@@ -82,7 +82,7 @@ def measure(
         name: _turn(model, feed, work, size, way)
         for name, (size, way) in points.items()
     }
-    seconds = harness.alternate(turns, rounds)
+    seconds = harness.alternate(turns, rounds, settle=True)
     devices = parallel.device_count()
     found = []
     for name, (size, way) in points.items():
