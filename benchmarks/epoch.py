@@ -15,13 +15,7 @@ import torch
 from absl import flags as absl_flags
 
 from benchmarks import harness, parity_runs
-from mrm_jax import (
-    experiment,
-    input_pipeline,
-    metrics,
-    train_state,
-    trainer,
-)
+from mrm_jax import experiment, input_pipeline, metrics, train_state, trainer
 from mrm_jax import plan as plans
 
 EAGER, OURS = "pytorch eager", "mrm_jax"

@@ -10,14 +10,7 @@ import jax
 import numpy as np
 
 from benchmarks import load as loads
-from mrm_jax import (
-    evaluation,
-    input_pipeline,
-    parallel,
-    train_state,
-    training,
-    types,
-)
+from mrm_jax import evaluation, input_pipeline, parallel, train_state, training, types
 from mrm_jax.models import mrm_net
 
 

@@ -28,15 +28,7 @@ import ml_collections
 from absl import flags
 
 from benchmarks import parity_figure, parity_report
-from mrm_jax import (
-    atomic,
-    experiment,
-    metrics,
-    parallel,
-    terminal,
-    trainer,
-    types,
-)
+from mrm_jax import atomic, experiment, metrics, parallel, terminal, trainer, types
 from mrm_jax import plan as plans
 
 SETTABLE = ("learning_rate", "dropout_rate")  # the PyTorch loop has the other hparams

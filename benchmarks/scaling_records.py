@@ -16,13 +16,7 @@ import numpy as np
 from benchmarks import harness, scaling_points
 from benchmarks import load as loads
 from data_prep import shard_writer
-from mrm_jax import (
-    input_pipeline,
-    manifest,
-    metrics,
-    parallel,
-    shards,
-)
+from mrm_jax import input_pipeline, manifest, metrics, parallel, shards
 
 LABEL_SET = "noise"
 DISTINCT_RECORDS = 500  # the others repeat them: what they hold does not matter

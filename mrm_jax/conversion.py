@@ -9,13 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from mrm_jax import (
-    checkpoints,
-    run_facts,
-    torch_files,
-    train_state,
-    trainer,
-)
+from mrm_jax import checkpoints, run_facts, torch_files, train_state, trainer
 from mrm_jax.models import torch_adam, torch_weights
 
 UNKNOWN_SELECTION = 0.0  # below any validation AUC: what is trained later can be better

@@ -16,12 +16,7 @@ from pathlib import Path
 
 from absl import flags as absl_flags
 
-from mrm_jax import (
-    conversion,
-    experiment,
-    terminal,
-    torch_files,
-)
+from mrm_jax import conversion, experiment, terminal, torch_files
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,13 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mrm_jax import (
-    input_pipeline,
-    parallel,
-    reports,
-    steps,
-    train_state,
-)
+from mrm_jax import input_pipeline, parallel, reports, steps, train_state
 from mrm_jax.models import mrm_net
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]

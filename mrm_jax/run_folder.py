@@ -7,14 +7,7 @@ from types import TracebackType
 import jax
 import orbax.checkpoint as ocp
 
-from mrm_jax import (
-    checkpoints,
-    metric_writer,
-    metrics,
-    reports,
-    run_facts,
-    train_state,
-)
+from mrm_jax import checkpoints, metric_writer, metrics, reports, run_facts, train_state
 from mrm_jax import plan as plans
 
 

@@ -9,13 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mrm_jax import (
-    input_pipeline,
-    parallel,
-    steps,
-    train_state,
-    types,
-)
+from mrm_jax import input_pipeline, parallel, steps, train_state, types
 from mrm_jax.models import mrm_net
 
 TrainCall = Callable[..., tuple[train_state.TrainState, steps.Terms]]

@@ -2,13 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mrm_jax import (
-    evaluation,
-    input_pipeline,
-    parallel,
-    shards,
-    train_state,
-)
+from mrm_jax import evaluation, input_pipeline, parallel, shards, train_state
 from mrm_jax.models import mrm_net
 from tests import small_runs
 

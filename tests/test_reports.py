@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 import rich.console
 
-from mrm_jax import (
-    cpsc_score,
-    metrics,
-    report_table,
-    reports,
-)
+from mrm_jax import cpsc_score, metrics, report_table, reports
 
 NAMES = ("CD", "HYP", "MI")
 DESCRIPTIONS = ("Conduction disturbance", "Hypertrophy", "Infarction, [any]")

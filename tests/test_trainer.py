@@ -4,12 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from mrm_jax import (
-    checkpoints,
-    metric_writer,
-    reports,
-    trainer,
-)
+from mrm_jax import checkpoints, metric_writer, reports, trainer
 from tests import small_runs
 
 

@@ -6,14 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from mrm_jax import (
-    input_pipeline,
-    parallel,
-    shards,
-    train_state,
-    training,
-    types,
-)
+from mrm_jax import input_pipeline, parallel, shards, train_state, training, types
 from tests import small_runs, small_states
 
 MODEL = small_states.MODEL.clone(axis_name=parallel.AXIS)

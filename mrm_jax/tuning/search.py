@@ -17,14 +17,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from mrm_jax import (
-    experiment,
-    parallel,
-    preemption,
-    run_facts,
-    terminal,
-    trainer,
-)
+from mrm_jax import experiment, parallel, preemption, run_facts, terminal, trainer
 from mrm_jax import plan as plans
 from mrm_jax.tuning import (
     search_space,

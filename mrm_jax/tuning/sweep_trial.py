@@ -9,12 +9,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from mrm_jax import (
-    checkpoints,
-    input_pipeline,
-    run_folder,
-    trainer,
-)
+from mrm_jax import checkpoints, input_pipeline, run_folder, trainer
 from mrm_jax.tuning import search_space
 from mrm_jax.tuning.study_claims import Claim
 

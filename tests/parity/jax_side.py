@@ -7,12 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mrm_jax import (
-    losses,
-    steps,
-    train_state,
-    types,
-)
+from mrm_jax import losses, steps, train_state, types
 from mrm_jax.models import torch_weights
 from tests.parity import cases
 

@@ -5,14 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from mrm_jax import (
-    checkpoints,
-    convert,
-    metric_writer,
-    shards,
-    train_state,
-    trainer,
-)
+from mrm_jax import checkpoints, convert, metric_writer, shards, train_state, trainer
 from mrm_jax.models import torch_weights
 from tests import conftest, small_runs
 from tests.parity import cases, jax_side

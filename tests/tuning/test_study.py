@@ -12,12 +12,7 @@ from optuna.distributions import (
 )
 
 from experiments import base
-from mrm_jax.tuning import (
-    search_space,
-    study,
-    study_places,
-    study_storage,
-)
+from mrm_jax.tuning import search_space, study, study_places, study_storage
 
 RATES = search_space.check(
     {

@@ -6,12 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from mrm_jax import (
-    checkpoints,
-    metric_writer,
-    sweep,
-    trainer,
-)
+from mrm_jax import checkpoints, metric_writer, sweep, trainer
 from mrm_jax.tuning import search, sweep_trial
 from tests import small_runs
 from tests.tuning import small_sweeps
