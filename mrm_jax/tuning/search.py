@@ -2,32 +2,25 @@
 
 import contextlib
 import dataclasses
-import fcntl
-import os
-import platform
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ml_collections
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    IntDistribution,
-)
+from optuna.distributions import IntDistribution
 
 from mrm_jax import experiment, parallel, preemption, run_facts, terminal, trainer
 from mrm_jax import plan as plans
 from mrm_jax.tuning import (
     search_space,
+    space_check,
     study_storage,
     sweep_progress,
     sweep_report,
     sweep_trial,
     sweep_worker,
+    worker_name,
 )
-from mrm_jax.tuning.search_space import Space
 from mrm_jax.tuning.study import Study
 from mrm_jax.tuning.study_places import Row
 from mrm_jax.tuning.study_settings import Settings
@@ -80,7 +73,7 @@ def run(
     """
     config = experiment.load(options.config_file, options.overrides)
     space = search_space.load(options.config_file, config)
-    check(config, space)
+    space_check.check(config, space)
     plan = trainer.read(config, command)
     settings = Settings(
         name=options.study or config.name,
@@ -93,7 +86,7 @@ def run(
         config=run_facts.fingerprint(plan.facts),
     )
     options.workdir.mkdir(parents=True, exist_ok=True)
-    with _worker(options) as worker:
+    with _name(options) as worker:
         terminal.say(_headline(options, plan, settings, worker))
         arguments = ["mrm_jax.train", f"--config={options.config_file}"]
         job = sweep_worker.Job(
@@ -112,26 +105,6 @@ def run(
     sweep_report.print_table(report, rows, terminal.console())
     _show_best(options.workdir, job, report)
     return report
-
-
-def check(config: ml_collections.ConfigDict, space: Space) -> None:
-    """Refuses a space before anything is trained.
-
-    Raises:
-        ValueError: if a program cannot be built, or an end of what varies is no value
-            of the recipe; names it.
-    """
-    ends = [
-        {name: value}
-        for name, distribution in space.traced.items()
-        for value in _ends(distribution)
-    ]
-    for values in [*space.programs, *ends]:
-        try:
-            trainer.read(search_space.apply(config, values))
-        except ValueError as error:
-            shown = sweep_progress.written(values)
-            raise ValueError(f"the space has {shown}: {error}") from None
 
 
 def _search(
@@ -185,36 +158,10 @@ def _work(
         return study.table()
 
 
-@contextlib.contextmanager
-def _worker(options: Options) -> Iterator[str]:
-    """Yields a name that no other process of this folder has at the same time.
-
-    A process that comes back gets its old name again, and with it its settings.
-    """
+def _name(options: Options) -> contextlib.AbstractContextManager[str]:
     if options.worker is not None:
-        yield options.worker
-        return
-    folder = options.workdir / "workers"
-    folder.mkdir(parents=True, exist_ok=True)
-    number = 0
-    while True:
-        number += 1
-        name = platform.node() + (f"-{number}" if number > 1 else "")
-        with (folder / name).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            file.write(f"process {os.getpid()}\n")
-            file.flush()
-            yield name
-            return
-
-
-def _ends(distribution: BaseDistribution) -> Sequence[Any]:
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices
-    return [getattr(distribution, "low", None), getattr(distribution, "high", None)]
+        return contextlib.nullcontext(options.worker)
+    return worker_name.taken(options.workdir)
 
 
 def _headline(
