@@ -38,6 +38,9 @@ benchmarks: $(VENV)/parity
 	$(BIN)/python -m benchmarks.epoch
 	$(BIN)/python -m benchmarks.intervals
 	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.population
+	$(BIN)/python -m benchmarks.sweep_rates --config.num_epochs=2
+	$(BIN)/python -m benchmarks.sweep_rates --config.num_epochs=3 --search 32
 	$(BIN)/python -m benchmarks.tables
 
 lint: $(VENV)/dev

@@ -90,7 +90,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="how they share a device; the first one is spread over devices "
         "(default: %(default)s)",
     )
-    add("--batch", type=int, default=96, help="of each place (default: %(default)s)")
+    # On the CPU, sixteen places of 96 records would need more memory than most have.
+    batch = 32 if on_cpu else 96
+    add("--batch", type=int, default=batch, help="of each place (default: %(default)s)")
     add("--labels", type=int, default=71, help="outputs (default: %(default)s)")
     add("--samples", type=int, default=1000, help="of a record (default: %(default)s)")
     add("--steps", type=int, default=1, help="of a round (default: %(default)s)")
