@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from types import TracebackType
 
 import jax
 import orbax.checkpoint as ocp
@@ -64,12 +63,7 @@ class RunFolder:
         """Returns itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Closes the files."""
         self.close()
 
