@@ -54,14 +54,17 @@ class Worker:
             preemption.Preempted: if the worker was asked to leave.
         """
         while not (progress := self._study.progress()).done:
-            self._shown.update(progress, self._study.best())
             claim = self._study.claim()
             if claim is None:  # others train the rest, and may die of it
+                self._show()
                 self._job.notice.leave_if_heard()
                 time.sleep(self._job.poll_s)
             else:
                 self._train_program(claim, 1 + progress.open[claim.program])
-        self._shown.update(progress, self._study.best())
+        self._show()
+
+    def _show(self) -> None:
+        self._shown.update(self._study.progress(), self._study.best())
 
     def _train_program(self, claim: Claim, wanted: int) -> None:
         """Trains settings that share the claim's program until none is left here."""
@@ -74,6 +77,7 @@ class Worker:
                 self._fill(runs, live, claim.program)
                 if not live:
                     return
+                self._show()
                 self._train_epoch(runs, live)
         finally:
             for trial in live.values():
@@ -137,7 +141,6 @@ class Worker:
                 if not self._judge(trial, values[trial.plan.selection]):
                     continue
             del live[place]
-        self._shown.update(self._study.progress(), self._study.best())
 
     def _tracker(self, description: str) -> preemption.Track:
         return self._job.notice.leaving(self._shown.tracker(description))
@@ -174,9 +177,10 @@ class Worker:
         trial.run.close()
         if not keep and not self._job.keep_all:
             drop_checkpoints(trial.workdir)
-        epochs, value = trial.run.epochs_done, trial.run.best_value
+        done, value = trial.run.epochs_done, trial.run.best_value
+        epochs = "1 epoch" if done == 1 else f"{done} epochs"
         self._shown.ended(
-            trial.claim, f"{outcome} after {epochs} epochs, best {value:.4f}"
+            trial.claim, f"{outcome} after {epochs}, best {value:.4f}"
         )
 
 
