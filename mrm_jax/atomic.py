@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from pathlib import Path
 def replacing(path: Path | str) -> Iterator[Path]:
     """Yields a temporary file's path, which takes the place of `path` at the end.
 
-    A process killed in between leaves the old file as it was. The temporary name keeps
-    the suffix, by which NumPy and Matplotlib choose the format.
+    A process killed in between leaves the old file as it was. The temporary name is no
+    other process's, on whichever machine, and keeps the suffix, by which NumPy and
+    Matplotlib choose the format.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)

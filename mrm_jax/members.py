@@ -60,10 +60,11 @@ class Members:
 
 
 def checked_way(way: str | None) -> str:
-    """Returns how places share a device; None: what was fastest on this backend.
+    """Returns how places share a device; None: the default of the backend.
 
     On the CPU convolutions with kernels of their own for every member take twice as
-    long as one member after another (docs/scaling.md).
+    long as one member after another (docs/sweeps.md). Elsewhere nothing was measured
+    yet, and "vmap" is taken.
 
     Raises:
         ValueError: if it is none of WAYS, or does not suit the backend.

@@ -116,7 +116,7 @@ class Population:
         means = {place: epoch.means() for place, epoch in epochs.items()}
         for place, values in means.items():
             if not np.isfinite(list(values.values())).all():
-                self._clear(place)
+                self.clear(place)
         return means
 
     def predict(
@@ -147,7 +147,8 @@ class Population:
             self._sort(group, self._groups[group].state, found)
         return {place: states[0] for place, states in found.items()}
 
-    def _clear(self, place: int) -> None:
+    def clear(self, place: int) -> None:
+        """Empties a place: numbers that are not finite could spread from it."""
         nobody = jax.tree.map(lambda x: x[0], members.empty(self._model, 1))
         self.put(place, nobody.state, nobody.hparams)
 

@@ -67,6 +67,10 @@ class RunFolder:
         """Closes the files."""
         self.close()
 
+    def wait(self) -> None:
+        """Waits for checkpoints that are being written."""
+        self._manager.wait_until_finished()
+
     def close(self) -> None:
         """Waits for checkpoints that are being written, and closes the files."""
         self._writer.close()

@@ -96,7 +96,8 @@ def _flags() -> argparse.ArgumentParser:
         "--population",
         type=lambda text: None if text == "auto" else _count(text),
         default="auto",
-        help="settings trained at once by this process (default: as many as fit)",
+        help="settings trained at once by this process (default: as many as fit, but "
+        "a quarter of all at most)",
     )
     add(
         "--way",

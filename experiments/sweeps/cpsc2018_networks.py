@@ -11,7 +11,9 @@ from experiments import cpsc2018
 
 
 def get_config() -> ConfigDict:
-    return cpsc2018.get_config()
+    config = cpsc2018.get_config()
+    config.name = "cpsc2018_networks"  # of the study and the default workdir
+    return config
 
 
 def get_space() -> dict[str, BaseDistribution]:

@@ -7,27 +7,39 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ml_collections
 from optuna.distributions import IntDistribution
 
-from mrm_jax import experiment, parallel, preemption, run_facts, terminal, trainer
+from mrm_jax import (
+    atomic,
+    experiment,
+    parallel,
+    preemption,
+    run_facts,
+    terminal,
+    trainer,
+)
 from mrm_jax import plan as plans
 from mrm_jax.tuning import (
     search_space,
     space_check,
     study_storage,
+    sweep_folder,
     sweep_progress,
     sweep_report,
     sweep_trial,
     sweep_worker,
     worker_name,
 )
+from mrm_jax.tuning.search_space import Space
 from mrm_jax.tuning.study import Study
 from mrm_jax.tuning.study_places import Row
 from mrm_jax.tuning.study_settings import Settings
 
 BEST = "best"  # leads to the best setting's run
 STUDY_FILE = "study.sqlite"
-FIRST_SEED = 1001  # of the best setting's further runs
+FIRST_SEED = 1001  # of the best setting's further runs, which are drawn
+SEEDS = 1000  # from so many: whoever asks for more of them later trains only these
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +97,7 @@ def run(
         seed=options.sampler_seed,
         config=run_facts.fingerprint(plan.facts),
     )
-    options.workdir.mkdir(parents=True, exist_ok=True)
+    sweep_folder.claim(options.workdir, settings.name, settings.config)
     with _name(options) as worker:
         terminal.say(_headline(options, plan, settings, worker))
         arguments = ["mrm_jax.train", f"--config={options.config_file}"]
@@ -118,11 +130,12 @@ def _search(
     best = max(complete, key=lambda row: row.value or 0.0)
     values = {name: value for name, value in best.values.items() if name != "seed"}
     config = search_space.apply(job.config, values)
-    last = FIRST_SEED + options.seeds - 1
+    first = _unused_seed(job.config, settings.space)
+    seeds = IntDistribution(first, first + SEEDS - 1)
     again = dataclasses.replace(
         settings,
         name=f"{settings.name}, seeds of {best.number}",
-        space=search_space.check({"seed": IntDistribution(FIRST_SEED, last)}, config),
+        space=search_space.check({"seed": seeds}, config),
         trials=options.seeds,
         sampler="grid",
         pruner="none",
@@ -136,8 +149,18 @@ def _search(
     )
     found = _work(options, again, job, worker, "seeds of the best")
     return rows, {
-        row.values["seed"]: row.value for row in found if row.value is not None
+        row.values["seed"]: row.value
+        for row in found
+        if row.state == "complete" and row.value is not None
     }
+
+
+def _unused_seed(config: ml_collections.ConfigDict, space: Space) -> int:
+    """Returns the first of the seeds that the search cannot have used."""
+    used = [config.seed]
+    if "seed" in space.distributions:
+        used += search_space.choices(space.distributions["seed"]) or ()
+    return max(FIRST_SEED, *(seed + 1 for seed in used))
 
 
 def _work(
@@ -148,13 +171,10 @@ def _work(
     clock = (options.beat_s, options.grace_s, options.patience_s)
     with Study(storage, settings, worker, *clock) as study:
         if not study.progress().done:
-            try:
-                with sweep_progress.SweepProgress(title) as shown:
-                    sweep_worker.Worker(job, study, shown).work()
-            except BaseException:
-                # Others, or this one started again, go on from the last epoch.
-                study.give_back()
-                raise
+            # Who is stopped keeps its settings: started again under its name it goes
+            # on with them, and others take them over after the grace.
+            with sweep_progress.SweepProgress(title) as shown:
+                sweep_worker.Worker(job, study, shown).work()
         return study.table()
 
 
@@ -206,8 +226,8 @@ def _show_best(workdir: Path, job: sweep_worker.Job, report: Mapping[str, Any]) 
     folder = sweep_trial.folder(workdir, best["setting"])
     if sweep_trial.has_checkpoints(folder):
         link = workdir / BEST
-        link.unlink(missing_ok=True)
-        link.symlink_to(folder.relative_to(workdir))
+        with atomic.replacing(link) as temporary:  # all workers do it
+            temporary.symlink_to(folder.relative_to(workdir))
         terminal.say(
             f"best run: {link}\nto score the test fold with it, once: "
             f"python -m mrm_jax.evaluate --workdir {link}"

@@ -8,12 +8,22 @@ from pathlib import Path
 import ml_collections
 import numpy as np
 
+from mrm_jax import (
+    parallel,
+    population,
+    population_size,
+    preemption,
+    reporting,
+    trainer,
+)
 from mrm_jax import plan as plans
-from mrm_jax import population, population_size, preemption, reporting, trainer
 from mrm_jax.tuning import sweep_progress
-from mrm_jax.tuning.study import Study, Verdict
+from mrm_jax.tuning.study import Progress, Study, Verdict
 from mrm_jax.tuning.study_claims import Claim
 from mrm_jax.tuning.sweep_trial import Trial, drop_checkpoints, folder
+
+LOST = "lost to another worker"  # which goes on from its states
+SHARES = 4  # a worker takes at most a fourth of all settings at once by itself
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,21 +70,27 @@ class Worker:
                 self._job.notice.leave_if_heard()
                 time.sleep(self._job.poll_s)
             else:
-                self._train_program(claim, 1 + progress.open[claim.program])
+                self._train_program(claim, progress)
         self._show()
 
     def _show(self) -> None:
         self._shown.update(self._study.progress(), self._study.best())
 
-    def _train_program(self, claim: Claim, wanted: int) -> None:
+    def _train_program(self, claim: Claim, progress: Progress) -> None:
         """Trains settings that share the claim's program until none is left here."""
         live: dict[int, Trial] = {}
         first = self._open(claim)
-        runs = self._population(first.plan, wanted)
+        # What is open was counted before the claim, which is one of them.
+        places = self._places(
+            first.plan, max(1, progress.open[claim.program]), progress
+        )
+        runs = population.Population(
+            first.plan.model, places, first.plan.batch_size, self._job.way
+        )
         self._place(runs, live, 0, first)
         try:
             while True:
-                self._fill(runs, live, claim.program)
+                self._fill(runs, live, claim.program, places)
                 if not live:
                     return
                 self._show()
@@ -83,24 +99,35 @@ class Worker:
             for trial in live.values():
                 trial.run.close()
 
-    def _population(self, plan: plans.Plan, wanted: int) -> population.Population:
-        places, way = self._job.places, self._job.way
-        if places is None:
-            places = population_size.largest(
-                plan.model, self._train, plan.batch_size, wanted, way
-            )
-        return population.Population(
-            plan.model, min(places, wanted), plan.batch_size, way
+    def _places(self, plan: plans.Plan, wanted: int, progress: Progress) -> int:
+        """Returns how many settings to train at once, no more than are wanted.
+
+        Where the number is found, at most a share of all: a sampler is to learn from
+        settings that ended, and other workers are to have something to do.
+        """
+        if self._job.places is not None:
+            return min(self._job.places, wanted)
+        share = max(parallel.device_count(), -(-progress.total // SHARES))
+        return population_size.largest(
+            plan.model,
+            self._train,
+            plan.batch_size,
+            min(wanted, share),
+            self._job.way,
         )
 
     def _open(self, claim: Claim) -> Trial:
         return Trial(claim, self._job.config, self._job.arguments, self._job.workdir)
 
     def _fill(
-        self, runs: population.Population, live: dict[int, Trial], program: int
+        self,
+        runs: population.Population,
+        live: dict[int, Trial],
+        program: int,
+        places: int,
     ) -> None:
-        """Gives the free places to settings that wait."""
-        for place in range(runs.size):
+        """Gives the free ones of so many places to settings that wait."""
+        for place in range(places):
             while place not in live:
                 claim = self._study.claim(program)
                 if claim is None:
@@ -135,6 +162,7 @@ class Worker:
             if place not in sound:
                 self._study.diverge(trial.claim, trial.run.epochs_done + 1)
                 self._leave(trial, "diverged")
+                runs.clear(place)
             else:
                 terms = means[place] | {"records_per_second": rate}
                 values = trial.run.record(terms, scores[place], states[place])
@@ -158,30 +186,31 @@ class Worker:
             case Verdict.DIVERGED:
                 self._study.diverge(trial.claim, trial.run.epochs_done)
                 self._leave(trial, "diverged")
-            case Verdict.LOST:  # its states stay: whoever took it goes on from them
-                self._leave(trial, "lost to another worker", keep=True)
+            case Verdict.LOST:
+                self._leave(trial, LOST)
         return True
 
     def _finish(self, trial: Trial) -> None:
+        trial.run.wait()  # its checkpoints are whole before anybody counts on them
         before = self._study.best()
         counts = self._study.finish(trial.claim, trial.run.best_value)
         best = self._study.best()
         is_best = best is not None and best.number == trial.claim.number
         if is_best and before is not None and not self._job.keep_all:
             drop_checkpoints(folder(self._job.workdir, before.number))
-        outcome = "complete" if counts else "lost to another worker"
-        self._leave(trial, outcome, keep=is_best or not counts)
+        self._leave(trial, "complete" if counts else LOST, keep=is_best)
 
     def _leave(self, trial: Trial, outcome: str, keep: bool = False) -> None:
-        """Closes a trial's folder, without its states unless they may be wanted."""
+        """Closes a trial's folder, without states that nobody will go on with."""
         trial.run.close()
-        if not keep and not self._job.keep_all:
-            drop_checkpoints(trial.workdir)
+        if outcome != LOST and not self._job.keep_all:
+            for number in trial.claim.earlier:
+                drop_checkpoints(folder(self._job.workdir, number))
+            if not keep:
+                drop_checkpoints(trial.workdir)
         done, value = trial.run.epochs_done, trial.run.best_value
         epochs = "1 epoch" if done == 1 else f"{done} epochs"
-        self._shown.ended(
-            trial.claim, f"{outcome} after {epochs}, best {value:.4f}"
-        )
+        self._shown.ended(trial.claim, f"{outcome} after {epochs}, best {value:.4f}")
 
 
 def _finite(values: Sequence[float] | np.ndarray) -> bool:
