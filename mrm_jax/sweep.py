@@ -83,6 +83,13 @@ def _flags() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    _add_work_flags(parser)
+    _add_search_flags(parser.add_argument_group("of the search"))
+    _add_sharing_flags(parser.add_argument_group("with several processes"))
+    return parser
+
+
+def _add_work_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--config", metavar="FILE", required=True, help="experiment with get_space()")
     add(
@@ -105,6 +112,15 @@ def _flags() -> argparse.ArgumentParser:
         help="how they share a device: one wide program, a loop in a program, or one "
         "after another (default: vmap on accelerators, unrolled on the CPU)",
     )
+    add(
+        "--keep_all",
+        action="store_true",
+        help="keep the checkpoints of all settings, not of the best alone",
+    )
+
+
+def _add_search_flags(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--sampler",
         choices=("tpe", "random", "grid", "sobol"),
@@ -132,13 +148,6 @@ def _flags() -> argparse.ArgumentParser:
         help="other seeds with which the best setting is trained again, to show what "
         "chance alone does (%(default)s)",
     )
-    add(
-        "--keep_all",
-        action="store_true",
-        help="keep the checkpoints of all settings, not of the best alone",
-    )
-    _add_sharing_flags(parser.add_argument_group("with several processes"))
-    return parser
 
 
 def _add_sharing_flags(group: argparse._ArgumentGroup) -> None:

@@ -57,6 +57,7 @@ def _patient(
 
     @functools.wraps(method)
     def wait(self: "Study", *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls the method until the storage answers."""
         return self._patience(lambda: method(self, *args, **kwargs))
 
     return wait
