@@ -148,11 +148,15 @@ def _search(
         workdir=options.workdir / f"seeds_of_{best.number:04d}",
     )
     found = _work(options, again, job, worker, "seeds of the best")
-    return rows, {
+    values_of_seeds = {
         row.values["seed"]: row.value
         for row in found
         if row.state == "complete" and row.value is not None
     }
+    if len(values_of_seeds) < len(found):
+        missing = len(found) - len(values_of_seeds)
+        terminal.say(f"{missing} of the further seeds did not end and do not count")
+    return rows, values_of_seeds
 
 
 def _unused_seed(config: ml_collections.ConfigDict, space: Space) -> int:
