@@ -69,7 +69,7 @@ def _convolve_pairs(signal, kernel):
     length_out = (length + 2 * before - taps) // 2 + 1
     after = 2 * (length_out + num_pairs - 1) - length - before
     signal = jnp.pad(signal, ((0, 0), (before, after), (0, 0)))
-    pairs = signal.reshape(len(signal), -1, 2 * inputs)
+    pairs = signal.reshape(signal.shape[0], -1, 2 * inputs)
     return _correlate(pairs, kernel.reshape(num_pairs, 2 * inputs, outputs), 1, (0, 0))
 
 

@@ -114,7 +114,7 @@ class MRMNet(nn.Module):
         if not train:
             mask = None
         elif mask is None:
-            mask = jnp.ones(len(signal), signal.dtype)
+            mask = jnp.ones(signal.shape[0], signal.dtype)
         dtype = signal.dtype
         if self.compute_dtype == "bfloat16":
             signal = signal.astype(jnp.bfloat16)

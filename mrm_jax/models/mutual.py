@@ -30,7 +30,7 @@ def flatten_pair(high: HighMap, low: LowMap, pairing: str) -> tuple[Flat, Flat]:
     check_choice("feature_pairing", pairing, types.PAIRINGS)
     if pairing == "channel_major":
         high, low = high.swapaxes(1, 2), low.swapaxes(1, 2)
-    return high.reshape(len(high), -1), low.reshape(len(low), -1)
+    return high.reshape(high.shape[0], -1), low.reshape(low.shape[0], -1)
 
 
 class Exchange(nn.Module):
