@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import build, command, cpsc_format, readers, shard_writer, signals
+from data_prep import build, command, cpsc_format, readers, shard_writer
 from mrm_jax import manifest
+from mrm_jax.records import original_mat, signals
 
 DATA_SET = "CPSC2018"
 LABEL_SET = "cpsc2018"
@@ -29,7 +30,7 @@ def reading(sampling_rate: int = 100) -> readers.Reading:
     """Returns what is done to every record: to 10 s at `sampling_rate` Hz."""
     return readers.Reading(
         read=cpsc_format.read_record,
-        source_rate=cpsc_format.SAMPLING_RATE,
+        source_rate=original_mat.SAMPLING_RATE,
         sampling_rate=sampling_rate,
         num_samples=DURATION_S * sampling_rate,
         length_rule=signals.STRETCH_OR_CUT,

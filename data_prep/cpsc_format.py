@@ -12,11 +12,9 @@ import csv
 from pathlib import Path
 
 import numpy as np
-from scipy import io as scipy_io
 
-from data_prep import wfdb_records
+from mrm_jax.records import original_mat, wfdb_records
 
-SAMPLING_RATE = 500  # Hz
 # In the order of the classes 1 to 9: abbreviation, plain text, SNOMED CT codes, of
 # which the first is the one CPSC2018's own mirrors use.
 CLASSES = (
@@ -50,29 +48,8 @@ def read_record(path: Path) -> tuple[np.ndarray, int]:
         ValueError: "REASON: detail", if the record is unfit.
     """
     if path.suffix == ".mat":
-        return read_original(path), SAMPLING_RATE
+        return original_mat.read(path), original_mat.SAMPLING_RATE
     return wfdb_records.read_record(path)
-
-
-def read_original(path: Path) -> np.ndarray:
-    """Returns the signal [time, lead] in mV of an original .mat file.
-
-    Raises:
-        ValueError: "REASON: detail", if it holds no twelve-lead struct ECG.
-    """
-    try:
-        data = scipy_io.loadmat(path, variable_names=["ECG"])["ECG"]["data"][0, 0]
-        signal_mv = np.asarray(data, np.float64).T
-    except FileNotFoundError:
-        raise ValueError(f"missing file: {path.name}") from None
-    except Exception as error:  # a damaged file makes loadmat raise nearly anything
-        raise ValueError(f"unreadable: {path.name}: {error}") from None
-    if signal_mv.ndim != 2 or signal_mv.shape[1] != len(wfdb_records.LEADS):
-        raise ValueError(
-            f"missing lead: {path.name}: expected {len(wfdb_records.LEADS)} leads, "
-            f"found an array [time, lead] of {signal_mv.shape}"
-        )
-    return signal_mv
 
 
 def read_reference(path: Path) -> dict[str, list[int]]:

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data_prep import build, command, ptbxl_labels, readers, signals, wfdb_records
+from data_prep import build, command, ptbxl_labels, readers
 from mrm_jax import manifest
+from mrm_jax.records import signals, wfdb_records
 
 DATA_SET = "PTB-XL"
 DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"

@@ -10,7 +10,8 @@ import joblib
 import numpy as np
 
 from data_prep import cluster as clusters
-from data_prep import progress, signals, workers
+from data_prep import progress, workers
+from mrm_jax.records import signals
 
 BATCH = 32  # records per call of a worker: starting a call costs more than a record
 RECORDS_PER_WORKER = 2048  # a process takes as long to start as it takes to read these

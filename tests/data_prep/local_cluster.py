@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import wfdb_records
+from mrm_jax.records import wfdb_records
 
 ROOT = Path(__file__).parents[2]
 START = "{code}\nfrom distributed.cli.{command} import main\nmain()"

@@ -16,7 +16,8 @@ READING = ptbxl.reading()
 SLOW_BUILD = """
 import dataclasses, sys, time
 from pathlib import Path
-from data_prep import build, ptbxl, readers, shard_writer, wfdb_records, workers
+from data_prep import build, ptbxl, readers, shard_writer, workers
+from mrm_jax.records import wfdb_records
 
 raw_dir, out_dir = map(Path, sys.argv[1:])
 shard_writer.SHARD_BYTES = 3 * 24000

@@ -3,8 +3,9 @@ import shutil
 import numpy as np
 import pytest
 
-from data_prep import cpsc2018, cpsc_format, signals
+from data_prep import cpsc2018, cpsc_format
 from mrm_jax import shards
+from mrm_jax.records import signals
 from tests.data_prep import raw_records
 
 # From the published protocol, classes 1 to 9 in order.

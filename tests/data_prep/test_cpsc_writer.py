@@ -5,7 +5,8 @@ import pytest
 import wfdb
 from scipy import io as scipy_io
 
-from data_prep import cpsc_format, cpsc_writer, wfdb_records
+from data_prep import cpsc_format, cpsc_writer
+from mrm_jax.records import wfdb_records
 
 
 @pytest.fixture

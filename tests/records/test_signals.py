@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_prep import signals
+from mrm_jax.records import signals
 from tests.data_prep import raw_records
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from data_prep import wfdb_records
+from mrm_jax.records import wfdb_records
 from tests.data_prep import raw_records
 
 # wfdb's writer, under pandas 3.

@@ -1,0 +1,1 @@
+"""ECG records: files to millivolts by lead, and their rate, length and unit."""
