@@ -19,10 +19,10 @@ from mrm_jax import (
     input_pipeline,
     metrics,
     parallel,
-    reports,
     terminal,
     train_state,
     training,
+    types,
 )
 from mrm_jax import plan as plans
 from mrm_jax.models import torch_weights
@@ -51,7 +51,7 @@ class Side(Protocol):
     def train_epoch(self, rows: np.ndarray, track: Track) -> float:
         """Trains on rows [step, batch]; returns the mean loss of their records."""
 
-    def score(self, split: str) -> reports.SplitScores:
+    def score(self, split: str) -> types.SplitScores:
         """Returns the scores of a split in its stored order."""
 
 
@@ -85,7 +85,7 @@ class JaxSide:
         )
         return terms["loss"]
 
-    def score(self, split: str) -> reports.SplitScores:
+    def score(self, split: str) -> types.SplitScores:
         """Returns the scores of a split in its stored order."""
         feed = self._feeds[split]
         return evaluation.predict(self._model, self._state, feed, self._batch_size)
@@ -136,7 +136,7 @@ class TorchSide:
             raise FloatingPointError(f"PyTorch: the epoch's loss is {total}")
         return total / int(np.sum(rows != parallel.PADDING))
 
-    def score(self, split: str) -> reports.SplitScores:
+    def score(self, split: str) -> types.SplitScores:
         """Returns the scores of a split in its stored order."""
         self._net.eval()
         with torch.no_grad():
@@ -146,7 +146,7 @@ class TorchSide:
             ]
         high, low = np.concatenate(parts, axis=1)
         stored = self._splits[split]
-        return reports.SplitScores(stored.names, stored.labels, high, low)
+        return types.SplitScores(stored.names, stored.labels, high, low)
 
     def _loss(self, signals: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         logits, stages = self._net(signals)
@@ -211,7 +211,7 @@ def train(name: str, side: Side, plan: plans.Plan) -> Curves:
     )
 
 
-def _macro_aucs(scores: reports.SplitScores) -> dict[str, float]:
+def _macro_aucs(scores: types.SplitScores) -> dict[str, float]:
     return {
         head: float(metrics.evaluate(values, scores.labels)["macro_auc"])
         for head, values in scores.heads.items()

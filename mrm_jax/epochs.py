@@ -17,7 +17,6 @@ from mrm_jax import (
     parallel,
     preemption,
     reporting,
-    reports,
     run_facts,
     run_folder,
     terminal,
@@ -26,6 +25,7 @@ from mrm_jax import (
     types,
 )
 from mrm_jax import plan as plans
+from mrm_jax.report import files as report_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +88,7 @@ def train(
     """
     if position.epoch > plan.num_epochs:
         return
-    hosts.decide(lambda: reports.discard(workdir))
+    hosts.decide(lambda: report_files.discard(workdir))
     train_feed, val_feed = _feeds(plan)
     state, done = parallel.replicate(position.state), position.done
     with hosts.main_only(
@@ -166,7 +166,7 @@ class _Loop:
         number: int,
         state: train_state.TrainState,
         terms: dict[str, float],
-        scores: reports.SplitScores,
+        scores: types.SplitScores,
     ) -> None:
         plan, values = self.plan, run_folder.epoch_values(terms, scores)
         run_folder.record(self.manager, self.writer, plan, number, values, state)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mrm_jax import input_pipeline, parallel, reports, steps, train_state
+from mrm_jax import input_pipeline, parallel, steps, train_state, types
 from mrm_jax.models import mrm_net
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
@@ -43,7 +43,7 @@ def predict(
     feed: input_pipeline.Feed,
     batch_size: int,
     track: Track = lambda calls, total: calls,
-) -> reports.SplitScores:
+) -> types.SplitScores:
     """Returns the scores of every record of feed, in the order of its split.
 
     Args:
@@ -63,7 +63,7 @@ def predict(
 
 def split_scores(
     feed: input_pipeline.Feed, high: Sequence[np.ndarray], low: Sequence[np.ndarray]
-) -> reports.SplitScores:
+) -> types.SplitScores:
     """Returns the scores of feed, in the order of its split.
 
     Args:
@@ -76,7 +76,7 @@ def split_scores(
         for parts in (high, low)
     )
     split = feed.split
-    return reports.SplitScores(
+    return types.SplitScores(
         names=split.names,
         labels=split.labels,
         high=high_scores,

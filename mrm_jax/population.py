@@ -15,7 +15,6 @@ from mrm_jax import (
     input_pipeline,
     members,
     parallel,
-    reports,
     steps,
     train_state,
     training,
@@ -124,7 +123,7 @@ class Population:
         feed: input_pipeline.Feed,
         places: Collection[int],
         track: Track = lambda calls, total: calls,
-    ) -> dict[int, reports.SplitScores]:
+    ) -> dict[int, types.SplitScores]:
         """Returns the scores of every record of feed, place by place."""
         call = members.predict_mapped(self._model, self.way)
         rows = input_pipeline.ordered_rows(len(feed), self._batch_size)

@@ -14,12 +14,13 @@ from mrm_jax import (
     metrics,
     parallel,
     preemption,
-    report_table,
-    reports,
     terminal,
     train_state,
+    types,
 )
 from mrm_jax import plan as plans
+from mrm_jax.report import files as report_files
+from mrm_jax.report import table as report_table
 
 CURVES_FILE = "curves.png"
 
@@ -67,15 +68,16 @@ def _write(
     manager: ocp.CheckpointManager,
     plan: plans.Plan,
     workdir: Path,
-    val: reports.SplitScores,
-    test: reports.SplitScores,
+    val: types.SplitScores,
+    test: types.SplitScores,
 ) -> dict[str, Any]:
     best = manager.best_step()
     history = metric_writer.read(workdir)
     if history:  # not where only the checkpoints were copied
-        from mrm_jax import plots  # here, as matplotlib would delay the first step
+        # Here, as matplotlib would delay the first step.
+        from mrm_jax.report import curves
 
-        plots.curves(history, workdir / CURVES_FILE, best, plan.name)
+        curves.draw(history, workdir / CURVES_FILE, best, plan.name)
     facts = {
         **plan.facts["data"],
         "seed": plan.seed,
@@ -86,7 +88,7 @@ def _write(
         **{name: plan.facts[name] for name in ("command", "config", "versions")},
     }
     labels, descriptions = facts["labels"], facts["descriptions"]
-    return reports.write(workdir, facts, labels, descriptions, test, val)
+    return report_files.write(workdir, facts, labels, descriptions, test, val)
 
 
 def feed(plan: plans.Plan, split: str, taken: int = 0) -> input_pipeline.Feed:

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import orbax.checkpoint as ocp
 
-from mrm_jax import checkpoints, metric_writer, metrics, reports, run_facts, train_state
+from mrm_jax import checkpoints, metric_writer, metrics, run_facts, train_state, types
 from mrm_jax import plan as plans
 
 
@@ -43,7 +43,7 @@ class RunFolder:
     def record(
         self,
         terms: dict[str, float],
-        val: reports.SplitScores,
+        val: types.SplitScores,
         state: train_state.TrainState,
     ) -> dict[str, float]:
         """Writes what the next epoch left, and returns its metrics by name.
@@ -100,7 +100,7 @@ def record(
     checkpoints.save(manager, epoch, state, facts, values[plan.selection])
 
 
-def epoch_values(terms: dict[str, float], val: reports.SplitScores) -> dict[str, float]:
+def epoch_values(terms: dict[str, float], val: types.SplitScores) -> dict[str, float]:
     """Returns the metrics of an epoch by name, such as "val/macro_auc_mean"."""
     values = {f"train/{name}": value for name, value in terms.items()}
     for head, scores in val.heads.items():

@@ -14,7 +14,6 @@ from mrm_jax import (
     parallel,
     preemption,
     reporting,
-    reports,
     run_facts,
     shards,
     terminal,
@@ -23,6 +22,7 @@ from mrm_jax import (
 )
 from mrm_jax import plan as plans
 from mrm_jax.models import mrm_net
+from mrm_jax.report import files as report_files
 
 
 def train_and_evaluate(
@@ -162,10 +162,10 @@ def network(
 
 def _recall(workdir: Path, epoch: int) -> dict[str, Any] | None:
     """Returns the report of a finished run, or None."""
-    if not reports.exists(workdir):
+    if not report_files.exists(workdir):
         return None
     terminal.say(f"finished at epoch {epoch}, nothing to do")
-    return reports.read(workdir)
+    return report_files.read(workdir)
 
 
 def _describe_work(plan: plans.Plan) -> str:

@@ -13,7 +13,7 @@ torch = pytest.importorskip(
 )
 
 from benchmarks import parity_report, parity_runs, parity_training  # noqa: E402
-from mrm_jax import experiment, input_pipeline, reports  # noqa: E402
+from mrm_jax import experiment, input_pipeline, types  # noqa: E402
 from tests import conftest, small_runs  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -136,7 +136,7 @@ class Recorder:
     def score(self, split):
         labels = np.array([[0], [1]])
         high, low = np.array([[0.1], [0.2]]), np.array([[0.9], [0.1]])
-        return reports.SplitScores(np.array(["a", "b"]), labels, high, low)
+        return types.SplitScores(np.array(["a", "b"]), labels, high, low)
 
 
 def test_the_order_is_that_of_seed_and_epoch(flags):

@@ -4,7 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from mrm_jax import checkpoints, metric_writer, reports, trainer
+from mrm_jax import checkpoints, metric_writer, trainer
+from mrm_jax.report import files as report_files
 from tests import small_runs
 
 
@@ -40,7 +41,7 @@ def test_a_finished_run_leaves_its_files(finished):
     for name in ("report.json", "report.csv", "scores.npz", "curves.png"):
         assert (workdir / name).stat().st_size > 0
     assert list((workdir / "tensorboard").iterdir())
-    assert reports.read(workdir) == json.loads(json.dumps(report))
+    assert report_files.read(workdir) == json.loads(json.dumps(report))
 
 
 def test_the_report_names_what_it_was_measured_on(finished):
@@ -100,7 +101,7 @@ def test_the_same_command_again_changes_nothing(finished, shards_dir, capsys):
     before = {path: path.stat().st_mtime_ns for path in workdir.iterdir()}
     config = small_runs.config(shards_dir, num_epochs=4)
     again = trainer.train_and_evaluate(config, workdir, "the command")
-    assert again == reports.read(workdir)
+    assert again == report_files.read(workdir)
     assert "finished at epoch 4, nothing to do" in capsys.readouterr().out
     after = {path: path.stat().st_mtime_ns for path in workdir.iterdir()}
     assert before == after
@@ -155,7 +156,7 @@ def test_a_loss_that_is_not_finite_stops_and_overwrites_nothing(shards_dir, tmp_
     with pytest.raises(FloatingPointError, match=r"step \d+: .* bce_high"):
         trainer.train_and_evaluate(config, tmp_path)
     assert metric_writer.read(tmp_path) == []
-    assert not reports.exists(tmp_path)
+    assert not report_files.exists(tmp_path)
 
 
 @pytest.mark.parametrize(

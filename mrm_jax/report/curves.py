@@ -1,4 +1,4 @@
-"""Pictures of a run."""
+"""The curves of a training."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ AUCS: dict[str, Style] = {
 }
 
 
-def curves(
+def draw(
     history: Sequence[Mapping[str, Any]],
     path: Path | str,
     best_epoch: int,
@@ -55,19 +55,19 @@ def curves(
     backend_agg.FigureCanvasAgg(figure)
     loss_axes, auc_axes = figure.subplots(1, 2)
     figure.suptitle(title, parse_math=False)
-    _draw(loss_axes, history, LOSSES, best_epoch)
+    _draw_panel(loss_axes, history, LOSSES, best_epoch)
     loss_axes.set(title="training loss and its terms", ylabel="nats", yscale="log")
     ticks = matplotlib.ticker.LogLocator(subs=(1, 2, 3, 5, 7))
     loss_axes.yaxis.set_major_locator(ticks)
     loss_axes.yaxis.set_major_formatter("{x:g}")
     loss_axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-    _draw(auc_axes, history, AUCS, best_epoch)
+    _draw_panel(auc_axes, history, AUCS, best_epoch)
     auc_axes.set(title="validation macro AUC")
     with atomic.replacing(path) as temporary:
         figure.savefig(temporary, dpi=DOTS_PER_INCH)
 
 
-def _draw(
+def _draw_panel(
     axes: matplotlib.axes.Axes,
     history: Sequence[Mapping[str, Any]],
     styles: Mapping[str, Style],

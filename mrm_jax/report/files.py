@@ -7,7 +7,6 @@ scores.npz    record names, labels and scores of the test split; not pickled
 """
 
 import csv
-import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mrm_jax import atomic, cpsc_score, metrics
+from mrm_jax import atomic, cpsc_score, metrics, types
 
 JSON_FILE = "report.json"
 CSV_FILE = "report.csv"
@@ -27,44 +26,13 @@ REQUIRED_FACTS = tuple(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class SplitScores:
-    """What both branches say of every record of a split."""
-
-    names: np.ndarray  # [record], text
-    labels: np.ndarray  # [record, label], 0 or 1
-    high: np.ndarray  # [record, label], scores from 0 to 1
-    low: np.ndarray  # [record, label], likewise
-    first_label: np.ndarray | None = None  # [record], -1 where unknown; CPSC2018 only
-
-    def __post_init__(self) -> None:
-        """Refuses arrays that do not belong together."""
-        shapes = {array.shape for array in (self.labels, self.high, self.low)}
-        lengths = {len(self.names), len(self.labels)}
-        if len(shapes) > 1 or len(lengths) > 1:
-            raise ValueError(
-                "expected labels, high and low of one shape [record, label] and a name "
-                f"per record, found {sorted(shapes)} and lengths {sorted(lengths)}"
-            )
-
-    @property
-    def mean(self) -> np.ndarray:
-        """The mean score of both branches, [record, label]."""
-        return (self.high + self.low) / 2
-
-    @property
-    def heads(self) -> dict[str, np.ndarray]:
-        """The scores that are reported, by name."""
-        return {"high": self.high, "low": self.low, "mean": self.mean}
-
-
 def write(
     workdir: Path | str,
     facts: Mapping[str, Any],
     label_names: Sequence[str],
     descriptions: Sequence[str],
-    test: SplitScores,
-    val: SplitScores,
+    test: types.SplitScores,
+    val: types.SplitScores,
 ) -> dict[str, Any]:
     """Writes all files of a report and returns what report.json holds.
 
@@ -123,7 +91,9 @@ def read(workdir: Path | str) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def evaluate(test: SplitScores, val: SplitScores) -> dict[str, dict[str, Any]]:
+def evaluate(
+    test: types.SplitScores, val: types.SplitScores
+) -> dict[str, dict[str, Any]]:
     """Returns "test" and "val", each with the metrics of high, low and mean.
 
     The official CPSC2018 score is among them where all first labels are known.
@@ -137,7 +107,7 @@ def evaluate(test: SplitScores, val: SplitScores) -> dict[str, dict[str, Any]]:
 
 
 def _evaluate_head(
-    split: SplitScores, scores: np.ndarray, val_threshold: float | None = None
+    split: types.SplitScores, scores: np.ndarray, val_threshold: float | None = None
 ) -> dict[str, Any]:
     result: dict[str, Any] = metrics.evaluate(scores, split.labels, val_threshold)
     first_label = split.first_label
@@ -146,7 +116,9 @@ def _evaluate_head(
     return result
 
 
-def _write_scores(path: Path, label_names: Sequence[str], test: SplitScores) -> None:
+def _write_scores(
+    path: Path, label_names: Sequence[str], test: types.SplitScores
+) -> None:
     arrays = {
         "names": np.asarray(test.names, np.str_),
         "labels": test.labels.astype(np.uint8),
@@ -163,7 +135,7 @@ def _write_csv(
     path: Path,
     label_names: Sequence[str],
     descriptions: Sequence[str],
-    test: SplitScores,
+    test: types.SplitScores,
 ) -> None:
     """Writes one row per label; a metric that is not defined is an empty cell."""
     columns: dict[str, Sequence[Any]] = {

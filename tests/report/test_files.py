@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import rich.console
 
-from mrm_jax import cpsc_score, metrics, report_table, reports
+from mrm_jax import cpsc_score, metrics, types
+from mrm_jax.report import files as report_files
+from mrm_jax.report import table as report_table
 
 NAMES = ("CD", "HYP", "MI")
 DESCRIPTIONS = ("Conduction disturbance", "Hypertrophy", "Infarction, [any]")
@@ -33,7 +35,7 @@ def random_split(seed, num_records, num_labels=3):
         for _ in range(2)
     )
     names = np.array([f"records100/{i:05d}_lr" for i in range(num_records)])
-    return reports.SplitScores(names, labels, high, low), first
+    return types.SplitScores(names, labels, high, low), first
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def splits():
 
 
 def write(folder, splits, facts=FACTS):
-    return reports.write(folder, facts, NAMES, DESCRIPTIONS, *splits)
+    return report_files.write(folder, facts, NAMES, DESCRIPTIONS, *splits)
 
 
 def printed(report, width=80):
@@ -55,7 +57,7 @@ def test_report_holds_facts_and_metrics_of_all_heads(tmp_path, splits):
     test, val = splits
     report = write(tmp_path, splits)
     assert report == json.loads((tmp_path / "report.json").read_text())
-    assert report == reports.read(tmp_path)
+    assert report == report_files.read(tmp_path)
     assert report["facts"] == FACTS
     for head in ("high", "low", "mean"):
         of_val = metrics.evaluate(val.heads[head], val.labels)
@@ -104,7 +106,7 @@ def test_one_row_per_label(tmp_path, splits):
 
 
 def test_what_is_not_defined_is_empty_null_and_a_dash(tmp_path):
-    one = reports.SplitScores(
+    one = types.SplitScores(
         np.array(["a"]),
         np.array([[1, 0, 0]]),
         np.array([[0.9, 0.1, 0.2]]),
@@ -127,8 +129,8 @@ def test_what_is_not_defined_is_empty_null_and_a_dash(tmp_path):
 def test_the_official_score_is_there_where_all_first_labels_are(tmp_path):
     split, first = random_split(2, 60, num_labels=9)
     arrays = (split.names, split.labels, split.high, split.low)
-    known = reports.SplitScores(*arrays, first)
-    report = reports.write(tmp_path, FACTS, "123456789", "123456789", known, known)
+    known = types.SplitScores(*arrays, first)
+    report = report_files.write(tmp_path, FACTS, "123456789", "123456789", known, known)
     expected = cpsc_score.evaluate(split.mean, split.labels, first)
     found = report["test"]["mean"]
     assert {name: found[name] for name in expected} == expected
@@ -136,8 +138,8 @@ def test_the_official_score_is_there_where_all_first_labels_are(tmp_path):
     with np.load(tmp_path / "scores.npz") as file:
         np.testing.assert_array_equal(file["first_label"], first)
 
-    unknown = reports.SplitScores(*arrays, np.where(first == 3, -1, first))
-    assert "cpsc_f1" not in reports.evaluate(unknown, known)["test"]["mean"]
+    unknown = types.SplitScores(*arrays, np.where(first == 3, -1, first))
+    assert "cpsc_f1" not in report_files.evaluate(unknown, known)["test"]["mean"]
 
 
 def test_the_table_names_what_was_measured_in_80_columns(tmp_path, splits):
@@ -178,17 +180,17 @@ def test_numbers_without_their_origin_are_refused(tmp_path, splits):
 
 def test_names_have_to_fit_the_labels(tmp_path, splits):
     with pytest.raises(ValueError, match="descriptions of 3 labels, found 2 and 3"):
-        reports.write(tmp_path, FACTS, NAMES[:2], DESCRIPTIONS, *splits)
+        report_files.write(tmp_path, FACTS, NAMES[:2], DESCRIPTIONS, *splits)
 
 
 def test_arrays_of_other_records_are_refused(splits):
     test, val = splits
     with pytest.raises(ValueError, match=r"found \[\(30, 3\), \(40, 3\)\]"):
-        reports.SplitScores(test.names, test.labels, test.high, val.low)
+        types.SplitScores(test.names, test.labels, test.high, val.low)
     with pytest.raises(ValueError, match=r"lengths \[30, 40\]"):
-        reports.SplitScores(val.names, test.labels, test.high, test.low)
+        types.SplitScores(val.names, test.labels, test.high, test.low)
 
 
 def test_a_run_without_a_report_says_so(tmp_path):
     with pytest.raises(ValueError, match="report.json: not found; the run is not fini"):
-        reports.read(tmp_path)
+        report_files.read(tmp_path)

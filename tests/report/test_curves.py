@@ -4,7 +4,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from mrm_jax import plots
+from mrm_jax.report import curves
 
 BAND = "#cccccc"
 
@@ -14,8 +14,8 @@ def history(num_epochs, **changes):
     lines = []
     for epoch in range(1, num_epochs + 1):
         line = {"epoch": epoch, "train/records_per_second": 30.0}
-        line |= {key: (i + 1) / epoch for i, key in enumerate(plots.LOSSES)}
-        line |= {key: 0.9 - 0.1 * (i + 1) / epoch for i, key in enumerate(plots.AUCS)}
+        line |= {key: (i + 1) / epoch for i, key in enumerate(curves.LOSSES)}
+        line |= {key: 0.9 - 0.1 * (i + 1) / epoch for i, key in enumerate(curves.AUCS)}
         lines.append(line | changes)
     return lines
 
@@ -23,7 +23,7 @@ def history(num_epochs, **changes):
 def draw(tmp_path, lines, best_epoch=1, title="a run"):
     """Returns the pixels [row, column, 3] of the picture, as bytes."""
     path = tmp_path / "curves.png"
-    plots.curves(lines, path, best_epoch, title)
+    curves.draw(lines, path, best_epoch, title)
     assert list(tmp_path.iterdir()) == [path]
     return (matplotlib.image.imread(path)[..., :3] * 255).round().astype(np.uint8)
 
@@ -44,14 +44,14 @@ def halves(image, colour):
 def test_every_curve_is_drawn_in_its_panel(tmp_path):
     image = draw(tmp_path, history(12))
     assert image.shape[1] > 1000
-    for key, (_, colour, *_) in plots.LOSSES.items():
+    for key, (_, colour, *_) in curves.LOSSES.items():
         assert halves(image, colour)[0] > 50, key
-    for key, (_, colour, *_) in plots.AUCS.items():
+    for key, (_, colour, *_) in curves.AUCS.items():
         assert halves(image, colour)[1] > 50, key
 
 
 def test_curves_differ_by_more_than_colour():
-    for styles in (plots.LOSSES, plots.AUCS):
+    for styles in (curves.LOSSES, curves.AUCS):
         markers = [marker for _, _, marker, _ in styles.values()]
         assert len(set(markers)) == len(markers)
 
@@ -60,7 +60,7 @@ def test_curves_differ_by_more_than_colour():
 def test_a_term_that_was_left_out_is_not_drawn(tmp_path, absent):
     lines = history(5, **{"train/feature_kl": absent})
     image = draw(tmp_path, lines)
-    assert halves(image, plots.LOSSES["train/feature_kl"][1]) == (0, 0)
+    assert halves(image, curves.LOSSES["train/feature_kl"][1]) == (0, 0)
     for line in lines:
         del line["train/feature_kl"]
     np.testing.assert_array_equal(draw(tmp_path, lines), image)
@@ -91,4 +91,4 @@ def test_a_title_with_a_dollar_is_plain_text(tmp_path):
 
 def test_nothing_to_draw_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="at least one epoch, found none"):
-        plots.curves([], tmp_path / "curves.png", 1, "a run")
+        curves.draw([], tmp_path / "curves.png", 1, "a run")
