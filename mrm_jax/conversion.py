@@ -9,11 +9,17 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from mrm_jax import checkpoints, run_facts, torch_files, train_state, trainer
+from mrm_jax import (
+    checkpoints,
+    run_facts,
+    torch_files,
+    train_state,
+    trained_run,
+    trainer,
+)
 from mrm_jax.models import torch_adam, torch_weights
 
 UNKNOWN_SELECTION = 0.0  # below any validation AUC: what is trained later can be better
-DEFAULT_NUM_SAMPLES = 1000  # weights do not depend on it
 
 
 def import_weights(
@@ -84,29 +90,24 @@ def export_run(
     Raises:
         ValueError: if there is no checkpoint.
     """
-    with checkpoints.open_existing(workdir) as manager:
-        epoch = manager.latest_step() if newest else manager.best_step()
-        facts = checkpoints.read_facts(manager, epoch)
-        config, data = ml_collections.ConfigDict(facts["config"]), facts["data"]
-        num_samples = data["num_samples"] or DEFAULT_NUM_SAMPLES
-        model = trainer.network(config, len(data["labels"]), num_samples)
-        state = checkpoints.restore(manager, epoch, train_state.shapes(model))
-    moments = train_state.moments(state)
+    run = trained_run.read(workdir, newest)
+    hparams = run.facts["config"]["hparams"]
+    moments = train_state.moments(run.state)
     adam = torch_adam.Adam(
         count=int(moments.count),
         mu=moments.mu,
         nu=moments.nu,
-        learning_rate=config.hparams.learning_rate,
-        weight_decay=config.hparams.weight_decay,
+        learning_rate=hparams["learning_rate"],
+        weight_decay=hparams["weight_decay"],
     )
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    selection = f"val/macro_auc_{run.facts['config']['selection_head']}"
     checkpoint = torch_files.TorchCheckpoint(
-        weights=torch_weights.to_torch(variables),
+        weights=torch_weights.to_torch(run.variables),
         optimizer=torch_adam.to_torch(adam),
-        epoch=epoch,
-        metric=facts["metrics"].get(f"val/macro_auc_{config.selection_head}"),
+        epoch=run.epoch,
+        metric=run.facts["metrics"].get(selection),
     )
-    return checkpoint, facts
+    return checkpoint, run.facts
 
 
 def read_labels(path: Path) -> list[str]:
