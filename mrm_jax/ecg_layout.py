@@ -21,6 +21,8 @@ PAGE_WIDTH_MM = 297.0  # of A4, landscape
 PAPER_LEFT_MM = 13.5
 PAPER_WIDTH_MM = 270.0
 PULSE_MM = PAPER_LEFT_MM + SQUARE_MM  # where the calibration pulse rises
+PULSE_MV = 1.0
+PULSE_S = 0.2
 START_MM = PAPER_LEFT_MM + 3 * SQUARE_MM  # where time 0 stands
 MARGIN_MM = 8.0  # above and below everything
 LINE_MM = 5.0  # a line of the title
@@ -29,6 +31,7 @@ FOOTER_MM = 7.0
 STRIP_MM = 3 * SQUARE_MM  # a strip below the leads
 STRIP_GAP_MM = SQUARE_MM
 AXIS_MM = SQUARE_MM  # the time, written below the strips
+LEGEND_MM = 12.0  # what colours mean, below that
 
 # The largest deflection that a lane makes room for. Beyond it a trace is cut: what is
 # larger is an artefact or a pacemaker's spike, and would push the others off the page.
@@ -80,6 +83,7 @@ class Page:
     height_mm: float
     lanes: tuple[Lane, ...]  # from top to bottom
     strips_mm: tuple[float, ...]  # lower ends of strips, from top to bottom
+    legend_mm: float  # lower end of the legend
 
     @property
     def paper_mm(self) -> tuple[float, float]:
@@ -134,41 +138,54 @@ def arrange(
     lanes: Sequence[tuple[Segment, ...]],
     signal_mv: Float[np.ndarray, "time lead"],
     num_title_lines: int,
-    num_strips: int = 0,
+    num_strips: int | None = None,
 ) -> Page:
     """Returns a page on which every lane is as high as its traces need.
 
     So no trace runs into another, base lines stand on the lines of big squares, and
     the page is A4 or, where a record is large or drawn in rows, longer.
+
+    Args:
+        lanes: from top to bottom.
+        signal_mv: about the base lines.
+        num_title_lines: above the lanes.
+        num_strips: below the lanes, with an axis and a legend; None: neither.
     """
-    strips = num_strips * (STRIP_GAP_MM + STRIP_MM)
-    bottom = MARGIN_MM + FOOTER_MM + strips + (AXIS_MM if num_strips else 0)
+    legend = MARGIN_MM + FOOTER_MM
+    bottom = legend
+    if num_strips is not None:
+        bottom += LEGEND_MM + AXIS_MM + num_strips * (STRIP_GAP_MM + STRIP_MM)
     placed: list[Lane] = []
     for segments in reversed(lanes):
         start = placed[-1].top_mm if placed else bottom
-        baseline = start + _squares(_peak_mm(segments, signal_mv, -1), 1)
-        above = _squares(_peak_mm(segments, signal_mv, 1), 2) + name_height(segments)
-        placed.append(Lane(segments, start, baseline, baseline + above))
+        down = max(_peak_mm(segments, signal_mv, -1), 0.0)
+        up = max(_peak_mm(segments, signal_mv, 1), PULSE_MV * MM_PER_MV)
+        baseline = start + _squares(down)
+        top = baseline + _squares(up) + name_height(segments)
+        placed.append(Lane(segments, start, baseline, top))
     title = TITLE_GAP_MM + num_title_lines * LINE_MM + MARGIN_MM
     return Page(
         height_mm=placed[-1].top_mm + title,
         lanes=tuple(reversed(placed)),
         strips_mm=tuple(
-            bottom - (i + 1) * (STRIP_GAP_MM + STRIP_MM) for i in range(num_strips)
+            bottom - (i + 1) * (STRIP_GAP_MM + STRIP_MM) for i in range(num_strips or 0)
         ),
+        legend_mm=legend,
     )
 
 
-def _peak_mm(lane: Sequence[Segment], signal_mv: np.ndarray, sign: int) -> float:
+def _peak_mm(
+    segments: Sequence[Segment], signal_mv: Float[np.ndarray, "time lead"], sign: int
+) -> float:
     """Returns how far the traces of a lane go up (sign 1) or down (-1)."""
-    peaks = [
+    peaks_mv = [
         (sign * signal_mv[part.start : part.stop, part.column]).max()
-        for part in lane
+        for part in segments
         if part.column is not None and part.stop > part.start
     ]
-    return min(max(peaks, default=0.0) * MM_PER_MV + CLEARANCE_MM, MAX_DEFLECTION_MM)
+    return min(max(peaks_mv, default=0.0) * MM_PER_MV, MAX_DEFLECTION_MM)
 
 
-def _squares(length_mm: float, at_least: int) -> float:
-    """Returns a length as whole big squares."""
-    return SQUARE_MM * max(at_least, math.ceil(length_mm / SQUARE_MM))
+def _squares(length_mm: float) -> float:
+    """Returns a length, with a clearance, as whole big squares."""
+    return SQUARE_MM * math.ceil((length_mm + CLEARANCE_MM) / SQUARE_MM)

@@ -5,6 +5,7 @@ line, what speaks against it below. Colours of Okabe and Ito (2008).
 """
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,7 +20,8 @@ PERCENTILE = 99.0  # of the absolute values; the largest would leave the others 
 STRONGEST = 0.75  # opacity: grid and trace stay visible
 GATE_COLOURS = ("black", "#0072B2", "#009E73", "#CC79A7")
 GATE_LINES = ("-", "--", "-.", ":")
-TEXT_POINTS = 8
+TEXT_POINTS = 7
+LEGEND_WIDTH_MM = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +88,7 @@ def draw(
 
     Args:
         axes: of the page, in millimetres.
-        page: with a lane for every lead and a strip for every gate.
+        page: with a lane for every lead, a strip for every gate and a legend.
         overlay: what to draw.
         duration_s: over which the overlay's samples are spread.
     """
@@ -94,45 +96,92 @@ def draw(
     strength = np.clip(overlay.attribution / overlay.limit, -1, 1)
     for lane in page.lanes:
         (segment,) = lane.segments
-        if segment.column is not None:
-            _shade(axes, strength[:, segment.column], lane, ends_mm)
-    _draw_bar(axes, page, overlay)
-    for number, (name, gate) in enumerate(overlay.gates.items()):
-        _draw_gate(axes, page.strips_mm[number], name, gate, ends_mm, number)
-    if overlay.gates:
-        _write_seconds(axes, page.strips_mm[-1], duration_s)
+        heights = (lane.limits_mm[0], lane.baseline_mm, lane.limits_mm[1])
+        _shade(axes, strength[:, segment.column], ends_mm, heights)
+    styles = zip(GATE_COLOURS, GATE_LINES, strict=True)
+    gates = zip(overlay.gates.items(), page.strips_mm, itertools.cycle(styles))
+    for (name, gate), bottom, style in gates:
+        _draw_gate(axes, bottom, (name, gate), ends_mm, style)
+    _write_seconds(axes, min(page.strips_mm, default=page.paper_mm[0]), duration_s)
+    _draw_legend(axes, page.legend_mm, overlay)
 
 
-def _shade(axes: Axes, strength: np.ndarray, lane, ends_mm) -> None:
-    bottom, top = lane.limits_mm
+def _shade(
+    axes: Axes,
+    strength: Float[np.ndarray, " time"],
+    ends_mm: tuple[float, float],
+    heights_mm: tuple[float, float, float],
+) -> None:
+    """Shades a lane: above its base line where strength is positive, below otherwise.
+
+    Args:
+        axes: of the page.
+        strength: from -1 to 1.
+        ends_mm: left and right end.
+        heights_mm: lower end, base line and upper end.
+    """
+    bottom, middle, top = heights_mm
     for colour, opacity, limits in (
-        (FOR_COLOUR, strength, (lane.baseline_mm, top)),
-        (AGAINST_COLOUR, -strength, (bottom, lane.baseline_mm)),
+        (FOR_COLOUR, strength, (middle, top)),
+        (AGAINST_COLOUR, -strength, (bottom, middle)),
     ):
+        shade = np.empty((1, len(strength), 4))
+        shade[..., :3] = colors.to_rgb(colour)
+        shade[..., 3] = STRONGEST * np.maximum(opacity, 0)
         axes.imshow(
-            _tint(colour, opacity)[None],
-            extent=(*ends_mm, *limits),
-            aspect="auto",
-            interpolation="nearest",
-            zorder=1,
+            shade, extent=(*ends_mm, *limits), aspect="auto", interpolation="nearest"
         )
 
 
-def _tint(colour: str, opacity: np.ndarray) -> np.ndarray:
-    """Returns a colour [..., rgba] of these opacities; negative ones are 0."""
-    tint = np.empty((*opacity.shape, 4))
-    tint[..., :3] = colors.to_rgb(colour)
-    tint[..., 3] = STRONGEST * np.maximum(opacity, 0)
-    return tint
+def _draw_gate(
+    axes: Axes,
+    bottom_mm: float,
+    named_gate: tuple[str, Float[np.ndarray, " time"]],
+    ends_mm: tuple[float, float],
+    style: tuple[str, str],
+) -> None:
+    """Draws a gate over time, from 0 at the bottom of its strip to 1 at the top."""
+    (name, gate), (left, right), (colour, dashes) = named_gate, ends_mm, style
+    for share in (0.0, 0.5, 1.0):
+        level = bottom_mm + share * ecg_layout.STRIP_MM
+        axes.plot((left, right), (level, level), color="0.8", linewidth=0.5)
+        _write(axes, (left - 1.5, level), f"{share:g}", "right")
+    # Samples are spread evenly, each in the middle of its own share of the time.
+    across = left + (np.arange(len(gate)) + 0.5) * (right - left) / len(gate)
+    up = bottom_mm + gate * ecg_layout.STRIP_MM
+    axes.plot(across, up, color=colour, linestyle=dashes, linewidth=0.8)
+    _write(axes, (left, bottom_mm + ecg_layout.STRIP_MM + 2), name, "left")
 
 
-def _draw_bar(axes: Axes, page: ecg_layout.Page, overlay: Overlay) -> None:
-    """Draws what the colours mean."""
+def _write_seconds(axes: Axes, above_mm: float, duration_s: float) -> None:
+    """Writes whole seconds below something."""
+    for second in range(int(duration_s) + 1):
+        place = ecg_layout.place_mm(float(second))
+        axes.plot(
+            (place, place), (above_mm, above_mm - 1), color="black", linewidth=0.5
+        )
+        _write(axes, (place, above_mm - 3), f"{second} s", "center")
 
 
-def _draw_gate(axes: Axes, bottom_mm: float, name: str, gate, ends_mm, number) -> None:
-    """Draws one gate over time in its strip."""
+def _draw_legend(axes: Axes, bottom_mm: float, overlay: Overlay) -> None:
+    """Draws what the shades mean: a scale, and a sentence beside it."""
+    left, right = ecg_layout.START_MM, ecg_layout.START_MM + LEGEND_WIDTH_MM
+    heights = (bottom_mm + 4, bottom_mm + 6.5, bottom_mm + 9)
+    _shade(axes, np.linspace(-1, 1, 201), (left, right), heights)
+    for share in (-1, 0, 1):
+        place = left + (share + 1) / 2 * LEGEND_WIDTH_MM
+        axes.plot((place, place), heights[::2], color="black", linewidth=0.5)
+        value = f"{share * overlay.limit:+.2g}".replace("-", "−") if share else "0"
+        _write(axes, (place, bottom_mm + 2), value, "center")
+    said = (
+        f"what a sample of a lead adds to the logit of {overlay.label}: above the base "
+        f"line it speaks for {overlay.label}, below against it\n"
+        f"(integrated gradients; full colour from their {PERCENTILE:g}th percentile on)"
+    )
+    _write(axes, (right + 6, heights[1]), said, "left")
 
 
-def _write_seconds(axes: Axes, bottom_mm: float, duration_s: float) -> None:
-    """Writes the time below the last strip."""
+def _write(axes: Axes, place_mm: tuple[float, float], text: str, align: str) -> None:
+    axes.text(
+        *place_mm, text, size=TEXT_POINTS, ha=align, va="center", parse_math=False
+    )

@@ -66,7 +66,7 @@ def draw(
     rows = overlay is not None or _chosen(layout, leads) == "rows"
     lanes = ecg_layout.row_lanes if rows else ecg_layout.standard_lanes
     title_lines = _broken(title)
-    num_strips = len(overlay.gates) if overlay else 0
+    num_strips = len(overlay.gates) if overlay else None
     page = ecg_layout.arrange(
         lanes(leads, num_drawn), window, len(title_lines), num_strips
     )

@@ -69,9 +69,10 @@ def _write_name(
 
 
 def _draw_pulse(axes: Axes, baseline_mm: float) -> None:
-    """Draws 1 mV for 0.2 s."""
-    rise, fall = ecg_layout.PULSE_MM, ecg_layout.PULSE_MM + ecg_layout.SQUARE_MM
-    top = baseline_mm + ecg_layout.MM_PER_MV
+    """Draws what 1 mV for 0.2 s would look like."""
+    rise = ecg_layout.PULSE_MM
+    fall = rise + ecg_layout.PULSE_S * ecg_layout.MM_PER_S
+    top = baseline_mm + ecg_layout.PULSE_MV * ecg_layout.MM_PER_MV
     foot = ecg_layout.SQUARE_MM / 2
     across = (rise - foot, rise, rise, fall, fall, fall + foot)
     up = (baseline_mm, baseline_mm, top, top, baseline_mm, baseline_mm)
