@@ -92,16 +92,19 @@ def draw(
         overlay: what to draw.
         duration_s: over which the overlay's samples are spread.
     """
-    ends_mm = ecg_layout.place_mm(0.0), ecg_layout.place_mm(duration_s)
+    # A sample is shaded about the moment it was taken at, where its trace is drawn.
+    half_s = duration_s / len(overlay.attribution) / 2
+    ends_s = np.array([-half_s, duration_s - half_s])
+    left, right = ecg_layout.place_mm(ends_s).tolist()
     strength = np.clip(overlay.attribution / overlay.limit, -1, 1)
     for lane in page.lanes:
         (segment,) = lane.segments
         heights = (lane.limits_mm[0], lane.baseline_mm, lane.limits_mm[1])
-        _shade(axes, strength[:, segment.column], ends_mm, heights)
+        _shade(axes, strength[:, segment.column], (left, right), heights)
     styles = zip(GATE_COLOURS, GATE_LINES, strict=True)
     gates = zip(overlay.gates.items(), page.strips_mm, itertools.cycle(styles))
     for (name, gate), bottom, style in gates:
-        _draw_gate(axes, bottom, (name, gate), ends_mm, style)
+        _draw_gate(axes, bottom, (name, gate), (left, right), style)
     _write_seconds(axes, min(page.strips_mm, default=page.paper_mm[0]), duration_s)
     _draw_legend(axes, page.legend_mm, overlay)
 
@@ -117,7 +120,7 @@ def _shade(
     Args:
         axes: of the page.
         strength: from -1 to 1.
-        ends_mm: left and right end.
+        ends_mm: left end of the first and right end of the last sample.
         heights_mm: lower end, base line and upper end.
     """
     bottom, middle, top = heights_mm
@@ -146,7 +149,6 @@ def _draw_gate(
         level = bottom_mm + share * ecg_layout.STRIP_MM
         axes.plot((left, right), (level, level), color="0.8", linewidth=0.5)
         _write(axes, (left - 1.5, level), f"{share:g}", "right")
-    # Samples are spread evenly, each in the middle of its own share of the time.
     across = left + (np.arange(len(gate)) + 0.5) * (right - left) / len(gate)
     up = bottom_mm + gate * ecg_layout.STRIP_MM
     axes.plot(across, up, color=colour, linestyle=dashes, linewidth=0.8)
