@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrm_jax import atomic, metrics
+import numpy as np
+from jaxtyping import Float
+
+from mrm_jax import atomic, metrics, ranking, temperature_scaling, types
+from mrm_jax.ranking import Labels, Scores
 
 FILE = "thresholds.json"
 
@@ -18,6 +22,54 @@ class Thresholds:
     overall: float  # one for all labels, that of the best Fmax
     by_label: tuple[float, ...]  # [label], each of the label's best F1
     temperature: float = 1.0  # divides logits, so that scores are probabilities
+
+
+def choose(val: types.SplitScores) -> dict[str, Thresholds]:
+    """Returns the thresholds and the temperature of each head, from validation scores.
+
+    A label that has one class only in the split says nothing of where to part them,
+    and takes the threshold of all.
+
+    Raises:
+        ValueError: as `metrics.check`.
+    """
+    return {head: _choose(scores, val.labels) for head, scores in val.heads.items()}
+
+
+def _choose(scores: Scores, labels: Labels) -> Thresholds:
+    metrics.check(scores, labels)
+    curve = metrics.f_curve(scores, labels)
+    overall = float(metrics.FMAX_THRESHOLDS[curve.argmax()])
+    by_label = np.where(
+        metrics.has_both_classes(labels), best_f1(scores, labels), overall
+    )
+    temperature = temperature_scaling.fit(scores, labels)
+    return Thresholds(overall, tuple(by_label.tolist()), temperature)
+
+
+def best_f1(scores: Scores, labels: Labels) -> Float[np.ndarray, " label"]:
+    """Returns the threshold of the best F1 of each label.
+
+    Every way to part the records is tried. A threshold lies halfway between two
+    neighbouring scores, so that records of one score are all found or all missed; below
+    the lowest score it lies halfway to 0. Of equally good ones it is the lowest, as for
+    Fmax: it misses the fewest.
+    """
+    ranked = ranking.rank(scores)
+    sorted_scores = np.take_along_axis(scores, ranked.order, axis=0).astype(np.float64)
+    hits = np.take_along_axis(labels, ranked.order, axis=0)
+    right = hits.cumsum(axis=0, dtype=np.int64)
+    found = np.arange(1, len(scores) + 1)[:, np.newaxis]  # down to this place
+    f1 = 2 * right / (found + right[-1:])
+    f1[ranked.tie_end != found] = -1  # would part a tie
+    best = len(f1) - 1 - f1[::-1].argmax(axis=0)
+    places = np.stack([best, best + 1])
+    below_all = np.zeros((1, scores.shape[1]))
+    upper, lower = np.take_along_axis(
+        np.concatenate([sorted_scores, below_all]), places, axis=0
+    )
+    middle = (upper + lower) / 2
+    return np.where(middle > lower, middle, upper)  # where floats have nothing between
 
 
 def write(
