@@ -1,0 +1,103 @@
+"""Whether scores are probabilities: of the cells scored 0.3, are 30 % present?
+
+A cell is a record and a label, and all cells count alike. Most of them are absent
+labels scored near 0, so that the error over all cells is smaller than among findings;
+`reliability` shows where it lies.
+
+    terms = calibration.terms(scores, labels)
+    calibration.weighted(terms, np.ones((1, len(scores))))["ece"]
+"""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+
+from mrm_jax import metrics, temperature_scaling
+from mrm_jax.ranking import Labels, Scores
+
+NUM_BINS = 15  # as Guo et al.
+EDGES = np.arange(NUM_BINS + 1) / NUM_BINS
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """What the measures add up over records."""
+
+    cells: np.ndarray  # [record, bin], how many of a record's cells
+    scores: np.ndarray  # [record, bin], their sum
+    ones: np.ndarray  # [record, bin], how many of them are present
+    brier: np.ndarray  # [record], mean over labels
+    nll: np.ndarray  # [record], mean over labels, in nats
+
+
+def terms(scores: Scores, labels: Labels) -> Terms:
+    """Returns the terms of each record; a bin holds its lower edge, the last both.
+
+    Raises:
+        ValueError: as `metrics.check`.
+    """
+    metrics.check(scores, labels)
+    wide = scores.astype(np.float64)
+    bins = np.digitize(wide, EDGES[1:-1])
+    return Terms(
+        cells=_sum_bins(bins, np.ones_like(wide)),
+        scores=_sum_bins(bins, wide),
+        ones=_sum_bins(bins, labels),
+        brier=np.mean((wide - labels) ** 2, axis=1),
+        nll=temperature_scaling.cross_entropy(scores, labels).mean(axis=1),
+    )
+
+
+def weighted(
+    terms: Terms, weights: Float[np.ndarray, "sample record"]
+) -> dict[str, Float[np.ndarray, " sample"]]:
+    """Returns the measures of records that count as often as `weights` says.
+
+    Returns:
+        ece: expected calibration error, sum over bins of n_bin / n * |mean score of
+            the bin - share of its cells that are present|. Chance only adds to it: it
+            is too high for few records, and higher in their resamples.
+        brier: mean squared difference of score and label.
+        nll: mean cross-entropy, in nats.
+
+    References:
+        Naeini et al., 2015, doi 10.1609/aaai.v29i1.9602 (ece of a binary outcome; here
+        each cell is one), with equal-width bins as in Guo et al., 2017, arXiv
+        1706.04599.
+    """
+    size = weights.sum(axis=1)
+    num_cells = weights @ terms.cells.sum(axis=1)
+    gaps = np.abs(weights @ terms.scores - weights @ terms.ones)
+    return {
+        "ece": gaps.sum(axis=1) / num_cells,
+        "brier": weights @ terms.brier / size,
+        "nll": weights @ terms.nll / size,
+    }
+
+
+def reliability(terms: Terms) -> list[dict[str, float | int | None]]:
+    """Returns each bin's edges, number of cells, mean score and share of ones.
+
+    An empty bin has neither mean nor share: None.
+    """
+    columns = (terms.cells, terms.scores, terms.ones)
+    sums = zip(*(column.sum(axis=0).tolist() for column in columns), strict=True)
+    return [
+        {
+            "from": float(EDGES[i]),
+            "to": float(EDGES[i + 1]),
+            "records": int(cells),
+            "score": scores / cells if cells else None,
+            "share": ones / cells if cells else None,
+        }
+        for i, (cells, scores, ones) in enumerate(sums)
+    ]
+
+
+def _sum_bins(bins: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Returns the sums over the labels of each record's cells by bin, [record, bin]."""
+    places = bins + NUM_BINS * np.arange(len(bins))[:, np.newaxis]
+    size = NUM_BINS * len(bins)
+    sums = np.bincount(places.ravel(), values.ravel(), minlength=size)
+    return sums.reshape(len(bins), NUM_BINS)
