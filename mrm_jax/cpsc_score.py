@@ -29,17 +29,31 @@ def evaluate(
     A class that no record has and that is never predicted counts as 0.
 
     Raises:
-        ValueError: as `confusion`.
+        ValueError: as `record_cells`.
     """
-    matrix = confusion(scores, labels, first_label)
-    right = matrix.diagonal()
-    total = matrix.sum(axis=0) + matrix.sum(axis=1)
-    f1 = 2 * right / np.maximum(total, 1)
-    result = {"cpsc_f1": float(f1.mean())}
+    cells = record_cells(scores, labels, first_label)
+    found = weighted(cells, np.ones((1, len(scores))))
+    return {name: float(value[0]) for name, value in found.items()}
+
+
+def weighted(
+    cells: Int[np.ndarray, " record"], weights: Float[np.ndarray, "sample record"]
+) -> dict[str, Float[np.ndarray, " sample"]]:
+    """Returns the scores of records that count as often as `weights` says.
+
+    Args:
+        cells: each record's, from `record_cells`.
+        weights: whole numbers.
+    """
+    one_hot = np.eye(NUM_CLASSES**2)[cells]
+    matrix = (weights @ one_hot).reshape(-1, NUM_CLASSES, NUM_CLASSES)
+    right = matrix.diagonal(axis1=1, axis2=2)
+    total = matrix.sum(axis=1) + matrix.sum(axis=2)
+    result = {"cpsc_f1": (2 * right / np.maximum(total, 1)).mean(axis=1)}
     for name, group in GROUPS.items():
         classes = list(group)
-        denominator = max(int(total[classes].sum()), 1)
-        result[name] = 2 * int(right[classes].sum()) / denominator
+        hits, both = (x[:, classes].sum(axis=1) for x in (right, total))
+        result[name] = 2 * hits / np.maximum(both, 1)
     return result
 
 
@@ -47,6 +61,19 @@ def confusion(
     scores: np.ndarray, labels: np.ndarray, first_label: np.ndarray
 ) -> Int[np.ndarray, "9 9"]:
     """Returns how many records of class [row] were taken for class [column].
+
+    Raises:
+        ValueError: as `record_cells`.
+    """
+    cells = record_cells(scores, labels, first_label)
+    counts = np.bincount(cells, minlength=NUM_CLASSES**2)
+    return counts.reshape(NUM_CLASSES, NUM_CLASSES)
+
+
+def record_cells(
+    scores: np.ndarray, labels: np.ndarray, first_label: np.ndarray
+) -> Int[np.ndarray, " record"]:
+    """Returns the cell of the confusion matrix of each record, 9 * row + column.
 
     A record is taken for its highest score (the lowest class of equal ones). Its class
     is that prediction if it is any of its labels, otherwise its first label.
@@ -65,8 +92,7 @@ def confusion(
     predicted = scores.argmax(axis=1)
     right = labels[records, predicted] == 1
     actual = np.where(right, predicted, first_label)
-    cells = np.bincount(NUM_CLASSES * actual + predicted, minlength=NUM_CLASSES**2)
-    return cells.reshape(NUM_CLASSES, NUM_CLASSES)
+    return NUM_CLASSES * actual + predicted
 
 
 def _check(scores: np.ndarray, labels: np.ndarray, first_label: np.ndarray) -> None:

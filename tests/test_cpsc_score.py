@@ -105,3 +105,13 @@ def test_a_score_that_is_no_number_is_refused():
     scores[7, 3] = np.nan
     with pytest.raises(ValueError, match="record 7, label 3"):
         cpsc_score.confusion(scores, labels, first)
+
+
+def test_records_that_count_twice_are_scored_like_two():
+    split = random_split(3)
+    counts = np.random.default_rng(0).integers(0, 4, (4, len(split[0])))
+    cells = cpsc_score.record_cells(*split)
+    found = cpsc_score.weighted(cells, counts.astype(float))
+    for i, count in enumerate(counts):
+        expected = naive_score(*(np.repeat(array, count, axis=0) for array in split))
+        assert {name: v[i] for name, v in found.items()} == pytest.approx(expected)
