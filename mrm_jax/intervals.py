@@ -8,6 +8,9 @@ A resample says how often it holds each record. So every metric becomes a weight
 and the records are sorted once for all resamples. Models are compared on the same
 counts: `values["macro_auc"] - others["macro_auc"]` is their difference by resample.
 
+What is perfect in the split is so in every resample. An interval from 1 to 1 says that
+the records hold no error to learn from, not that there will be none.
+
 References:
     Efron and Tibshirani, 1993, An Introduction to the Bootstrap, chapter 13.
 """
@@ -32,6 +35,15 @@ MAX_REJECTED = 50_000  # in a row; PTB-XL's fold 10 with all labels rejects 9 of
 Counts = Int[np.ndarray, "resample record"]
 
 
+class TooRareError(ValueError):
+    """Resamples with both classes of every label are too rare to be drawn."""
+
+    def __init__(self, message: str, label: int):
+        """Keeps which label lacks a class most often."""
+        super().__init__(message)
+        self.label = label
+
+
 @dataclasses.dataclass(frozen=True)
 class _Ranks:
     """One label's records from the highest score down, and how the classes mix."""
@@ -51,7 +63,7 @@ def draw(labels: Labels, resamples: int, rng: np.random.Generator) -> Counts:
     With the same generator, fewer resamples are the first of more.
 
     Raises:
-        ValueError: if MAX_REJECTED resamples in a row lack a class; names the label.
+        TooRareError: if MAX_REJECTED resamples in a row lack a class of a label.
     """
     columns = np.flatnonzero(metrics.has_both_classes(labels))
     usable = (labels[:, columns] == 1).astype(np.float32)  # exact up to 2**24 records
@@ -67,12 +79,13 @@ def draw(labels: Labels, resamples: int, rng: np.random.Generator) -> Counts:
         num_rejected = 0 if fit.any() else num_rejected + len(counts)
         num_lacking += lacking.sum(axis=0)
         if num_rejected >= MAX_REJECTED:
-            rarest = columns[num_lacking.argmax()]
-            raise ValueError(
+            rarest = int(columns[num_lacking.argmax()])
+            raise TooRareError(
                 f"{num_rejected} resamples in a row lack a class of a label, most "
                 f"often of label {rarest} (counted from 0), present in "
                 f"{int(labels[:, rarest].sum())} of {len(labels)} records; leave out "
-                "the rarest labels or take more records"
+                "the rarest labels or take more records",
+                rarest,
             )
     return accepted[:resamples]
 

@@ -145,8 +145,9 @@ def test_a_label_too_rare_is_an_error_that_names_it(monkeypatch):
     monkeypatch.setattr(intervals, "_draw_once", draw_without_record_3)
     monkeypatch.setattr(intervals, "MAX_REJECTED", 10)
     message = r"^12 resamples in a row .* of label 4 .*, present in 1 of 80 records"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(intervals.TooRareError, match=message) as error:
         draw(labels)
+    assert error.value.label == 4
 
 
 def test_many_labels_of_one_record_each_are_too_rare_together():
