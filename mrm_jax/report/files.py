@@ -1,24 +1,33 @@
-"""What a finished run leaves of its test fold: numbers and scores.
+"""What an evaluated run leaves: numbers and scores.
 
-report.json   facts of the run and the metrics of the test and validation splits;
-              written last, so that it stands for a finished run
-report.csv    one row per label of the test split
-scores.npz    record names, labels and scores of the test split; not pickled
+report.json   facts of the run, and all its numbers (`measures.evaluate`); written last,
+              so that it stands for a finished run
+metrics.csv   one row per metric and head: metric, head, value, interval_low,
+              interval_high; of the whole split, the calibration among them
+report.csv    one row per label: label, description, positive_records, and for each head
+              METRIC_HEAD, METRIC_HEAD_low and METRIC_HEAD_high of
+              `measures.LABEL_METRICS`, and threshold_HEAD
+scores.npz    record names, labels and scores of the split; not pickled
+thresholds.json   chosen on validation; beside the report of a run's own test split
+
+Where a number or an interval is not defined, its cells are empty.
 """
 
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mrm_jax import atomic, cpsc_score, metrics, types
+from mrm_jax import atomic, thresholds, types
+from mrm_jax.report import measures
 
 JSON_FILE = "report.json"
 CSV_FILE = "report.csv"
+METRICS_FILE = "metrics.csv"
 SCORES_FILE = "scores.npz"
 # Without these a number cannot be traced to what it was measured on.
 REQUIRED_FACTS = tuple(
@@ -34,39 +43,71 @@ def write(
     test: types.SplitScores,
     val: types.SplitScores,
 ) -> dict[str, Any]:
-    """Writes all files of a report and returns what report.json holds.
+    """Writes the report of a run's own test split, and the thresholds chosen on val.
+
+    Args, returns and raises: as `write_split`; test and val are scores of the splits.
+    """
+    _check(facts, label_names, descriptions, test)
+    chosen = thresholds.choose(val)
+    thresholds.write(Path(workdir), label_names, chosen)
+    evaluated = measures.Evaluated(test, chosen, val=val)
+    return write_split(workdir, facts, label_names, descriptions, evaluated)
+
+
+def write_split(
+    folder: Path | str,
+    facts: Mapping[str, Any],
+    label_names: Sequence[str],
+    descriptions: Sequence[str],
+    evaluated: measures.Evaluated,
+) -> dict[str, Any]:
+    """Writes all files but the thresholds and returns what report.json holds.
 
     Args:
-        workdir: a folder that exists.
+        folder: exists.
         facts: what the numbers depend on, in types that JSON knows: at least
-            REQUIRED_FACTS; configuration, versions of tools, ... as well.
+            REQUIRED_FACTS; configuration, versions of tools, ... as well. "split" is
+            added, and "evaluated_on" as None if it is not there.
         label_names: [label].
         descriptions: [label], plain text.
-        test: scores of the test split.
-        val: scores of the validation split, on which thresholds are chosen.
+        evaluated: the split.
 
     Raises:
         ValueError: if a required fact is missing, names do not fit the labels, or
             scores are none (`metrics.check`).
     """
-    workdir = Path(workdir)
+    folder = Path(folder)
+    _check(facts, label_names, descriptions, evaluated.scores)
+    report = _without_nan(
+        {
+            "facts": {"evaluated_on": None, **facts, "split": evaluated.split},
+            "num_labels": len(label_names),
+            **measures.evaluate(evaluated, label_names, descriptions),
+        }
+    )
+    _write_scores(folder / SCORES_FILE, label_names, evaluated.scores)
+    _write_csv(folder / METRICS_FILE, _metric_rows(report, evaluated.split))
+    _write_csv(folder / CSV_FILE, map(_label_row, report["labels"]))
+    with atomic.replacing(folder / JSON_FILE) as temporary:
+        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    return report
+
+
+def _check(
+    facts: Mapping[str, Any],
+    label_names: Sequence[str],
+    descriptions: Sequence[str],
+    scores: types.SplitScores,
+) -> None:
     missing = [name for name in REQUIRED_FACTS if name not in facts]
     if missing:
         raise ValueError(f"expected the facts {REQUIRED_FACTS}, missing {missing}")
-    num_labels = test.labels.shape[1]
+    num_labels = scores.labels.shape[1]
     if {len(label_names), len(descriptions)} != {num_labels}:
         raise ValueError(
             f"expected names and descriptions of {num_labels} labels, "
             f"found {len(label_names)} and {len(descriptions)}"
         )
-    report = _without_nan(
-        {"facts": facts, "num_labels": num_labels, **evaluate(test, val)}
-    )
-    _write_scores(workdir / SCORES_FILE, label_names, test)
-    _write_csv(workdir / CSV_FILE, label_names, descriptions, test)
-    with atomic.replacing(workdir / JSON_FILE) as temporary:
-        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-    return report
 
 
 def exists(workdir: Path | str) -> bool:
@@ -75,8 +116,12 @@ def exists(workdir: Path | str) -> bool:
 
 
 def discard(workdir: Path | str) -> None:
-    """Removes the report of a run that goes on: it would stand for a finished one."""
-    (Path(workdir) / JSON_FILE).unlink(missing_ok=True)
+    """Removes the report of a run that goes on: it would stand for a finished one.
+
+    So would the thresholds, which may not be of the epoch that is best in the end.
+    """
+    for name in (JSON_FILE, thresholds.FILE):
+        (Path(workdir) / name).unlink(missing_ok=True)
 
 
 def read(workdir: Path | str) -> dict[str, Any]:
@@ -91,72 +136,64 @@ def read(workdir: Path | str) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def evaluate(
-    test: types.SplitScores, val: types.SplitScores
-) -> dict[str, dict[str, Any]]:
-    """Returns "test" and "val", each with the metrics of high, low and mean.
-
-    The official CPSC2018 score is among them where all first labels are known.
-    """
-    of_val = {head: _evaluate_head(val, scores) for head, scores in val.heads.items()}
-    of_test = {
-        head: _evaluate_head(test, scores, of_val[head]["fmax_threshold"])
-        for head, scores in test.heads.items()
-    }
-    return {"test": of_test, "val": of_val}
-
-
-def _evaluate_head(
-    split: types.SplitScores, scores: np.ndarray, val_threshold: float | None = None
-) -> dict[str, Any]:
-    result: dict[str, Any] = metrics.evaluate(scores, split.labels, val_threshold)
-    first_label = split.first_label
-    if first_label is not None and (first_label >= 0).all():
-        result |= cpsc_score.evaluate(scores, split.labels, first_label)
-    return result
-
-
 def _write_scores(
-    path: Path, label_names: Sequence[str], test: types.SplitScores
+    path: Path, label_names: Sequence[str], split: types.SplitScores
 ) -> None:
     arrays = {
-        "names": np.asarray(test.names, np.str_),
-        "labels": test.labels.astype(np.uint8),
+        "names": np.asarray(split.names, np.str_),
+        "labels": split.labels.astype(np.uint8),
         "label_names": np.asarray(label_names, np.str_),
-        **test.heads,
+        **split.heads,
     }
-    if test.first_label is not None:
-        arrays["first_label"] = test.first_label
+    if split.first_label is not None:
+        arrays["first_label"] = split.first_label
     with atomic.replacing(path) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **arrays)
 
 
-def _write_csv(
-    path: Path,
-    label_names: Sequence[str],
-    descriptions: Sequence[str],
-    test: types.SplitScores,
-) -> None:
-    """Writes one row per label; a metric that is not defined is an empty cell."""
-    columns: dict[str, Sequence[Any]] = {
-        "label": label_names,
-        "description": descriptions,
-        "positive_records": test.labels.sum(axis=0).astype(int).tolist(),
-    }
-    for head, scores in test.heads.items():
-        of_label = metrics.evaluate_labels(scores, test.labels)
-        columns[f"auc_{head}"] = _to_cells(of_label.auc)
-        columns[f"average_precision_{head}"] = _to_cells(of_label.average_precision)
-        columns[f"f1_{head}"] = _to_cells(of_label.f1)
+def _metric_rows(report: Mapping[str, Any], split: str) -> Iterable[dict[str, Any]]:
+    """Returns the rows of metrics.csv."""
+    for head, overall in report[split].items():
+        of_head = report["calibration"][head]
+        names = ("temperature", *measures.CALIBRATION)
+        values = overall | {name: of_head[name] for name in names}
+        ends = dict(report["intervals"]["heads"][head])
+        ends |= {name: of_head.get(f"{name}_interval") for name in names}
+        for name, value in values.items():
+            low, high = ends[name] or (None, None)
+            yield {
+                "metric": name,
+                "head": head,
+                "value": value,
+                "interval_low": low,
+                "interval_high": high,
+            }
+
+
+def _label_row(label: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a row of report.csv."""
+    row = {name: label[name] for name in ("label", "description", "positive_records")}
+    for head, values in label["heads"].items():
+        for name in measures.LABEL_METRICS:
+            low, high = values[f"{name}_interval"] or (None, None)
+            row[f"{name}_{head}"] = values[name]
+            row[f"{name}_{head}_low"], row[f"{name}_{head}_high"] = low, high
+        row[f"threshold_{head}"] = values["threshold"]
+    return row
+
+
+def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows of the same columns; None is an empty cell."""
+    lines = [{name: _cell(value) for name, value in row.items()} for row in rows]
     with atomic.replacing(path) as temporary:
         with temporary.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
+            writer = csv.DictWriter(file, list(lines[0]))
+            writer.writeheader()
+            writer.writerows(lines)
 
 
-def _to_cells(values: np.ndarray) -> list[str]:
-    return ["" if math.isnan(value) else f"{value:.6f}" for value in values]
+def _cell(value: Any) -> Any:
+    return f"{value:.6f}" if isinstance(value, float) else value
 
 
 def _without_nan(value: Any) -> Any:

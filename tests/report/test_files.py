@@ -1,70 +1,48 @@
 import csv
-import io
 import json
 import math
 
 import numpy as np
 import pytest
-import rich.console
 
-from mrm_jax import cpsc_score, metrics, types
+from mrm_jax import thresholds, types
 from mrm_jax.report import files as report_files
-from mrm_jax.report import table as report_table
-
-NAMES = ("CD", "HYP", "MI")
-DESCRIPTIONS = ("Conduction disturbance", "Hypertrophy", "Infarction, [any]")
-FACTS = {
-    "data_set": "PTB-XL",
-    "data_set_version": "subset",
-    "label_set": "superdiagnostic",
-    "records": {"train": 12345, "val": 30, "test": 40},
-    "seed": 7,
-    "epoch": 18,
-    "command": "python -m mrm_jax.train --config experiments/ptbxl.py --workdir "
-    "runs/a-folder-that-makes-the-line-longer-than-eighty-columns",
-}
+from mrm_jax.report import measures
+from tests.report import small_reports
+from tests.report.small_reports import DESCRIPTIONS, FACTS, HEADS, NAMES
 
 
-def random_split(seed, num_records, num_labels=3):
-    rng = np.random.default_rng(seed)
-    first = rng.integers(0, num_labels, num_records).astype(np.int16)
-    labels = np.eye(num_labels, dtype=np.uint8)[first]
-    labels[:, 0] = labels[:, 0] | (rng.random(num_records) < 0.2)
-    high, low = (
-        np.clip(labels * 0.3 + rng.random(labels.shape) * 0.7, 0, 1, dtype=np.float32)
-        for _ in range(2)
-    )
-    names = np.array([f"records100/{i:05d}_lr" for i in range(num_records)])
-    return types.SplitScores(names, labels, high, low), first
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def splits():
-    return random_split(0, 40)[0], random_split(1, 30)[0]
+    return small_reports.split(0, 40), small_reports.split(1, 30)
+
+
+@pytest.fixture(scope="module")
+def finished(splits, tmp_path_factory):
+    """A folder with a report, and what was returned."""
+    folder = tmp_path_factory.mktemp("run")
+    return folder, write(folder, splits)
 
 
 def write(folder, splits, facts=FACTS):
     return report_files.write(folder, facts, NAMES, DESCRIPTIONS, *splits)
 
 
-def printed(report, width=80):
-    console = rich.console.Console(file=io.StringIO(), width=width)
-    report_table.print_table(report, console)
-    return console.file.getvalue()
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
-def test_report_holds_facts_and_metrics_of_all_heads(tmp_path, splits):
+def test_the_report_holds_facts_and_all_numbers(finished, splits):
+    folder, report = finished
     test, val = splits
-    report = write(tmp_path, splits)
-    assert report == json.loads((tmp_path / "report.json").read_text())
-    assert report == report_files.read(tmp_path)
-    assert report["facts"] == FACTS
-    for head in ("high", "low", "mean"):
-        of_val = metrics.evaluate(val.heads[head], val.labels)
-        assert report["val"][head] == of_val
-        threshold = of_val["fmax_threshold"]
-        of_test = metrics.evaluate(test.heads[head], test.labels, threshold)
-        assert report["test"][head] == of_test
+    assert report == json.loads((folder / "report.json").read_text())
+    assert report == report_files.read(folder)
+    assert report["facts"] == FACTS | {"split": "test", "evaluated_on": None}
+    evaluated = measures.Evaluated(test, thresholds.choose(val), val=val)
+    numbers = measures.evaluate(evaluated, NAMES, DESCRIPTIONS)
+    assert report == {"facts": report["facts"], "num_labels": 3, **numbers}
+    assert report["intervals"]["resamples"] == 1000
 
 
 def test_mean_is_half_of_both(splits):
@@ -72,16 +50,17 @@ def test_mean_is_half_of_both(splits):
     np.testing.assert_allclose(test.heads["mean"], test.high / 2 + test.low / 2)
 
 
-def test_nothing_temporary_stays(tmp_path, splits):
-    write(tmp_path, splits)
-    found = sorted(path.name for path in tmp_path.iterdir())
-    assert found == ["report.csv", "report.json", "scores.npz"]
+def test_nothing_temporary_stays(finished):
+    found = sorted(path.name for path in finished[0].iterdir())
+    assert found == [
+        *("metrics.csv", "report.csv", "report.json"),
+        *("scores.npz", "thresholds.json"),
+    ]
 
 
-def test_scores_come_back_without_pickle(tmp_path, splits):
+def test_scores_come_back_without_pickle(finished, splits):
     test, _ = splits
-    write(tmp_path, splits)
-    with np.load(tmp_path / "scores.npz", allow_pickle=False) as file:
+    with np.load(finished[0] / "scores.npz", allow_pickle=False) as file:
         assert file["names"].tolist() == test.names.tolist()
         assert file["label_names"].tolist() == list(NAMES)
         np.testing.assert_array_equal(file["labels"], test.labels)
@@ -90,22 +69,58 @@ def test_scores_come_back_without_pickle(tmp_path, splits):
         assert "first_label" not in file
 
 
-def test_one_row_per_label(tmp_path, splits):
-    test, _ = splits
-    write(tmp_path, splits)
-    with (tmp_path / "report.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["label"] for row in rows] == list(NAMES)
-    assert [row["description"] for row in rows] == list(DESCRIPTIONS)
-    assert [int(row["positive_records"]) for row in rows] == test.labels.sum(0).tolist()
-    for head, scores in test.heads.items():
-        expected = metrics.evaluate_labels(scores, test.labels)
-        for column in ("auc", "average_precision", "f1"):
-            found = [float(row[f"{column}_{head}"]) for row in rows]
-            np.testing.assert_allclose(found, getattr(expected, column), atol=1e-6)
+def test_first_labels_are_kept_with_the_scores(tmp_path):
+    split = small_reports.split(2, 60, num_labels=9, first_labels=True)
+    report_files.write(tmp_path, FACTS, "123456789", "123456789", split, split)
+    with np.load(tmp_path / "scores.npz") as file:
+        np.testing.assert_array_equal(file["first_label"], split.first_label)
 
 
-def test_what_is_not_defined_is_empty_null_and_a_dash(tmp_path):
+def test_thresholds_are_those_of_validation(finished, splits):
+    chosen = thresholds.choose(splits[1])
+    assert thresholds.read(finished[0], NAMES, {}) == chosen
+
+
+def test_one_row_per_label(finished, splits):
+    folder, report = finished
+    found = rows(folder / "report.csv")
+    assert [row["label"] for row in found] == list(NAMES)
+    assert [row["description"] for row in found] == list(DESCRIPTIONS)
+    expected = splits[0].labels.sum(axis=0).tolist()
+    assert [int(row["positive_records"]) for row in found] == expected
+    for row, label in zip(found, report["labels"], strict=True):
+        for head in HEADS:
+            values = label["heads"][head]
+            cells = {"threshold_" + head: values["threshold"]}
+            for name in measures.LABEL_METRICS:
+                cells[f"{name}_{head}"] = values[name]
+                low, high = values[f"{name}_interval"]
+                cells |= {f"{name}_{head}_low": low, f"{name}_{head}_high": high}
+            assert {name: float(row[name]) for name in cells} == pytest.approx(
+                cells, abs=1e-6
+            )
+
+
+def test_one_row_per_metric_and_head(finished):
+    folder, report = finished
+    found = {(row["metric"], row["head"]): row for row in rows(folder / "metrics.csv")}
+    for head in HEADS:
+        of_head = report["test"][head]
+        assert {name for name, its in found if its == head} >= set(of_head)
+        for name, value in of_head.items():
+            row = found[name, head]
+            assert float(row["value"]) == pytest.approx(value, abs=1e-6)
+            ends = report["intervals"]["heads"][head][name] or ("", "")
+            cells = [row["interval_low"], row["interval_high"]]
+            assert [c and float(c) for c in cells] == pytest.approx(ends, abs=1e-6)
+        row, of_head = found["ece_scaled", head], report["calibration"][head]
+        cells = [float(row[n]) for n in ("value", "interval_low", "interval_high")]
+        expected = [of_head["ece_scaled"], *of_head["ece_scaled_interval"]]
+        assert cells == pytest.approx(expected, abs=1e-6)
+        assert found["temperature", head]["interval_low"] == ""
+
+
+def test_what_is_not_defined_is_null_and_an_empty_cell(tmp_path):
     one = types.SplitScores(
         np.array(["a"]),
         np.array([[1, 0, 0]]),
@@ -116,59 +131,38 @@ def test_what_is_not_defined_is_empty_null_and_a_dash(tmp_path):
     text = (tmp_path / "report.json").read_text()
     assert "NaN" not in text and report["facts"]["best"] is None
     assert report["test"]["mean"]["macro_auc"] is None
-    assert (
-        (tmp_path / "report.csv")
-        .read_text()
-        .splitlines()[2]
-        .startswith("HYP,Hypertrophy,0,,,,")
+    row = rows(tmp_path / "report.csv")[1]
+    assert (row["label"], row["positive_records"]) == ("HYP", "0")
+    assert row["auc_mean"] == row["auc_mean_low"] == row["ppv_mean"] == ""
+    macro = rows(tmp_path / "metrics.csv")[0]
+    assert macro["metric"] == "macro_auc"
+    assert macro["value"] == macro["interval_low"] == macro["interval_high"] == ""
+
+
+def test_another_split_goes_to_another_folder_without_thresholds(tmp_path, splits):
+    test, val = splits
+    chosen = thresholds.choose(val)
+    facts = FACTS | {"evaluated_on": {"data_set": "CPSC2018"}}
+    report = report_files.write_split(
+        *(tmp_path, facts, NAMES, DESCRIPTIONS),
+        measures.Evaluated(val, chosen, split="val"),
     )
-    line = next(line for line in printed(report).splitlines() if "macro AUC" in line)
-    assert line.split() == ["macro", "AUC", "-", "-", "-"]
-
-
-def test_the_official_score_is_there_where_all_first_labels_are(tmp_path):
-    split, first = random_split(2, 60, num_labels=9)
-    arrays = (split.names, split.labels, split.high, split.low)
-    known = types.SplitScores(*arrays, first)
-    report = report_files.write(tmp_path, FACTS, "123456789", "123456789", known, known)
-    expected = cpsc_score.evaluate(split.mean, split.labels, first)
-    found = report["test"]["mean"]
-    assert {name: found[name] for name in expected} == expected
-    assert f"{expected['cpsc_f1']:.3f}" in printed(report)
+    assert report["facts"] == facts | {"split": "val"}
+    assert "test" not in report
+    found = rows(tmp_path / "metrics.csv")[0]
+    assert float(found["value"]) == pytest.approx(report["val"]["high"]["macro_auc"])
+    assert not (tmp_path / "thresholds.json").exists()
     with np.load(tmp_path / "scores.npz") as file:
-        np.testing.assert_array_equal(file["first_label"], first)
-
-    unknown = types.SplitScores(*arrays, np.where(first == 3, -1, first))
-    assert "cpsc_f1" not in report_files.evaluate(unknown, known)["test"]["mean"]
+        np.testing.assert_array_equal(file["mean"], val.mean)
 
 
-def test_the_table_names_what_was_measured_in_80_columns(tmp_path, splits):
-    report = write(tmp_path, splits)
-    *lines, command = printed(report).splitlines()
-    text = "\n".join(lines)
-    for part in ("PTB-XL", "subset", "superdiagnostic", "seed 7", "epoch 18"):
-        assert part in text
-    assert "12,345 train, 30 val, 40 test" in text
-    assert f"share of zeros: {report['test']['high']['share_of_zeros']:.3f}" in text
-    assert "3 of 3 labels" in text
-    assert max(map(len, lines)) <= 80
-    assert command == f"command: {FACTS['command']}"  # whole, to be copied
-
-
-def test_the_table_holds_high_low_and_mean_in_columns(tmp_path, splits):
-    report = write(tmp_path, splits)
-    lines = printed(report).splitlines()
-    assert any(line.split() == ["high", "low", "mean"] for line in lines)
-    (line,) = (line for line in lines if "macro AUC" in line)
-    expected = [
-        f"{report['test'][h]['macro_auc']:.3f}" for h in ("high", "low", "mean")
-    ]
-    assert line.split() == ["macro", "AUC", *expected]
-
-
-def test_a_name_in_brackets_is_no_markup(tmp_path, splits):
-    report = write(tmp_path, splits, FACTS | {"data_set": "mine [red]"})
-    assert "mine [red], version subset" in printed(report)
+def test_a_run_that_goes_on_has_neither_report_nor_thresholds(tmp_path, splits):
+    write(tmp_path, splits)
+    assert report_files.exists(tmp_path)
+    report_files.discard(tmp_path)
+    report_files.discard(tmp_path)
+    assert not report_files.exists(tmp_path)
+    assert not (tmp_path / "thresholds.json").exists()
 
 
 def test_numbers_without_their_origin_are_refused(tmp_path, splits):
