@@ -57,7 +57,7 @@ def weighted(
     Returns:
         ece: expected calibration error, sum over bins of n_bin / n * |mean score of
             the bin - share of its cells that are present|. Chance only adds to it: it
-            is too high for few records, and higher in their resamples.
+            is too high for few records; see `centre_ece`.
         brier: mean squared difference of score and label.
         nll: mean cross-entropy, in nats.
 
@@ -74,6 +74,17 @@ def weighted(
         "brier": weights @ terms.brier / size,
         "nll": weights @ terms.nll / size,
     }
+
+
+def centre_ece(
+    values: Float[np.ndarray, " resample"], value: float
+) -> Float[np.ndarray, " resample"]:
+    """Returns the ece of resamples, moved to have the split's own as their mean.
+
+    A resample adds chance a second time, so that all of them may lie above the split's
+    own. What remains is how much it varies with the records.
+    """
+    return np.maximum(values - values.mean() + value, 0)
 
 
 def reliability(terms: Terms) -> list[dict[str, float | int | None]]:

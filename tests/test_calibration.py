@@ -70,6 +70,11 @@ def test_certain_and_wrong_is_finite():
     assert found["nll"] == pytest.approx(24 * np.log(2), rel=1e-6)
 
 
+def test_resamples_are_moved_to_the_error_of_the_split():
+    found = calibration.centre_ece(np.array([0.03, 0.04, 0.08]), 0.02)
+    np.testing.assert_allclose(found, [0, 0.01, 0.05])
+
+
 def test_what_are_no_scores_is_refused():
     with pytest.raises(ValueError, match="apply the sigmoid"):
         calibration.terms(SCORES - 2, LABELS)

@@ -56,15 +56,19 @@ def measure(
         SCALED: calibration.terms(scaled, labels),
     }
     weigh = _weigher(split, scores, chosen, calibrated)
-    once = weigh(np.ones((1, len(labels))))
     by_label = dataclasses.asdict(metrics.evaluate_labels(scores, labels))
+    others = {name: v[0] for name, v in weigh(np.ones((1, len(labels)))).items()}
     resampled: Values = {}
     if counts is not None:
         resampled = intervals.evaluate(scores, labels, counts, chosen.overall)
         resampled |= weigh(counts.astype(np.float64))
+        for name in ("ece", "ece" + SCALED):
+            resampled[name] = calibration.centre_ece(
+                resampled[name], float(others[name])
+            )
     return Head(
         overall=overall(split, scores, chosen.overall),
-        others=_of_labels(by_label) | {name: v[0] for name, v in once.items()},
+        others=_of_labels(by_label) | others,
         intervals={name: intervals.percentile(v) for name, v in resampled.items()},
         reliability={
             suffix: calibration.reliability(terms)
