@@ -5,30 +5,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.axes
 import matplotlib.ticker
+import matplotlib.transforms
+from matplotlib.axes import Axes
 from matplotlib.backends import backend_agg
 from matplotlib.figure import Figure
 
 from mrm_jax import atomic
+from mrm_jax.report import styles, svg
 
 DOTS_PER_INCH = 150
 MAX_MARKERS = 25
-# key -> name, colour, marker, line. Colours of Okabe and Ito (2008), which people with
-# a colour vision deficiency can tell apart; marker and line do for a print in grey.
-Style = tuple[str, str, str, str]
-LOSSES: dict[str, Style] = {
-    "train/loss": ("total", "#000000", "o", "-"),
-    "train/bce_high": ("cross-entropy, high", "#0072B2", "^", "--"),
-    "train/bce_low": ("cross-entropy, low", "#D55E00", "v", "-."),
-    "train/feature_kl": ("mutual, features", "#009E73", "s", ":"),
-    "train/logit_kl": ("mutual, logits", "#CC79A7", "D", ":"),
-}
-AUCS: dict[str, Style] = {
-    "val/macro_auc_mean": ("mean", "#000000", "o", "-"),
-    "val/macro_auc_high": ("high", "#0072B2", "^", "--"),
-    "val/macro_auc_low": ("low", "#D55E00", "v", "-."),
-}
+LEGEND_BELOW = 42  # points below the panel; ticks and their name are in between
+LOSSES = styles.LOSSES
+AUCS = {f"val/macro_auc_{head}": style for head, style in styles.HEADS.items()}
 
 
 def draw(
@@ -55,26 +45,47 @@ def draw(
     backend_agg.FigureCanvasAgg(figure)
     loss_axes, auc_axes = figure.subplots(1, 2)
     figure.suptitle(title, parse_math=False)
-    _draw_panel(loss_axes, history, LOSSES, best_epoch)
-    loss_axes.set(title="training loss and its terms", ylabel="nats", yscale="log")
-    ticks = matplotlib.ticker.LogLocator(subs=(1, 2, 3, 5, 7))
-    loss_axes.yaxis.set_major_locator(ticks)
-    loss_axes.yaxis.set_major_formatter("{x:g}")
-    loss_axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-    _draw_panel(auc_axes, history, AUCS, best_epoch)
-    auc_axes.set(title="validation macro AUC")
+    _draw_losses(loss_axes, history, best_epoch)
+    _draw_aucs(auc_axes, history, best_epoch)
     with atomic.replacing(path) as temporary:
         figure.savefig(temporary, dpi=DOTS_PER_INCH)
 
 
+def figures(history: Sequence[Mapping[str, Any]], best_epoch: int) -> list[Figure]:
+    """Returns the two panels of `draw` for the page; none of a run without epochs."""
+    drawn = []
+    for draw_panel in (_draw_losses, _draw_aucs) if history else ():
+        drawn.append(svg.figure(svg.WIDTH, 350))
+        draw_panel(svg.place(drawn[-1], 54, 104, 298, 218), history, best_epoch)
+    return drawn
+
+
+def _draw_losses(
+    axes: Axes, history: Sequence[Mapping[str, Any]], best_epoch: int
+) -> None:
+    _draw_panel(axes, history, LOSSES, best_epoch)
+    axes.set(title="training loss and its terms", ylabel="nats", yscale="log")
+    ticks = matplotlib.ticker.LogLocator(subs=(1, 2, 3, 5, 7))
+    axes.yaxis.set_major_locator(ticks)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+
+
+def _draw_aucs(
+    axes: Axes, history: Sequence[Mapping[str, Any]], best_epoch: int
+) -> None:
+    _draw_panel(axes, history, AUCS, best_epoch)
+    axes.set(title="validation macro AUC")
+
+
 def _draw_panel(
-    axes: matplotlib.axes.Axes,
+    axes: Axes,
     history: Sequence[Mapping[str, Any]],
-    styles: Mapping[str, Style],
+    chosen: Mapping[str, styles.Style],
     best_epoch: int,
 ) -> None:
     epochs = [line["epoch"] for line in history]
-    for key, (name, colour, marker, dashes) in styles.items():
+    for key, style in chosen.items():
         values = [line.get(key, math.nan) for line in history]
         # A term that an experiment leaves out is 0 throughout.
         if not any(value > 0 for value in values):
@@ -82,10 +93,10 @@ def _draw_panel(
         axes.plot(
             epochs,
             values,
-            label=name,
-            color=colour,
-            linestyle=dashes,
-            marker=marker,
+            label=style.name,
+            color=style.colour,
+            linestyle=style.line,
+            marker=style.marker,
             markersize=4,
             markevery=math.ceil(len(epochs) / MAX_MARKERS),
         )
@@ -101,4 +112,14 @@ def _draw_panel(
     axes.xaxis.set_major_locator(whole)
     axes.grid(alpha=0.3)
     # Below the panel, where it hides no curve.
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False)
+    below = matplotlib.transforms.ScaledTranslation(
+        0, -LEGEND_BELOW / 72, axes.figure.dpi_scale_trans
+    )
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=axes.transAxes + below,
+        borderaxespad=0,
+        ncols=2,
+        frameon=False,
+    )

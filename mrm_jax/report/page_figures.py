@@ -1,0 +1,188 @@
+"""The figures of the page, as SVG elements with what is said beside them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import markupsafe
+import numpy as np
+
+from mrm_jax import metrics, types
+from mrm_jax.report import curves, errors, label_figures, score_figures, styles, svg
+
+NUM_EXTREMES = 4  # best and worst labels whose curves stand for those of many
+NUM_PAIRS = 10
+NUM_ERRORS = 10
+BARS = {
+    "auc": "AUC",
+    "average_precision": "average precision",
+    "f1_at_threshold": "F1 at the threshold from validation",
+}
+SCREEN = 96 / 72  # CSS pixels of a point: what is drawn to scale stays so
+
+Rows = Sequence[Mapping[str, Any]]  # report.json's "labels"
+ReadSignals = Callable[[np.ndarray], np.ndarray]
+
+
+class Pair(NamedTuple):
+    """How often records of one label that lack another are said to have it."""
+
+    label: str
+    other: str
+    records: int  # that have the label and lack the other
+    called: int  # of these, said to have the other
+
+
+class Wrong(NamedTuple):
+    """One of the most confident errors."""
+
+    name: str  # of the record
+    labels: list[str]  # that it has
+    label: str  # that was missed, or found
+    missed: bool
+    score: float
+    picture: markupsafe.Markup
+
+
+def by_auc(rows: Rows) -> list[int]:
+    """Returns the places of the labels, from the mean head's best AUC to no AUC."""
+    aucs = [row["heads"]["mean"]["auc"] for row in rows]
+    return sorted(range(len(rows)), key=lambda i: (aucs[i] is None, -(aucs[i] or 0)))
+
+
+def bars(rows: Rows) -> list[markupsafe.Markup]:
+    """Returns a panel of bars for each metric of BARS, the best label's AUC first."""
+    ordered = [rows[i] for i in by_auc(rows)]
+    return [
+        svg.markup(
+            label_figures.bars(ordered, metric, title),
+            f"bars-{metric}",
+            f"{title} of each label with its interval; the table below has the numbers",
+        )
+        for metric, title in BARS.items()
+    ]
+
+
+def score_curves(rows: Rows, split: types.SplitScores) -> list[markupsafe.Markup]:
+    """Returns ROC and precision-recall curves: of all labels, then of single ones.
+
+    Of more than FEW_LABELS these are the NUM_EXTREMES best and worst by AUC.
+    """
+    usable = metrics.has_both_classes(split.labels)
+    chosen = [i for i in by_auc(rows) if usable[i]]
+    if not chosen:
+        return []
+    if len(chosen) > label_figures.FEW_LABELS:
+        chosen = chosen[:NUM_EXTREMES] + chosen[-NUM_EXTREMES:]
+    drawn = {"all labels": score_figures.all_labels(split.mean, split.labels)}
+    for i in chosen:
+        heads = {head: scores[:, i] for head, scores in split.heads.items()}
+        one = score_figures.one_label(heads, split.labels[:, i], rows[i])
+        drawn[rows[i]["label"]] = one
+    return [
+        svg.markup(figure, f"curves-{i}", f"ROC and precision-recall curves: {name}")
+        for i, (name, figure) in enumerate(drawn.items())
+    ]
+
+
+def reliability(calibration: Mapping[str, Any]) -> list[markupsafe.Markup]:
+    """Returns the reliability of each head in report.json's "calibration"."""
+    return [
+        svg.markup(
+            score_figures.reliability(calibration[head], head),
+            f"reliability-{head}",
+            f"share of cells with the label against the score, {head}",
+        )
+        for head in styles.HEADS
+        if head in calibration
+    ]
+
+
+def together(
+    rows: Rows, split: types.SplitScores, fallback: float
+) -> list[markupsafe.Markup]:
+    """Returns which labels are called together, and which are so in truth."""
+    names = [row["label"] for row in rows]
+    found = label_figures.called_together(
+        split.labels, predicted(rows, split, fallback)
+    )
+    truth = label_figures.called_together(split.labels, split.labels)
+    return [
+        svg.markup(
+            label_figures.matrix(names, found, "found by the model", "label found"),
+            "together-found",
+            "for each label, the share of its records in which each label was found",
+        ),
+        svg.markup(
+            label_figures.matrix(names, truth, "in truth", "other label of the record"),
+            "together-truth",
+            "for each label, the share of its records that have each other label",
+        ),
+    ]
+
+
+def predicted(rows: Rows, split: types.SplitScores, fallback: float) -> np.ndarray:
+    """Returns which labels the mean head finds, [record, label]."""
+    of_labels = [row["heads"]["mean"]["threshold"] for row in rows]
+    return split.mean >= np.array([fallback if t is None else t for t in of_labels])
+
+
+def pairs(rows: Rows, split: types.SplitScores, fallback: float) -> list[Pair]:
+    """Returns the NUM_PAIRS most frequent false findings beside a label, if any."""
+    truth = split.labels.astype(int)
+    has_and_lacks = truth.T @ (1 - truth)
+    called = truth.T @ ((1 - truth) * predicted(rows, split, fallback))
+    order = np.argsort(-called, axis=None, kind="stable")[:NUM_PAIRS]
+    return [
+        Pair(
+            rows[i]["label"],
+            rows[j]["label"],
+            int(has_and_lacks[i, j]),
+            int(called[i, j]),
+        )
+        for i, j in zip(*np.unravel_index(order, called.shape), strict=True)
+        if called[i, j]
+    ]
+
+
+def training(
+    history: Sequence[Mapping[str, Any]], best_epoch: int
+) -> list[markupsafe.Markup]:
+    """Returns the training's curves; none without a history."""
+    names = ("training loss and its terms", "validation macro AUC")
+    return [
+        svg.markup(figure, f"training-{i}", f"{name} against epoch")
+        for i, (name, figure) in enumerate(
+            zip(names, curves.figures(history, best_epoch), strict=False)
+        )
+    ]
+
+
+def wrong(
+    facts: Mapping[str, Any],
+    rows: Rows,
+    split: types.SplitScores,
+    read_signal_mv: ReadSignals,
+) -> list[Wrong]:
+    """Returns the NUM_ERRORS most confident errors of the mean head, with ECGs."""
+    found = errors.most_confident(split.mean, split.labels, NUM_ERRORS)
+    data = facts.get("evaluated_on") or facts
+    signals = read_signal_mv(np.array([each.record for each in found], np.int64))
+    result = []
+    for number, (each, signal_mv) in enumerate(zip(found, signals, strict=True)):
+        name = str(split.names[each.record])
+        picture = errors.picture(signal_mv, data["sampling_rate"], data["leads"], name)
+        shown = svg.markup(
+            picture, f"ecg-{number}", f"12-lead ECG of {name}", SCREEN, errors.MARGINS
+        )
+        there = np.flatnonzero(split.labels[each.record]).tolist()
+        result.append(
+            Wrong(
+                name=name,
+                labels=[rows[i]["label"] for i in there],
+                label=rows[each.label]["label"],
+                missed=each.missed,
+                score=each.score,
+                picture=shown,
+            )
+        )
+    return result
