@@ -41,7 +41,8 @@ def settings() -> contextlib.AbstractContextManager[None]:
 
 def figure(width: float, height: float) -> Figure:
     """Returns an empty figure of a size in pixels."""
-    return Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH))
+    inches = (width / PIXELS_PER_INCH, height / PIXELS_PER_INCH)
+    return Figure(inches, PIXELS_PER_INCH)
 
 
 def place(canvas: Figure, x: float, y: float, width: float, height: float) -> Axes:
