@@ -125,7 +125,7 @@ def _rewrite(name: str, value: str, prefix: str) -> str:
     if name == "id":
         return f"{prefix}-{value}"
     if name in ("d", "x", "y"):
-        short = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", value)
+        short = re.sub(r"\d+\.\d{2,}", lambda found: f"{float(found[0]):.1f}", value)
         return re.sub(r"\s+", " ", short).strip()
     if name == "href":
         return re.sub(r"^#", f"#{prefix}-", value)
