@@ -25,6 +25,11 @@ def read(path: Path) -> np.ndarray:
         signal_mv = np.asarray(data, np.float64).T
     except FileNotFoundError:
         raise ValueError(f"missing file: {path.name}") from None
+    except KeyError:
+        raise ValueError(
+            f"unreadable: {path.name}: no struct ECG in it; if it is a record of the "
+            f"PhysioNet Challenge, its header {path.stem}.hea has to be beside it"
+        ) from None
     except Exception as error:  # a damaged file makes loadmat raise nearly anything
         raise ValueError(f"unreadable: {path.name}: {error}") from None
     if signal_mv.ndim != 2 or signal_mv.shape[1] != len(manifest.LEADS):

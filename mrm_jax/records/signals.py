@@ -5,6 +5,7 @@ rate comes first so that what is cut off still feeds the filter at the cut. Samp
 that feed nothing are dropped before, which saves the time that long records take.
 """
 
+import fractions
 import functools
 import math
 
@@ -24,6 +25,9 @@ LENGTH_RULES = (EXACT, STRETCH_OR_CUT)
 # rms, against 12 uV with the last sample held and 39 uV with zeros.
 EXTENSION = "smooth"
 HALF_FILTER = 10  # samples of the lower rate on each side; SciPy's choice too
+# Bounds the filter for a rate that is no whole number of Hz; time is at most one part
+# in 2 * MAX_FACTOR off.
+MAX_FACTOR = 10_000
 
 _INT16 = np.iinfo(np.int16)
 
@@ -49,8 +53,8 @@ def prepare_uv(
             flat, or the length does not fit an exact rule.
     """
     if length_rule == STRETCH_OR_CUT:
-        signal_mv = signal_mv[: _num_used(num_samples, source_rate, sampling_rate)]
-    check_finite(signal_mv)
+        signal_mv = signal_mv[: num_used(num_samples, source_rate, sampling_rate)]
+    check_finite(signal_mv, source_rate)
     check_not_flat(signal_mv)  # here too: a filter leaves ripples on a flat lead
     resampled = resample(signal_mv, source_rate, sampling_rate)
     signal_uv = to_microvolts(fit_length(resampled, num_samples, length_rule))
@@ -58,10 +62,22 @@ def prepare_uv(
     return signal_uv
 
 
-def resample(signal: np.ndarray, source_rate: int, sampling_rate: int) -> np.ndarray:
+def num_used(num_samples: int, source_rate: float, sampling_rate: int) -> int:
+    """Returns how many samples feed the first `num_samples` at another rate."""
+    num_source = math.ceil(num_samples * source_rate / sampling_rate)
+    if source_rate == sampling_rate:
+        return num_source
+    return num_source + math.ceil(
+        HALF_FILTER * max(source_rate, sampling_rate) / sampling_rate
+    )
+
+
+def resample(signal: np.ndarray, source_rate: float, sampling_rate: int) -> np.ndarray:
     """Returns a signal [time, lead] at another rate in Hz, without aliases."""
-    common = math.gcd(source_rate, sampling_rate)
-    return _polyphase(signal, sampling_rate // common, source_rate // common)
+    ratio = sampling_rate / fractions.Fraction(source_rate)
+    if source_rate != int(source_rate):
+        ratio = ratio.limit_denominator(MAX_FACTOR)
+    return _polyphase(signal, ratio.numerator, ratio.denominator)
 
 
 def fit_length(signal: np.ndarray, num_samples: int, length_rule: str) -> np.ndarray:
@@ -110,14 +126,16 @@ def to_microvolts(signal_mv: np.ndarray) -> np.ndarray:
     return signal_uv.astype(np.int16)
 
 
-def check_finite(signal_mv: np.ndarray) -> None:
+def check_finite(signal_mv: np.ndarray, sampling_rate: float) -> None:
     """Raises ValueError "missing samples: ..." if a sample is NaN or infinite."""
     finite = np.isfinite(signal_mv)
     if not len(signal_mv):
         raise ValueError("missing samples: the record is empty")
     if not finite.all():
+        times_s = np.flatnonzero(~finite.all(axis=1)) / sampling_rate
         raise ValueError(
-            f"missing samples: {np.sum(~finite)} of {finite.size} are NaN or infinite "
+            f"missing samples: {np.sum(~finite)} of {finite.size} are NaN or infinite, "
+            f"from {times_s[0]:.2f} s to {times_s[-1]:.2f} s "
             f"in {_leads(~finite.all(axis=0))}"
         )
 
@@ -127,16 +145,6 @@ def check_not_flat(signal_uv: np.ndarray) -> None:
     flat = (signal_uv == signal_uv[0]).all(axis=0)
     if flat.any():
         raise ValueError(f"flat lead: {_leads(flat)} constant")
-
-
-def _num_used(num_samples: int, source_rate: int, sampling_rate: int) -> int:
-    """Returns how many samples feed the first `num_samples` at another rate."""
-    num_source = math.ceil(num_samples * source_rate / sampling_rate)
-    if source_rate == sampling_rate:
-        return num_source
-    return num_source + math.ceil(
-        HALF_FILTER * max(source_rate, sampling_rate) / sampling_rate
-    )
 
 
 def _leads(chosen: np.ndarray) -> str:

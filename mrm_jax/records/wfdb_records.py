@@ -1,4 +1,4 @@
-"""Reads one WFDB record as millivolts, twelve leads in the standard order.
+"""Reads one WFDB record: as twelve leads in the standard order, or all that it has.
 
 Most of the time `wfdb.rdsamp` takes for a ten-second ECG goes into its header parser.
 Plain records (format 16, one sample per frame: all of PTB-XL and CPSC2018) are read
@@ -7,7 +7,7 @@ here directly, to the same numbers; anything else is left to the wfdb package.
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,20 @@ class _Header:
     channels: Sequence[_Channel]
 
 
+@dataclasses.dataclass(frozen=True)
+class Signals:
+    """Signals of one record, each in its own unit; NaN where none was measured."""
+
+    values: np.ndarray  # [time, signal], float32
+    names: Sequence[str]  # [signal], as the header spells them
+    units: Sequence[str]  # [signal], likewise
+    sampling_rate: float  # Hz
+
+
+# Which signals are read, as places among those of a header: path, names, units.
+_Choice = Callable[[Path, Sequence[str], Sequence[str]], Sequence[int]]
+
+
 def read_record(path: Path | str) -> tuple[np.ndarray, int]:
     """Returns a record's signal [time, lead] in mV (float32) and its rate in Hz.
 
@@ -59,20 +73,61 @@ def read_record(path: Path | str) -> tuple[np.ndarray, int]:
         ValueError: "REASON: detail", if the record is missing, damaged or truncated,
             lacks a lead, or is not in mV.
     """
+    path = header_path(path)
+    found = _read(path, _twelve_in_mv)
+    if found.sampling_rate != int(found.sampling_rate):
+        raise ValueError(
+            f"wrong rate: {path.name}: expected whole Hz, "
+            f"found {found.sampling_rate:g} Hz"
+        )
+    return found.values, int(found.sampling_rate)
+
+
+def read_all(path: Path | str) -> Signals:
+    """Returns all signals of a record.
+
+    Args:
+        path: the record, with or without the ending of one of its files.
+
+    Raises:
+        ValueError: "REASON: detail", if the record is missing, damaged or truncated.
+    """
+    return _read(header_path(path), lambda _, names, units: range(len(names)))
+
+
+def header_path(path: Path | str) -> Path:
+    """Returns the header of a record that is named with or without an ending."""
     path = Path(path)
     known = path.suffix in (".hea", ".dat", ".mat")
-    path = path.with_suffix(".hea") if known else path.with_name(f"{path.name}.hea")
+    return path.with_suffix(".hea") if known else path.with_name(f"{path.name}.hea")
+
+
+def _read(path: Path, choice: _Choice) -> Signals:
     try:
         header = _plain_header(path.read_text("ascii", errors="ignore"))
         if header is None:
-            return _read_with_wfdb(path)
-        columns = _columns(path, [c.name for c in header.channels])
-        _check_units(path, [header.channels[column].unit for column in columns])
-        return _read_plain(path, header, columns), header.sampling_rate
+            return _read_with_wfdb(path, choice)
+        channels = header.channels
+        names, units = [c.name for c in channels], [c.unit for c in channels]
+        columns = choice(path, names, units)
+        return Signals(
+            _read_plain(path, header, columns),
+            [names[column] for column in columns],
+            [units[column] for column in columns],
+            header.sampling_rate,
+        )
     except FileNotFoundError as error:
         raise ValueError(f"missing file: {Path(error.filename).name}") from None
     except OSError as error:
         raise ValueError(f"unreadable: {path.name}: {error.strerror}") from None
+
+
+def _twelve_in_mv(
+    path: Path, names: Sequence[str], units: Sequence[str]
+) -> Sequence[int]:
+    columns = _columns(path, names)
+    _check_units(path, [units[column] for column in columns])
+    return columns
 
 
 def _columns(path: Path, names: Sequence[str]) -> list[int]:
@@ -134,7 +189,7 @@ def _plain_channel(line: str) -> _Channel | None:
 
 
 def _read_plain(path: Path, header: _Header, columns: Sequence[int]) -> np.ndarray:
-    """Returns the signals of `columns` in mV; a file holds its signals interleaved."""
+    """Returns the signals of `columns`; a file holds its signals interleaved."""
     channels = header.channels
     digital = np.empty((header.num_samples, len(channels)), "<i2")
     for name, offset in {(c.file_name, c.byte_offset) for c in channels}:
@@ -146,33 +201,33 @@ def _read_plain(path: Path, header: _Header, columns: Sequence[int]) -> np.ndarr
                 f"truncated file: {name}: expected {count} values, found {len(values)}"
             )
         digital[:, places] = values.reshape(-1, len(places))
-    digital = digital[:, columns]
+    digital = digital[:, list(columns)]
     gains = np.array([channels[column].gain for column in columns])
     baselines = np.array([channels[column].baseline for column in columns])
     # In float64 and in this order, as wfdb does it, so that no bit differs; in place,
     # since fresh memory for every step takes longer than the arithmetic.
-    signal_mv = digital.astype(np.float64)
-    signal_mv -= baselines
-    signal_mv /= gains
-    signal_mv[digital == _INVALID] = np.nan
-    return signal_mv.astype(np.float32)
+    values = digital.astype(np.float64)
+    values -= baselines
+    values /= gains
+    values[digital == _INVALID] = np.nan
+    return values.astype(np.float32)
 
 
-def _read_with_wfdb(path: Path) -> tuple[np.ndarray, int]:
+def _read_with_wfdb(path: Path, choice: _Choice) -> Signals:
     import wfdb  # costs a second, and plain records do not need it
 
     try:
         record = wfdb.rdrecord(str(path.with_suffix("")))
         names, units, rate = record.sig_name, record.units, float(record.fs)
-        signal_mv = np.asarray(record.p_signal, np.float32)
+        values = np.asarray(record.p_signal, np.float32)
     except OSError:
         raise
     except Exception as error:  # a damaged file makes wfdb raise nearly anything
         raise ValueError(f"unreadable: {path.name}: {error}") from None
-    columns = _columns(path, names)
-    _check_units(path, [units[column] for column in columns])
-    if rate != int(rate):
-        raise ValueError(
-            f"wrong rate: {path.name}: expected whole Hz, found {rate:g} Hz"
-        )
-    return signal_mv[:, columns], int(rate)
+    columns = list(choice(path, names, units))
+    return Signals(
+        values[:, columns],
+        [names[column] for column in columns],
+        [units[column] for column in columns],
+        rate,
+    )

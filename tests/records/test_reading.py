@@ -1,0 +1,27 @@
+from mrm_jax.records import reading, windows
+from tests import small_predictions
+
+EXPECTED = windows.Expected(100, 40, "exact")
+
+
+def test_files_come_in_order_with_the_reasons_of_the_unfit(tmp_path):
+    paths = [
+        small_predictions.write_record(tmp_path / f"r{number}", seed=number)
+        for number in range(reading.READ_AHEAD + 10)
+    ]
+    paths[5].write_text("")
+    paths.insert(7, tmp_path / "none")
+    found = list(reading.cuts(iter(paths), None, EXPECTED))
+    assert str(found[5]).startswith("unreadable: r5.hea")
+    assert str(found[7]).startswith("missing file: none.hea")
+    read = [cut for cut in found if isinstance(cut, windows.Windows)]
+    assert [cut.recording.name for cut in read] == [
+        path.stem for place, path in enumerate(paths) if place not in (5, 7)
+    ]
+
+
+def test_a_header_that_asks_for_all_memory_is_one_unfit_record(tmp_path):
+    path = small_predictions.write_record(tmp_path / "r")
+    path.write_text(path.read_text().replace("r 12 500 200", f"r 12 500 {10**14}"))
+    (found,) = reading.cuts([path], None, EXPECTED)
+    assert str(found).startswith("unreadable: r.hea: ")

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+
+from mrm_jax import manifest
+from mrm_jax.records import tables
+
+LEADS = manifest.LEADS
+VALUES = np.random.default_rng(0).normal(size=(40, 12)).round(4)
+
+
+def write_csv(path, values, header=None, delimiter=","):
+    lines = [delimiter.join(map(str, row)) for row in values]
+    path.write_text("\n".join([header, *lines] if header else lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("array", [VALUES, VALUES.T])
+def test_npy_either_way_round(tmp_path, array):
+    np.save(tmp_path / "r.npy", array)
+    values, names = tables.read_npy(tmp_path / "r.npy", None)
+    np.testing.assert_array_equal(values, VALUES)
+    assert names == LEADS
+
+
+def test_npy_of_named_leads(tmp_path):
+    np.save(tmp_path / "r.npy", VALUES[:, :8].T)
+    given = ("II", "I", *LEADS[6:])
+    values, names = tables.read_npy(tmp_path / "r.npy", given)
+    np.testing.assert_array_equal(values, VALUES[:, :8])
+    assert names == given
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((12, 12), r"\(12, 12\) does not tell time from leads"),
+        ((5000, 8), r"expected one record, .* found \(5000, 8\); --leads names"),
+        ((2, 5000, 12), r"expected one record"),
+        ((12,), r"expected one record"),
+    ],
+)
+def test_npy_of_a_shape_that_does_not_tell(tmp_path, shape, message):
+    np.save(tmp_path / "r.npy", np.zeros(shape))
+    with pytest.raises(ValueError, match=f"^wrong shape: r.npy: {message}"):
+        tables.read_npy(tmp_path / "r.npy", None)
+
+
+@pytest.mark.parametrize("content", [b"", b"no array", b"\x93NUMPY\x01\x00"])
+def test_damaged_npy(tmp_path, content):
+    (tmp_path / "r.npy").write_bytes(content)
+    with pytest.raises(ValueError, match="^unreadable: r.npy: "):
+        tables.read_npy(tmp_path / "r.npy", None)
+
+
+def test_npy_with_objects_runs_nothing(tmp_path):
+    np.save(tmp_path / "r.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(ValueError, match="^unreadable: r.npy: .*allow_pickle"):
+        tables.read_npy(tmp_path / "r.npy", None)
+
+
+def test_csv_without_a_header_has_the_standard_order(tmp_path):
+    values, names = tables.read_csv(write_csv(tmp_path / "r.csv", VALUES), None)
+    np.testing.assert_array_equal(values, VALUES)
+    assert names == LEADS
+
+
+@pytest.mark.parametrize("time", ["time", "Time (s)", "t", "time_ms", "index", ""])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_with_a_header_and_times(tmp_path, time, delimiter):
+    header = delimiter.join([time, *reversed(LEADS)])
+    rows = np.hstack([np.arange(40)[:, None] / 100, VALUES])
+    path = write_csv(tmp_path / "r.csv", rows, header, delimiter)
+    values, names = tables.read_csv(path, None)
+    np.testing.assert_array_equal(values, VALUES)
+    assert tuple(names) == LEADS[::-1]
+
+
+def test_csv_as_spreadsheets_write_it(tmp_path):
+    # A mark of the byte order, quotes, Windows' ends of lines, an empty last line.
+    quoted = ",".join(f'"{lead}"' for lead in LEADS)
+    rows = "\r\n".join(",".join(map(str, row)) for row in VALUES)
+    text = f"\ufeff{quoted}\r\n{rows}\r\n\r\n"
+    (tmp_path / "r.csv").write_bytes(text.encode())
+    values, names = tables.read_csv(tmp_path / "r.csv", None)
+    np.testing.assert_array_equal(values, VALUES)
+    assert tuple(names) == LEADS
+
+
+def test_given_leads_win_over_the_header(tmp_path):
+    path = write_csv(tmp_path / "r.csv", VALUES[:, :2], "channel 1,channel 2")
+    assert tables.read_csv(path, ("V1", "V2"))[1] == ("V1", "V2")
+
+
+def test_empty_cells_are_missing_samples(tmp_path):
+    path = write_csv(tmp_path / "r.csv", VALUES)
+    path.write_text(path.read_text().replace(str(VALUES[3, 4]), ""))
+    values, _ = tables.read_csv(path, None)
+    assert np.argwhere(np.isnan(values)).tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,2,3\n4,5,6\n", r"^wrong shape: r.csv: expected 12 columns \(I, .*found 3"),
+        ("I,II\n1,2\n3,x\n", "^unreadable: r.csv: .*x"),
+        ("I,II\n1,2\n3,4,5\n", "^unreadable: r.csv: .*line 3"),
+        ("I,II\n", "^unreadable: r.csv: "),
+        ("", "^unreadable: r.csv: "),
+        ("I,II,V1\n1,2\n", "^wrong shape: r.csv: expected 3 columns"),
+    ],
+)
+def test_damaged_csv(tmp_path, text, message):
+    (tmp_path / "r.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        tables.read_csv(tmp_path / "r.csv", None)
+
+
+def test_csv_that_is_no_text(tmp_path):
+    (tmp_path / "r.csv").write_bytes(b"\xff\xfe\x00\x00\x81")
+    with pytest.raises(ValueError, match="^unreadable: r.csv: "):
+        tables.read_csv(tmp_path / "r.csv", None)
+
+
+@pytest.mark.parametrize(
+    ("first_row", "is_record"),
+    [
+        ("time,I,II", True),
+        ("0.1,0.2,0.3", True),
+        ("Recording,First_label,Second_label", False),
+        ("record,fold", False),
+    ],
+)
+def test_tables_of_labels_are_told_from_records(tmp_path, first_row, is_record):
+    (tmp_path / "r.csv").write_text(first_row + "\n")
+    assert tables.is_record(tmp_path / "r.csv") is is_record
