@@ -1,0 +1,206 @@
+"""Scores ECGs in files with a trained run.
+
+  python -m mrm_jax.predict --workdir runs/cpsc2018 A0001.hea
+  python -m mrm_jax.predict --workdir runs/cpsc2018 FOLDER --out scores.csv
+  python -m mrm_jax.predict --workdir runs/cpsc2018 ecg.csv --sampling_rate 250
+
+A RECORD is a WFDB record (.hea, .dat, .mat, or its bare name), an original .mat of
+CPSC2018, a .npy [time, lead] or [lead, time], a .csv with a row for each sample, or a
+folder of these. Leads may come in any order, if the file names them; two limb leads
+give the other four. Any rate is resampled; a record longer than the network's window
+is cut into windows side by side, whose scores become one (--aggregate). Not scored are
+records with missing or flat leads, missing samples or amplitudes that no ECG has; they
+are listed at the end, with the reason, and do not stop the others.
+
+--out has a row (CSV) or an entry (JSON) for each record: its name, file, length in s,
+windows, findings, the score of each label, notes on what was done to it, and the error
+where it was not scored; with --windows also each window's scores and its start.
+
+Scores are for research; they are no diagnosis, this is no medical device.
+
+Exit status: 0 all scored; 1 some not scored; 2 none scored, or an error in the flags.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mrm_jax import (
+    parallel,
+    prediction,
+    prediction_files,
+    predictor,
+    terminal,
+    version,
+)
+from mrm_jax.records import files, leads, recording
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parses the flags and predicts; returns the exit status."""
+    args = _flags().parse_args(argv)
+    try:
+        return _run(args)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+
+
+def _run(args: argparse.Namespace) -> int:
+    form = _table_form(args)
+    if args.out is not None:
+        prediction_files.check_suffix(args.out)
+    found = files.find(args.records)
+    parallel.use_compilation_cache()
+    model = predictor.load(
+        args.workdir, head=args.head, threshold=args.threshold, shards_dir=args.shards
+    )
+    terminal.say(_headline(model, found, args))
+    scored = model.predict_files(found.records, form, aggregate=args.aggregate)
+    track = terminal.tracker("scoring")
+    shown = track(scored, len(found.records))
+    results = list(zip(found.records, shown, strict=True))
+    if args.out is not None:
+        about = _about(model, args.aggregate)
+        prediction_files.write(args.out, results, about, args.windows)
+    for line in prediction_files.lines(results, args.top, args.windows):
+        terminal.say(line)
+    terminal.say(prediction.RESEARCH)
+    if args.out is not None:
+        terminal.say(f"results: {args.out}")
+    failed = sum(isinstance(result, ValueError) for _, result in results)
+    return 2 if failed == len(results) else int(failed > 0)
+
+
+def _headline(
+    model: predictor.Predictor, found: files.Found, args: argparse.Namespace
+) -> str:
+    count = len(found.records)
+    text = (
+        f"{args.workdir}, epoch {model.run.epoch}: scores of {len(model.labels)} "
+        f"labels for {count:,} record{'s'[: count != 1]}, in windows of "
+        f"{model.duration_s:g} s at {model.sampling_rate} Hz, {args.head} head"
+        + (f" -> {args.out}" if args.out else "")
+    )
+    if found.passed_over:
+        names = ", ".join(path.name for path in found.passed_over[:3])
+        text += (
+            f"\nleft out: {len(found.passed_over):,} .csv without a lead in the first "
+            f"row, such as {names}"
+        )
+    return text
+
+
+def _about(model: predictor.Predictor, aggregate: str) -> dict[str, Any]:
+    """Returns what the numbers of a file mean."""
+    return {
+        "workdir": str(model.run.workdir),
+        "epoch": model.run.epoch,
+        "mrm_jax": version.VERSION,
+        "labels": list(model.labels),
+        "descriptions": list(model.descriptions),
+        "head": model.head,
+        "thresholds": model.thresholds,
+        "aggregate": aggregate,
+        "window_s": model.duration_s,
+        "note": prediction.RESEARCH,
+    }
+
+
+def _table_form(args: argparse.Namespace) -> files.TableForm:
+    """Returns what the flags say of tables; refuses flags before any work."""
+    if args.top < 1:
+        raise ValueError(f"--top: expected 1 or more, got {args.top}")
+    if args.threshold is not None and not 0 <= args.threshold <= 1:
+        raise ValueError(f"--threshold: expected 0 to 1, got {args.threshold:g}")
+    names = None if args.leads is None else leads.standard_names(args.leads.split(","))
+    return files.TableForm(args.sampling_rate, recording.unit_name(args.unit), names)
+
+
+def _flags() -> argparse.ArgumentParser:
+    flags = argparse.ArgumentParser(
+        prog="mrm_jax.predict",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    flags.add_argument(
+        "records", metavar="RECORD", nargs="+", type=Path, help="file or folder"
+    )
+    flags.add_argument(
+        "--workdir", type=Path, required=True, help="folder of a trained run"
+    )
+    _add_table_flags(flags.add_argument_group("of .npy and .csv"))
+    flags.add_argument(
+        "--aggregate",
+        choices=tuple(prediction.AGGREGATES),
+        default="mean",
+        help="of several windows' scores; first: only the first window is read, as in "
+        "training and evaluation (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--windows", action="store_true", help="give each window's scores as well"
+    )
+    _add_finding_flags(flags)
+    flags.add_argument(
+        "--top",
+        metavar="N",
+        type=int,
+        default=5,
+        help="show the N highest scores beside the findings (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="write all scores, as .csv or .json (default: only the terminal)",
+    )
+    return flags
+
+
+def _add_table_flags(flags: argparse._ArgumentGroup) -> None:
+    flags.add_argument(
+        "--sampling_rate", metavar="HZ", type=float, help="required for them"
+    )
+    flags.add_argument(
+        "--unit", default="mV", help="mV, uV or V (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--leads",
+        metavar="I,II,...",
+        help="names of the columns without the one of times (default: the header "
+        "row's, or the standard order I, II, III, aVR, aVL, aVF, V1 to V6)",
+    )
+
+
+def _add_finding_flags(flags: argparse.ArgumentParser) -> None:
+    flags.add_argument(
+        "--head",
+        choices=prediction.HEADS,
+        default="mean",
+        help="whose scores count: the high- or the low-resolution branch's, or their "
+        "mean (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--threshold",
+        metavar="X",
+        type=float,
+        help="a score that reaches it is a finding, 0 to 1 (default: each label's own, "
+        "chosen on the validation records)",
+    )
+    flags.add_argument(
+        "--shards",
+        metavar="FOLDER",
+        type=Path,
+        help="the data that weights imported from PyTorch were trained on, which do "
+        "not know them (default: the run knows)",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
