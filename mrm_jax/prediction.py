@@ -97,12 +97,12 @@ def table(prediction: Prediction, top: int) -> str:
     shown = sorted({*prediction.found, *ranked[:top]}, key=ranked.index)
     plain = dict(zip(prediction.labels, prediction.descriptions, strict=True))
     width = max(map(len, shown))
-    lines = [heading(prediction), f"  {'':<{width}}  score  found from"]
+    lines = [heading(prediction), f"  {'':<{width}}  score  threshold"]
     for label in shown:
         mark = "found" if label in prediction.found else ""
         lines.append(
             f"  {label:<{width}}  {scores[label]:.3f}  "
-            f"{prediction.thresholds[label]:<10.3f}  {mark:<5}  {plain[label]}".rstrip()
+            f"{prediction.thresholds[label]:<9.3f}  {mark:<5}  {plain[label]}".rstrip()
         )
     return "\n".join([*lines, *(f"  note: {note}" for note in prediction.notes)])
 
