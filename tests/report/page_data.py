@@ -73,10 +73,6 @@ def report_of(
         for head, of_head in scores.heads.items():
             first = scores.first_label
             found[head] |= cpsc_score.evaluate(of_head, scores.labels, first)
-    by_label = {
-        head: _label_metrics(of_head, scores.labels)
-        for head, of_head in scores.heads.items()
-    }
     calibration = {
         head: _calibration(of_head, scores.labels)
         for head, of_head in scores.heads.items()
@@ -85,7 +81,26 @@ def report_of(
         head: {name: _about(value) for name, value in of_head.items()}
         for head, of_head in found.items()
     }
-    rows = [
+    return _without_nan(
+        {
+            "facts": FACTS | {"labels": list(names)} | facts,
+            "num_labels": len(names),
+            "test": found,
+            "val": found,
+            "intervals": {"level": 0.95, "resamples": 1000, "seed": 0, "note": None}
+            | {"heads": intervals},
+            "labels": _rows(scores, names),
+            "calibration": calibration,
+        }
+    )
+
+
+def _rows(scores: types.SplitScores, names: Sequence[str]) -> list[dict[str, Any]]:
+    by_label = {
+        head: _label_metrics(of_head, scores.labels)
+        for head, of_head in scores.heads.items()
+    }
+    return [
         {
             "label": name,
             "description": f"{name} in plain words",
@@ -97,18 +112,6 @@ def report_of(
         }
         for i, name in enumerate(names)
     ]
-    return _without_nan(
-        {
-            "facts": FACTS | {"labels": list(names)} | facts,
-            "num_labels": len(names),
-            "test": found,
-            "val": found,
-            "intervals": {"level": 0.95, "resamples": 1000, "seed": 0, "note": None}
-            | {"heads": intervals},
-            "labels": rows,
-            "calibration": calibration,
-        }
-    )
 
 
 def _label_metrics(scores: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
