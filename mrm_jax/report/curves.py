@@ -111,7 +111,11 @@ def _draw_panel(
     whole = matplotlib.ticker.MaxNLocator(integer=True, min_n_ticks=1)
     axes.xaxis.set_major_locator(whole)
     axes.grid(alpha=0.3)
-    # Below the panel, where it hides no curve.
+    _add_legend(axes)
+
+
+def _add_legend(axes: Axes) -> None:
+    """Adds a legend below the panel, where it hides no curve."""
     below = matplotlib.transforms.ScaledTranslation(
         0, -LEGEND_BELOW / 72, axes.figure.dpi_scale_trans
     )
