@@ -1,0 +1,254 @@
+"""Runs on the same records: their differences, with intervals and p-values.
+
+All runs are scored on the same bootstrap resamples, so that what makes a resample easy
+or hard for both does not count (a paired comparison). A difference is B minus A: above
+0, B is the better one, as more is better in every metric here.
+
+References:
+    Efron and Tibshirani, 1993, An Introduction to the Bootstrap, chapters 13 and 15.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mrm_jax import cpsc_score, intervals, metrics, types
+from mrm_jax.report import metric_names
+
+MAX_NAMED = 3  # of records that differ
+WAY_OUT = "score both on the same shards, named by --data"
+
+Track = Callable[[Iterable[Any], int], Iterable[Any]]
+ByHead = dict[str, dict[str, Any]]  # head -> metric -> value
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """A run with its scores of the records on which it is compared."""
+
+    name: str  # its folder
+    facts: Mapping[str, Any]  # what tells it from others: seed, epoch, command
+    labels: Sequence[str]  # [label], names
+    scores: types.SplitScores
+    thresholds: Mapping[str, float]  # by head, from the run's validation records
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what results say of it."""
+        return {"workdir": self.name, **self.facts}
+
+
+def observe(run: Contender) -> ByHead:
+    """Returns the metrics of each head as they are on these records.
+
+    The official CPSC2018 score is among them where all first labels are known.
+    """
+    split, first = run.scores, run.scores.first_label
+    found: ByHead = {}
+    for head, scores in split.heads.items():
+        threshold = run.thresholds[head]
+        found[head] = dict(metrics.evaluate(scores, split.labels, threshold))
+        if first is not None and (first >= 0).all():
+            found[head] |= cpsc_score.evaluate(scores, split.labels, first)
+    return found
+
+
+def resample(run: Contender, counts: np.ndarray) -> ByHead:
+    """Returns the same of each resample: [resample], "label_auc" [resample, label]."""
+    split = run.scores
+    return {
+        head: intervals.evaluate(scores, split.labels, counts, run.thresholds[head])
+        for head, scores in split.heads.items()
+    }
+
+
+def compare(
+    runs: Sequence[Contender],
+    resamples: int = intervals.RESAMPLES,
+    seed: int = 0,
+    track: Track = lambda items, total: items,
+) -> dict[str, Any]:
+    """Returns the differences of each later run, B, from the first one, A.
+
+    Args:
+        runs: two or more.
+        resamples: of the records.
+        seed: of the resamples.
+        track: wraps the runs as they are resampled and shows the progress.
+
+    Returns:
+        intervals: level, resamples, seed, and as `note` why there are none or None.
+        a: the first run.
+        others: of each other one, as `b` the run, its differences by head and metric,
+            and those of the AUC by label and head. None is not defined.
+
+    Raises:
+        ValueError: if two runs were not scored on the same records; names what differs.
+    """
+    first, *others = runs
+    for other in others:
+        check_same_records(first, other)
+    said = {"level": intervals.LEVEL, "resamples": resamples, "seed": seed}
+    try:
+        rng = np.random.default_rng(seed)
+        counts = intervals.draw(first.scores.labels, resamples, rng)
+        values = [resample(run, counts) for run in track(runs, len(runs))]
+        note = None
+    except ValueError as error:  # a label is too rare to be resampled
+        values, note = (
+            [{head: {} for head in first.scores.heads} for _ in runs],
+            str(error),
+        )
+    return {
+        "intervals": said | {"note": note},
+        "a": first.describe(),
+        "others": [
+            {
+                "b": other.describe(),
+                "heads": _compare_heads(first, other, (values[0], of_other)),
+                "labels": _compare_labels(first, other, (values[0], of_other)),
+            }
+            for other, of_other in zip(others, values[1:], strict=True)
+        ],
+    }
+
+
+def check_same_records(first: Contender, other: Contender) -> None:
+    """Refuses runs that were not scored on the same records of the same labels.
+
+    Raises:
+        ValueError: if so; names what differs.
+    """
+    where = f"{first.name} and {other.name} cannot be compared"
+    if list(first.labels) != list(other.labels):
+        raise ValueError(
+            f"{where}: the labels are {', '.join(first.labels)} and "
+            f"{', '.join(other.labels)}; compare runs of one label set"
+        )
+    one, two = first.scores, other.scores
+    if not np.array_equal(one.names, two.names):
+        raise ValueError(
+            f"{where}: {_count(np.setdiff1d(one.names, two.names))} only of the first, "
+            f"{_count(np.setdiff1d(two.names, one.names))} only of the second, or in "
+            f"another order; {WAY_OUT}"
+        )
+    differing = one.names[(one.labels != two.labels).any(axis=1)]
+    if len(differing):
+        raise ValueError(f"{where}: {_count(differing)} labelled otherwise; {WAY_OUT}")
+
+
+def _count(names: np.ndarray) -> str:
+    """Returns a text such as "2 records (R1, R2)"."""
+    listed = ", ".join(map(str, names[:MAX_NAMED]))
+    more = ", ..." if len(names) > MAX_NAMED else ""
+    return f"{len(names)} records" + (f" ({listed}{more})" if listed else "")
+
+
+def _compare_heads(
+    first: Contender, other: Contender, values: tuple[ByHead, ByHead]
+) -> ByHead:
+    ones, twos = observe(first), observe(other)
+    return {
+        head: {
+            metric: _difference(
+                ones[head][metric],
+                twos[head][metric],
+                [of_run[head].get(metric) for of_run in values],
+            )
+            for metric, _ in metric_names.known(ones[head].keys() & twos[head].keys())
+        }
+        for head in ones
+    }
+
+
+def _compare_labels(
+    first: Contender, other: Contender, values: tuple[ByHead, ByHead]
+) -> list[dict[str, Any]]:
+    matrix = first.scores.labels
+    heads: dict[str, list[dict[str, Any]]] = {}
+    for head in first.scores.heads:
+        one, two = (
+            metrics.evaluate_labels(run.scores.heads[head], matrix).auc
+            for run in (first, other)
+        )
+        resampled = [of_run[head].get("label_auc") for of_run in values]
+        heads[head] = [
+            _difference(
+                one[label],
+                two[label],
+                [None if of_run is None else of_run[:, label] for of_run in resampled],
+            )
+            for label in range(len(one))
+        ]
+        adjusted = holm([entry["p_value"] for entry in heads[head]])
+        for entry, p in zip(heads[head], adjusted, strict=True):
+            entry["p_holm"] = p
+    return [
+        {
+            "label": label,
+            "positive_records": int(matrix[:, number].sum()),
+            "heads": {
+                head: {"auc": entries[number]} for head, entries in heads.items()
+            },
+        }
+        for number, label in enumerate(first.labels)
+    ]
+
+
+def _difference(
+    one: float, two: float, resampled: Sequence[np.ndarray | None]
+) -> dict[str, Any]:
+    """Returns one comparison; None where it is not defined, or was not resampled."""
+    interval, p = None, None
+    values_a, values_b = resampled
+    if values_a is not None and values_b is not None:
+        differences = values_b - values_a
+        if np.isfinite(differences).all():
+            interval = intervals.percentile(differences).tolist()
+            p = p_value(differences)
+    return {
+        "a": _number(one),
+        "b": _number(two),
+        "difference": _number(two - one),
+        "interval": interval,
+        "p_value": p,
+    }
+
+
+def p_value(differences: np.ndarray) -> float:
+    """Returns the two-sided bootstrap p-value of no difference.
+
+    Twice the smaller one of the shares of resamples with a difference of at most 0 and
+    of at least 0, and 1 at most: the largest alpha whose 1 - alpha percentile interval
+    holds 0. Both counts and their number have one added, for the records themselves,
+    so that it is never below 2 / (resamples + 1).
+
+    Args:
+        differences: [resample].
+
+    References:
+        Efron and Tibshirani, 1993, An Introduction to the Bootstrap, chapter 15.
+        Davison and Hinkley, 1997, Bootstrap Methods and their Application, chapter 4.
+    """
+    smaller = min((differences <= 0).sum(), (differences >= 0).sum())
+    return float(min(1, 2 * (smaller + 1) / (len(differences) + 1)))
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Returns p-values adjusted for how many they are; None stays and does not count.
+
+    References:
+        Holm, 1979, Scandinavian Journal of Statistics 6, 65-70.
+    """
+    order = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    reached = 0.0
+    for done, (p, place) in enumerate(order):
+        reached = max(reached, min(1.0, p * (len(order) - done)))
+        adjusted[place] = reached
+    return adjusted
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
