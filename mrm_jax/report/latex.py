@@ -16,7 +16,7 @@ from mrm_jax.report import metric_names, tex
 REPORT_FILE = "report.tex"
 COMPARISON_FILE = "comparison.tex"
 SEEDS_FILE = "seeds.tex"
-LABEL_HEAD = "mean"  # of the tables by label
+LABEL_HEAD = "mean"  # of the tables by label, and first in others
 LABEL_METRICS = {
     "auc": "AUC",
     "average_precision": "average precision",
@@ -109,7 +109,9 @@ def _differences(
 ) -> tex.Table:
     rows = [
         [tex.escape(f"{name}, {head}"), *_compared(of_head[metric])]
-        for head, of_head in other["heads"].items()
+        for head, of_head in sorted(
+            other["heads"].items(), key=lambda item: item[0] != LABEL_HEAD
+        )
         for metric, name in metric_names.known(of_head)
     ]
     columns = ["", "A", letter, f"{letter} $-$ A", "interval", "$p$"]
@@ -178,12 +180,10 @@ def _origin(facts: Mapping[str, Any]) -> str:
 
 
 def _origin_of_run(facts: Mapping[str, Any]) -> str:
-    trained = ""
+    said = f"Seed {facts['seed']}, epoch {facts['epoch']}"
     if facts.get("evaluated_on"):
-        trained = (
-            f"Trained on {facts['data_set']}, version {facts['data_set_version']}; "
-        )
-    return f"{trained}seed {facts['seed']}, epoch {facts['epoch']}."
+        said += f"; trained on {facts['data_set']}, version {facts['data_set_version']}"
+    return f"{said}."
 
 
 def _command(facts: Mapping[str, Any]) -> str:

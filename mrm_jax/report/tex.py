@@ -58,7 +58,7 @@ def _to_text(table: Table) -> str:
             f"{body}\n\\end{{longtable}}}}\n"
         )
     return (
-        f"\\begin{{table}}[htbp]\n\\centering\n{caption}\n{small}\n"
+        f"\\begin{{table}}[htbp]\n\\centering\n{caption}\n\\medskip\n{small}\n"
         f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{head}\n\\midrule\n{body}\n"
         "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
     )
