@@ -4,7 +4,7 @@
   python -m mrm_jax.convert --to_torch FILE.pth --workdir runs/cpsc2018
 
 A file is a state dict, or {"model_state_dict", "global_epoch", "optimizer_state_dict",
-"best_auc"}. The run can be evaluated (mrm_jax.evaluate --shards), and trained on where
+"best_auc"}. The run can be evaluated (mrm_jax.evaluate --data), and trained on where
 the file has the state of Adam: with mrm_jax.train and the same experiment.
 """
 
@@ -78,7 +78,7 @@ def _add_reading_flags(reading: argparse._ArgumentGroup) -> None:
         "--shards",
         metavar="FOLDER",
         help="data the weights belong to, for their standardiser, units and lead order "
-        "(default: unknown, evaluate --shards names them)",
+        "(default: unknown, evaluate --data names them)",
     )
     reading.add_argument(
         "--config",

@@ -20,6 +20,8 @@ DATA_FACTS = tuple(
 # May differ when a run is continued: its name, more epochs, the same shards elsewhere,
 # and where their signals are kept.
 FREE = ("name", "num_epochs", "data.shards", "data.resident_gib")
+# And what may differ between one setting's runs of several seeds.
+FREE_OF_SEEDS = ("name", "seed", "data.shards", "data.resident_gib")
 
 
 def describe_data(manifest: manifests.Manifest, label_set: str) -> dict[str, Any]:
@@ -92,6 +94,39 @@ def check_same_run(
             f"{workdir}: holds a run with other settings; continue it with its own, or "
             "give another --workdir:\n  " + "\n  ".join(differing)
         )
+
+
+def check_differ_in_seed(runs: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
+    """Refuses runs that are not of one setting and of different seeds.
+
+    Args:
+        runs: folder and facts of each.
+
+    Raises:
+        ValueError: if anything but FREE_OF_SEEDS differs, or a seed stands there twice.
+    """
+    (first, facts), *others = runs
+    seen = {facts["config"]["seed"]: first}
+    for folder, other in others:
+        differing = _differences(
+            _compared(facts),
+            _compared(other),
+            {f"config.{name}" for name in FREE_OF_SEEDS},
+            (f"in {first}", f"in {folder}"),
+        )
+        if differing:
+            raise ValueError(
+                "a mean over seeds needs runs that differ in their seed alone; to set "
+                "runs side by side, give the others after --compare:\n  "
+                + "\n  ".join(differing)
+            )
+        seed = other["config"]["seed"]
+        if seed in seen:
+            raise ValueError(
+                f"seed {seed} in {seen[seed]} and again in {folder}; give runs of "
+                "different seeds, as trained with --config.seed=NUMBER"
+            )
+        seen[seed] = folder
 
 
 def check_same_everywhere(facts: Sequence[Mapping[str, Any]]) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import ml_collections
 
 from mrm_jax import checkpoints, thresholds, train_state, trainer
 from mrm_jax.models import mrm_net
@@ -62,7 +61,7 @@ def read(workdir: Path | str, newest: bool = False) -> TrainedRun:
 
 
 def _model(facts: Mapping[str, Any]) -> mrm_net.MRMNet:
-    config, data = ml_collections.ConfigDict(facts["config"]), facts["data"]
+    config, data = trainer.saved_config(facts), facts["data"]
     num_samples = data["num_samples"] or DEFAULT_NUM_SAMPLES
     return trainer.network(config, len(data["labels"]), num_samples).clone(
         axis_name=None

@@ -1,6 +1,6 @@
 """A whole run: train, keep the best epoch on validation, score the test fold once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from mrm_jax import (
 from mrm_jax import plan as plans
 from mrm_jax.models import mrm_net
 from mrm_jax.report import files as report_files
+
+# Of config.model, added since: what runs computed with before there was a choice.
+LATER_OPTIONS = {"compute_dtype": "float32"}
 
 
 def train_and_evaluate(
@@ -66,27 +69,38 @@ def train_and_evaluate(
     return report
 
 
-def evaluate_run(workdir: Path, shards_dir: str | None = None) -> dict[str, Any]:
-    """Scores a run's validation and test records again and rewrites its report.
+def plan_again(facts: Mapping[str, Any], shards_dir: str | None = None) -> plans.Plan:
+    """Returns the plan of a checkpoint, to score records with it.
 
     Args:
-        workdir: of a run with at least one finished epoch.
-        shards_dir: where the run's shards are now; default: where they were.
+        facts: of the checkpoint.
+        shards_dir: what to score, with any label set of the same labels; default: the
+            run's own, where they were at training.
 
     Raises:
-        ValueError: if there is no checkpoint, or the shards are not the run's own.
+        ValueError: if the shards are not there or have no such label set.
     """
-    with checkpoints.open_existing(workdir) as manager:
-        saved = checkpoints.read_facts(manager, manager.best_step())
-        config = ml_collections.ConfigDict(saved["config"])
-        if shards_dir is not None:
-            config.data.shards = shards_dir
-        plan = read(with_label_set(config, saved["data"]["labels"]), saved["command"])
-        run_facts.check_same_run(saved, plan.facts, workdir)
-        terminal.say(f"{plan.headline()}\nscored on {parallel.describe()} -> {workdir}")
-        report = reporting.report(manager, plan, workdir, preemption.Notice())
-    reporting.show(report, workdir)
-    return report
+    config = saved_config(facts)
+    if shards_dir is not None:
+        config.data.shards = shards_dir
+    elif config.data.shards is None:
+        raise ValueError("these weights came without data; name them with --data")
+    elif not Path(config.data.shards).is_dir():
+        raise ValueError(
+            f"{config.data.shards}: the shards are not there; name their folder with "
+            "--data"
+        )
+    config = with_label_set(config, facts["data"]["labels"])
+    return read(config, facts["command"])
+
+
+def saved_config(facts: Mapping[str, Any]) -> ml_collections.ConfigDict:
+    """Returns the configuration of a checkpoint, with options that came later."""
+    config = ml_collections.ConfigDict(facts["config"])
+    for name, value in LATER_OPTIONS.items():
+        if name not in config.model:
+            config.model[name] = value
+    return config
 
 
 def read(config: ml_collections.ConfigDict, command: str = "") -> plans.Plan:
@@ -122,19 +136,18 @@ def read(config: ml_collections.ConfigDict, command: str = "") -> plans.Plan:
 def with_label_set(
     config: ml_collections.ConfigDict, labels: Sequence[str]
 ) -> ml_collections.ConfigDict:
-    """Returns config with the label set that has these labels, where it has none.
+    """Returns config with the label set that has these labels in this order.
 
-    Weights that came without data do not say which set of which shards is theirs.
+    That is the one it names, unless the shards have none of that name with them.
 
     Raises:
-        ValueError: if no shards are named or they have no such set.
+        ValueError: if the shards have no such set.
     """
-    if config.data.label_set is not None:
-        return config
-    if config.data.shards is None:
-        raise ValueError("these weights came without data; name them with --shards")
     found = ml_collections.ConfigDict(config)
-    found.data.label_set = shards.load(config.data.shards).label_set_of(labels)
+    data = shards.load(config.data.shards)
+    named = data.manifest.label_sets.get(config.data.label_set)
+    if named is None or named.labels != tuple(labels):
+        found.data.label_set = data.label_set_of(labels)
     return found
 
 

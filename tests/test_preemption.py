@@ -8,7 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from mrm_jax import checkpoints, input_pipeline, metric_writer, preemption, trainer
+from mrm_jax import (
+    checkpoints,
+    input_pipeline,
+    judging,
+    metric_writer,
+    preemption,
+    trainer,
+)
 from tests import conftest, small_runs
 
 
@@ -92,7 +99,7 @@ def test_an_unfinished_epoch_is_neither_best_nor_reported(
         run(shards_dir, tmp_path)
     with checkpoints.open_existing(tmp_path) as manager:
         assert manager.all_steps() == [1] and manager.best_step() == 1
-    assert trainer.evaluate_run(tmp_path)["facts"]["epochs_trained"] == 1
+    assert judging.evaluate_run(tmp_path)["facts"]["epochs_trained"] == 1
 
 
 def test_a_run_that_leaves_twice_at_one_place_loses_nothing(

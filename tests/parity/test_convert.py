@@ -5,7 +5,16 @@ import copy
 import numpy as np
 import pytest
 
-from mrm_jax import checkpoints, convert, metric_writer, shards, train_state, trainer
+from mrm_jax import (
+    checkpoints,
+    convert,
+    evaluation_request,
+    judging,
+    metric_writer,
+    shards,
+    train_state,
+    trainer,
+)
 from mrm_jax.models import torch_weights
 from tests import conftest, small_runs
 from tests.parity import cases, jax_side
@@ -84,7 +93,9 @@ def test_every_form_becomes_a_run_with_the_same_scores(
     files, name, trained, shards_dir
 ):
     assert run(files, name) == 0
-    report = trainer.evaluate_run(files / "run", str(shards_dir))
+    report = judging.evaluate_run(
+        files / "run", evaluation_request.Request(shards_dir=str(shards_dir))
+    )
     assert report["facts"]["label_set"] == "waves"
     with np.load(files / "run" / "scores.npz") as scores:
         ours = scores["high"]
@@ -225,5 +236,5 @@ def test_a_run_is_not_overwritten(files, capsys):
 
 def test_without_data_evaluation_asks_for_them(files):
     assert run(files, "bare.pth") == 0
-    with pytest.raises(ValueError, match="name them with --shards"):
-        trainer.evaluate_run(files / "run")
+    with pytest.raises(ValueError, match="name them with --data"):
+        judging.evaluate_run(files / "run")

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from mrm_jax import checkpoints, metric_writer, sweep, trainer
+from mrm_jax import checkpoints, judging, metric_writer, sweep
 from mrm_jax.tuning import search, sweep_trial
 from tests import small_runs
 from tests.tuning import small_sweeps
@@ -65,7 +65,7 @@ def test_a_value_is_the_best_epochs_on_validation(swept):
 
 def test_the_best_setting_is_an_ordinary_run(swept):
     options, report = swept
-    judged = trainer.evaluate_run(options.workdir / "best")
+    judged = judging.evaluate_run(options.workdir / "best")
     facts = judged["facts"]
     rate = report["best"]["hparams.learning_rate"]
     assert judged["val"]["mean"]["macro_auc"] == pytest.approx(report["best"]["value"])
