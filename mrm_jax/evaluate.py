@@ -126,7 +126,7 @@ def _flags() -> argparse.ArgumentParser:
         "--seed",
         metavar="N",
         type=int,
-        default=0,
+        default=intervals.SEED,
         help="of the bootstrap, not of the runs (default: %(default)s)",
     )
     return flags

@@ -19,7 +19,7 @@ class Request:
     shards_dir: str | None = None  # None: each run's own, where they were
     out: Path | None = None  # None: chosen by what is judged
     resamples: int = intervals.RESAMPLES
-    seed: int = 0  # of the resamples
+    seed: int = intervals.SEED  # of the resamples
     command: str = ""  # goes into the results, so that others can repeat it
 
     def folder(

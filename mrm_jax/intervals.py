@@ -25,6 +25,7 @@ from mrm_jax.ranking import Labels, Scores
 
 LEVEL = 0.95
 RESAMPLES = 1000
+SEED = 0  # of reports, so that anyone draws the same resamples again
 # Of resamples times records: what is worked on at once, to stay in the cache, but not
 # fewer resamples than give an array operation some length.
 BLOCK_CELLS = 2**18

@@ -6,15 +6,17 @@ from typing import Any
 
 from mrm_jax import evaluation_request as requests
 from mrm_jax import (
+    metric_writer,
     metrics,
     parallel,
     reporting,
     run_facts,
     run_scores,
     terminal,
+    thresholds,
     types,
 )
-from mrm_jax.report import comparison, latex, paired, seeds
+from mrm_jax.report import comparison, latex, measures, paired, seeds
 
 WHICH_DATA = ("data_set", "data_set_version", "label_set", "sha256")
 MAX_NAMED = 8  # labels
@@ -49,12 +51,13 @@ def evaluate_run(workdir: Path, request: requests.Request = DEFAULT) -> dict[str
     val = None
     if other is None:
         val = scores if request.split == "val" else subject.score("val")
-    judged = reporting.Judged(
+    evaluated = measures.Evaluated(
         scores,
+        run.thresholds if val is None else thresholds.choose(val),
+        request.split,
         val,
-        chosen=run.thresholds if val is None else None,
-        resamples=request.resamples,
-        seed=request.seed,
+        request.resamples,
+        request.seed,
     )
     facts = reporting.facts(
         plan,
@@ -64,7 +67,11 @@ def evaluate_run(workdir: Path, request: requests.Request = DEFAULT) -> dict[str
         evaluated_on=other,
         evaluated_by=request.command,
     )
-    report = reporting.write(folder, plan, facts, judged)
+    if is_report and folder == workdir:
+        report = reporting.write_own(folder, plan, facts, evaluated)
+    else:
+        history = metric_writer.read(workdir)
+        report = reporting.write(folder, plan, facts, evaluated, history)
     reporting.show(report, folder)
     return report
 

@@ -1,10 +1,11 @@
 """Scores a split with a run's best checkpoint; writes and shows a report of it."""
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from mrm_jax import (
@@ -12,7 +13,6 @@ from mrm_jax import (
     evaluation,
     hosts,
     input_pipeline,
-    intervals,
     metric_writer,
     metrics,
     parallel,
@@ -25,22 +25,10 @@ from mrm_jax import (
 )
 from mrm_jax import plan as plans
 from mrm_jax.report import files as report_files
-from mrm_jax.report import latex
+from mrm_jax.report import latex, measures
 from mrm_jax.report import table as report_table
 
 CURVES_FILE = "curves.png"
-
-
-@dataclasses.dataclass(frozen=True)
-class Judged:
-    """What a report is made of, but for what it says of the run."""
-
-    scores: types.SplitScores  # of the split reported
-    val: types.SplitScores | None  # of the run's own records; None: not at hand
-    # By head, of the run's own validation records; None: chosen on `val`.
-    chosen: Mapping[str, thresholds.Thresholds] | None = None
-    resamples: int = intervals.RESAMPLES
-    seed: int = 0  # of the resamples
 
 
 def report(
@@ -62,12 +50,13 @@ def report(
     """
     state = parallel.replicate(hosts.decide(lambda: _best_state(manager, plan)))
     val, test = (score(plan, state, split, notice) for split in ("val", "test"))
+    evaluated = measures.Evaluated(test, thresholds.choose(val), val=val)
     return hosts.decide(
-        lambda: write(
+        lambda: write_own(
             workdir,
             plan,
             facts(plan, manager.best_step(), manager.latest_step()),
-            Judged(test, val),
+            evaluated,
         )
     )
 
@@ -138,45 +127,83 @@ def facts(
     }
 
 
-def write(
-    folder: Path, plan: plans.Plan, facts: Mapping[str, Any], judged: Judged
+def write_own(
+    workdir: Path,
+    plan: plans.Plan,
+    facts: Mapping[str, Any],
+    evaluated: measures.Evaluated,
 ) -> dict[str, Any]:
-    """Writes all that is left of a judged split; returns what report.json holds.
+    """Writes what a finished run leaves, its report last; returns the report.
 
     Args:
-        folder: of the run for its own test fold, otherwise one of its own; made where
-            it is not there.
-        plan: of the run, with the records that were judged.
+        workdir: of the run.
+        plan: of the run.
         facts: as `facts` returns them.
-        judged: scores and how to judge them.
+        evaluated: its own test fold.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    history = metric_writer.read(folder)
-    if history:  # not where only the checkpoints were copied, or beside a run
-        # Here, as matplotlib would delay the first step.
-        from mrm_jax.report import curves
+    # Here, as matplotlib and jinja2 would delay the first step.
+    from mrm_jax.report import curves, model_card
 
-        curves.draw(history, folder / CURVES_FILE, facts["epoch"], plan.name)
-    report = _write_numbers(folder, facts, judged)
-    latex.write_report(folder, report)
+    history = metric_writer.read(workdir)
+    if history:  # not where only the checkpoints were copied
+        curves.draw(history, workdir / CURVES_FILE, facts["epoch"], plan.name)
+    thresholds.write(workdir, facts["labels"], evaluated.thresholds)
+    report = _compose(facts, evaluated)
+    model_card.write(workdir, report, num_parameters(plan))
+    _write(workdir, plan, report, evaluated, history)
     return report
 
 
-def _write_numbers(
-    folder: Path, facts: Mapping[str, Any], judged: Judged
+def write(
+    folder: Path,
+    plan: plans.Plan,
+    facts: Mapping[str, Any],
+    evaluated: measures.Evaluated,
+    history: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    overall = None
-    if judged.chosen is not None:
-        overall = {head: chosen.overall for head, chosen in judged.chosen.items()}
-    return report_files.write(
-        folder,
-        facts,
-        facts["labels"],
-        facts["descriptions"],
-        judged.scores,
-        judged.val,
-        overall,
-    )
+    """Writes the report of any split and returns it.
+
+    Args:
+        folder: not of a run; made where it is not there.
+        plan: of the run, with the records that were scored.
+        facts: as `facts` returns them.
+        evaluated: the split.
+        history: lines of the run's metrics.jsonl.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    report = _compose(facts, evaluated)
+    _write(folder, plan, report, evaluated, history)
+    return report
+
+
+def num_parameters(plan: plans.Plan) -> int:
+    """Returns how many numbers a network learns."""
+    return sum(p.size for p in jax.tree.leaves(train_state.shapes(plan.model).params))
+
+
+def _compose(facts: Mapping[str, Any], evaluated: measures.Evaluated) -> dict[str, Any]:
+    labels, descriptions = facts["labels"], facts["descriptions"]
+    return report_files.compose(facts, labels, descriptions, evaluated)
+
+
+def _write(
+    folder: Path,
+    plan: plans.Plan,
+    report: Mapping[str, Any],
+    evaluated: measures.Evaluated,
+    history: Sequence[Mapping[str, Any]],
+) -> None:
+    """Writes page, tables and numbers, report.json last: it says that all is there."""
+    from mrm_jax.report import page  # here, as matplotlib would delay the first step
+
+    records = plan.data.split(plan.label_set, evaluated.split)
+
+    def read_signal_mv(rows: np.ndarray) -> np.ndarray:
+        return plan.data.signals_uv(records.rows[rows]) / 1000
+
+    page.write(folder, report, evaluated.scores, history, read_signal_mv)
+    latex.write_report(folder, report)
+    report_files.write(folder, report, evaluated.scores)
 
 
 def feed(plan: plans.Plan, split: str, taken: int = 0) -> input_pipeline.Feed:

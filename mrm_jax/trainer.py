@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import ml_collections
 
 from mrm_jax import (
@@ -17,7 +16,6 @@ from mrm_jax import (
     run_facts,
     shards,
     terminal,
-    train_state,
     types,
 )
 from mrm_jax import plan as plans
@@ -182,10 +180,9 @@ def _recall(workdir: Path, epoch: int) -> dict[str, Any] | None:
 
 
 def _describe_work(plan: plans.Plan) -> str:
-    params = jax.tree.leaves(train_state.shapes(plan.model).params)
     batches = -(-plan.described_labels.records["train"] // plan.batch_size)
     steps = plan.num_epochs * batches
     return (
-        f"{sum(leaf.size for leaf in params):,} parameters on {parallel.describe()}, "
+        f"{reporting.num_parameters(plan):,} parameters on {parallel.describe()}, "
         f"{plan.num_epochs} epochs, {steps:,} steps of {plan.batch_size} records"
     )

@@ -35,36 +35,15 @@ REQUIRED_FACTS = tuple(
 )
 
 
-def write(
-    workdir: Path | str,
-    facts: Mapping[str, Any],
-    label_names: Sequence[str],
-    descriptions: Sequence[str],
-    test: types.SplitScores,
-    val: types.SplitScores,
-) -> dict[str, Any]:
-    """Writes the report of a run's own test split, and the thresholds chosen on val.
-
-    Args, returns and raises: as `write_split`; test and val are scores of the splits.
-    """
-    _check(facts, label_names, descriptions, test)
-    chosen = thresholds.choose(val)
-    thresholds.write(Path(workdir), label_names, chosen)
-    evaluated = measures.Evaluated(test, chosen, val=val)
-    return write_split(workdir, facts, label_names, descriptions, evaluated)
-
-
-def write_split(
-    folder: Path | str,
+def compose(
     facts: Mapping[str, Any],
     label_names: Sequence[str],
     descriptions: Sequence[str],
     evaluated: measures.Evaluated,
 ) -> dict[str, Any]:
-    """Writes all files but the thresholds and returns what report.json holds.
+    """Returns what report.json holds of an evaluated split.
 
     Args:
-        folder: exists.
         facts: what the numbers depend on, in types that JSON knows: at least
             REQUIRED_FACTS; configuration, versions of tools, ... as well. "split" is
             added, and "evaluated_on" as None if it is not there.
@@ -76,21 +55,33 @@ def write_split(
         ValueError: if a required fact is missing, names do not fit the labels, or
             scores are none (`metrics.check`).
     """
-    folder = Path(folder)
     _check(facts, label_names, descriptions, evaluated.scores)
-    report = _without_nan(
+    return _without_nan(
         {
             "facts": {"evaluated_on": None, **facts, "split": evaluated.split},
             "num_labels": len(label_names),
             **measures.evaluate(evaluated, label_names, descriptions),
         }
     )
-    _write_scores(folder / SCORES_FILE, label_names, evaluated.scores)
-    _write_csv(folder / METRICS_FILE, _metric_rows(report, evaluated.split))
+
+
+def write(
+    folder: Path | str, report: Mapping[str, Any], scores: types.SplitScores
+) -> None:
+    """Writes the files of a report, report.json last.
+
+    Args:
+        folder: exists.
+        report: from `compose`.
+        scores: of the split that it is about.
+    """
+    folder, facts = Path(folder), report["facts"]
+    names = [label["label"] for label in report["labels"]]
+    _write_scores(folder / SCORES_FILE, names, scores)
+    _write_csv(folder / METRICS_FILE, _metric_rows(report, facts["split"]))
     _write_csv(folder / CSV_FILE, map(_label_row, report["labels"]))
     with atomic.replacing(folder / JSON_FILE) as temporary:
         temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-    return report
 
 
 def _check(

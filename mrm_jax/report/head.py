@@ -86,9 +86,9 @@ def overall(
         ValueError: as `metrics.check`.
     """
     result = metrics.evaluate(scores, split.labels, val_threshold)
-    first_label = _first_label(split)
-    if first_label is not None:
-        result |= cpsc_score.evaluate(scores, split.labels, first_label)
+    first = first_label(split)
+    if first is not None:
+        result |= cpsc_score.evaluate(scores, split.labels, first)
     return result
 
 
@@ -103,10 +103,10 @@ def _weigher(
     What does not depend on the weights is computed here, once.
     """
     found = findings.terms(scores, split.labels, np.array(chosen.by_label))
-    first_label = _first_label(split)
+    first = first_label(split)
     cells = None
-    if first_label is not None:
-        cells = cpsc_score.record_cells(scores, split.labels, first_label)
+    if first is not None:
+        cells = cpsc_score.record_cells(scores, split.labels, first)
 
     def weigh(weights: np.ndarray) -> Values:
         result = _of_labels(findings.weighted(found, weights))
@@ -120,7 +120,7 @@ def _weigher(
     return weigh
 
 
-def _first_label(split: types.SplitScores) -> np.ndarray | None:
+def first_label(split: types.SplitScores) -> np.ndarray | None:
     """Returns the first labels if all are known."""
     if split.first_label is None or (split.first_label < 0).any():
         return None

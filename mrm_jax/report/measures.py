@@ -11,8 +11,8 @@ import numpy as np
 
 from mrm_jax import intervals, thresholds, types
 from mrm_jax.report import head as heads
+from mrm_jax.report import resampling
 
-SEED = 0  # of the resamples; the same for all reports, so that anyone draws them again
 LABEL_METRICS = tuple(
     "auc average_precision f1 f1_at_threshold sensitivity specificity ppv".split()
 )
@@ -27,6 +27,8 @@ class Evaluated:
     thresholds: Mapping[str, thresholds.Thresholds]  # by head
     split: str = "test"
     val: types.SplitScores | None = None  # reported beside it, without intervals
+    resamples: int = intervals.RESAMPLES
+    seed: int = intervals.SEED  # of the resamples
 
 
 def evaluate(
@@ -53,7 +55,9 @@ def evaluate(
         ValueError: if scores are none (`metrics.check`), or thresholds are of others.
     """
     split, chosen = evaluated.scores, evaluated.thresholds
-    counts, note = draw(split.labels, label_names)
+    counts, note = resampling.draw(
+        split.labels, label_names, evaluated.resamples, evaluated.seed
+    )
     found = {
         head: heads.measure(split, scores, chosen[head], counts)
         for head, scores in split.heads.items()
@@ -62,7 +66,7 @@ def evaluate(
     return {
         **val,
         evaluated.split: {head: of_head.overall for head, of_head in found.items()},
-        "intervals": _intervals(found, note),
+        "intervals": _intervals(found, evaluated, note),
         "labels": [
             {
                 "label": name,
@@ -80,41 +84,17 @@ def evaluate(
     }
 
 
-def draw(
-    labels: np.ndarray, label_names: Sequence[str]
-) -> tuple[np.ndarray | None, str | None]:
-    """Returns how often each resample holds each record, or None and why there is none.
-
-    Args:
-        labels: [record, label], 0 or 1.
-        label_names: [label].
-
-    Returns:
-        [resample, record], and None; or None, and a sentence.
-    """
-    if len(labels) == 1:
-        return None, "a single record cannot be resampled"
-    rng = np.random.default_rng(SEED)
-    try:
-        return intervals.draw(labels, intervals.RESAMPLES, rng), None
-    except intervals.TooRareError as error:
-        positive = int(labels[:, error.label].sum())
-        return None, (
-            "hardly any resample of the records has both classes of every label; most "
-            f"often {label_names[error.label]} lacks one, which {positive} of "
-            f"{len(labels)} records have"
-        )
-
-
 def _of_val(val: types.SplitScores) -> dict[str, dict[str, float | int]]:
     return {head: heads.overall(val, scores) for head, scores in val.heads.items()}
 
 
-def _intervals(found: Mapping[str, heads.Head], note: str | None) -> dict[str, Any]:
+def _intervals(
+    found: Mapping[str, heads.Head], evaluated: Evaluated, note: str | None
+) -> dict[str, Any]:
     return {
         "level": intervals.LEVEL,
-        "resamples": intervals.RESAMPLES,
-        "seed": SEED,
+        "resamples": evaluated.resamples,
+        "seed": evaluated.seed,
         "note": note,
         "heads": {
             head: {name: _pair(of_head, name) for name in of_head.overall}

@@ -98,7 +98,9 @@ def _numbers(report: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
         "heads": styles.HEADS,
         "tiles": {key: name for key, name in TILES.items() if key in mean},
         "metrics": {
-            key: name.format_map(mean) for name, key in report_table.ROWS if key in mean
+            key: name.format(split=split)
+            for name, key in report_table.ROWS
+            if key in mean
         },
         "label_columns": LABEL_COLUMNS,
         "config": json.dumps(facts.get("config"), indent=2),

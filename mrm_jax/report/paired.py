@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from mrm_jax import cpsc_score, intervals, metrics, types
-from mrm_jax.report import metric_names
+from mrm_jax.report import head as heads
+from mrm_jax.report import metric_names, resampling
 
 MAX_NAMED = 3  # of records that differ
 WAY_OUT = "score both on the same shards, named by --data"
@@ -40,33 +41,30 @@ class Contender:
 
 
 def observe(run: Contender) -> ByHead:
-    """Returns the metrics of each head as they are on these records.
-
-    The official CPSC2018 score is among them where all first labels are known.
-    """
-    split, first = run.scores, run.scores.first_label
-    found: ByHead = {}
-    for head, scores in split.heads.items():
-        threshold = run.thresholds[head]
-        found[head] = dict(metrics.evaluate(scores, split.labels, threshold))
-        if first is not None and (first >= 0).all():
-            found[head] |= cpsc_score.evaluate(scores, split.labels, first)
-    return found
+    """Returns the metrics of each head as they are on these records."""
+    return {
+        head: heads.overall(run.scores, scores, run.thresholds[head])
+        for head, scores in run.scores.heads.items()
+    }
 
 
 def resample(run: Contender, counts: np.ndarray) -> ByHead:
     """Returns the same of each resample: [resample], "label_auc" [resample, label]."""
-    split = run.scores
-    return {
-        head: intervals.evaluate(scores, split.labels, counts, run.thresholds[head])
-        for head, scores in split.heads.items()
-    }
+    split, first = run.scores, heads.first_label(run.scores)
+    found = {}
+    for head, scores in split.heads.items():
+        threshold = run.thresholds[head]
+        found[head] = intervals.evaluate(scores, split.labels, counts, threshold)
+        if first is not None:
+            cells = cpsc_score.record_cells(scores, split.labels, first)
+            found[head] |= cpsc_score.weighted(cells, counts.astype(np.float64))
+    return found
 
 
 def compare(
     runs: Sequence[Contender],
     resamples: int = intervals.RESAMPLES,
-    seed: int = 0,
+    seed: int = intervals.SEED,
     track: Track = lambda items, total: items,
 ) -> dict[str, Any]:
     """Returns the differences of each later run, B, from the first one, A.
@@ -90,16 +88,11 @@ def compare(
     for other in others:
         check_same_records(first, other)
     said = {"level": intervals.LEVEL, "resamples": resamples, "seed": seed}
-    try:
-        rng = np.random.default_rng(seed)
-        counts = intervals.draw(first.scores.labels, resamples, rng)
+    counts, note = resampling.draw(first.scores.labels, first.labels, resamples, seed)
+    if counts is None:
+        values: list[ByHead] = [{head: {} for head in first.scores.heads} for _ in runs]
+    else:
         values = [resample(run, counts) for run in track(runs, len(runs))]
-        note = None
-    except ValueError as error:  # a label is too rare to be resampled
-        values, note = (
-            [{head: {} for head in first.scores.heads} for _ in runs],
-            str(error),
-        )
     return {
         "intervals": said | {"note": note},
         "a": first.describe(),

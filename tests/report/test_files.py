@@ -25,7 +25,15 @@ def finished(splits, tmp_path_factory):
 
 
 def write(folder, splits, facts=FACTS):
-    return report_files.write(folder, facts, NAMES, DESCRIPTIONS, *splits)
+    test, val = splits
+    evaluated = measures.Evaluated(test, thresholds.choose(val), val=val)
+    return write_evaluated(folder, facts, evaluated)
+
+
+def write_evaluated(folder, facts, evaluated, names=NAMES, descriptions=DESCRIPTIONS):
+    report = report_files.compose(facts, names, descriptions, evaluated)
+    report_files.write(folder, report, evaluated.scores)
+    return report
 
 
 def rows(path):
@@ -53,8 +61,7 @@ def test_mean_is_half_of_both(splits):
 def test_nothing_temporary_stays(finished):
     found = sorted(path.name for path in finished[0].iterdir())
     assert found == [
-        *("metrics.csv", "report.csv", "report.json"),
-        *("scores.npz", "thresholds.json"),
+        *("metrics.csv", "report.csv", "report.json", "scores.npz"),
     ]
 
 
@@ -71,7 +78,8 @@ def test_scores_come_back_without_pickle(finished, splits):
 
 def test_first_labels_are_kept_with_the_scores(tmp_path):
     split = small_reports.split(2, 60, num_labels=9, first_labels=True)
-    report_files.write(tmp_path, FACTS, "123456789", "123456789", split, split)
+    evaluated = measures.Evaluated(split, thresholds.choose(split), val=split)
+    write_evaluated(tmp_path, FACTS, evaluated, "123456789", "123456789")
     with np.load(tmp_path / "scores.npz") as file:
         np.testing.assert_array_equal(file["first_label"], split.first_label)
 
@@ -139,25 +147,23 @@ def test_what_is_not_defined_is_null_and_an_empty_cell(tmp_path):
     assert macro["value"] == macro["interval_low"] == macro["interval_high"] == ""
 
 
-def test_another_split_goes_to_another_folder_without_thresholds(tmp_path, splits):
+def test_another_split_is_reported_by_its_name(tmp_path, splits):
     test, val = splits
     chosen = thresholds.choose(val)
     facts = FACTS | {"evaluated_on": {"data_set": "CPSC2018"}}
-    report = report_files.write_split(
-        *(tmp_path, facts, NAMES, DESCRIPTIONS),
-        measures.Evaluated(val, chosen, split="val"),
-    )
+    evaluated = measures.Evaluated(val, chosen, split="val")
+    report = write_evaluated(tmp_path, facts, evaluated)
     assert report["facts"] == facts | {"split": "val"}
     assert "test" not in report
     found = rows(tmp_path / "metrics.csv")[0]
     assert float(found["value"]) == pytest.approx(report["val"]["high"]["macro_auc"])
-    assert not (tmp_path / "thresholds.json").exists()
     with np.load(tmp_path / "scores.npz") as file:
         np.testing.assert_array_equal(file["mean"], val.mean)
 
 
 def test_a_run_that_goes_on_has_neither_report_nor_thresholds(tmp_path, splits):
     write(tmp_path, splits)
+    thresholds.write(tmp_path, NAMES, thresholds.choose(splits[1]))
     assert report_files.exists(tmp_path)
     report_files.discard(tmp_path)
     report_files.discard(tmp_path)
@@ -174,7 +180,10 @@ def test_numbers_without_their_origin_are_refused(tmp_path, splits):
 
 def test_names_have_to_fit_the_labels(tmp_path, splits):
     with pytest.raises(ValueError, match="descriptions of 3 labels, found 2 and 3"):
-        report_files.write(tmp_path, FACTS, NAMES[:2], DESCRIPTIONS, *splits)
+        report_files.compose(
+            *(FACTS, NAMES[:2], DESCRIPTIONS),
+            measures.Evaluated(splits[0], thresholds.choose(splits[1])),
+        )
 
 
 def test_arrays_of_other_records_are_refused(splits):

@@ -13,7 +13,7 @@ from mrm_jax import (
     thresholds,
     types,
 )
-from mrm_jax.report import measures
+from mrm_jax.report import measures, resampling
 from tests.report import small_reports
 from tests.report.small_reports import DESCRIPTIONS, HEADS, NAMES
 
@@ -53,7 +53,7 @@ def repeated(split, head, count):
 
 def resampled(split, measure):
     """Returns the interval of a measure that is taken of each resample by itself."""
-    counts, _ = measures.draw(split.labels, NAMES)
+    counts, _ = resampling.draw(split.labels, NAMES, 1000, 0)
     values = np.array([measure(count) for count in counts])
     return np.quantile(values, [0.025, 0.975], axis=0)
 
@@ -228,4 +228,6 @@ def test_the_numbers_are_of_types_that_json_knows(report):
 def test_resamples_are_the_same_in_every_report(splits):
     test, _ = splits
     expected = intervals.draw(test.labels, RESAMPLES, np.random.default_rng(0))
-    np.testing.assert_array_equal(measures.draw(test.labels, NAMES)[0], expected)
+    np.testing.assert_array_equal(
+        resampling.draw(test.labels, NAMES, 1000, 0)[0], expected
+    )
