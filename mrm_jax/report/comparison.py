@@ -61,8 +61,17 @@ def _cells(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def print_tables(result: Mapping[str, Any], console: rich.console.Console) -> None:
     """Prints two tables for each other run, of all metrics and of the labels."""
+    facts = result["facts"]
+    lines = [
+        f"{facts['data_set']}, version {facts['data_set_version']}, label set "
+        f"{facts['label_set']}: {facts['records']:,} {facts['split']} records",
+        _describe("A", result["a"]),
+    ]
     for number, other in enumerate(result["others"]):
         letter = chr(ord("B") + number)
+        for line in (*lines, _describe(letter, other["b"])):
+            # Not the table's title, which would fold paths.
+            console.print(line, style="bold", markup=False, soft_wrap=True)
         console.print(_overall(result, other, letter))
         console.print(_by_label(other, letter))
 
@@ -70,18 +79,15 @@ def print_tables(result: Mapping[str, Any], console: rich.console.Console) -> No
 def _overall(
     result: Mapping[str, Any], other: Mapping[str, Any], letter: str
 ) -> rich.table.Table:
-    facts, said = result["facts"], result["intervals"]
-    title = (
-        f"{facts['data_set']}, version {facts['data_set_version']}, label set "
-        f"{facts['label_set']}: {facts['records']:,} {facts['split']} records\n"
-        f"{_describe('A', result['a'])}\n{_describe(letter, other['b'])}"
-    )
+    said = result["intervals"]
     caption = said["note"] or (
         f"{letter} - A: above 0, {letter} is the better one; with its "
         f"{100 * said['level']:g} % interval of {said['resamples']:,} resamples (seed "
         f"{said['seed']}); p: two-sided"
     )
-    table = _table(title, caption, ["", "A", letter, f"{letter} - A", "interval", "p"])
+    table = _table(
+        "all labels", caption, ["", "A", letter, f"{letter} - A", "interval", "p"]
+    )
     for head in sorted(other["heads"], key=lambda head: head != SHOWN_HEAD):
         of_head = other["heads"][head]
         table.add_section()
