@@ -16,7 +16,7 @@ import numpy as np
 
 from mrm_jax import cpsc_score, intervals, metrics, types
 from mrm_jax.report import head as heads
-from mrm_jax.report import metric_names, resampling
+from mrm_jax.report import metric_names, p_values, resampling
 
 MAX_NAMED = 3  # of records that differ
 WAY_OUT = "score both on the same shards, named by --data"
@@ -174,7 +174,7 @@ def _compare_labels(
             )
             for label in range(len(one))
         ]
-        adjusted = holm([entry["p_value"] for entry in heads[head]])
+        adjusted = p_values.holm([entry["p_value"] for entry in heads[head]])
         for entry, p in zip(heads[head], adjusted, strict=True):
             entry["p_holm"] = p
     return [
@@ -199,7 +199,7 @@ def _difference(
         differences = values_b - values_a
         if np.isfinite(differences).all():
             interval = intervals.percentile(differences).tolist()
-            p = p_value(differences)
+            p = p_values.two_sided(differences)
     return {
         "a": _number(one),
         "b": _number(two),
@@ -207,40 +207,6 @@ def _difference(
         "interval": interval,
         "p_value": p,
     }
-
-
-def p_value(differences: np.ndarray) -> float:
-    """Returns the two-sided bootstrap p-value of no difference.
-
-    Twice the smaller one of the shares of resamples with a difference of at most 0 and
-    of at least 0, and 1 at most: the largest alpha whose 1 - alpha percentile interval
-    holds 0. Both counts and their number have one added, for the records themselves,
-    so that it is never below 2 / (resamples + 1).
-
-    Args:
-        differences: [resample].
-
-    References:
-        Efron and Tibshirani, 1993, An Introduction to the Bootstrap, chapter 15.
-        Davison and Hinkley, 1997, Bootstrap Methods and their Application, chapter 4.
-    """
-    smaller = min((differences <= 0).sum(), (differences >= 0).sum())
-    return float(min(1, 2 * (smaller + 1) / (len(differences) + 1)))
-
-
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Returns p-values adjusted for how many they are; None stays and does not count.
-
-    References:
-        Holm, 1979, Scandinavian Journal of Statistics 6, 65-70.
-    """
-    order = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    reached = 0.0
-    for done, (p, place) in enumerate(order):
-        reached = max(reached, min(1.0, p * (len(order) - done)))
-        adjusted[place] = reached
-    return adjusted
 
 
 def _number(value: float) -> float | None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mrm_jax import intervals, metrics, types
-from mrm_jax.report import paired
+from mrm_jax.report import p_values, paired
 
 LABELS = ("CD", "HYP", "MI")
 NUM_RECORDS = 60
@@ -70,7 +70,7 @@ def test_intervals_are_those_of_differences_on_the_same_resamples():
     of_label = (two["label_auc"] - one["label_auc"])[:, 2]
     found = result["others"][0]["labels"][2]["heads"]["high"]["auc"]
     np.testing.assert_allclose(found["interval"], np.quantile(of_label, [0.025, 0.975]))
-    assert found["p_value"] == paired.p_value(of_label)
+    assert found["p_value"] == p_values.two_sided(of_label)
 
 
 def test_pairing_sees_what_two_intervals_hide():
@@ -88,37 +88,12 @@ def test_pairing_sees_what_two_intervals_hide():
     assert found["interval"][0] > 0 and found["p_value"] < 0.01
 
 
-@pytest.mark.parametrize(
-    ("differences", "expected"),
-    [
-        ([1.0] * 99, 2 / 100),
-        ([-1.0] * 99, 2 / 100),
-        ([-1.0] * 2 + [1.0] * 97, 6 / 100),
-        ([0.0] * 99, 1.0),
-        ([-1.0, 1.0], 1.0),
-    ],
-)
-def test_p_value_by_hand(differences, expected):
-    assert paired.p_value(np.array(differences)) == pytest.approx(expected)
-
-
-def test_holm_by_hand():
-    assert paired.holm([0.01, None, 0.04, 0.03]) == [
-        pytest.approx(0.03),
-        None,
-        pytest.approx(0.06),
-        pytest.approx(0.06),
-    ]
-    assert paired.holm([0.6, 0.7]) == [1.0, 1.0]
-    assert paired.holm([]) == []
-
-
 def test_p_values_of_labels_are_adjusted_within_each_head():
     runs = [contender("a", 1), contender("b", 2)]
     labels = paired.compare(runs, resamples=99)["others"][0]["labels"]
     for head in ("high", "low", "mean"):
         found = [entry["heads"][head]["auc"] for entry in labels]
-        adjusted = paired.holm([entry["p_value"] for entry in found])
+        adjusted = p_values.holm([entry["p_value"] for entry in found])
         assert [entry["p_holm"] for entry in found] == adjusted
 
 
