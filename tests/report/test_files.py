@@ -84,11 +84,6 @@ def test_first_labels_are_kept_with_the_scores(tmp_path):
         np.testing.assert_array_equal(file["first_label"], split.first_label)
 
 
-def test_thresholds_are_those_of_validation(finished, splits):
-    chosen = thresholds.choose(splits[1])
-    assert thresholds.read(finished[0], NAMES, {}) == chosen
-
-
 def test_one_row_per_label(finished, splits):
     folder, report = finished
     found = rows(folder / "report.csv")

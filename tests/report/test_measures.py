@@ -23,13 +23,6 @@ NO_INTERVAL = {"macro_labels", "share_of_zeros", "fmax_threshold", "val_threshol
 RESAMPLES = 200
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_resamples():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intervals, "RESAMPLES", RESAMPLES)
-        yield
-
-
 @pytest.fixture(scope="module")
 def splits():
     return small_reports.split(0, 40), small_reports.split(1, 30)
@@ -42,7 +35,7 @@ def report(splits):
 
 def evaluate(test, val, split="test"):
     names = [*NAMES, *map(str, range(test.labels.shape[1]))][: test.labels.shape[1]]
-    evaluated = measures.Evaluated(test, thresholds.choose(val), split, val)
+    evaluated = measures.Evaluated(test, thresholds.choose(val), split, val, RESAMPLES)
     return measures.evaluate(evaluated, names, names)
 
 
@@ -53,7 +46,7 @@ def repeated(split, head, count):
 
 def resampled(split, measure):
     """Returns the interval of a measure that is taken of each resample by itself."""
-    counts, _ = resampling.draw(split.labels, NAMES, 1000, 0)
+    counts, _ = resampling.draw(split.labels, NAMES, RESAMPLES, 0)
     values = np.array([measure(count) for count in counts])
     return np.quantile(values, [0.025, 0.975], axis=0)
 
@@ -216,7 +209,9 @@ def test_any_split_can_be_reported(splits):
     found = report["val"]["mean"]
     assert found["f_at_val_threshold"] == found["fmax"]
     chosen = thresholds.choose(val)
-    alone = measures.evaluate(measures.Evaluated(test, chosen), NAMES, DESCRIPTIONS)
+    alone = measures.evaluate(
+        measures.Evaluated(test, chosen, resamples=RESAMPLES), NAMES, DESCRIPTIONS
+    )
     assert "val" not in alone
     assert alone["test"] == evaluate(test, val)["test"]
 
@@ -229,5 +224,5 @@ def test_resamples_are_the_same_in_every_report(splits):
     test, _ = splits
     expected = intervals.draw(test.labels, RESAMPLES, np.random.default_rng(0))
     np.testing.assert_array_equal(
-        resampling.draw(test.labels, NAMES, 1000, 0)[0], expected
+        resampling.draw(test.labels, NAMES, RESAMPLES, 0)[0], expected
     )

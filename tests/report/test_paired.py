@@ -112,7 +112,7 @@ def test_labels_too_rare_to_resample_leave_the_differences(monkeypatch):
     monkeypatch.setattr(intervals, "MAX_REJECTED", 0)
     monkeypatch.setattr(intervals, "_draw_once", lambda n, rng: np.zeros((5, n), int))
     result = paired.compare([contender("a", 1), contender("b", 2)])
-    assert "lack a class" in result["intervals"]["note"]
+    assert "hardly any resample" in result["intervals"]["note"]
     found = result["others"][0]["heads"]["mean"]["macro_auc"]
     assert found["difference"] == found["b"] - found["a"]
     assert found["interval"] is found["p_value"] is None
