@@ -25,8 +25,9 @@ from mrm_jax import (
     types,
 )
 from mrm_jax import plan as plans
+from mrm_jax.exporting import torch_network
 from mrm_jax.models import torch_weights
-from tests.parity import torch_mrm_net
+from tests.parity import torch_losses
 
 JAX, TORCH, MOVED = "mrm_jax", "pytorch", "pytorch_moved"
 SPLITS = ("train", "val", "test")
@@ -98,7 +99,7 @@ class TorchSide:
         """Starts from `weights`, or from PyTorch's own initialisation by plan.seed."""
         torch.manual_seed(plan.seed)
         self._model, self._batch_size = plan.model, plan.batch_size
-        self._net = torch_mrm_net.TorchMRMNet(
+        self._net = torch_network.TorchMRMNet(
             plan.model.num_labels,
             plan.model.width,
             exchange=plan.model.exchange,
@@ -150,7 +151,7 @@ class TorchSide:
 
     def _loss(self, signals: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         logits, stages = self._net(signals)
-        total, _ = torch_mrm_net.loss_terms(
+        total, _ = torch_losses.loss_terms(
             logits,
             stages,
             labels,

@@ -9,7 +9,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch  # noqa: E402
 
 from benchmarks import load as loads  # noqa: E402
-from tests.parity import torch_mrm_net  # noqa: E402
+from mrm_jax.exporting import torch_network  # noqa: E402
+from tests.parity import torch_losses  # noqa: E402
 
 
 class TorchSide:
@@ -23,7 +24,7 @@ class TorchSide:
         signals, labels = load.arrays()
         self._signals = torch.from_numpy(signals.swapaxes(1, 2).copy()).to(self._device)
         self._labels = torch.from_numpy(labels).to(self._device)
-        self._net: Any = torch_mrm_net.TorchMRMNet(load.labels).to(self._device)
+        self._net: Any = torch_network.TorchMRMNet(load.labels).to(self._device)
         self._optimizer = torch.optim.Adam(self._net.parameters(), lr=1e-3)
         if compiled:
             self._net = torch.compile(self._net)
@@ -39,7 +40,7 @@ class TorchSide:
                 logits, stages = self._net(self._take(rows))
             logits, stages = _floats(logits), {n: _floats(s) for n, s in stages.items()}
             labels = self._labels[rows].float()
-            loss, _ = torch_mrm_net.loss_terms(logits, stages, labels)
+            loss, _ = torch_losses.loss_terms(logits, stages, labels)
             loss.backward()
             self._optimizer.step()
         self._wait()

@@ -23,7 +23,8 @@ torch = pytest.importorskip(
     "torch", reason="PyTorch's files need torch: make parity", exc_type=ImportError
 )
 
-from tests.parity import torch_mrm_net, torch_side  # noqa: E402  (they import torch)
+from mrm_jax.exporting import torch_network  # noqa: E402  (they import torch)
+from tests.parity import torch_losses, torch_side  # noqa: E402
 
 pytestmark = pytest.mark.torch
 CASE = cases.Case(num_labels=3, num_samples=small_runs.NUM_SAMPLES, width=4)
@@ -55,7 +56,7 @@ def update(net, optimizer, times):
     losses = []
     for _ in range(times):
         optimizer.zero_grad()
-        loss, _ = torch_mrm_net.loss_terms(*net(signal), labels)
+        loss, _ = torch_losses.loss_terms(*net(signal), labels)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -156,7 +157,7 @@ def test_a_run_goes_back_to_pytorch_with_its_optimiser(files, trained):
     assert convert.main([f"--to_torch={back}", f"--workdir={files / 'run'}"]) == 0
     content = torch.load(back, weights_only=True)
     assert content["global_epoch"] == 7
-    net = torch_mrm_net.TorchMRMNet(3, width=4, dropout=0.0)
+    net = torch_network.TorchMRMNet(3, width=4, dropout=0.0)
     net.load_state_dict(content["model_state_dict"])
     for name, tensor in trained[0].state_dict().items():
         if not name.endswith("num_batches_tracked"):

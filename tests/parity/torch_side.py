@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tests.parity import cases, torch_mrm_net
+from mrm_jax.exporting import torch_network
+from tests.parity import cases, torch_losses
 
 
 def network(case, state_dict, dtype=torch.float64):
     """Returns the reference network with these weights, without dropout."""
-    net = torch_mrm_net.TorchMRMNet(
+    net = torch_network.TorchMRMNet(
         case.num_labels,
         case.width,
         exchange=case.exchange,
@@ -51,7 +52,7 @@ def quantities(case, state_dict, signal, labels, dtype):
         optimizer.zero_grad()
         with mock.patch.object(functional, "_verify_batch_size", lambda size: None):
             logits, stages = net(signal)
-        total, terms = torch_mrm_net.loss_terms(
+        total, terms = torch_losses.loss_terms(
             logits,
             stages,
             labels,
