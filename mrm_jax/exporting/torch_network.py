@@ -7,6 +7,8 @@ Options that the authors' code does not have (exchange, the ECA paper's convolut
 have names of our own.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -157,3 +159,38 @@ class TorchMRMNet(nn.Module):
         )
         stages = {"multi_scale": scales, "extractor": extracted, "attention": attended}
         return logits, stages
+
+    def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Takes the weights of a state dict, which need not count batches.
+
+        Raises:
+            ValueError: if names are missing or unknown; lists them.
+        """
+        found = self.load_state_dict(dict(weights), strict=False)
+        missing = [n for n in found.missing_keys if not n.endswith("batches_tracked")]
+        if missing or found.unexpected_keys:
+            raise ValueError(
+                f"missing: {', '.join(missing) or 'none'}; "
+                f"unknown: {', '.join(found.unexpected_keys) or 'none'}"
+            )
+
+
+class TorchScorer(nn.Module):
+    """Scores of signals in millivolts, as the other exports take them."""
+
+    def __init__(self, network: TorchMRMNet, mean_mv: float, std_mv: float):
+        """Takes a network, and the moments of its training records."""
+        super().__init__()
+        self.network = network
+        self.mean_mv, self.std_mv = mean_mv, std_mv
+
+    def forward(self, signal_mv):
+        """Returns scores [batch, label] by name, of a signal [batch, time, lead]."""
+        signal = (signal_mv - self.mean_mv) / self.std_mv
+        logits, _ = self.network(signal.transpose(1, 2))
+        high, low = (torch.sigmoid(part) for part in logits)
+        return {
+            "scores_mean": (high + low) / 2,
+            "scores_high": high,
+            "scores_low": low,
+        }

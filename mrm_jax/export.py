@@ -1,0 +1,118 @@
+"""Writes a run's network as a file that other software runs, and checks it.
+
+  python -m mrm_jax.export --workdir runs/cpsc2018 --format onnx
+
+Formats:
+  onnx        model.onnx, for onnxruntime and its kin
+  stablehlo   model.stablehlo.zip, for jax.export without mrm_jax, on CPU, CUDA and TPU
+  torch       model.pt2, for torch.export without mrm_jax
+  npz         model.npz, all arrays by name, for NumPy
+
+All but npz take signal_mv, float32 [batch, time, lead] in mV at the run's rate, of any
+batch, and give scores_mean, scores_high and scores_low, [batch, label]; standardisation
+is inside. Labels, leads, rate, thresholds and where the run comes from are in the
+file's metadata. Weights alone for PyTorch: mrm_jax.convert --to_torch.
+
+Before the file is put in place it is loaded again and scores records; it has to give
+the run's own scores within 1e-5.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mrm_jax import parallel, shards, terminal, trained_run
+from mrm_jax.exporting import check, exporter
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parses the flags and exports; returns the exit status."""
+    args = _flags().parse_args(argv)
+    try:
+        parallel.use_compilation_cache()
+        _export(args)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _flags() -> argparse.ArgumentParser:
+    flags = argparse.ArgumentParser(
+        prog="mrm_jax.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    flags.add_argument(
+        "--workdir", type=Path, required=True, help="folder of a trained run"
+    )
+    flags.add_argument(
+        "--format", choices=exporter.FORMATS, required=True, help="of the file"
+    )
+    flags.add_argument(
+        "--out", metavar="FILE", type=Path, help="(default: model.* in the workdir)"
+    )
+    compared = flags.add_mutually_exclusive_group()
+    compared.add_argument(
+        "--data",
+        metavar="SHARDS",
+        type=Path,
+        help="compare on the test records of these shards (default: those of the run, "
+        "where they were at training)",
+    )
+    compared.add_argument(
+        "--without_data", action="store_true", help="compare on noise"
+    )
+    return flags
+
+
+def _export(args: argparse.Namespace) -> None:
+    run = trained_run.read(args.workdir)
+    data = None if args.without_data else _shards(run, args.data)
+    run = exporter.with_data(run, data)
+    records = check.of_noise(run) if data is None else check.of_shards(data)
+    path = args.out or run.workdir / f"model{exporter.FORMATS[args.format].SUFFIX}"
+    terminal.say(
+        f"{run.workdir}: epoch {run.epoch}, {len(run.labels)} labels, signals of "
+        f"{run.model.num_samples} x {len(run.data['leads'])} in mV at "
+        f"{run.data['sampling_rate']} Hz\n"
+        f"writing {args.format}, comparing on {records.source}"
+    )
+    result = exporter.export(run, args.format, path, records)
+    if result.rounding is not None:
+        terminal.say(
+            "the file computes in float32, the run in bfloat16: its scores differ from "
+            f"these by at most {result.rounding:.1e}"
+        )
+    sizes = ", ".join(map(str, check.batch_sizes(len(records.names))))
+    terminal.say(
+        f"loaded again, scored in batches of {sizes}: equal within "
+        f"{result.difference:.1e}\n{result.num_bytes / 2**20:.1f} MiB -> {path}"
+    )
+
+
+def _shards(run: trained_run.TrainedRun, folder: Path | None) -> shards.Shards:
+    """Opens the shards to compare on.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    folder = folder or run.facts["config"]["data"]["shards"]
+    try:
+        if folder is None:
+            raise ValueError(f"{run.workdir}: these weights came without data")
+        return shards.load(folder)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}\nThe file is compared on records: name their shards with --data, "
+            "or compare on noise with --without_data"
+        ) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
