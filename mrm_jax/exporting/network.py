@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mrm_jax import types
@@ -44,12 +45,13 @@ def function(network: Network) -> Callable[[jax.Array], dict[str, jax.Array]]:
     accelerators would else round their factors, which moves scores by up to 1e-2.
     """
     mean_mv, std_mv = network.moments_mv
+    variables = jax.tree.map(jnp.asarray, network.variables)
 
     def scores(signal_mv: jax.Array) -> dict[str, jax.Array]:
         """Returns the scores of a batch."""
         with jax.default_matmul_precision("highest"):
             signal = (signal_mv - mean_mv) / std_mv
-            outputs = network.model.apply(network.variables, signal, train=False)
+            outputs = network.model.apply(variables, signal, train=False)
         outputs = cast(types.Outputs, outputs)
         high = jax.nn.sigmoid(outputs.high_logits)
         low = jax.nn.sigmoid(outputs.low_logits)

@@ -1,0 +1,96 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mrm_jax import run_facts, shards
+from mrm_jax.exporting import check, exporter, npz_file
+from tests import small_runs
+
+
+@pytest.fixture(scope="module")
+def data(shards_dir):
+    return shards.load(shards_dir)
+
+
+def test_a_file_with_other_scores_is_not_put_in_place(run, data, tmp_path, monkeypatch):
+    class Spoilt:
+        SUFFIX = npz_file.SUFFIX
+        load = staticmethod(npz_file.load)
+
+        @staticmethod
+        def write(path, network):
+            said = network.metadata
+            moved = said | {"mean_mv": said["mean_mv"] + 0.05}
+            npz_file.write(path, dataclasses.replace(network, metadata=moved))
+
+    monkeypatch.setitem(exporter.FORMATS, "npz", Spoilt)
+    path = tmp_path / "model.npz"
+    path.write_bytes(b"the one before")
+    with pytest.raises(ValueError, match=r"scores_\w+ of R0\d9, \w+: the run says"):
+        exporter.export(run, "npz", path, check.of_shards(data))
+    assert path.read_bytes() == b"the one before"
+    assert [file.name for file in tmp_path.iterdir()] == ["model.npz"]
+
+
+def test_lost_metadata_are_an_error(run, data, tmp_path, monkeypatch):
+    class Forgetful:
+        SUFFIX = npz_file.SUFFIX
+        write = staticmethod(npz_file.write)
+
+        @staticmethod
+        def load(path):
+            said, score = npz_file.load(path)
+            return {**said, "labels": said["labels"][::-1]}, score
+
+    monkeypatch.setitem(exporter.FORMATS, "npz", Forgetful)
+    with pytest.raises(ValueError, match="metadata changed"):
+        exporter.export(run, "npz", tmp_path / "model.npz", check.of_shards(data))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_of_another_format_is_refused(run, data, tmp_path):
+    with pytest.raises(ValueError, match=r"ends in .stablehlo.zip"):
+        exporter.export(run, "stablehlo", tmp_path / "a.onnx", check.of_shards(data))
+
+
+def test_a_run_in_bfloat16_is_exported_in_float32(run, data, tmp_path):
+    rounded = dataclasses.replace(run, model=run.model.clone(compute_dtype="bfloat16"))
+    path = tmp_path / "model.npz"
+    result = exporter.export(rounded, "npz", path, check.of_shards(data))
+    assert result.difference < 1e-6
+    assert 1e-5 < result.rounding < 0.1
+    _, score = npz_file.load(path)
+    records = check.of_shards(data)
+    own = check.own_scores(run, run.model, records)["scores_high"]
+    found = score(records.signals_mv)["scores_high"]
+    np.testing.assert_allclose(found, own, atol=1e-6, rtol=0)
+
+
+def without_data(run):
+    facts = run.facts | {"data": run_facts.describe_labels(run.labels)}
+    return dataclasses.replace(
+        run, model=run.model.clone(num_samples=1000), facts=facts
+    )
+
+
+def test_weights_without_data_learn_their_standardiser_from_shards(run, data):
+    with pytest.raises(ValueError, match="standardiser is unknown.* --data"):
+        exporter.with_data(without_data(run), None)
+    found = exporter.with_data(without_data(run), data)
+    assert found.data == run.data
+    assert found.model == run.model
+
+
+def test_records_of_another_kind_are_refused(run, data):
+    faster = dataclasses.replace(data.manifest, sampling_rate=500)
+    with pytest.raises(ValueError, match="sampling_rate 100 .* found 500"):
+        exporter.with_data(run, shards.Shards(data.folder, faster))
+
+
+def test_shards_without_test_records_are_refused(tmp_path):
+    folder = small_runs.write_shards(tmp_path / "shards")
+    data = shards.load(folder)
+    data.folds[:] = 1
+    with pytest.raises(ValueError, match="no record in the test folds"):
+        check.of_shards(data)
