@@ -13,6 +13,9 @@ batch, and give scores_mean, scores_high and scores_low, [batch, label]; standar
 is inside. Labels, leads, rate, thresholds and where the run comes from are in the
 file's metadata. Weights alone for PyTorch: mrm_jax.convert --to_torch.
 
+Shards hold whole microvolts. A signal of a finer resolution gets the scores of its
+shards when it is rounded to three decimals; without that they differ by up to 1e-3.
+
 Before the file is put in place it is loaded again and scores records; it has to give
 the run's own scores within 1e-5.
 """

@@ -6,15 +6,15 @@ import sys
 import pytest
 
 from mrm_jax import export
-from mrm_jax.exporting import npz_file
-from tests.exporting import conftest as small_export
+from mrm_jax.exporting import check, npz_file
+from tests.exporting import drawn_run
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Shards and a run of them."""
     folder = tmp_path_factory.mktemp("command")
-    small_export.write_run(folder, **small_export.OPTIONS)
+    drawn_run.write_run(folder, records_per_fold=2, **drawn_run.OPTIONS)
     return folder
 
 
@@ -37,13 +37,14 @@ def test_a_run_is_exported_into_its_folder(folder, capsys):
     assert first == (
         f"{folder}/run: epoch 3, 3 labels, signals of 40 x 12 in mV at 100 Hz"
     )
-    assert second == f"writing npz, comparing on 6 records of {folder}/shards"
-    assert third.startswith("loaded again, scored in batches of 1, 3, 2: equal within")
+    assert second == f"writing npz, comparing on 2 records of {folder}/shards"
+    assert third.startswith("loaded again, scored in batches of 1, 1: equal within")
     assert last.endswith(f" MiB -> {folder}/run/model.npz")
     assert npz_file.read(folder / "run" / "model.npz").metadata["labels"]
 
 
-def test_shards_may_be_elsewhere_now(folder, tmp_path, capsys):
+def test_shards_may_be_elsewhere_now(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(check, "NUM_RECORDS", 2)  # quick, and else the same
     shards_dir = shutil.move(folder / "shards", tmp_path / "moved")
     try:
         out = tmp_path / "sub" / "weights.npz"
@@ -57,7 +58,7 @@ def test_shards_may_be_elsewhere_now(folder, tmp_path, capsys):
         assert out.exists()
         more = [f"--out={out}", "--without_data"]
         assert export.main(arguments(folder, "npz", *more)) == 0
-        assert "comparing on 64 signals of noise" in capsys.readouterr().out
+        assert "comparing on 2 signals of noise" in capsys.readouterr().out
     finally:
         shutil.move(shards_dir, folder / "shards")
 

@@ -36,6 +36,7 @@ def describe(run: trained_run.TrainedRun) -> dict[str, Any]:
         "sampling_rate": data["sampling_rate"],
         "num_samples": data["num_samples"],
         "length_rule": data["length_rule"],
+        "resolution_mv": MV_PER_UV,  # shards hold whole microvolts
         # Subtracted and divided by inside the file; here for who wants to know.
         "mean_mv": data["mean_uv"] * MV_PER_UV,
         "std_mv": data["std_uv"] * MV_PER_UV,

@@ -4,8 +4,8 @@
     labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
     mean, high, low = session.run(None, {"signal_mv": signal_mv})
 
-Opset 18 is the lowest that jax2onnx writes valid graphs in; onnxruntime 1.14 (2023) and
-later read it.
+Opset 18 is the lowest in which jax2onnx writes valid graphs; onnxruntime reads it since
+2023 (tried: 1.15 and 1.31).
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import numpy as np
 from mrm_jax.exporting import network as networks
 
 SUFFIX = ".onnx"
-OPSET = 18
+OPSET, IR_VERSION = 18, 8  # both of ONNX 1.13
 INSTALL = (
     "ONNX files need jax2onnx and onnxruntime; in a clone of the repository: "
     "pip install -c constraints.txt -e '.[export]'"
@@ -56,6 +56,7 @@ def write(path: Path, network: networks.Network) -> None:
             input_names=[networks.INPUT],
             output_names=list(networks.OUTPUTS),
         )
+    graph.ir_version = IR_VERSION  # nothing of a later one is in it
     graph.doc_string = _describe(network)
     graph.producer_name, graph.producer_version = network.metadata["software"].split()
     texts = {name: json.dumps(value) for name, value in network.metadata.items()}

@@ -6,8 +6,8 @@
     scores = exported.call(signal_mv)["scores_mean"]
 
 `exported.mlir_module_serialized` is the StableHLO itself, for other compilers. One file
-serves any batch on CPU, CUDA and TPU. JAX promises to read it for six months after the
-version that wrote it; then export the run again.
+serves any batch on CPU, CUDA and TPU. JAX reads files of the same and of older versions
+for six months, not those of newer ones; then export the run again.
 
 A zip archive around the two, since what jax.export writes has no room for metadata.
 """

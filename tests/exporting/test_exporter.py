@@ -13,7 +13,18 @@ def data(shards_dir):
     return shards.load(shards_dir)
 
 
-def test_a_file_with_other_scores_is_not_put_in_place(run, data, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def records(data):
+    """Two, so that each call is of one record and there is little to compile."""
+    found = check.of_shards(data)
+    return dataclasses.replace(
+        found, names=found.names[:2], signals_uv=found.signals_uv[:2]
+    )
+
+
+def test_a_file_with_other_scores_is_not_put_in_place(
+    run, records, tmp_path, monkeypatch
+):
     class Spoilt:
         SUFFIX = npz_file.SUFFIX
         load = staticmethod(npz_file.load)
@@ -28,12 +39,12 @@ def test_a_file_with_other_scores_is_not_put_in_place(run, data, tmp_path, monke
     path = tmp_path / "model.npz"
     path.write_bytes(b"the one before")
     with pytest.raises(ValueError, match=r"scores_\w+ of R0\d9, \w+: the run says"):
-        exporter.export(run, "npz", path, check.of_shards(data))
+        exporter.export(run, "npz", path, records)
     assert path.read_bytes() == b"the one before"
     assert [file.name for file in tmp_path.iterdir()] == ["model.npz"]
 
 
-def test_lost_metadata_are_an_error(run, data, tmp_path, monkeypatch):
+def test_lost_metadata_are_an_error(run, records, tmp_path, monkeypatch):
     class Forgetful:
         SUFFIX = npz_file.SUFFIX
         write = staticmethod(npz_file.write)
@@ -45,23 +56,22 @@ def test_lost_metadata_are_an_error(run, data, tmp_path, monkeypatch):
 
     monkeypatch.setitem(exporter.FORMATS, "npz", Forgetful)
     with pytest.raises(ValueError, match="metadata changed"):
-        exporter.export(run, "npz", tmp_path / "model.npz", check.of_shards(data))
+        exporter.export(run, "npz", tmp_path / "model.npz", records)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_name_of_another_format_is_refused(run, data, tmp_path):
+def test_a_name_of_another_format_is_refused(run, records, tmp_path):
     with pytest.raises(ValueError, match=r"ends in .stablehlo.zip"):
-        exporter.export(run, "stablehlo", tmp_path / "a.onnx", check.of_shards(data))
+        exporter.export(run, "stablehlo", tmp_path / "a.onnx", records)
 
 
-def test_a_run_in_bfloat16_is_exported_in_float32(run, data, tmp_path):
+def test_a_run_in_bfloat16_is_exported_in_float32(run, records, tmp_path):
     rounded = dataclasses.replace(run, model=run.model.clone(compute_dtype="bfloat16"))
     path = tmp_path / "model.npz"
-    result = exporter.export(rounded, "npz", path, check.of_shards(data))
+    result = exporter.export(rounded, "npz", path, records)
     assert result.difference < 1e-6
     assert 1e-5 < result.rounding < 0.1
     _, score = npz_file.load(path)
-    records = check.of_shards(data)
     own = check.own_scores(run, run.model, records)["scores_high"]
     found = score(records.signals_mv)["scores_high"]
     np.testing.assert_allclose(found, own, atol=1e-6, rtol=0)

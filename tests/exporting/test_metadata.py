@@ -20,6 +20,7 @@ def test_everything_to_use_the_scores_is_there(run, shards_dir):
     assert (said["unit"], said["sampling_rate"], said["num_samples"]) == ("mV", 100, 40)
     assert said["mean_mv"] == pytest.approx(label_set.mean_uv / 1000)
     assert said["std_mv"] == pytest.approx(label_set.std_uv / 1000)
+    assert said["resolution_mv"] == 0.001
     assert said["run"]["data_set"] == "waves"
     assert (said["run"]["epoch"], said["run"]["seed"]) == (3, 1)
     assert said["run"]["command"] == "python -m mrm_jax.train"
