@@ -238,4 +238,4 @@ def _feed(
 def show(report: dict[str, Any], workdir: Path) -> None:
     """Prints the table of a report and where its files are."""
     report_table.print_table(report, terminal.console())
-    terminal.say(f"results: {workdir}")
+    terminal.say(f"results: {workdir}; read {workdir / 'report.html'}")
