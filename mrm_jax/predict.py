@@ -16,6 +16,11 @@ are listed at the end, with the reason, and do not stop the others.
 windows, findings, the score of each label, notes on what was done to it, and the error
 where it was not scored; with --windows also each window's scores and its start.
 
+--plot has a picture of each scored record, NAME.png: its twelve leads on ECG paper,
+with what was found; of a longer record, the window where a finding scores highest.
+--explain adds NAME--LABEL.png: what each sample of each lead adds to the label's logit
+(integrated gradients), and which moments the network lets through (its time gates).
+
 Scores are for research; they are no diagnosis, this is no medical device.
 
 Exit status: 0 all scored; 1 some not scored; 2 none scored, or an error in the flags.
@@ -23,31 +28,35 @@ Exit status: 0 all scored; 1 some not scored; 2 none scored, or an error in the 
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mrm_jax import (
     parallel,
     prediction,
     prediction_files,
+    prediction_flags,
     predictor,
     terminal,
     version,
 )
-from mrm_jax.records import files, leads, recording
+from mrm_jax.records import files, leads, reading, recording, windows
+
+if TYPE_CHECKING:
+    from mrm_jax import prediction_pictures
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and predicts; returns the exit status."""
-    args = _flags().parse_args(argv)
+    args = prediction_flags.parser(__doc__).parse_args(argv)
     try:
         return _run(args)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
+        print("interrupted; no table was written", file=sys.stderr)
         return 130
 
 
@@ -60,32 +69,63 @@ def _run(args: argparse.Namespace) -> int:
     model = predictor.load(
         args.workdir, head=args.head, threshold=args.threshold, shards_dir=args.shards
     )
+    album = None if args.plot is None else _album(model, found.records, args)
     terminal.say(_headline(model, found, args))
-    scored = model.predict_files(found.records, form, aggregate=args.aggregate)
-    track = terminal.tracker("scoring")
+    first_only = prediction.first_only(args.aggregate)
+    cuts = reading.cuts(found.records, form, model.expected, first_only)
+    scored = model.predict_cuts(cuts, args.aggregate)
+    track = terminal.tracker("scoring" if album is None else "scoring, drawing")
     shown = track(scored, len(found.records))
-    results = list(zip(found.records, shown, strict=True))
+    results, warnings = _kept(zip(found.records, shown, strict=True), album)
     if args.out is not None:
         about = _about(model, args.aggregate)
         prediction_files.write(args.out, results, about, args.windows)
     for line in prediction_files.lines(results, args.top, args.windows):
         terminal.say(line)
+    for warning in warnings:
+        terminal.say(f"warning: {warning}")
     terminal.say(prediction.RESEARCH)
-    if args.out is not None:
-        terminal.say(f"results: {args.out}")
+    for what, place in (("results", args.out), ("pictures", args.plot)):
+        if place is not None:
+            terminal.say(f"{what}: {place}")
     failed = sum(isinstance(result, ValueError) for _, result in results)
     return 2 if failed == len(results) else int(failed > 0)
+
+
+def _kept(
+    scored: Iterable[tuple[Path, tuple[windows.Cut, predictor.Result]]],
+    album: "prediction_pictures.Album | None",
+) -> tuple[list[tuple[Path, predictor.Result]], list[str]]:
+    """Returns what is said of each record, and warnings; draws those with scores."""
+    results, warnings = [], []
+    for path, (cut, result) in scored:
+        results.append((path, result))
+        if isinstance(cut, ValueError) or isinstance(result, ValueError):
+            continue
+        if album is not None:
+            warnings += album.add(path, cut, result)
+    return results, warnings
+
+
+def _album(
+    model: predictor.Predictor, paths: Sequence[Path], args: argparse.Namespace
+) -> "prediction_pictures.Album":
+    from mrm_jax import prediction_pictures  # loads matplotlib
+
+    suffix = f".{args.plot_format}"
+    return prediction_pictures.Album(args.plot, suffix, paths, model.run, args.explain)
 
 
 def _headline(
     model: predictor.Predictor, found: files.Found, args: argparse.Namespace
 ) -> str:
     count = len(found.records)
+    places = [str(place) for place in (args.out, args.plot) if place is not None]
     text = (
         f"{args.workdir}, epoch {model.run.epoch}: scores of {len(model.labels)} "
         f"labels for {count:,} record{'s'[: count != 1]}, in windows of "
         f"{model.duration_s:g} s at {model.sampling_rate} Hz, {args.head} head"
-        + (f" -> {args.out}" if args.out else "")
+        + (f" -> {', '.join(places)}" if places else "")
     )
     if found.passed_over:
         names = ", ".join(path.name for path in found.passed_over[:3])
@@ -118,88 +158,10 @@ def _table_form(args: argparse.Namespace) -> files.TableForm:
         raise ValueError(f"--top: expected 1 or more, got {args.top}")
     if args.threshold is not None and not 0 <= args.threshold <= 1:
         raise ValueError(f"--threshold: expected 0 to 1, got {args.threshold:g}")
+    if args.explain and args.plot is None:
+        raise ValueError("--explain draws pictures; say where: --plot FOLDER")
     names = None if args.leads is None else leads.standard_names(args.leads.split(","))
     return files.TableForm(args.sampling_rate, recording.unit_name(args.unit), names)
-
-
-def _flags() -> argparse.ArgumentParser:
-    flags = argparse.ArgumentParser(
-        prog="mrm_jax.predict",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    flags.add_argument(
-        "records", metavar="RECORD", nargs="+", type=Path, help="file or folder"
-    )
-    flags.add_argument(
-        "--workdir", type=Path, required=True, help="folder of a trained run"
-    )
-    _add_table_flags(flags.add_argument_group("of .npy and .csv"))
-    flags.add_argument(
-        "--aggregate",
-        choices=tuple(prediction.AGGREGATES),
-        default="mean",
-        help="of several windows' scores; first: only the first window is read, as in "
-        "training and evaluation (default: %(default)s)",
-    )
-    flags.add_argument(
-        "--windows", action="store_true", help="give each window's scores as well"
-    )
-    _add_finding_flags(flags)
-    flags.add_argument(
-        "--top",
-        metavar="N",
-        type=int,
-        default=5,
-        help="show the N highest scores beside the findings (default: %(default)s)",
-    )
-    flags.add_argument(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        help="write all scores, as .csv or .json (default: only the terminal)",
-    )
-    return flags
-
-
-def _add_table_flags(flags: argparse._ArgumentGroup) -> None:
-    flags.add_argument(
-        "--sampling_rate", metavar="HZ", type=float, help="required for them"
-    )
-    flags.add_argument(
-        "--unit", default="mV", help="mV, uV or V (default: %(default)s)"
-    )
-    flags.add_argument(
-        "--leads",
-        metavar="I,II,...",
-        help="names of the columns without the one of times (default: the header "
-        "row's, or the standard order I, II, III, aVR, aVL, aVF, V1 to V6)",
-    )
-
-
-def _add_finding_flags(flags: argparse.ArgumentParser) -> None:
-    flags.add_argument(
-        "--head",
-        choices=prediction.HEADS,
-        default="mean",
-        help="whose scores count: the high- or the low-resolution branch's, or their "
-        "mean (default: %(default)s)",
-    )
-    flags.add_argument(
-        "--threshold",
-        metavar="X",
-        type=float,
-        help="a score that reaches it is a finding, 0 to 1 (default: each label's own, "
-        "chosen on the validation records)",
-    )
-    flags.add_argument(
-        "--shards",
-        metavar="FOLDER",
-        type=Path,
-        help="the data that weights imported from PyTorch were trained on, which do "
-        "not know them (default: the run knows)",
-    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What a network says of one ECG, to read, to compute with and to write."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Prediction:
     head: str  # whose scores count: one of HEADS
     thresholds: Mapping[str, float]  # label -> the score that makes it a finding
     aggregate: str  # one of AGGREGATES
+    window_s: float  # length of a window; a shorter ECG is stretched to it
     window_starts_s: tuple[float, ...]  # [window]
     window_scores: Mapping[str, np.ndarray]  # head -> [window, label], 0 to 1
     notes: tuple[str, ...]  # what was done to the signal, and what is odd about it
@@ -55,6 +56,15 @@ class Prediction:
         """Returns the score of each label that one of HEADS gives."""
         scores = AGGREGATES[self.aggregate](self.window_scores[head])
         return dict(zip(self.labels, map(float, scores), strict=True))
+
+    def window_of(self, labels: Iterable[str]) -> int:
+        """Returns the window in which one of some labels has the highest score.
+
+        The first, where there is no label.
+        """
+        columns = [self.labels.index(label) for label in labels]
+        scores = self.window_scores[self.head][:, columns]
+        return int(scores.max(axis=1).argmax()) if columns else 0
 
     def to_dict(self, windows: bool = False) -> dict[str, Any]:
         """Returns what JSON can hold; with each window's scores where asked."""
@@ -112,3 +122,19 @@ def heading(prediction: Prediction) -> str:
     count = len(prediction.window_starts_s)
     windows = f", {prediction.aggregate} of {count} windows" if count > 1 else ""
     return f"{prediction.name}: {prediction.duration_s:.4g} s{windows}"
+
+
+def first_only(aggregate: str) -> bool:
+    """Returns whether only the first window of a recording counts.
+
+    Raises:
+        ValueError: if it is none of `AGGREGATES`.
+    """
+    check_choice("aggregate", aggregate, tuple(AGGREGATES))
+    return aggregate == "first"
+
+
+def check_choice(what: str, value: str, known: Sequence[str]) -> None:
+    """Raises ValueError, naming what is known, for any other value."""
+    if value not in known:
+        raise ValueError(f"{what}: expected one of {', '.join(known)}, got {value!r}")

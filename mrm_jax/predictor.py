@@ -7,24 +7,17 @@
 Scores are for research; they are no diagnosis.
 """
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mrm_jax import (
-    prediction,
-    run_facts,
-    shards,
-    trained_run,
-    window_scores,
-)
+from mrm_jax import explanation, prediction, run_data, trained_run, window_scores
 from mrm_jax.records import files, reading, recording, windows
 
-NEEDED = tuple(
-    "leads sampling_rate num_samples unit length_rule mean_uv std_uv".split()
-)
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Result = prediction.Prediction | ValueError
 
@@ -50,7 +43,7 @@ def load(
     """
     run = trained_run.read(workdir)
     if shards_dir is not None:
-        run = _with_data(run, shards_dir)
+        run = run_data.told(run, shards_dir)
     return Predictor(run, head, threshold)
 
 
@@ -71,14 +64,8 @@ class Predictor:
 
     def __init__(self, run: trained_run.TrainedRun, head: str, threshold: float | None):
         """Puts the network on the devices."""
-        missing = _unknown(run)
-        if missing:
-            raise ValueError(
-                f"{run.workdir}: weights without data, {', '.join(missing)} are "
-                "unknown; name the shards they were trained on: --shards FOLDER, or "
-                "mrm_jax.load(..., shards_dir=FOLDER)"
-            )
-        _check_choice("head", head, prediction.HEADS)
+        run_data.check_known(run)
+        prediction.check_choice("head", head, prediction.HEADS)
         data = run.data
         own = run.thresholds[head].by_label
         chosen = own if threshold is None else (threshold,) * len(own)
@@ -126,15 +113,52 @@ class Predictor:
         Raises:
             ValueError: "REASON: detail", if the signal is no whole twelve-lead ECG.
         """
-        names = self.leads if leads is None else tuple(leads)
-        given = recording.Recording("signal", signal_mv, names, sampling_rate)
-        return next(self.predict_many([given], aggregate=aggregate))
+        return self._one(signal_mv, sampling_rate, leads, aggregate)[1]
+
+    def explain(
+        self,
+        signal_mv: np.ndarray,
+        sampling_rate: float,
+        label: str,
+        leads: Sequence[str] | None = None,
+    ) -> explanation.Explanation:
+        """Returns what a label's score rests on, in the window where it is highest.
+
+        Args: those of `predict`, and the label, one of `self.labels`.
+
+        Raises:
+            ValueError: as `predict`, or naming the labels if it is none of them.
+        """
+        cut, result = self._one(signal_mv, sampling_rate, leads)
+        return explanation.explain(self.run, cut, result, label)
+
+    def draw(
+        self,
+        signal_mv: np.ndarray,
+        sampling_rate: float,
+        leads: Sequence[str] | None = None,
+        *,
+        explain: str | None = None,
+    ) -> "Figure":
+        """Returns a page of ECG paper with one ECG and what was found in it.
+
+        Of a longer ECG, the window with the highest score of what was found.
+
+        Args: those of `predict`; explain: a label, to lay what `explain` says over it.
+
+        Raises:
+            ValueError: as `explain`.
+        """
+        from mrm_jax import prediction_pictures  # loads matplotlib
+
+        cut, result = self._one(signal_mv, sampling_rate, leads)
+        explained = None
+        if explain is not None:
+            explained = explanation.explain(self.run, cut, result, explain)
+        return prediction_pictures.draw(cut, result, explained)
 
     def predict_many(
-        self,
-        recordings: Iterable[recording.Recording],
-        *,
-        aggregate: str = "mean",
+        self, recordings: Iterable[recording.Recording], *, aggregate: str = "mean"
     ) -> Iterator[prediction.Prediction]:
         """Yields what the network says of each, in order, many on the device at once.
 
@@ -145,9 +169,9 @@ class Predictor:
         Raises:
             ValueError: at the first that is no whole twelve-lead ECG.
         """
-        first_only = _first_only(aggregate)
+        first_only = prediction.first_only(aggregate)
         cuts = (self._cut(one, first_only) for one in recordings)
-        for result in self._predictions(cuts, aggregate):
+        for _, result in self.predict_cuts(cuts, aggregate):
             if isinstance(result, ValueError):
                 raise result
             yield result
@@ -162,30 +186,49 @@ class Predictor:
         """Yields what the network says of each file, in order, or why it says nothing.
 
         Args:
-            paths: of records as records.files.read takes them; records.files.find has
-                those of a folder.
+            paths: of records; records.files.find has those of a folder.
             form: rate, unit and leads of .npy and .csv.
             aggregate: as in `predict`.
         """
-        first_only = _first_only(aggregate)
+        first_only = prediction.first_only(aggregate)
         cuts = reading.cuts(paths, form, self.expected, first_only)
-        yield from self._predictions(cuts, aggregate)
+        for _, result in self.predict_cuts(cuts, aggregate):
+            yield result
+
+    def predict_cuts(
+        self, cuts: Iterable[windows.Cut], aggregate: str
+    ) -> Iterator[tuple[windows.Cut, Result]]:
+        """Yields recordings as the network took them, and what it says of each.
+
+        Args:
+            cuts: of records.reading.cuts or records.windows.cut; errors pass through.
+            aggregate: as in `predict`.
+        """
+        for cut, scores in self._scorer.score(cuts):
+            if isinstance(cut, ValueError):
+                yield cut, cut
+            else:
+                yield cut, self._prediction(cut, scores, aggregate)
+
+    def _one(
+        self,
+        signal_mv: np.ndarray,
+        sampling_rate: float,
+        leads: Sequence[str] | None,
+        aggregate: str = "mean",
+    ) -> tuple[windows.Windows, prediction.Prediction]:
+        """Returns an ECG as the network took it, and what it says of it."""
+        names = self.leads if leads is None else tuple(leads)
+        given = recording.Recording("signal", signal_mv, names, sampling_rate)
+        cut = windows.cut(given, self.expected, prediction.first_only(aggregate))
+        ((_, scores),) = self._scorer.score([cut])
+        return cut, self._prediction(cut, scores, aggregate)
 
     def _cut(self, one: recording.Recording, first_only: bool) -> windows.Cut:
         try:
             return windows.cut(one, self.expected, first_only)
         except ValueError as error:  # kept until those before it are scored
             return error
-
-    def _predictions(
-        self, cuts: Iterable[windows.Cut], aggregate: str
-    ) -> Iterator[Result]:
-        for cut, scores in self._scorer.score(cuts):
-            yield (
-                cut
-                if isinstance(cut, ValueError)
-                else self._prediction(cut, scores, aggregate)
-            )
 
     def _prediction(
         self, cut: windows.Windows, scores: np.ndarray, aggregate: str
@@ -200,38 +243,8 @@ class Predictor:
             head=self.head,
             thresholds=self.thresholds,
             aggregate=aggregate,
+            window_s=self.duration_s,
             window_starts_s=cut.start_s,
             window_scores={"mean": (high + low) / 2, "high": high, "low": low},
             notes=cut.notes,
         )
-
-
-def _with_data(
-    run: trained_run.TrainedRun, shards_dir: Path | str
-) -> trained_run.TrainedRun:
-    """Returns the run with the facts of the shards that its weights belong to."""
-    if not _unknown(run):
-        raise ValueError(
-            f"{run.workdir}: knows the data it was trained on; leave the shards out"
-        )
-    data = shards.load(shards_dir)
-    facts = run_facts.describe_data(data.manifest, data.label_set_of(run.labels))
-    return dataclasses.replace(
-        run,
-        facts=run.facts | {"data": facts},
-        model=run.model.clone(num_samples=facts["num_samples"]),
-    )
-
-
-def _unknown(run: trained_run.TrainedRun) -> list[str]:
-    return [name for name in NEEDED if run.data[name] is None]
-
-
-def _first_only(aggregate: str) -> bool:
-    _check_choice("aggregate", aggregate, tuple(prediction.AGGREGATES))
-    return aggregate == "first"
-
-
-def _check_choice(what: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ValueError(f"{what}: expected one of {', '.join(known)}, got {value!r}")

@@ -21,6 +21,7 @@ def made(**changes):
         "head": "mean",
         "thresholds": {"AF": 0.6, "PVC": 0.5, "STD": 0.1},
         "aggregate": "mean",
+        "window_s": 10.0,
         "window_starts_s": (0.0, 5.0),
         "window_scores": {"mean": (HIGH + LOW) / 2, "high": HIGH, "low": LOW},
         "notes": ("a note",),
@@ -51,6 +52,13 @@ def test_the_scores_of_a_branch():
 def test_a_score_that_reaches_its_threshold_is_a_finding():
     one = made(thresholds={"AF": 0.7, "PVC": made()["PVC"], "STD": 0.1})
     assert one.found == ("PVC", "STD")  # the highest first
+
+
+def test_the_window_of_a_label_is_that_of_its_highest_score():
+    one = made()
+    assert (one.window_of(["AF"]), one.window_of(["PVC"])) == (0, 1)
+    assert one.window_of(["PVC", "AF"]) == 0  # 0.8 against 0.7
+    assert one.window_of([]) == 0
 
 
 def test_another_label_is_no_score():
