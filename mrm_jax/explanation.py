@@ -8,8 +8,11 @@ import numpy as np
 from mrm_jax import attribution, prediction, trained_run
 from mrm_jax.records import windows
 
-# The values should sum to all of the change; a larger error is worth a warning.
+# The values should sum to all of the change; a larger error is worth more steps, and
+# then a warning. With the demo's network, 6 of 19 explanations of real records had it
+# after 64 steps, one after 256, where the change was small.
 LARGE_GAP = 0.05
+STEPS = (64, 256)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,20 +70,19 @@ def explain(
     mean_uv, std_uv = run.data["mean_uv"], run.data["std_uv"]
     signal_uv = cut.signals_uv[window].astype(np.float32)
     signal = (signal_uv - np.float32(mean_uv)) / np.float32(std_uv)
-    return Explanation(
-        label=label,
-        head=result.head,
-        window=window,
-        start_s=cut.start_s[window],
-        attribution=attribution.integrated_gradients(
-            run.model,
-            run.variables,
-            signal,
-            attribution.zero_millivolts(signal, mean_uv, std_uv),
-            attribution.Target(run.labels.index(label), result.head),
-        ),
-        gates=attribution.time_gates(run.model, run.variables, signal),
-    )
+    baseline = attribution.zero_millivolts(signal, mean_uv, std_uv)
+    target = attribution.Target(run.labels.index(label), result.head)
+    gates = attribution.time_gates(run.model, run.variables, signal)
+    for steps in STEPS:
+        parts = attribution.integrated_gradients(
+            run.model, run.variables, signal, baseline, target, steps
+        )
+        explained = Explanation(
+            label, result.head, window, cut.start_s[window], parts, gates
+        )
+        if explained.gap <= LARGE_GAP:
+            break
+    return explained
 
 
 def check_label(label: str, labels: Sequence[str]) -> None:
@@ -91,6 +93,5 @@ def check_label(label: str, labels: Sequence[str]) -> None:
     """
     if label not in labels:
         raise ValueError(
-            f"label: {label!r} is none of this run's; expected one of "
-            f"{', '.join(labels)}"
+            f"this run has no label {label!r}; expected one of {', '.join(labels)}"
         )

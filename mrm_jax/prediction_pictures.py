@@ -40,7 +40,7 @@ def draw(
     """
     window = result.window_of(result.found) if explained is None else explained.window
     overlay = None if explained is None else _overlay(explained)
-    lines = _title(result, window) if explained is None else _why(result, explained)
+    lines = _title(result) if explained is None else _why(result, explained)
     return ecg_paper.draw(
         _window_mv(cut, result, window),
         cut.recording.sampling_rate,
@@ -69,15 +69,17 @@ def _overlay(explained: explanation.Explanation) -> ecg_overlay.Overlay:
     return ecg_overlay.Overlay(explained.label, explained.attribution.values, gates)
 
 
-def _title(result: prediction.Prediction, window: int) -> Iterator[str]:
+def _title(result: prediction.Prediction) -> Iterator[str]:
     scores = result.scores
+    count = len(result.window_starts_s)
+    over = f", {result.aggregate} of {count} windows" if count > 1 else ""
     yield result.name
     if result.found:
         listed = ", ".join(f"{label} {scores[label]:.2f}" for label in result.found)
-        yield f"found: {listed}"
+        yield f"found{over}: {listed}"
     else:
         best = max(scores, key=lambda label: scores[label])
-        yield f"nothing found; highest {best} {scores[best]:.2f}"
+        yield f"nothing found{over}; highest {best} {scores[best]:.2f}"
 
 
 def _why(
@@ -89,13 +91,13 @@ def _why(
     place = result.labels.index(label)
     yield f"{result.name}: what speaks for and against {label}"
     yield (
-        f"{label} is {result.descriptions[place]}: score {score[place]:.2f}, a finding "
-        f"from {threshold:.2f} on"
+        f"{label} is {result.descriptions[place]}: score {score[place]:.2f} here, a "
+        f"finding from {threshold:.2f} on"
     )
     yield (
         f"logit of the {explained.head} head {parts.logit:+.2f}, without any voltage "
         f"{parts.baseline_logit:+.2f}; what is shaded sums to "
-        f"{parts.values.sum():+.2f}, {explained.gap:.1%} off the difference"
+        f"{parts.values.sum():+.2f}, {explained.gap:.1%} off"
     )
 
 
@@ -104,12 +106,14 @@ def _facts(result: prediction.Prediction, window: int) -> Iterator[str]:
     count, start = len(result.window_starts_s), result.window_starts_s[window]
     if count > 1:
         yield (
-            f"window {window + 1} of {count}, from {start:g} s to "
-            f"{start + result.window_s:g} s of {result.duration_s:.4g} s; scores: "
-            f"{result.aggregate} of all windows"
+            f"drawn: window {window + 1} of {count}, from {start:g} s to "
+            f"{start + result.window_s:g} s of {result.duration_s:.4g} s"
         )
     elif result.duration_s > result.window_s:
-        yield f"the first {result.window_s:g} s of {result.duration_s:.4g} s"
+        whole_s = f"{result.duration_s:.4g} s"
+        yield f"drawn and scored: the first {result.window_s:g} s of {whole_s}"
+    elif result.duration_s < result.window_s:
+        yield f"drawn: as recorded, where the network saw {result.window_s:g} s"
     yield from (f"note: {note}" for note in result.notes)
 
 
