@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from mrm_jax import predict
+from mrm_jax import explanation, predict
 from tests import small_predictions, small_runs
 
 
@@ -100,6 +100,38 @@ def test_tables_of_numbers_in_microvolts(run, tmp_path):
     ]
 
 
+def test_pictures_and_explanations(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(explanation, "LARGE_GAP", 0.0)
+    a = small_predictions.write_record(tmp_path / "a" / "r", 500)
+    b = small_predictions.write_record(tmp_path / "b" / "r", seed=1)
+    (tmp_path / "b" / "bad.npy").write_bytes(b"")
+    bad = tmp_path / "b" / "bad.npy"
+    folder = tmp_path / "pictures" / "of today"
+    labels = ("--explain=found", "--explain=fast", "--threshold=1")
+    flags = (f"--plot={folder}", "--sampling_rate=500", *labels)
+    status, lines, _ = run(a, bad, b, *flags)
+    assert status == 1
+    assert lines[0].endswith(f" -> {folder}")
+    names = ["a-r--fast.png", "a-r.png", "b-r--fast.png", "b-r.png"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.iterdir())
+    warnings = [
+        line for line in lines if line.startswith("warning: r: the explanation")
+    ]
+    assert len(warnings) == 2
+    assert all(" of fast sums to " in line for line in warnings)
+    assert lines[-1] == f"pictures: {folder}"
+
+
+def test_every_finding_is_explained_in_the_asked_format(run, tmp_path):
+    path = small_predictions.write_record(tmp_path / "r")
+    explain = ("--explain=found", "--explain=loud", "--threshold=0")
+    assert run(path, f"--plot={tmp_path / 'p'}", "--plot_format=pdf", *explain)[0] == 0
+    endings = ["--fast.pdf", "--loud.pdf", "--slow.pdf", ".pdf"]
+    names = [f"r{ending}" for ending in endings]
+    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == names
+
+
 def test_no_record_that_can_be_scored(run, tmp_path):
     np.save(tmp_path / "a.npy", small_predictions.ecg_mv())
     status, lines, _ = run(tmp_path)
@@ -115,12 +147,16 @@ def test_no_record_that_can_be_scored(run, tmp_path):
         (["--leads=I,I"], "doubled lead: I"),
         (["--threshold=2"], "--threshold: expected 0 to 1, got 2"),
         (["--top=0"], "--top: expected 1 or more, got 0"),
+        (["--explain=fast"], "--explain draws pictures; say where: --plot FOLDER"),
+        (["--plot=p", "--explain=AF"], "no label 'AF'; expected one of slow, fast, lo"),
         (["nowhere"], "nowhere: no such record or folder"),
     ],
 )
-def test_flags_are_refused_before_any_work(run, tmp_path, flags, message):
+def test_flags_are_refused_before_any_work(run, tmp_path, monkeypatch, flags, message):
     path = small_predictions.write_record(tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
     status, lines, error = run(path, *flags)
+    assert not (tmp_path / "p").exists()
     assert (status, lines) == (2, [])
     assert error.startswith("error: ") and message in error
 
@@ -138,5 +174,6 @@ def test_help_explains_every_flag(capsys):
     text = " ".join(capsys.readouterr().out.split())
     for flag in "workdir sampling_rate unit leads aggregate windows head".split():
         assert f"--{flag}" in text
-    for word in ("--threshold", "--shards", "--top", "--out", "Exit status"):
-        assert word in text
+    for flag in "threshold shards top out plot explain plot_format".split():
+        assert f"--{flag}" in text
+    assert "Exit status" in text
