@@ -1,5 +1,6 @@
 # make demo   train and evaluate on modelled ECGs, in minutes, without any data at hand
 # make test   check format, types, floors of the imports, and run the tests
+# make docs   build the documentation's pages into build/site (make docs-serve: on port 8000)
 # make parity install PyTorch as well, and compare with it number by number
 # make benchmarks  measure speed, memory and growth on this machine, and write the documents' tables
 #                  (on an accelerator: make benchmarks DTYPES='float32 bfloat16')
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 DTYPES ?= float32
 
-.PHONY: demo test parity benchmarks lint clean help
+.PHONY: demo test docs docs-serve parity benchmarks lint clean help
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 
@@ -25,6 +26,13 @@ test: lint
 
 parity: $(VENV)/parity
 	$(BIN)/python -m pytest -m torch
+
+# The variable silences a notice of Material about its successor.
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs-serve: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --strict
 
 # The epoch is of the demo's records. Left out, to be called alone: benchmarks.data_prep, which
 # needs raw data, and benchmarks.precision, which trains networks to the end.
@@ -59,6 +67,10 @@ $(VENV)/core: setup.cfg pyproject.toml constraints.txt
 
 $(VENV)/dev: $(VENV)/core
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/docs: $(VENV)/core
+	$(PIP) --editable '.[docs]'
 	@touch $@
 
 $(VENV)/parity: $(VENV)/dev

@@ -5,7 +5,8 @@ What a fenced block of a language means:
     python   runs; the blocks of a page share their names
     bash     runs, and has to end with status 0
     diff     is applied to the clone
-    text     is what the block above printed; "..." stands for anything
+    text     is what the block above printed, without the lines of its progress; "..."
+             stands for anything
 
 With title="FILE" a block is not run but written to FILE. Comments before a block:
 
@@ -33,8 +34,11 @@ from sybil.parsers.markdown import SkipParser, lexers
 from tests import conftest
 
 PACKAGES = ("mrm_jax", "data_prep", "experiments")
-INFO = re.compile(r'(?P<language>\w*)(?: title="(?P<title>[^"]+)")?[ ]*$\n', re.MULTILINE)
+INFO = re.compile(
+    r'(?P<language>\w*)(?: title="(?P<title>[^"]+)")?[ ]*$\n', re.MULTILINE
+)
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")
+PROGRESS = re.compile(r"^[\w ]+: [\d,]+ of [\d,]+\n", re.MULTILINE)  # at odd intervals
 LIKE_DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 TIME_LIMIT_S = 300
 
@@ -122,7 +126,7 @@ class Page:
         return None
 
     def _apply(self, example: sybil.Example) -> str | None:
-        done = self._call(["git", "apply", "--recount", "-"], example.parsed)
+        done = self._call(["git", "apply", "-"], example.parsed)
         return done.stdout if done.returncode else None
 
     def _call(self, command: list[str], given: str = "") -> subprocess.CompletedProcess:
@@ -149,6 +153,7 @@ class Page:
         numbers_vary, self._numbers_vary = self._numbers_vary, False
         if found is None:
             return "no block above has run that could have printed this"
+        found = PROGRESS.sub("", found)
         if numbers_vary:
             expected, found = NUMBER.sub("0", expected), NUMBER.sub("0", found)
         if doctest.OutputChecker().check_output(expected, found, LIKE_DOCTEST):

@@ -1,11 +1,12 @@
 """The documents: their examples do what they say, and the site needs no network."""
 
+import contextlib
+import importlib
 import re
 import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,8 @@ def started(tmp_path_factory):
     """A clone in which the commands of the start page were given."""
     clone = doc_examples.make_clone(tmp_path_factory.mktemp("docs") / "clone")
     doc_examples.Page(START, clone).run()
+    # The README's example reads what `make demo` makes, which is more of the same.
+    (clone / "shards" / "synthetic").symlink_to("first")
     return clone
 
 
@@ -39,5 +42,90 @@ def test_the_examples_of_the_start_page(started):
     ids=lambda page: str(page.relative_to(conftest.ROOT)),
 )
 def test_the_examples_of_a_page(page, started, tmp_path):
-    clone = shutil.copytree(started, tmp_path / "clone")
+    clone = shutil.copytree(started, tmp_path / "clone", symlinks=True)
     doc_examples.Page(page, clone).run()
+
+
+def test_what_is_not_run_says_why():
+    for page in PAGES:
+        for skip in re.findall(r"<!--+ *skip:.*", page.read_text()):
+            assert re.fullmatch(
+                r'<!-- skip: (next|start) ".+" -->|<!-- skip: end -->', skip
+            )
+
+
+def test_no_command_hides_in_a_block_that_is_not_looked_at():
+    for page in DOCS.rglob("*.md"):
+        fences = re.findall(r"^``+(\w*)", page.read_text(), re.MULTILINE)
+        assert set(fences[::2]) <= {"bash", "diff", "python", "text"}, page
+        assert not re.search(
+            r"^    (python|pip|make) ", page.read_text(), re.MULTILINE
+        ), page
+
+
+def commands_not_run():
+    """Yields page, module and flags of each command of ours that no test gives."""
+    skipped = re.compile(r"<!-- skip: next .*\n```bash\n((?:.*\n)*?)```")
+    command = re.compile(r"python -m ((?:mrm_jax|data_prep)\.\w+)(.*)")
+    for page in PAGES:
+        text = page.read_text().replace("\\\n", " ")
+        blocks = [text] if page.name == "README.md" else skipped.findall(text)
+        for module, rest in (
+            found for block in blocks for found in command.findall(block)
+        ):
+            yield page, module, re.findall(r"(?<!\S)--[\w.]+", rest)
+
+
+def test_commands_that_are_not_run_have_the_flags_that_they_give(capsys, monkeypatch):
+    monkeypatch.chdir(conftest.ROOT)
+    explained = {}
+    for page, module, flags in commands_not_run():
+        if module not in explained:
+            with contextlib.suppress(SystemExit):
+                importlib.import_module(module).main(["--help"])
+            explained[module] = set(re.findall(r"--[\w.]+", capsys.readouterr().out))
+        unknown = set(flags) - explained[module]
+        assert not unknown, f"{page}: {module} has no {unknown}"
+    assert len(explained) > 5
+
+
+class Loads(HTMLParser):
+    """Collects what a browser fetches to show a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.addresses = []
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag != "a":
+            self.addresses += [
+                attributes.get(n) for n in ("src", "srcset", "href", "data")
+            ]
+
+
+def test_the_site_is_whole_and_needs_no_network(tmp_path):
+    site = tmp_path / "site"
+    build = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--site-dir",
+        str(site),
+    ]
+    done = subprocess.run(build, cwd=conftest.ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for page in site.rglob("*.html"):
+        loads = Loads()
+        loads.feed(page.read_text())
+        outside = [a for a in loads.addresses if a and re.match(r"(\w+:)?//", a)]
+        assert not outside, f"{page}: {outside}"
+    for sheet in site.rglob("*.css"):
+        assert not re.search(r"(url\(|@import)\W*(https?:)?//", sheet.read_text()), (
+            sheet
+        )
+    # Material would fetch these for a page that asks for a diagram or a repository.
+    text = "".join(page.read_text() for page in site.rglob("*.html"))
+    assert 'class="mermaid' not in text and 'data-md-component="source"' not in text
