@@ -126,6 +126,11 @@ def test_the_site_is_whole_and_needs_no_network(tmp_path):
         assert not re.search(r"(url\(|@import)\W*(https?:)?//", sheet.read_text()), (
             sheet
         )
+    # The comments beside the fields of records, which say shapes and units.
+    assert (
+        "1. for a record, 0. for padding"
+        in (site / "reference/network.html").read_text()
+    )
     # Material would fetch these for a page that asks for a diagram or a repository.
     text = "".join(page.read_text() for page in site.rglob("*.html"))
     assert 'class="mermaid' not in text and 'data-md-component="source"' not in text
