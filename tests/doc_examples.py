@@ -38,7 +38,9 @@ INFO = re.compile(
     r'(?P<language>\w*)(?: title="(?P<title>[^"]+)")?[ ]*$\n', re.MULTILINE
 )
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")
-PROGRESS = re.compile(r"^[\w ]+: [\d,]+ of [\d,]+\n", re.MULTILINE)  # at odd intervals
+PROGRESS = re.compile(
+    r"^(epoch|\w+ing)[\w ]*: [\d,]+ of [\d,]+\n", re.MULTILINE
+)  # at odd times
 LIKE_DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 TIME_LIMIT_S = 300
 
