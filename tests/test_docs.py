@@ -22,11 +22,17 @@ START = DOCS / "start.md"
 PAGES = [conftest.ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
+def check(page, clone):
+    """Runs the examples of a page; what they say of themselves is shown."""
+    done = doc_examples.run(page, clone)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.fixture(scope="session")
 def started(tmp_path_factory):
     """A clone in which the commands of the start page were given."""
     clone = doc_examples.make_clone(tmp_path_factory.mktemp("docs") / "clone")
-    doc_examples.Page(START, clone).run()
+    check(START, clone)
     # The README's example reads what `make demo` makes, which is more of the same.
     (clone / "shards" / "synthetic").symlink_to("first")
     return clone
@@ -43,7 +49,7 @@ def test_the_examples_of_the_start_page(started):
 )
 def test_the_examples_of_a_page(page, started, tmp_path):
     clone = shutil.copytree(started, tmp_path / "clone", symlinks=True)
-    doc_examples.Page(page, clone).run()
+    check(page, clone)
 
 
 def test_what_is_not_run_says_why():
