@@ -33,8 +33,9 @@ def started(tmp_path_factory):
     """A clone in which the commands of the start page were given."""
     clone = doc_examples.make_clone(tmp_path_factory.mktemp("docs") / "clone")
     check(START, clone)
-    # The README's example reads what `make demo` makes, which is more of the same.
-    (clone / "shards" / "synthetic").symlink_to("first")
+    # The README's examples read what `make demo` makes, which is more of the same.
+    for name in ("data/synthetic", "shards/synthetic", "runs/demo"):
+        (clone / name).symlink_to("first")
     return clone
 
 
