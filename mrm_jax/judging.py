@@ -1,5 +1,6 @@
 """What trained runs are worth: one, several side by side, one setting's seeds."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from mrm_jax.report import comparison, latex, measures, paired, seeds
 
 WHICH_DATA = ("data_set", "data_set_version", "label_set", "sha256")
 MAX_NAMED = 8  # labels
+MAX_NAME = 100  # characters of a folder's
 DEFAULT = requests.Request()
 
 
@@ -98,9 +100,11 @@ def compare_runs(
     runs = [run_scores.read(workdir) for workdir in workdirs]
     scored = _score_all(runs, request)
     names = "-and-".join(path.absolute().name for path in workdirs[1:])
-    folder = _folder_of_several(request, scored, f"-compared-with-{names}")
+    folder = _folder_of_several(
+        request, scored, f"-compared-with-{names}", comparison.JSON_FILE
+    )
     result = {
-        "facts": _facts(scored[0], request),
+        "facts": _facts(scored, request),
         **paired.compare(
             [_contender(of_run) for of_run in scored],
             request.resamples,
@@ -134,10 +138,12 @@ def summarise_seeds(
     runs = [run_scores.read(workdir) for workdir in workdirs]
     run_facts.check_differ_in_seed([(run.workdir, run.facts) for run in runs])
     scored = _score_all(runs, request)
-    folder = _folder_of_several(request, scored, f"-seeds-{len(scored)}")
+    folder = _folder_of_several(
+        request, scored, f"-seeds-{len(scored)}", seeds.JSON_FILE
+    )
     contenders = [_contender(of_run) for of_run in scored]
     summary = {
-        "facts": _facts(scored[0], request),
+        "facts": _facts(scored, request),
         **seeds.summarise(
             [run.describe() for run in contenders],
             [paired.observe(run) for run in contenders],
@@ -173,26 +179,49 @@ def _contender(scored: run_scores.ScoredRun) -> paired.Contender:
     )
 
 
-def _facts(scored: run_scores.ScoredRun, request: requests.Request) -> dict[str, Any]:
-    """Returns what results say of the records on which runs are judged."""
+def _facts(
+    scored: Sequence[run_scores.ScoredRun], request: requests.Request
+) -> dict[str, Any]:
+    """Returns what results say of the runs and the records on which they are judged."""
+    first = scored[0]
     return {
-        **{name: v for name, v in scored.data.items() if name in WHICH_DATA},
+        **{name: v for name, v in first.data.items() if name in WHICH_DATA},
         "split": request.split,
-        "records": len(scored.scores.names),
-        "is_own_data": scored.is_own,
+        "records": len(first.scores.names),
+        "is_own_data": first.is_own,
+        "workdirs": _workdirs(scored),
         "versions": run_facts.versions(),
         "command": request.command,
     }
 
 
 def _folder_of_several(
-    request: requests.Request, scored: Sequence[run_scores.ScoredRun], what: str
+    request: requests.Request,
+    scored: Sequence[run_scores.ScoredRun],
+    what: str,
+    file: str,
 ) -> Path:
+    """Returns where results of several runs go.
+
+    Raises:
+        ValueError: if results of other runs lie there.
+    """
     first = scored[0]
     other = None if first.is_own else first.data
-    folder = request.folder(first.run.workdir, other, what)
+    folder = request.folder(first.run.workdir, other, what[:MAX_NAME])
+    if request.out is None and (folder / file).is_file():
+        kept = json.loads((folder / file).read_text())["facts"]["workdirs"]
+        if kept != _workdirs(scored):
+            raise ValueError(
+                f"{folder / file}: of other runs, {', '.join(kept)}; give another "
+                "folder with --out"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _workdirs(scored: Sequence[run_scores.ScoredRun]) -> list[str]:
+    return [str(of_run.run.workdir.resolve()) for of_run in scored]
 
 
 def _say_undefined(

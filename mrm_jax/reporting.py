@@ -144,11 +144,12 @@ def write_own(
     # Here, as matplotlib and jinja2 would delay the first step.
     from mrm_jax.report import curves, model_card
 
+    report, epoch = _compose(facts, evaluated), facts["epoch"]
+    report_files.discard(workdir)
     history = metric_writer.read(workdir)
     if history:  # not where only the checkpoints were copied
-        curves.draw(history, workdir / CURVES_FILE, facts["epoch"], plan.name)
-    thresholds.write(workdir, facts["labels"], evaluated.thresholds)
-    report = _compose(facts, evaluated)
+        curves.draw(history, workdir / CURVES_FILE, epoch, plan.name)
+    thresholds.write(workdir, facts["labels"], evaluated.thresholds, epoch)
     model_card.write(workdir, report, num_parameters(plan))
     _write(workdir, plan, report, evaluated, history)
     return report
@@ -170,8 +171,9 @@ def write(
         evaluated: the split.
         history: lines of the run's metrics.jsonl.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     report = _compose(facts, evaluated)
+    folder.mkdir(parents=True, exist_ok=True)
+    report_files.discard(folder)
     _write(folder, plan, report, evaluated, history)
     return report
 

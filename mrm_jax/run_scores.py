@@ -61,7 +61,11 @@ def read(workdir: Path) -> SavedRun:
         epoch = manager.best_step()
         facts = checkpoints.read_facts(manager, epoch)
         trained = manager.latest_step()
-    chosen = thresholds.read(workdir, facts["data"]["labels"], facts["metrics"])
+    if facts["data"]["sha256"] is None and report_files.exists(workdir):
+        reported = report_files.read(workdir)["facts"]
+        own = {name: reported[name] for name in run_facts.DATA_FACTS}
+        facts = facts | {"data": own}
+    chosen = thresholds.read(workdir, facts["data"]["labels"], facts["metrics"], epoch)
     return SavedRun(workdir, epoch, trained, chosen, facts)
 
 
@@ -93,7 +97,8 @@ def open_subject(run: SavedRun, shards_dir: str | None = None) -> Subject:
     """Returns a run with the shards that it is judged on.
 
     Other shards than its own are standardised by its own mean and standard deviation.
-    Weights that came without data take the first shards as their own.
+    Weights that came without data take the first shards as their own: those that their
+    report is of.
 
     Args:
         run: its best epoch is judged.

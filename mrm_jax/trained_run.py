@@ -56,7 +56,7 @@ def read(workdir: Path | str, newest: bool = False) -> TrainedRun:
         facts = checkpoints.read_facts(manager, epoch)
         model = _model(facts)
         state = checkpoints.restore(manager, epoch, train_state.shapes(model))
-    chosen = thresholds.read(workdir, facts["data"]["labels"], facts["metrics"])
+    chosen = thresholds.read(workdir, facts["data"]["labels"], facts["metrics"], epoch)
     return TrainedRun(workdir, epoch, model, jax.device_get(state), chosen, facts)
 
 

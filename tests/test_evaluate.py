@@ -13,6 +13,7 @@ from mrm_jax import (
     evaluate,
     judging,
     metrics,
+    run_scores,
     shards,
     thresholds,
     trainer,
@@ -186,7 +187,9 @@ def test_a_report_of_other_data_names_both(runs, data):
 
 def test_thresholds_on_other_data_are_those_of_the_run(runs, data):
     of_head = thresholds.Thresholds(0.123, (0.1, 0.2, 0.3))
-    thresholds.write(runs / "s1", small_runs.LABELS, dict.fromkeys(HEADS, of_head))
+    of_heads = dict.fromkeys(HEADS, of_head)
+    epoch = run_scores.read(runs / "s1").epoch
+    thresholds.write(runs / "s1", small_runs.LABELS, of_heads, epoch)
     run(runs / "s1", "--data", data / "other")
     report = report_files.read(runs / "s1" / "evaluations" / "test-waves-1")
     assert report["test"]["mean"]["val_threshold"] == 0.123
@@ -238,6 +241,13 @@ def test_weights_without_data_take_the_first_as_their_own(data, tmp_path, capsys
     assert run(tmp_path / "run", "--data", data / "own") == 0
     facts = report_files.read(tmp_path / "run")["facts"]
     assert (facts["data_set"], facts["evaluated_on"]) == ("waves", None)
+    before = (tmp_path / "run" / "report.json").read_bytes()
+    assert run(tmp_path / "run", "--data", data / "other") == 0
+    assert (tmp_path / "run" / "report.json").read_bytes() == before
+    facts = report_files.read(tmp_path / "run" / "evaluations" / "test-waves-1")[
+        "facts"
+    ]
+    assert facts["evaluated_on"]["sha256"] != facts["sha256"]
 
 
 def test_a_run_from_before_an_option_is_evaluated(data, tmp_path):
@@ -340,6 +350,15 @@ def test_runs_that_differ_in_more_than_the_seed_are_refused(
 def test_one_seed_twice_is_refused(runs, capsys):
     assert run(runs / "s1", runs / "s2", runs / "s1") == 2
     assert "seed 1 in" in failed(capsys)
+
+
+def test_results_of_other_runs_are_not_overwritten(runs, tmp_path, capsys):
+    other = shutil.copytree(runs / "s2", tmp_path / "s2")
+    assert run(runs / "s1", "--compare", runs / "s2") == 0
+    assert run(runs / "s1", "--compare", runs / "s2") == 0
+    capsys.readouterr()
+    assert run(runs / "s1", "--compare", other) == 2
+    assert "comparison.json: of other runs" in failed(capsys)
 
 
 def test_seeds_on_both_sides_are_refused(runs, capsys):

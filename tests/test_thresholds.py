@@ -101,13 +101,27 @@ def test_what_are_no_scores_is_refused():
 def test_thresholds_come_back_from_their_file(tmp_path):
     scores, labels = random_split()
     chosen = thresholds.choose(split(scores[:, :2], labels[:, :2]))
-    thresholds.write(tmp_path, LABELS, chosen)
-    assert thresholds.read(tmp_path, LABELS, {}) == chosen
-    with pytest.raises(ValueError, match="thresholds.json: expected thresholds of"):
-        thresholds.read(tmp_path, LABELS[::-1], {})
+    thresholds.write(tmp_path, LABELS, chosen, epoch=7)
+    assert thresholds.read(tmp_path, LABELS, {}, epoch=7) == chosen
+
+
+@pytest.mark.parametrize(("labels", "epoch"), [(LABELS, 8), (LABELS[::-1], 7)])
+def test_thresholds_of_another_epoch_or_other_labels_do_not_count(
+    tmp_path, labels, epoch
+):
+    of_head = thresholds.Thresholds(0.1, (0.2, 0.3), 2.0)
+    thresholds.write(tmp_path, LABELS, {"mean": of_head}, epoch=7)
+    found = thresholds.read(tmp_path, labels, {"val/fmax_threshold_mean": 0.4}, epoch)
+    assert found["mean"] == thresholds.Thresholds(0.4, (0.4, 0.4))
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / thresholds.FILE).write_text("{")
+    with pytest.raises(ValueError, match="thresholds.json: not JSON .* delete it"):
+        thresholds.read(tmp_path, LABELS, {}, 1)
 
 
 def test_a_run_that_was_not_evaluated_has_the_threshold_of_its_checkpoint(tmp_path):
-    found = thresholds.read(tmp_path, LABELS, {"val/fmax_threshold_low": 0.31})
+    found = thresholds.read(tmp_path, LABELS, {"val/fmax_threshold_low": 0.31}, 1)
     assert found["low"] == thresholds.Thresholds(0.31, (0.31, 0.31))
     assert found["mean"] == thresholds.Thresholds(0.5, (0.5, 0.5))

@@ -107,9 +107,10 @@ def exists(workdir: Path | str) -> bool:
 
 
 def discard(workdir: Path | str) -> None:
-    """Removes the report of a run that goes on: it would stand for a finished one.
+    """Removes a report before its files change: it stands for what is all there.
 
-    So would the thresholds, which may not be of the epoch that is best in the end.
+    So it goes where a run goes on, as do the thresholds, which may not be of the epoch
+    that is best in the end.
     """
     for name in (JSON_FILE, thresholds.FILE):
         (Path(workdir) / name).unlink(missing_ok=True)

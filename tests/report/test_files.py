@@ -158,7 +158,7 @@ def test_another_split_is_reported_by_its_name(tmp_path, splits):
 
 def test_a_run_that_goes_on_has_neither_report_nor_thresholds(tmp_path, splits):
     write(tmp_path, splits)
-    thresholds.write(tmp_path, NAMES, thresholds.choose(splits[1]))
+    thresholds.write(tmp_path, NAMES, thresholds.choose(splits[1]), 1)
     assert report_files.exists(tmp_path)
     report_files.discard(tmp_path)
     report_files.discard(tmp_path)
