@@ -98,7 +98,7 @@ def reliability(terms: Terms) -> list[dict[str, float | int | None]]:
         {
             "from": float(EDGES[i]),
             "to": float(EDGES[i + 1]),
-            "records": int(cells),
+            "cells": int(cells),
             "score": scores / cells if cells else None,
             "share": ones / cells if cells else None,
         }

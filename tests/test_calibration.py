@@ -31,8 +31,8 @@ def test_the_reliability_by_hand():
     assert len(bins) == calibration.NUM_BINS
     assert [b["from"] for b in bins[1:]] == [b["to"] for b in bins[:-1]]
     assert (bins[0]["from"], bins[-1]["to"]) == (0, 1)
-    filled = {i: b for i, b in enumerate(bins) if b["records"]}
-    assert {i: b["records"] for i, b in filled.items()} == {0: 4, 7: 3, 13: 1, 14: 1}
+    filled = {i: b for i, b in enumerate(bins) if b["cells"]}
+    assert {i: b["cells"] for i, b in filled.items()} == {0: 4, 7: 3, 13: 1, 14: 1}
     assert filled[0]["score"] == pytest.approx(0.03)
     assert filled[0]["share"] == 0.25
     assert filled[7]["score"] == 0.5
@@ -43,7 +43,7 @@ def test_the_reliability_by_hand():
 def test_a_bin_holds_its_lower_edge_and_the_last_one_both():
     scores = calibration.EDGES[np.newaxis]
     bins = calibration.reliability(calibration.terms(scores, np.ones_like(scores)))
-    assert [b["records"] for b in bins] == [1] * 14 + [2]
+    assert [b["cells"] for b in bins] == [1] * 14 + [2]
 
 
 def test_records_that_count_twice_are_measured_like_two():

@@ -163,7 +163,7 @@ def reliability(calibration: Mapping[str, Any], head: str) -> Figure:
         line: dict[str, Any] = {"color": style.colour, "linestyle": style.line}
         axes.plot(score, share, label=style.name, marker=style.marker, **line)
         edges = [bins[0]["from"], *(each["to"] for each in bins)]
-        counts.stairs(_column(bins, "records"), edges, **line)
+        counts.stairs(_column(bins, "cells"), edges, **line)
     before, after = (_text(calibration[key]) for key in ("ece", "ece_scaled"))
     title = f"{head}: ECE {before}, with temperature {after}"
     canvas.suptitle(title, y=0.985, va="top")

@@ -10,6 +10,7 @@ from mrm_jax import cpsc_score, manifest, metrics, types
 
 SAMPLING_RATE, NUM_SAMPLES = 100, 1000
 THRESHOLD = 0.4
+NUM_BINS = 15
 FACTS: dict[str, Any] = {
     "data_set": "waves",
     "data_set_version": "1",
@@ -151,14 +152,14 @@ def _calibration(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 
 def _bins(scores: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
     bins = []
-    for start in range(10):
-        here = np.minimum((scores * 10).astype(int), 9) == start
+    for start in range(NUM_BINS):
+        here = np.minimum((scores * NUM_BINS).astype(int), NUM_BINS - 1) == start
         score, share = (
             float(values[here].mean()) if here.any() else None
             for values in (scores, labels)
         )
-        ends = {"from": start / 10, "to": (start + 1) / 10}
-        bins.append(ends | {"records": int(here.sum()), "score": score, "share": share})
+        ends = {"from": start / NUM_BINS, "to": (start + 1) / NUM_BINS}
+        bins.append(ends | {"cells": int(here.sum()), "score": score, "share": share})
     return bins
 
 

@@ -122,6 +122,12 @@ def test_every_number_stands_with_its_interval(found, usual):
             assert found.says(f"{row['heads'][head]['sensitivity']:.3f} {low:.3f} to")
 
 
+def test_bins_of_the_reliability_have_edges_that_differ(found, usual):
+    first, second = usual["calibration"]["mean"]["reliability"][:2]
+    assert found.says(f"0.000 to 0.067{first['cells']:,}{first['score']:.3f}")
+    assert found.says(f"0.067 to 0.133{second['cells']:,}{second['score']:.3f}")
+
+
 def test_what_comes_from_data_is_escaped(tmp_path, report, scores):
     names = np.array([f"<i>{name}&" for name in scores.names])
     strange = types.SplitScores(names, scores.labels, scores.high, scores.low)

@@ -93,8 +93,8 @@ def test_lines_differ_by_more_than_colour():
 
 def test_reliability_shows_the_bins_and_leaves_out_empty_ones():
     bins = [
-        {"from": 0.0, "to": 0.5, "records": 30, "score": 0.1, "share": 0.2},
-        {"from": 0.5, "to": 1.0, "records": 0, "score": None, "share": None},
+        {"from": 0.0, "to": 0.5, "cells": 30, "score": 0.1, "share": 0.2},
+        {"from": 0.5, "to": 1.0, "cells": 0, "score": None, "share": None},
     ]
     calibration = {"reliability": bins, "reliability_scaled": bins}
     calibration |= {"ece": 0.1, "ece_scaled": None}
