@@ -97,11 +97,7 @@ def _numbers(report: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
         "interval_of": report["intervals"]["heads"] or {},
         "heads": styles.HEADS,
         "tiles": {key: name for key, name in TILES.items() if key in mean},
-        "metrics": {
-            key: name.format(split=split)
-            for name, key in report_table.ROWS
-            if key in mean
-        },
+        "metrics": {key: name for name, key in report_table.ROWS if key in mean},
         "label_columns": LABEL_COLUMNS,
         "config": json.dumps(facts.get("config"), indent=2),
         "bins": list(

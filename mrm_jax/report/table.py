@@ -18,7 +18,7 @@ ROWS = (
     ("  of predicting nothing", "share_of_zeros"),
     ("F, threshold of validation", "f_at_val_threshold"),
     ("  that threshold", "val_threshold"),
-    ("Fmax, threshold of {split}", "fmax"),
+    ("Fmax, threshold picked here", "fmax"),
     ("CPSC2018 score", "cpsc_f1"),
     ("  AF", "cpsc_f_af"),
     ("  block", "cpsc_f_block"),
@@ -30,13 +30,14 @@ CALIBRATION_ROWS = (
     ("  after the temperature", "ece_scaled"),
     ("  that temperature", "temperature"),
 )
+COMMANDS = (("command", "command"), ("evaluated by", "evaluated_by"))
 SHOWN_LABELS = 30
 ALL_INTERVALS_WIDTH = 100  # from here on, columns hold the intervals of every head
 LABEL_HEAD = "mean"  # whose scores are told label by label
 
 
 def print_table(report: Mapping[str, Any], console: rich.console.Console) -> None:
-    """Prints the tables of a report and the command that made it."""
+    """Prints the tables of a report and the commands that made it."""
     console.print(table(report, console.width))
     if report.get("labels"):  # not in reports of version 0.1
         console.print()
@@ -44,8 +45,10 @@ def print_table(report: Mapping[str, Any], console: rich.console.Console) -> Non
         hidden = len(report["labels"]) - SHOWN_LABELS
         if hidden > 0:
             console.print(f"… and {hidden} more in report.csv", highlight=False)
-    command = f"command: {report['facts']['command']}"
-    console.print(command, markup=False, highlight=False, soft_wrap=True)
+    for name, fact in COMMANDS:
+        if command := report["facts"].get(fact):  # empty of no evaluation
+            line = f"{name}: {command}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def table(report: Mapping[str, Any], width: int) -> rich.table.Table:
@@ -66,8 +69,7 @@ def table(report: Mapping[str, Any], width: int) -> rich.table.Table:
             _number(value, ends if _has_room(head, width) else None)
             for head, (value, ends) in values.items()
         ]
-        title = name.format(split=_split(report))
-        result.add_row(rich.text.Text(title), *cells)
+        result.add_row(rich.text.Text(name), *cells)
     return result
 
 

@@ -99,17 +99,21 @@ def test_the_page_says_what_was_run(found):
         '"seed": 7',
     ):
         assert found.says(part), part
+    assert found.says("Fmax, threshold picked here")
     assert not found.says("Evaluated on other data")
+    assert not found.says("Command of the evaluation")
 
 
 def test_other_data_are_named(tmp_path, report, scores):
     other = {"data_set": "tides", "data_set_version": "9", "sampling_rate": 500}
-    report["facts"]["evaluated_on"] = page_data.FACTS | other
+    by = "python -m mrm_jax.evaluate --data tides"
+    report["facts"] |= {"evaluated_on": page_data.FACTS | other, "evaluated_by": by}
     found = write(tmp_path, report, scores)
     assert found.says(
         "Evaluated on other data than it was trained on: tides, version 9"
     )
     assert found.says("500 Hz")  # of the ECGs
+    assert found.says(f"Command of the evaluation {by}")
 
 
 def test_every_number_stands_with_its_interval(found, usual):

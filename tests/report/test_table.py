@@ -49,12 +49,22 @@ def test_the_table_names_what_was_measured_within_its_width(report, width):
     assert command == f"command: {FACTS['command']}"  # whole, to be copied
 
 
+def test_an_evaluation_has_its_command_below_that_of_the_training(report):
+    by = "python -m mrm_jax.evaluate --workdir runs/a --split val " + 80 * "x"
+    facts = report["facts"] | {"evaluated_by": by}
+    *_, trained, evaluated = printed(report | {"facts": facts}).splitlines()
+    assert trained == f"command: {FACTS['command']}"
+    assert evaluated == f"evaluated by: {by}"
+    of_training = report | {"facts": report["facts"] | {"evaluated_by": ""}}
+    assert "evaluated by" not in printed(of_training)
+
+
 @pytest.mark.parametrize("width", [80, 100])
 def test_no_row_is_folded(width):
     report = make(9, "123456789", "123456789", first_labels=True)
     text = printed(report, width)
     for name, _ in (*report_table.ROWS, *report_table.CALIBRATION_ROWS):
-        assert row_of(text, name.format(split="test").strip())
+        assert row_of(text, name.strip())
 
 
 def test_a_wide_terminal_has_every_interval(report):
