@@ -17,7 +17,7 @@ from mrm_jax import (
     thresholds,
     types,
 )
-from mrm_jax.report import comparison, latex, measures, paired, seeds
+from mrm_jax.report import comparison, latex, measures, paired, seeds, shown_head
 
 WHICH_DATA = ("data_set", "data_set_version", "label_set", "sha256")
 MAX_NAMED = 8  # labels
@@ -172,6 +172,7 @@ def _contender(scored: run_scores.ScoredRun) -> paired.Contender:
             "seed": run.facts["config"]["seed"],
             "epoch": run.epoch,
             "command": run.facts["command"],
+            "untrained": list(shown_head.untrained(run.facts)),
         },
         labels=run.labels,
         scores=scored.scores,

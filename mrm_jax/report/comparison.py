@@ -16,7 +16,7 @@ import rich.table
 import rich.text
 
 from mrm_jax import atomic
-from mrm_jax.report import metric_names
+from mrm_jax.report import metric_names, shown_head
 
 JSON_FILE = "comparison.json"
 CSV_FILE = "comparison.csv"
@@ -139,7 +139,9 @@ def _table(title: str, caption: str, columns: list[str]) -> rich.table.Table:
 
 
 def _describe(letter: str, run: Mapping[str, Any]) -> str:
-    return f"{letter}: {run['workdir']}, seed {run['seed']}, epoch {run['epoch']}"
+    said = f"{letter}: {run['workdir']}, seed {run['seed']}, epoch {run['epoch']}"
+    notice = shown_head.notice(run.get("untrained", ()))
+    return f"{said}; {notice}" if notice else said
 
 
 def _texts(found: Mapping[str, Any]) -> list[str]:

@@ -20,13 +20,16 @@ INTERVAL = "95 % interval"
 DARK = 0.55  # from here on a number stands in white
 
 
-def bars(rows: Sequence[Mapping[str, Any]], metric: str, title: str) -> Figure:
-    """Returns a metric of each label: the mean head's with its interval, both heads'.
+def bars(
+    rows: Sequence[Mapping[str, Any]], metric: str, title: str, shown: str
+) -> Figure:
+    """Returns a metric of each label: one head's with its interval, and the others'.
 
     Args:
         rows: of report.json's "labels", drawn from the top in this order.
         metric: of a row's heads.
         title: of the figure.
+        shown: the head that has bars and intervals.
     """
     names = [svg.shorten(row["label"]) for row in rows]
     left, height = (
@@ -36,36 +39,37 @@ def bars(rows: Sequence[Mapping[str, Any]], metric: str, title: str) -> Figure:
     canvas = svg.figure(svg.WIDTH, height + 84)
     axes = svg.place(canvas, left, 26, svg.WIDTH - left - VALUE_WIDTH, height)
     start = 0.5 if metric == "auc" else 0.0  # what chance reaches
-    lowest = _draw_bars(axes, rows, metric, start)
+    lowest = _draw_bars(axes, rows, metric, shown, start)
     axes.set(ylim=(len(rows) - 0.5, -0.5))
     axes.set_xlim(lowest - 0.02 * (lowest < start), 1.005)
     axes.set_yticks(range(len(rows)), names)
     axes.tick_params("y", length=0)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
-    _add_legend(canvas, 1 - 24 / (height + 84))
+    _add_legend(canvas, shown, 1 - 24 / (height + 84))
     canvas.suptitle(title, y=1 - 6 / (height + 84), va="top")
     return canvas
 
 
 def _draw_bars(
-    axes: Axes, rows: Sequence[Mapping[str, Any]], metric: str, start: float
+    axes: Axes,
+    rows: Sequence[Mapping[str, Any]],
+    metric: str,
+    shown: str,
+    start: float,
 ) -> float:
     """Draws bars that begin at `start`; returns the lowest value drawn."""
     values = {head: _column(rows, head, metric) for head in styles.HEADS}
-    mean, places = values["mean"], np.arange(len(rows))
-    axes.barh(places, mean - start, 0.72, start, label="mean", **BAR)
+    barred, places = values[shown], np.arange(len(rows))
+    axes.barh(places, barred - start, 0.72, start, label=shown, **BAR)
     ends = np.array(
-        [
-            row["heads"]["mean"].get(f"{metric}_interval") or (None, None)
-            for row in rows
-        ],
+        [row["heads"][shown].get(f"{metric}_interval") or (None, None) for row in rows],
         float,
     )
     # A gap after each pair, so that one line draws all intervals.
     gaps = np.insert(ends, 2, np.nan, axis=1).ravel()
     axes.plot(gaps, np.repeat(places, 3), "k|-", linewidth=1.2, label=INTERVAL)
-    for head in ("high", "low"):
+    for head in others(shown):
         style = styles.HEADS[head]
         mark: dict[str, Any] = {"marker": style.marker, "markeredgecolor": style.colour}
         axes.plot(
@@ -76,16 +80,16 @@ def _draw_bars(
             markerfacecolor="white",
             **mark,
         )
-    for place, value in enumerate(mean.tolist()):
+    for place, value in enumerate(barred.tolist()):
         text = "none" if np.isnan(value) else f"{value:.3f}"
         axes.text(1.03, place, text, transform=axes.get_yaxis_transform(), va="center")
     drawn = np.concatenate([*values.values(), ends.ravel(), [start]])
     return float(drawn[np.isfinite(drawn)].min())
 
 
-def _add_legend(canvas: Figure, top: float) -> None:
+def _add_legend(canvas: Figure, shown: str, top: float) -> None:
     handles, names = canvas.axes[0].get_legend_handles_labels()
-    order = [names.index(name) for name in ("mean", INTERVAL, "high", "low")]
+    order = [names.index(name) for name in (shown, INTERVAL, *others(shown))]
     canvas.legend(
         [handles[i] for i in order],
         [names[i] for i in order],
@@ -97,6 +101,11 @@ def _add_legend(canvas: Figure, top: float) -> None:
         handlelength=1.2,
         handletextpad=0.5,
     )
+
+
+def others(shown: str) -> list[str]:
+    """Returns the heads that have marks beside the bars of the one shown."""
+    return [head for head in styles.HEADS if head != shown]
 
 
 def _column(rows: Sequence[Mapping[str, Any]], head: str, metric: str) -> np.ndarray:

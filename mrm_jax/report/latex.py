@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrm_jax.report import metric_names, tex
+from mrm_jax.report import metric_names, shown_head, tex
 
 REPORT_FILE = "report.tex"
 COMPARISON_FILE = "comparison.tex"
 SEEDS_FILE = "seeds.tex"
-LABEL_HEAD = "mean"  # of the tables by label, and first in others
+LABEL_HEAD = "mean"  # of the labels of a comparison, and first in it
 LABEL_METRICS = {
     "auc": "AUC",
     "average_precision": "average precision",
@@ -71,7 +71,7 @@ def _overall(report: Mapping[str, Any]) -> tex.Table:
                 for head, of_head in heads.items()
             ),
         ]
-        for metric, name in metric_names.known(heads[LABEL_HEAD])
+        for metric, name in metric_names.known(heads["mean"])
     ]
     said = (
         f"Metrics of the {split} records{_said_of(intervals)}. "
@@ -84,9 +84,9 @@ def _overall(report: Mapping[str, Any]) -> tex.Table:
 def _by_label(report: Mapping[str, Any]) -> tex.Table:
     facts = report["facts"]
     split = facts.get("split", "test")
-    rows = []
+    head, rows = shown_head.shown(facts), []
     for entry in report["labels"]:
-        found = entry["heads"][LABEL_HEAD]
+        found = entry["heads"][head]
         cells = (
             _value(found.get(name), found.get(f"{name}_interval"))
             for name in LABEL_METRICS
@@ -95,7 +95,7 @@ def _by_label(report: Mapping[str, Any]) -> tex.Table:
             [tex.escape(entry["label"]), str(entry["positive_records"]), *cells]
         )
     said = (
-        f"Metrics by label of the {split} records, {LABEL_HEAD} score"
+        f"Metrics by label of the {split} records, {head} score"
         f"{_said_of(report.get('intervals') or {})}. {_origin(facts)} "
         f"{_origin_of_run(facts)}"
     )
@@ -146,6 +146,7 @@ def _said_of_pair(
 ) -> str:
     runs = " ".join(
         f"{name}: {run['workdir']}, seed {run['seed']}, epoch {run['epoch']}."
+        f"{_said_of_untrained(run.get('untrained', ()))}"
         for name, run in (("A", result["a"]), (letter, other["b"]))
     )
     said = result["intervals"]
@@ -183,7 +184,13 @@ def _origin_of_run(facts: Mapping[str, Any]) -> str:
     said = f"Seed {facts['seed']}, epoch {facts['epoch']}"
     if facts.get("evaluated_on"):
         said += f"; trained on {facts['data_set']}, version {facts['data_set_version']}"
-    return f"{said}."
+    return f"{said}.{_said_of_untrained(shown_head.untrained(facts))}"
+
+
+def _said_of_untrained(heads: Sequence[str]) -> str:
+    """Returns a sentence with a blank before it, or an empty text."""
+    notice = shown_head.notice(heads)
+    return f" {notice.capitalize()}." if notice else ""
 
 
 def _command(facts: Mapping[str, Any]) -> str:

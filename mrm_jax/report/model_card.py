@@ -18,7 +18,7 @@ import yaml
 from mrm_jax import atomic
 from mrm_jax import manifest as manifests
 from mrm_jax.records import signals
-from mrm_jax.report import card_rows, data_sets
+from mrm_jax.report import card_rows, data_sets, shown_head
 
 FILE = "MODEL_CARD.md"
 UNKNOWN = "unknown"
@@ -54,7 +54,7 @@ def render(
 ) -> str:
     """Returns the model card of a run as Markdown; see `write`."""
     facts = card_rows.Known(report["facts"])
-    head = (facts["selection"] or "mean").rpartition("_")[2]
+    head = shown_head.shown(facts)
     template = _environment().get_template("model_card.md.j2")
     return template.render(
         workdir=Path(workdir).as_posix(),
@@ -63,7 +63,7 @@ def render(
         config=yaml.safe_dump(facts["config"] or {}, sort_keys=False),
         num_parameters=num_parameters,
         is_imported=_is_imported(facts),
-        untrained=_untrained(facts["config"] or {}),
+        untrained=" and ".join(shown_head.untrained(facts)),
         front_matter=_front_matter(Path(workdir).resolve().name, report, head),
         **_describe_data(facts),
         **_describe_input(facts),
@@ -185,12 +185,6 @@ def _data_name(facts: Mapping[str, Any]) -> str:
 
 def _split(facts: Mapping[str, Any]) -> str:
     return facts["split"] or "test"
-
-
-def _untrained(config: Mapping[str, Any]) -> str:
-    """Returns the head whose loss has no weight, or an empty text."""
-    hparams = config.get("hparams", {})
-    return next((h for h in ("high", "low") if hparams.get(f"{h}_weight") == 0), "")
 
 
 def _counts(records: Mapping[str, int]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from mrm_jax import atomic, metrics, types
-from mrm_jax.report import label_figures, page_figures, styles, svg
+from mrm_jax.report import label_figures, page_figures, shown_head, styles, svg
 from mrm_jax.report import table as report_table
 
 FILE = "report.html"
@@ -21,6 +21,11 @@ TILES = {
     "macro_ap": "macro average precision",
     "f_at_val_threshold": "F at the threshold from validation",
     "cpsc_f1": "CPSC2018 score",
+}
+MARKS = {  # beside the bars of the labels
+    "mean": "circles: mean of both branches",
+    "high": "upright triangles: high-resolution branch",
+    "low": "inverted triangles: low-resolution branch",
 }
 LABEL_COLUMNS = {
     "auc": "AUC",
@@ -84,8 +89,9 @@ def _numbers(report: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
     """Returns what the template shows beside the figures."""
     facts = report["facts"]
     split = facts.get("split", "test")
-    mean = report[split]["mean"]
-    of_bins = (report["calibration"] or {}).get("mean", {})
+    shown = shown_head.shown(facts)
+    of_head = report[split][shown]
+    of_bins = (report["calibration"] or {}).get(shown, {})
     return {
         "name": facts.get("config", {}).get("name") or workdir.resolve().name,
         "report": report,
@@ -96,8 +102,11 @@ def _numbers(report: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
         "intervals": report["intervals"],
         "interval_of": report["intervals"]["heads"] or {},
         "heads": styles.HEADS,
-        "tiles": {key: name for key, name in TILES.items() if key in mean},
-        "metrics": {key: name for name, key in report_table.ROWS if key in mean},
+        "shown": shown,
+        "notice": shown_head.notice(shown_head.untrained(facts)),
+        "marks": [MARKS[head] for head in label_figures.others(shown)],
+        "tiles": {key: name for key, name in TILES.items() if key in of_head},
+        "metrics": {key: name for name, key in report_table.ROWS if key in of_head},
         "label_columns": LABEL_COLUMNS,
         "config": json.dumps(facts.get("config"), indent=2),
         "bins": list(
@@ -117,16 +126,17 @@ def _figures(
     read_signal_mv: page_figures.ReadSignals,
 ) -> dict[str, Any]:
     facts, rows = report["facts"], report["labels"]
-    threshold = report[facts.get("split", "test")]["mean"].get("val_threshold")
+    shown = shown_head.shown(facts)
+    threshold = report[facts.get("split", "test")][shown].get("val_threshold")
     fallback = metrics.THRESHOLD if threshold is None else threshold
     return {
-        "bars": page_figures.bars(rows),
+        "bars": page_figures.bars(rows, shown),
         "few_labels": len(rows) <= label_figures.FEW_LABELS,
         "num_extremes": page_figures.NUM_EXTREMES,
-        "curves": page_figures.score_curves(rows, split),
+        "curves": page_figures.score_curves(rows, split, shown),
         "reliability": page_figures.reliability(report["calibration"] or {}),
-        "together": page_figures.together(rows, split, fallback),
-        "pairs": page_figures.pairs(rows, split, fallback),
+        "together": page_figures.together(rows, split, fallback, shown),
+        "pairs": page_figures.pairs(rows, split, fallback, shown),
         "training": page_figures.training(history, facts["epoch"]),
         "errors": page_figures.wrong(facts, rows, split, read_signal_mv),
     }

@@ -7,7 +7,15 @@ import markupsafe
 import numpy as np
 
 from mrm_jax import metrics, types
-from mrm_jax.report import curves, errors, label_figures, score_figures, styles, svg
+from mrm_jax.report import (
+    curves,
+    errors,
+    label_figures,
+    score_figures,
+    shown_head,
+    styles,
+    svg,
+)
 
 NUM_EXTREMES = 4  # best and worst labels whose curves stand for those of many
 NUM_PAIRS = 10
@@ -43,18 +51,18 @@ class Wrong(NamedTuple):
     picture: markupsafe.Markup
 
 
-def by_auc(rows: Rows) -> list[int]:
-    """Returns the places of the labels, from the mean head's best AUC to no AUC."""
-    aucs = [row["heads"]["mean"]["auc"] for row in rows]
+def by_auc(rows: Rows, shown: str) -> list[int]:
+    """Returns the places of the labels, from the shown head's best AUC to no AUC."""
+    aucs = [row["heads"][shown]["auc"] for row in rows]
     return sorted(range(len(rows)), key=lambda i: (aucs[i] is None, -(aucs[i] or 0)))
 
 
-def bars(rows: Rows) -> list[markupsafe.Markup]:
+def bars(rows: Rows, shown: str) -> list[markupsafe.Markup]:
     """Returns a panel of bars for each metric of BARS, the best label's AUC first."""
-    ordered = [rows[i] for i in by_auc(rows)]
+    ordered = [rows[i] for i in by_auc(rows, shown)]
     return [
         svg.markup(
-            label_figures.bars(ordered, metric, title),
+            label_figures.bars(ordered, metric, title, shown),
             f"bars-{metric}",
             f"{title} of each label with its interval; the table below has the numbers",
         )
@@ -62,21 +70,23 @@ def bars(rows: Rows) -> list[markupsafe.Markup]:
     ]
 
 
-def score_curves(rows: Rows, split: types.SplitScores) -> list[markupsafe.Markup]:
+def score_curves(
+    rows: Rows, split: types.SplitScores, shown: str
+) -> list[markupsafe.Markup]:
     """Returns ROC and precision-recall curves: of all labels, then of single ones.
 
     Of more than FEW_LABELS these are the NUM_EXTREMES best and worst by AUC.
     """
     usable = metrics.has_both_classes(split.labels)
-    chosen = [i for i in by_auc(rows) if usable[i]]
+    chosen = [i for i in by_auc(rows, shown) if usable[i]]
     if not chosen:
         return []
     if len(chosen) > label_figures.FEW_LABELS:
         chosen = chosen[:NUM_EXTREMES] + chosen[-NUM_EXTREMES:]
-    drawn = {"all labels": score_figures.all_labels(split.mean, split.labels)}
+    drawn = {"all labels": score_figures.all_labels(split.heads[shown], split.labels)}
     for i in chosen:
         heads = {head: scores[:, i] for head, scores in split.heads.items()}
-        one = score_figures.one_label(heads, split.labels[:, i], rows[i])
+        one = score_figures.one_label(heads, split.labels[:, i], rows[i], shown)
         drawn[rows[i]["label"]] = one
     return [
         svg.markup(figure, f"curves-{i}", f"ROC and precision-recall curves: {name}")
@@ -98,12 +108,12 @@ def reliability(calibration: Mapping[str, Any]) -> list[markupsafe.Markup]:
 
 
 def together(
-    rows: Rows, split: types.SplitScores, fallback: float
+    rows: Rows, split: types.SplitScores, fallback: float, shown: str
 ) -> list[markupsafe.Markup]:
     """Returns which labels are called together, and which are so in truth."""
     names = [row["label"] for row in rows]
     found = label_figures.called_together(
-        split.labels, predicted(rows, split, fallback)
+        split.labels, predicted(rows, split, fallback, shown)
     )
     truth = label_figures.called_together(split.labels, split.labels)
     return [
@@ -120,17 +130,22 @@ def together(
     ]
 
 
-def predicted(rows: Rows, split: types.SplitScores, fallback: float) -> np.ndarray:
-    """Returns which labels the mean head finds, [record, label]."""
-    of_labels = [row["heads"]["mean"]["threshold"] for row in rows]
-    return split.mean >= np.array([fallback if t is None else t for t in of_labels])
+def predicted(
+    rows: Rows, split: types.SplitScores, fallback: float, shown: str
+) -> np.ndarray:
+    """Returns which labels the shown head finds, [record, label]."""
+    of_labels = [row["heads"][shown]["threshold"] for row in rows]
+    chosen = np.array([fallback if t is None else t for t in of_labels])
+    return split.heads[shown] >= chosen
 
 
-def pairs(rows: Rows, split: types.SplitScores, fallback: float) -> list[Pair]:
+def pairs(
+    rows: Rows, split: types.SplitScores, fallback: float, shown: str
+) -> list[Pair]:
     """Returns the NUM_PAIRS most frequent false findings beside a label, if any."""
     truth = split.labels.astype(int)
     has_and_lacks = truth.T @ (1 - truth)
-    called = truth.T @ ((1 - truth) * predicted(rows, split, fallback))
+    called = truth.T @ ((1 - truth) * predicted(rows, split, fallback, shown))
     order = np.argsort(-called, axis=None, kind="stable")[:NUM_PAIRS]
     return [
         Pair(
@@ -163,8 +178,9 @@ def wrong(
     split: types.SplitScores,
     read_signal_mv: ReadSignals,
 ) -> list[Wrong]:
-    """Returns the NUM_ERRORS most confident errors of the mean head, with ECGs."""
-    found = errors.most_confident(split.mean, split.labels, NUM_ERRORS)
+    """Returns the NUM_ERRORS most confident errors of the shown head, with ECGs."""
+    scores = split.heads[shown_head.shown(facts)]
+    found = errors.most_confident(scores, split.labels, NUM_ERRORS)
     data = facts.get("evaluated_on") or facts
     signals = read_signal_mv(np.array([each.record for each in found], np.int64))
     result = []

@@ -80,7 +80,10 @@ def all_labels(scores: np.ndarray, labels: np.ndarray) -> Figure:
 
 
 def one_label(
-    heads: Mapping[str, np.ndarray], labels: np.ndarray, row: Mapping[str, Any]
+    heads: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    row: Mapping[str, Any],
+    shown: str,
 ) -> Figure:
     """Returns both curves of one label, which has both classes.
 
@@ -88,16 +91,17 @@ def one_label(
         heads: scores [record] by name.
         labels: [record], 0 or 1.
         row: of report.json's "labels"; where its threshold lies is marked.
+        shown: the head whose numbers and threshold these are.
     """
-    mean = row["heads"]["mean"]
-    numbers = f"AUC {_text(mean['auc'])}, AP {_text(mean['average_precision'])}"
+    of_head = row["heads"][shown]
+    numbers = f"AUC {_text(of_head['auc'])}, AP {_text(of_head['average_precision'])}"
     title = f"{svg.shorten(row['label'])}: {numbers}"
     canvas, roc, pr = _panels(title, float(labels.mean()))
     for head, style in styles.HEADS.items():
         found = curves(heads[head], labels)
         _draw(roc, found.false_rate, found.recall, style)
         _draw(pr, *found.precision_recall, style, steps=True)
-    at = {name: np.array(mean[name], float) for name in RATES}
+    at = {name: np.array(of_head[name], float) for name in RATES}
     dot: dict[str, Any] = {
         "color": "black",
         "marker": "o",

@@ -8,6 +8,8 @@ import rich.console
 import rich.table
 import rich.text
 
+from mrm_jax.report import shown_head
+
 ROWS = (
     ("macro AUC", "macro_auc"),
     ("macro average precision", "macro_ap"),
@@ -33,12 +35,13 @@ CALIBRATION_ROWS = (
 COMMANDS = (("command", "command"), ("evaluated by", "evaluated_by"))
 SHOWN_LABELS = 30
 ALL_INTERVALS_WIDTH = 100  # from here on, columns hold the intervals of every head
-LABEL_HEAD = "mean"  # whose scores are told label by label
 
 
 def print_table(report: Mapping[str, Any], console: rich.console.Console) -> None:
     """Prints the tables of a report and the commands that made it."""
     console.print(table(report, console.width))
+    if notice := shown_head.notice(shown_head.untrained(report["facts"])):
+        console.print(notice, style="bold", markup=False, soft_wrap=True)
     if report.get("labels"):  # not in reports of version 0.1
         console.print()
         console.print(label_table(report))
@@ -56,17 +59,18 @@ def table(report: Mapping[str, Any], width: int) -> rich.table.Table:
 
     Args:
         report: as in report.json.
-        width: of the terminal, in characters; in a narrow one only the mean head has
-            its intervals.
+        width: of the terminal, in characters; in a narrow one only the shown head
+            has its intervals.
     """
     of_heads = report[_split(report)]
+    shown = shown_head.shown(report["facts"])
     result = _table(_title(report), _caption(report, width))
     result.add_column("")
     for head in of_heads:
         result.add_column(head, justify="right", no_wrap=True)
     for name, values in _rows(report):
         cells = [
-            _number(value, ends if _has_room(head, width) else None)
+            _number(value, ends if head == shown or _is_wide(width) else None)
             for head, (value, ends) in values.items()
         ]
         result.add_row(rich.text.Text(name), *cells)
@@ -74,15 +78,15 @@ def table(report: Mapping[str, Any], width: int) -> rich.table.Table:
 
 
 def label_table(report: Mapping[str, Any]) -> rich.table.Table:
-    """Returns one row for each of the first SHOWN_LABELS labels, of the mean head."""
-    result = _table(
-        f"each label, {LABEL_HEAD} of high and low; thresholds: validation's"
-    )
+    """Returns one row for each of the first SHOWN_LABELS labels, of the shown head."""
+    head = shown_head.shown(report["facts"])
+    whose = "mean of high and low" if head == "mean" else f"{head} score"
+    result = _table(f"each label, {whose}; thresholds: validation's")
     result.add_column("")
     for name in ("records", "AUC", "AP", "F1", "at threshold"):
         result.add_column(name, justify="right", no_wrap=True)
     for label in report["labels"][:SHOWN_LABELS]:
-        values = label["heads"][LABEL_HEAD]
+        values = label["heads"][head]
         result.add_row(
             rich.text.Text(label["label"]),
             f"{label['positive_records']:,}",
@@ -124,8 +128,8 @@ def _split(report: Mapping[str, Any]) -> str:
     return report["facts"].get("split", "test")
 
 
-def _has_room(head: str, width: int) -> bool:
-    return head == LABEL_HEAD or width >= ALL_INTERVALS_WIDTH
+def _is_wide(width: int) -> bool:
+    return width >= ALL_INTERVALS_WIDTH
 
 
 def _number(value: float | None, ends: list[float] | None = None) -> str:
@@ -156,7 +160,7 @@ def _title(report: Mapping[str, Any]) -> str:
 def _caption(report: Mapping[str, Any], width: int) -> str:
     split = _split(report)
     macro = (
-        f"macro: mean over {report[split][LABEL_HEAD]['macro_labels']} of "
+        f"macro: mean over {report[split]['mean']['macro_labels']} of "
         f"{report['num_labels']} labels, those with both classes in the {split} split"
     )
     intervals = report.get("intervals")
@@ -164,7 +168,9 @@ def _caption(report: Mapping[str, Any], width: int) -> str:
         return macro
     if intervals["note"]:
         return f"{macro}\nno intervals: {intervals['note']}"
-    where = "" if _has_room("", width) else "; those of high and low: metrics.csv"
+    shown = shown_head.shown(report["facts"])
+    others = " and ".join(head for head in report[split] if head != shown)
+    where = "" if _is_wide(width) else f"; those of {others}: metrics.csv"
     return (
         f"{macro}\n[low, high]: {100 * intervals['level']:g} % bootstrap interval, "
         f"{intervals['resamples']:,} resamples, seed {intervals['seed']}{where}"

@@ -25,7 +25,7 @@ def texts(axes):
 
 
 def test_each_label_has_its_bar_its_interval_and_its_number(rows):
-    canvas = label_figures.bars(rows, "auc", "AUC")
+    canvas = label_figures.bars(rows, "auc", "AUC", "mean")
     (axes,) = canvas.axes
     mean = [row["heads"]["mean"] for row in rows]
     ends = [bar.get_x() + bar.get_width() for bar in axes.patches]
@@ -43,7 +43,7 @@ def test_each_label_has_its_bar_its_interval_and_its_number(rows):
 
 
 def test_heads_differ_by_more_than_colour(rows):
-    _, high, low = label_figures.bars(rows, "auc", "AUC").axes[0].lines
+    _, high, low = label_figures.bars(rows, "auc", "AUC", "mean").axes[0].lines
     assert high.get_marker() != low.get_marker()
 
 
@@ -51,7 +51,7 @@ def test_what_is_not_defined_is_said(rows):
     rows = copy.deepcopy(rows)
     for of_head in rows[1]["heads"].values():
         of_head |= {"auc": None, "auc_interval": None}
-    canvas = label_figures.bars(rows, "auc", "AUC")
+    canvas = label_figures.bars(rows, "auc", "AUC", "mean")
     assert texts(canvas.axes[0])[1] == "none"
     svg.markup(canvas, "x", "x")
 
@@ -59,7 +59,7 @@ def test_what_is_not_defined_is_said(rows):
 def test_bars_below_chance_are_inside(rows):
     rows = copy.deepcopy(rows)
     rows[2]["heads"]["low"]["auc"] = 0.2
-    low_end, _ = label_figures.bars(rows, "auc", "AUC").axes[0].get_xlim()
+    low_end, _ = label_figures.bars(rows, "auc", "AUC", "mean").axes[0].get_xlim()
     assert low_end < 0.2
 
 

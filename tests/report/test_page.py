@@ -116,6 +116,37 @@ def test_other_data_are_named(tmp_path, report, scores):
     assert found.says(f"Command of the evaluation {by}")
 
 
+def test_a_run_of_one_head_is_shown_by_it(tmp_path, report, scores, found):
+    notice = "high was not trained (weight 0): read low only."
+    assert not found.says("not trained")
+    report["facts"] |= {
+        "selection": "val/macro_auc_low",
+        "config": {"hparams": {"high_weight": 0.0, "low_weight": 1.0}},
+    }
+    low_only = write(tmp_path, report, scores)
+    assert low_only.says(notice)
+    low, high = report["intervals"]["heads"]["low"]["macro_auc"]
+    value = report["test"]["low"]["macro_auc"]
+    assert low_only.says(f"macro AUC {value:.3f} {low:.3f} to {high:.3f}")  # a tile
+    for words in (
+        "low, validation",
+        "the best AUC of the low scores first. Bars: low scores",
+        "circles: mean of both branches; upright triangles: high-resolution branch.",
+        "First all labels, low scores",
+        "Numbers of each bin, low scores",
+        "where the low score reaches",
+        "between the low score and the truth",
+    ):
+        assert low_only.says(words), words
+    assert re.search(
+        r"<details open>\s*<summary>Numbers of each label, low", low_only.text
+    )
+    worst = np.abs(scores.low - scores.labels).max(axis=1).argmax()
+    label = np.abs(scores.low - scores.labels)[worst].argmax()
+    assert low_only.says(f"score {scores.low[worst, label]:.3f}")
+    assert low_only.says(f"{scores.names[worst]}; true labels")
+
+
 def test_every_number_stands_with_its_interval(found, usual):
     for head in ("high", "low", "mean"):
         value = usual["test"][head]["macro_auc"]
@@ -222,10 +253,22 @@ def test_of_many_labels_the_extremes_have_curves():
     order = np.argsort(-np.array(aucs), kind="stable")
     expected = [names[i] for i in [*order[:4], *order[-4:]]]
     assert len(names) > label_figures.FEW_LABELS
-    drawn = page_figures.score_curves(rows, scores)
+    drawn = page_figures.score_curves(rows, scores, "mean")
     assert len(drawn) == 1 + len(expected)
     for markup, name in zip(drawn[1:], expected, strict=True):
         assert f"curves: {name}" in markup
+
+
+def test_each_head_finds_by_its_own_scores_and_thresholds():
+    labels = np.array([[1, 0], [0, 1]], np.uint8)
+    high, low = np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([[0.3, 0.6], [0.6, 0.3]])
+    split = types.SplitScores(np.array(["a", "b"]), labels, high, low)
+    rows = page_data.report_of(split, ["A", "B"])["labels"]
+    rows[0]["heads"]["low"]["threshold"] = 0.2
+    found = page_figures.predicted(rows, split, 0.5, "low")
+    np.testing.assert_array_equal(found, [[True, True], [True, False]])
+    found = page_figures.predicted(rows, split, 0.5, "high")
+    np.testing.assert_array_equal(found, [[True, False], [False, True]])
 
 
 def test_pairs_by_hand():
@@ -234,5 +277,5 @@ def test_pairs_by_hand():
     split = types.SplitScores(np.array(list("abcd")), labels, scores, scores)
     rows = page_data.report_of(split, ["A", "B"])["labels"]
     rows[1]["heads"]["mean"]["threshold"] = None
-    assert page_figures.pairs(rows, split, 0.5) == [("A", "B", 2, 1)]
-    assert page_figures.pairs(rows, split, 0.95) == []
+    assert page_figures.pairs(rows, split, 0.5, "mean") == [("A", "B", 2, 1)]
+    assert page_figures.pairs(rows, split, 0.95, "mean") == []

@@ -72,7 +72,7 @@ def test_a_label_has_a_curve_of_each_head_and_its_threshold():
     scores = page_data.split_of(200, 2)
     row = page_data.report_of(scores, ["A", "B"])["labels"][1]
     heads = {head: of_head[:, 1] for head, of_head in scores.heads.items()}
-    canvas = score_figures.one_label(heads, scores.labels[:, 1], row)
+    canvas = score_figures.one_label(heads, scores.labels[:, 1], row, "mean")
     roc, pr = canvas.axes
     mean = row["heads"]["mean"]
     assert f"B: AUC {mean['auc']:.3f}" in canvas.get_suptitle()

@@ -87,6 +87,28 @@ def test_a_narrow_terminal_has_those_of_the_mean(report):
     assert "those of high and low: metrics.csv" in " ".join(text.split())
 
 
+LOW_ONLY = {
+    "selection": "val/macro_auc_low",
+    "config": {"hparams": {"high_weight": 0.0, "low_weight": 1.0}},
+}
+NOTICE = "high was not trained (weight 0): read low only"
+
+
+def test_a_run_of_one_head_is_shown_by_it(report):
+    low_only = report | {"facts": report["facts"] | LOW_ONLY}
+    text = printed(low_only, 80)
+    assert NOTICE in text.splitlines() and NOTICE not in printed(report)
+    high, low, mean = (f"{report['test'][head]['macro_auc']:.3f}" for head in HEADS)
+    start, end = report["intervals"]["heads"]["low"]["macro_auc"]
+    expected = [high, low, f"[{start:.3f},", f"{end:.3f}]", mean]
+    assert row_of(text, "macro AUC") == expected
+    assert "those of high and mean: metrics.csv" in " ".join(text.split())
+    assert "each label, low score" in text
+    for label in report["labels"]:
+        auc = f"{label['heads']['low']['auc']:.3f}"
+        assert row_of(text, label["label"])[1] == auc
+
+
 def test_accuracy_stands_beside_that_of_predicting_nothing(report):
     lines = printed(report).splitlines()
     (place,) = (i for i, line in enumerate(lines) if "accuracy at 0.5" in line)
