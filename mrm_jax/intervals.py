@@ -31,7 +31,10 @@ SEED = 0  # of reports, so that anyone draws the same resamples again
 BLOCK_CELLS = 2**18
 MIN_BLOCK = 16
 DRAW_CELLS = 2**20
-MAX_REJECTED = 50_000  # in a row; PTB-XL's fold 10 with all labels rejects 9 of 10
+# After so many resamples it is judged whether fit ones are too rare. PTB-XL's fold 10
+# with all labels rejects 9 of 10.
+MAX_REJECTED = 50_000
+MAX_DRAWN = 1000  # for each fit one
 
 Counts = Int[np.ndarray, "resample record"]
 
@@ -64,30 +67,30 @@ def draw(labels: Labels, resamples: int, rng: np.random.Generator) -> Counts:
     With the same generator, fewer resamples are the first of more.
 
     Raises:
-        TooRareError: if MAX_REJECTED resamples in a row lack a class of a label.
+        TooRareError: if, of MAX_REJECTED resamples or more, fewer than one in MAX_DRAWN
+            have both classes of each label.
     """
     columns = np.flatnonzero(metrics.has_both_classes(labels))
     usable = (labels[:, columns] == 1).astype(np.float32)  # exact up to 2**24 records
     accepted = np.zeros((0, len(labels)), np.int32)
     num_lacking = np.zeros(len(columns), np.int64)
-    num_rejected = 0
+    num_drawn = 0
     while len(accepted) < resamples:
-        counts = _draw_once(len(labels), rng)
-        positives = counts.astype(np.float32) @ usable
-        lacking = (positives == 0) | (positives == len(labels))
-        fit = ~lacking.any(axis=1)
-        accepted = np.concatenate([accepted, counts[fit]])
-        num_rejected = 0 if fit.any() else num_rejected + len(counts)
-        num_lacking += lacking.sum(axis=0)
-        if num_rejected >= MAX_REJECTED:
+        if num_drawn >= MAX_REJECTED and num_drawn > MAX_DRAWN * len(accepted):
             rarest = int(columns[num_lacking.argmax()])
             raise TooRareError(
-                f"{num_rejected} resamples in a row lack a class of a label, most "
-                f"often of label {rarest} (counted from 0), present in "
+                f"{num_drawn - len(accepted)} of {num_drawn} resamples lack a class of "
+                f"a label, most often of label {rarest} (counted from 0), present in "
                 f"{int(labels[:, rarest].sum())} of {len(labels)} records; leave out "
                 "the rarest labels or take more records",
                 rarest,
             )
+        counts = _draw_once(len(labels), rng)
+        positives = counts.astype(np.float32) @ usable
+        lacking = (positives == 0) | (positives == len(labels))
+        accepted = np.concatenate([accepted, counts[~lacking.any(axis=1)]])
+        num_lacking += lacking.sum(axis=0)
+        num_drawn += len(counts)
     return accepted[:resamples]
 
 

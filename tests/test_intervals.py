@@ -144,10 +144,34 @@ def test_a_label_too_rare_is_an_error_that_names_it(monkeypatch):
 
     monkeypatch.setattr(intervals, "_draw_once", draw_without_record_3)
     monkeypatch.setattr(intervals, "MAX_REJECTED", 10)
-    message = r"^12 resamples in a row .* of label 4 .*, present in 1 of 80 records"
+    message = r"^12 of 12 resamples lack .* of label 4 .*, present in 1 of 80 records"
     with pytest.raises(intervals.TooRareError, match=message) as error:
         draw(labels)
     assert error.value.label == 4
+
+
+def batches_with_one_fit_in(every, monkeypatch):
+    """Lets one of so many resamples hold each record once, the others only record 0."""
+    monkeypatch.setattr(intervals, "MAX_REJECTED", 5000)
+    batch = np.zeros((every, 20), int)
+    batch[:, 0] = 20
+    batch[-1] = 1
+    drawn = []
+    monkeypatch.setattr(intervals, "_draw_once", lambda *_: drawn.append(0) or batch)
+    return drawn
+
+
+def test_a_fit_resample_now_and_then_does_not_keep_it_drawing(monkeypatch):
+    drawn = batches_with_one_fit_in(2500, monkeypatch)
+    with pytest.raises(intervals.TooRareError, match="^4998 of 5000 resamples"):
+        draw((np.arange(20) % 2)[:, np.newaxis])
+    assert len(drawn) == 2
+
+
+def test_one_fit_resample_in_500_is_enough(monkeypatch):
+    drawn = batches_with_one_fit_in(500, monkeypatch)
+    counts = draw((np.arange(20) % 2)[:, np.newaxis], resamples=30)
+    assert len(counts) == len(drawn) == 30 and (counts == 1).all()
 
 
 def test_many_labels_of_one_record_each_are_too_rare_together():
