@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mrm_jax import calibration
+from mrm_jax import calibration, intervals
 
 SCORES = np.array([[0.02, 0.04, 0.5], [0.9, 0.06, 0.5], [1.0, 0.0, 0.5]])
 LABELS = np.array([[0, 1, 1], [1, 0, 1], [1, 0, 0]], np.uint8)
@@ -70,9 +70,26 @@ def test_certain_and_wrong_is_finite():
     assert found["nll"] == pytest.approx(24 * np.log(2), rel=1e-6)
 
 
-def test_resamples_are_moved_to_the_error_of_the_split():
-    found = calibration.centre_ece(np.array([0.03, 0.04, 0.08]), 0.02)
-    np.testing.assert_allclose(found, [0, 0.01, 0.05])
+def test_resamples_are_reflected_at_the_error_of_the_split():
+    found = calibration.reflect_ece(np.array([0.03, 0.015, 0.08]), 0.02)
+    np.testing.assert_allclose(found, [0.01, 0.025, 0])
+
+
+def test_the_interval_of_the_ece_covers_the_true_one():
+    """336 records of 5 labels, all scores too high by a factor: true ECE 0.0175."""
+    rng = np.random.default_rng(0)
+    factor, true, trials = 0.965, 0.0175, 100
+    covered = 0
+    for _ in range(trials):
+        scores = rng.random((336, 5))
+        labels = (rng.random(scores.shape) < factor * scores).astype(np.uint8)
+        terms = calibration.terms(scores, labels)
+        counts = rng.multinomial(336, np.full(336, 1 / 336), size=200)
+        values = calibration.weighted(terms, counts.astype(float))["ece"]
+        value = calibration.weighted(terms, np.ones((1, 336)))["ece"][0]
+        low, high = intervals.percentile(calibration.reflect_ece(values, value))
+        covered += low <= true <= high
+    assert covered / trials > 0.8  # with the estimate as the resamples' mean: below 0.5
 
 
 def test_what_are_no_scores_is_refused():

@@ -63,7 +63,7 @@ def measure(
         resampled = intervals.evaluate(scores, labels, counts, chosen.overall)
         resampled |= weigh(counts.astype(np.float64))
         for name in ("ece", "ece" + SCALED):
-            resampled[name] = calibration.centre_ece(
+            resampled[name] = calibration.reflect_ece(
                 resampled[name], float(others[name])
             )
     return Head(
