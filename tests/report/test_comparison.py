@@ -99,6 +99,14 @@ def test_the_tables_say_what_was_compared_and_what_the_sign_means():
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_a_run_of_one_head_is_told_as_one():
+    given = result()
+    given["others"][0]["b"]["untrained"] = ["low"]
+    notice = "low was not trained (weight 0): read high only"
+    assert f"B: runs/b, seed 2, epoch 9; {notice}" in printed(given)
+    assert printed(given).count(notice) == 1 and notice not in printed(result())
+
+
 def test_the_mean_score_stands_first():
     text = printed(result())
     assert text.index("mean score") < text.index("high score") < text.index("low score")

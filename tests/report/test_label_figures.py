@@ -47,6 +47,16 @@ def test_heads_differ_by_more_than_colour(rows):
     assert high.get_marker() != low.get_marker()
 
 
+def test_bars_are_those_of_the_head_shown(rows):
+    (axes,) = label_figures.bars(rows, "auc", "AUC", "low").axes
+    assert texts(axes) == [f"{row['heads']['low']['auc']:.3f}" for row in rows]
+    interval, *marks = axes.lines
+    drawn = interval.get_xdata().reshape(-1, 3)[:, :2]
+    ends = [row["heads"]["low"]["auc_interval"] for row in rows]
+    np.testing.assert_allclose(drawn, ends)
+    assert [line.get_label() for line in marks] == ["mean", "high"]
+
+
 def test_what_is_not_defined_is_said(rows):
     rows = copy.deepcopy(rows)
     for of_head in rows[1]["heads"].values():

@@ -117,6 +117,17 @@ def test_other_data_stand_in_the_caption_with_those_trained_on(tmp_path):
     assert r"\texttt{evaluate it}" in text
 
 
+def test_a_run_of_one_head_says_so_and_has_its_labels(tmp_path):
+    facts = {
+        "selection": "val/macro_auc_low",
+        "config": {"hparams": {"high_weight": 0.0, "low_weight": 1.0}},
+    }
+    text = written(tmp_path, **facts)
+    assert text.count("High was not trained (weight 0): read low only.") == 2
+    assert "Metrics by label of the test records, low score" in text
+    assert "not trained" not in written(tmp_path)
+
+
 def test_without_intervals_it_says_so(tmp_path):
     text = written(tmp_path, note="too rare")
     assert "macro AUC & 0.988 & 0.988 & 0.988" in text
