@@ -16,7 +16,7 @@ import rich.table
 import rich.text
 
 from mrm_jax import atomic
-from mrm_jax.report import metric_names, shown_head
+from mrm_jax.report import metric_names, p_values, shown_head
 
 JSON_FILE = "comparison.json"
 CSV_FILE = "comparison.csv"
@@ -73,7 +73,7 @@ def print_tables(result: Mapping[str, Any], console: rich.console.Console) -> No
             # Not the table's title, which would fold paths.
             console.print(line, style="bold", markup=False, soft_wrap=True)
         console.print(_overall(result, other, letter))
-        console.print(_by_label(other, letter))
+        console.print(_by_label(result, other, letter))
 
 
 def _overall(
@@ -97,14 +97,18 @@ def _overall(
     return table
 
 
-def _by_label(other: Mapping[str, Any], letter: str) -> rich.table.Table:
+def _by_label(
+    result: Mapping[str, Any], other: Mapping[str, Any], letter: str
+) -> rich.table.Table:
     labels = other["labels"]
     shown = sorted(labels, key=_p_of)[:MAX_LABELS]
     which = (
         "" if len(shown) == len(labels) else f", {MAX_LABELS} lowest p of {len(labels)}"
     )
     names = ["", "records", "A", letter, f"{letter} - A", "interval", "p", "p (Holm)"]
-    caption = f"p (Holm): adjusted for the {len(labels)} labels"
+    said = result["intervals"]
+    adjusted = f"p (Holm): adjusted for {said['num_adjusted']} labels"
+    caption = "\n".join((adjusted, *p_values.notes(said)))
     table = _table(f"AUC by label, {SHOWN_HEAD} score{which}", caption, names)
     for entry in labels:
         if entry in shown:

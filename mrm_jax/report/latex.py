@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrm_jax.report import metric_names, shown_head, tex
+from mrm_jax.report import metric_names, p_values, resampling, shown_head, tex
 
 REPORT_FILE = "report.tex"
 COMPARISON_FILE = "comparison.tex"
@@ -94,10 +94,11 @@ def _by_label(report: Mapping[str, Any]) -> tex.Table:
         rows.append(
             [tex.escape(entry["label"]), str(entry["positive_records"]), *cells]
         )
+    rare = resampling.warn_of_rare(report["labels"], head)
     said = (
         f"Metrics by label of the {split} records, {head} score"
-        f"{_said_of(report.get('intervals') or {})}. {_origin(facts)} "
-        f"{_origin_of_run(facts)}"
+        f"{_said_of(report.get('intervals') or {})}{'; ' if rare else ''}{rare}. "
+        f"{_origin(facts)} {_origin_of_run(facts)}"
     )
     short = f"Metrics by label of the {split} records"
     columns = ["label", "records", *LABEL_METRICS.values()]
@@ -128,9 +129,12 @@ def _label_differences(
         name, count = tex.escape(entry["label"]), str(entry["positive_records"])
         rows.append([name, count, *_compared(found), _p(found["p_holm"])])
     columns = ["label", "records", "A", letter, f"{letter} $-$ A", "interval", "$p$"]
+    notes = [note[0].upper() + note[1:] for note in p_values.notes(result["intervals"])]
     said = (
         f"AUC by label, {LABEL_HEAD} score; the last column is adjusted for "
-        f"{len(rows)} labels by Holm's method. {_said_of_pair(result, other, letter)}"
+        f"{result['intervals']['num_adjusted']} labels by Holm's method. "
+        + "".join(f"{note}. " for note in notes)
+        + _said_of_pair(result, other, letter)
     )
     return tex.Table(
         "Differences by label",

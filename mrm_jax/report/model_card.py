@@ -18,11 +18,10 @@ import yaml
 from mrm_jax import atomic
 from mrm_jax import manifest as manifests
 from mrm_jax.records import signals
-from mrm_jax.report import card_rows, data_sets, shown_head
+from mrm_jax.report import card_rows, data_sets, resampling, shown_head
 
 FILE = "MODEL_CARD.md"
 UNKNOWN = "unknown"
-RARE = 10  # records; with fewer a label's numbers are chance
 TASK = "multi-label-classification"
 TAGS = ("ecg", "electrocardiogram", "12-lead", TASK, "mrm-net", "jax", "flax")
 LENGTH_RULES = {
@@ -124,8 +123,10 @@ def _describe_results(report: Mapping[str, Any], head: str) -> dict[str, Any]:
         "intervals": intervals,
         "labels": labels,
         "has_labels": bool(report.get("labels")),
-        "rare": RARE,
-        "num_rare": sum(count is not None and count < RARE for count in counts),
+        "rare": resampling.RARE,
+        "num_rare": sum(
+            count is not None and count < resampling.RARE for count in counts
+        ),
         "calibration": card_rows.of_calibration(report.get("calibration") or {}),
     }
 

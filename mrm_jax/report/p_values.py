@@ -1,8 +1,12 @@
 """How easily a difference could be none."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+
+ALPHA = 0.05  # what most readers take p-values to
 
 
 def two_sided(differences: np.ndarray) -> float:
@@ -11,7 +15,7 @@ def two_sided(differences: np.ndarray) -> float:
     Twice the smaller one of the shares of resamples with a difference of at most 0 and
     of at least 0, and 1 at most: the largest alpha whose 1 - alpha percentile interval
     holds 0. Both counts and their number have one added, for the records themselves,
-    so that it is never below 2 / (resamples + 1).
+    so that it is never below `smallest`.
 
     Args:
         differences: [resample].
@@ -37,3 +41,51 @@ def holm(given: Sequence[float | None]) -> list[float | None]:
         reached = max(reached, min(1.0, p * (len(order) - done)))
         adjusted[place] = reached
     return adjusted
+
+
+def smallest(resamples: int) -> float:
+    """Returns the p-value that no difference falls below, however large it is."""
+    return min(1, 2 / (resamples + 1))
+
+
+def limits(resamples: int, num_adjusted: int) -> dict[str, Any]:
+    """Returns what p-values can be reached, by the names that comparison.json has.
+
+    Args:
+        resamples: drawn.
+        num_adjusted: how many p-values `holm` adjusts for.
+
+    Returns:
+        num_adjusted, smallest_p, smallest_p_holm; and as `holm_note` which number of
+            resamples would do where an adjusted p cannot fall below ALPHA, else None.
+    """
+    holm_limit = min(1, num_adjusted * smallest(resamples))
+    note = None
+    if holm_limit > ALPHA:
+        note = (
+            f"with {resamples:,} resamples no label of {num_adjusted} can reach p "
+            f"(Holm) below {holm_limit:.3f}, whatever its difference; with "
+            f"{_enough(num_adjusted):,} (--resamples) it can"
+        )
+    return {
+        "num_adjusted": num_adjusted,
+        "smallest_p": smallest(resamples),
+        "smallest_p_holm": holm_limit if num_adjusted else None,
+        "holm_note": note,
+    }
+
+
+def _enough(num_adjusted: int) -> int:
+    """Returns a round number of resamples for an adjusted p of ALPHA / 5."""
+    least = 2 * num_adjusted / (ALPHA / 5)
+    unit = 10 ** math.floor(math.log10(least))
+    return math.ceil(least / unit) * unit
+
+
+def notes(said: Mapping[str, Any]) -> list[str]:
+    """Returns what readers of the labels' p-values must know, without full stops.
+
+    Args:
+        said: "intervals" of comparison.json.
+    """
+    return [said[name] for name in ("rare_note", "holm_note") if said[name]]

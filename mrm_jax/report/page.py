@@ -12,7 +12,14 @@ from typing import Any
 import jinja2
 
 from mrm_jax import atomic, metrics, types
-from mrm_jax.report import label_figures, page_figures, shown_head, styles, svg
+from mrm_jax.report import (
+    label_figures,
+    page_figures,
+    resampling,
+    shown_head,
+    styles,
+    svg,
+)
 from mrm_jax.report import table as report_table
 
 FILE = "report.html"
@@ -108,6 +115,7 @@ def _numbers(report: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
         "tiles": {key: name for key, name in TILES.items() if key in of_head},
         "metrics": {key: name for name, key in report_table.ROWS if key in of_head},
         "label_columns": LABEL_COLUMNS,
+        "rare_warning": resampling.warn_of_rare(report["labels"], shown),
         "config": json.dumps(facts.get("config"), indent=2),
         "bins": list(
             zip(

@@ -76,7 +76,8 @@ def compare(
         track: wraps the runs as they are resampled and shows the progress.
 
     Returns:
-        intervals: level, resamples, seed, and as `note` why there are none or None.
+        intervals: level, resamples, seed, as `note` why there are none or None, as
+            `rare_note` why some labels have none or None, and `p_values.limits`.
         a: the first run.
         others: of each other one, as `b` the run, its differences by head and metric,
             and those of the AUC by label and head. None is not defined.
@@ -87,14 +88,21 @@ def compare(
     first, *others = runs
     for other in others:
         check_same_records(first, other)
-    said = {"level": intervals.LEVEL, "resamples": resamples, "seed": seed}
     counts, note = resampling.draw(first.scores.labels, first.labels, resamples, seed)
+    rare = resampling.is_rare(first.scores.labels)
     if counts is None:
         values: list[ByHead] = [{head: {} for head in first.scores.heads} for _ in runs]
     else:
         values = [resample(run, counts) for run in track(runs, len(runs))]
     return {
-        "intervals": said | {"note": note},
+        "intervals": {
+            "level": intervals.LEVEL,
+            "resamples": resamples,
+            "seed": seed,
+            "note": note,
+            "rare_note": _note_of(rare),
+            **p_values.limits(resamples, 0 if counts is None else int((~rare).sum())),
+        },
         "a": first.describe(),
         "others": [
             {
@@ -155,10 +163,21 @@ def _compare_heads(
     }
 
 
+def _note_of(rare: np.ndarray) -> str | None:
+    """Returns why rare labels have neither interval nor p-value."""
+    if not rare.any():
+        return None
+    return (
+        f"{rare.sum()} of {len(rare)} labels: fewer than {resampling.RARE} records "
+        "with or without the label, so neither interval nor p"
+    )
+
+
 def _compare_labels(
     first: Contender, other: Contender, values: tuple[ByHead, ByHead]
 ) -> list[dict[str, Any]]:
     matrix = first.scores.labels
+    rare = resampling.is_rare(matrix)
     heads: dict[str, list[dict[str, Any]]] = {}
     for head in first.scores.heads:
         one, two = (
@@ -170,7 +189,10 @@ def _compare_labels(
             _difference(
                 one[label],
                 two[label],
-                [None if of_run is None else of_run[:, label] for of_run in resampled],
+                [
+                    None if of_run is None or rare[label] else of_run[:, label]
+                    for of_run in resampled
+                ],
             )
             for label in range(len(one))
         ]

@@ -8,7 +8,7 @@ import rich.console
 import rich.table
 import rich.text
 
-from mrm_jax.report import shown_head
+from mrm_jax.report import resampling, shown_head
 
 ROWS = (
     ("macro AUC", "macro_auc"),
@@ -81,7 +81,10 @@ def label_table(report: Mapping[str, Any]) -> rich.table.Table:
     """Returns one row for each of the first SHOWN_LABELS labels, of the shown head."""
     head = shown_head.shown(report["facts"])
     whose = "mean of high and low" if head == "mean" else f"{head} score"
-    result = _table(f"each label, {whose}; thresholds: validation's")
+    result = _table(
+        f"each label, {whose}; thresholds: validation's",
+        resampling.warn_of_rare(report["labels"], head),
+    )
     result.add_column("")
     for name in ("records", "AUC", "AP", "F1", "at threshold"):
         result.add_column(name, justify="right", no_wrap=True)

@@ -31,8 +31,9 @@ class Table(NamedTuple):
 
 
 def escape(text: str) -> str:
-    """Returns plain text as LaTeX that prints it."""
-    return "".join(ESCAPED.get(sign, sign) for sign in text)
+    """Returns plain text as LaTeX that prints it, two dashes as two."""
+    escaped = "".join(ESCAPED.get(sign, sign) for sign in text)
+    return escaped.replace("--", "-{}-")
 
 
 def write(path: Path, tables: Sequence[Table]) -> None:
@@ -69,8 +70,8 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _typewriter(command: str) -> str:
-    """Returns a command that breaks where a path does, and keeps its two dashes."""
-    text = escape(command).replace("--", "-{}-")
+    """Returns a command that breaks where a path does."""
+    text = escape(command)
     for sign in ("/", "=", "\\_"):
         text = text.replace(sign, sign + "\\allowbreak{}")
     return f"\\texttt{{{text}}}"

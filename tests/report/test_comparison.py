@@ -5,7 +5,7 @@ import json
 import pytest
 import rich.console
 
-from mrm_jax.report import comparison
+from mrm_jax.report import comparison, p_values
 
 
 def found(a, b, interval=None, p=None, **more):
@@ -14,7 +14,7 @@ def found(a, b, interval=None, p=None, **more):
     return cells | {"interval": interval, "p_value": p} | more
 
 
-def result(num_labels=2, note=None):
+def result(num_labels=2, note=None, rare_note=None):
     heads = ("high", "low", "mean")
     of_label = found(0.75, 0.875, [0.0625, 0.25], 0.004, p_holm=0.008)
     undefined = found(None, None, p_holm=None)
@@ -46,7 +46,14 @@ def result(num_labels=2, note=None):
             "records": 1234,
             "command": "evaluate",
         },
-        "intervals": {"level": 0.95, "resamples": 1000, "seed": 0, "note": note},
+        "intervals": {
+            "level": 0.95,
+            "resamples": 1000,
+            "seed": 0,
+            "note": note,
+            "rare_note": rare_note,
+            **p_values.limits(1000, num_labels),
+        },
         "a": {"workdir": "runs/a", "seed": 1, "epoch": 7, "command": "train a"},
         "others": [other],
     }
@@ -148,3 +155,14 @@ def test_several_runs_get_letters():
 @pytest.mark.parametrize("note", ["2 resamples lack a class"])
 def test_why_there_are_no_intervals_is_said(note):
     assert note in printed(result(note=note))
+
+
+def test_p_values_that_cannot_be_small_are_said_to_be():
+    text = " ".join(printed(result(num_labels=71)).split())
+    assert "no label of 71 can reach p (Holm) below 0.142" in text
+    assert "20,000 (--resamples)" in text
+    assert "can reach" not in printed(result(num_labels=25))
+
+
+def test_why_rare_labels_have_no_p_value_is_said():
+    assert "3 of 9 are rare" in printed(result(rare_note="3 of 9 are rare"))

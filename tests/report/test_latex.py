@@ -180,3 +180,15 @@ def test_all_tables_compile(tmp_path, num_labels):
         line for line in log.splitlines() if "Overfull" in line and "hbox" in line
     ]
     assert not tables
+
+
+def test_the_number_of_labels_with_too_narrow_intervals_is_said(tmp_path):
+    text = " ".join(written(tmp_path, 12).split())
+    assert "fewer than 10 records: 10; their intervals are too narrow" in text
+
+
+def test_p_values_that_cannot_be_small_are_said_to_be(tmp_path):
+    latex.write_comparison(tmp_path, test_comparison.result(71, rare_note="3 are rare"))
+    text = " ".join((tmp_path / "comparison.tex").read_text().split())
+    assert "3 are rare. With 1,000 resamples no label of 71 can reach" in text
+    assert "below 0.142" in text and "-{}-resamples" in text

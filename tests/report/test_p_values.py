@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -27,3 +29,24 @@ def test_holm_by_hand():
     ]
     assert p_values.holm([0.6, 0.7]) == [1.0, 1.0]
     assert p_values.holm([]) == []
+
+
+def test_no_p_value_is_below_the_smallest():
+    clear = np.ones(99)
+    assert p_values.two_sided(clear) == p_values.smallest(99)
+    adjusted = p_values.holm([p_values.two_sided(clear)] * 3)
+    assert adjusted == [p_values.limits(99, 3)["smallest_p_holm"]] * 3
+
+
+@pytest.mark.parametrize("num_labels", [26, 44, 71, 294])
+def test_the_resamples_that_are_named_are_enough(num_labels):
+    found = p_values.limits(1000, num_labels)
+    assert found["smallest_p_holm"] == pytest.approx(num_labels * 2 / 1001)
+    said = re.search(r"with ([\d,]+) \(--resamples\)", found["holm_note"])
+    enough = int(said[1].replace(",", ""))
+    assert p_values.limits(enough, num_labels)["smallest_p_holm"] <= 0.01
+
+
+@pytest.mark.parametrize("num_labels", [0, 1, 25])
+def test_nothing_is_said_where_p_values_can_be_small(num_labels):
+    assert p_values.limits(1000, num_labels)["holm_note"] is None

@@ -108,6 +108,27 @@ def test_a_label_with_one_class_has_no_difference_and_stops_nothing():
     assert other["heads"]["mean"]["macro_auc"]["interval"] is not None
 
 
+def test_rare_labels_have_neither_interval_nor_p_value_and_do_not_count():
+    labels = contender("a", 1).scores.labels.copy()
+    labels[:, 1] = np.arange(NUM_RECORDS) < 9
+    labels[:, 2] = np.arange(NUM_RECORDS) < 50  # 10 without it are just enough
+    runs = [contender(n, i, labels=labels) for i, n in enumerate("ab")]
+    result = paired.compare(runs, resamples=50)
+    (other,) = result["others"]
+    often, rare, enough = (e["heads"]["mean"]["auc"] for e in other["labels"])
+    assert rare["difference"] == rare["b"] - rare["a"]
+    assert rare["interval"] is rare["p_value"] is rare["p_holm"] is None
+    assert [often["p_holm"], enough["p_holm"]] == p_values.holm(
+        [often["p_value"], enough["p_value"]]
+    )
+    said = result["intervals"]
+    assert said["rare_note"].startswith("1 of 3 labels: fewer than 10 records")
+    assert said["num_adjusted"] == 2
+    assert said["smallest_p"] == pytest.approx(2 / 51)
+    assert said["smallest_p_holm"] == pytest.approx(4 / 51)
+    assert other["heads"]["mean"]["macro_auc"]["interval"] is not None
+
+
 def test_labels_too_rare_to_resample_leave_the_differences(monkeypatch):
     monkeypatch.setattr(intervals, "MAX_REJECTED", 0)
     monkeypatch.setattr(intervals, "_draw_once", lambda n, rng: np.zeros((5, n), int))

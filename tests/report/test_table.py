@@ -190,3 +190,11 @@ def test_names_in_brackets_are_no_markup(report):
     text = printed(report | {"facts": facts, "labels": labels})
     assert "mine [red], version subset" in text
     assert row_of(text, "AF [bold]")
+
+
+def test_the_number_of_labels_with_too_narrow_intervals_is_said(report):
+    first, second, *others = report["labels"]
+    rare = [label | {"positive_records": 9} for label in (first, second)]
+    assert "too narrow" not in printed(report)
+    text = " ".join(printed(report | {"labels": [*rare, *others]}).split())
+    assert "fewer than 10 records: 2; their intervals are too narrow" in text
