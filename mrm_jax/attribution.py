@@ -124,9 +124,11 @@ def time_gates(
 ) -> dict[str, Float[np.ndarray, " time"]]:
     """Returns the time gate of each branch, in (0, 1), for every sample of a signal.
 
-    A gate is a factor of the branch's whole map at each of its steps. Between the steps
-    it is interpolated. A step sees some sixty samples and more, and stands for the one
-    in their middle (see `step_places`).
+    A gate is a factor of the branch's map at each of its steps, but of one of two
+    copies of it: the other is weighed by channel, and has every moment. So where a gate
+    is 0, the branch still sees the record. Between the steps a gate is interpolated. A
+    step sees some sixty samples and more, and stands for the one in their middle (see
+    `step_places`).
 
     Args:
         model: for one device (axis_name is None).

@@ -24,7 +24,7 @@ class Explanation:
     window: int  # its place among the recording's windows
     start_s: float  # where the window begins
     attribution: attribution.Attribution  # values [time, lead], in the network's order
-    gates: Mapping[str, np.ndarray]  # branch -> [time], 0 to 1: what it lets through
+    gates: Mapping[str, np.ndarray]  # branch -> [time], 0 to 1, see attribution
 
     @property
     def change(self) -> float:

@@ -19,7 +19,7 @@ where it was not scored; with --windows also each window's scores and its start.
 --plot has a picture of each scored record, NAME.png: its twelve leads on ECG paper,
 with what was found; of a longer record, the window where a finding scores highest.
 --explain adds NAME--LABEL.png: what each sample of each lead adds to the label's logit
-(integrated gradients), and which moments the network lets through (its time gates).
+(integrated gradients), and how the network weighs moments (its time gates).
 
 Scores are for research; they are no diagnosis, this is no medical device.
 
@@ -39,6 +39,7 @@ from mrm_jax import (
     prediction_flags,
     predictor,
     terminal,
+    thresholds,
     version,
 )
 from mrm_jax.records import files, leads, reading, recording, windows
@@ -127,6 +128,12 @@ def _headline(
         f"{model.duration_s:g} s at {model.sampling_rate} Hz, {args.head} head"
         + (f" -> {', '.join(places)}" if places else "")
     )
+    if model.thresholds_are in thresholds.SOURCES[1:]:
+        value = model.thresholds[model.labels[0]]
+        text += (
+            f"\nthresholds: {model.thresholds_are}, {value:g}; mrm_jax.evaluate "
+            "chooses each label's own"
+        )
     if found.passed_over:
         names = ", ".join(path.name for path in found.passed_over[:3])
         text += (
@@ -146,6 +153,7 @@ def _about(model: predictor.Predictor, aggregate: str) -> dict[str, Any]:
         "descriptions": list(model.descriptions),
         "head": model.head,
         "thresholds": model.thresholds,
+        "thresholds_are": model.thresholds_are,
         "aggregate": aggregate,
         "window_s": model.duration_s,
         "note": prediction.RESEARCH,

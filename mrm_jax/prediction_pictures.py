@@ -63,7 +63,8 @@ def _window_mv(
 
 def _overlay(explained: explanation.Explanation) -> ecg_overlay.Overlay:
     gates = {
-        f"time gate, {branch} resolution: 1 lets a moment through, 0 does not": gate
+        f"time gate, {branch} resolution: weighs moments in one of two copies of the "
+        "features; the other copy has every moment": gate
         for branch, gate in explained.gates.items()
     }
     return ecg_overlay.Overlay(explained.label, explained.attribution.values, gates)

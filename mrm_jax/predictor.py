@@ -60,6 +60,7 @@ class Predictor:
         duration_s: of a window; longer records are cut into several.
         head: whose scores count.
         thresholds: label -> the score that makes it a finding.
+        thresholds_are: where they are from, in words.
     """
 
     def __init__(self, run: trained_run.TrainedRun, head: str, threshold: float | None):
@@ -67,11 +68,12 @@ class Predictor:
         run_data.check_known(run)
         prediction.check_choice("head", head, prediction.HEADS)
         data = run.data
-        own = run.thresholds[head].by_label
-        chosen = own if threshold is None else (threshold,) * len(own)
+        own = run.thresholds[head]
+        chosen = own.by_label if threshold is None else (threshold,) * len(run.labels)
         self.run = run
         self.head = head
         self.thresholds = dict(zip(run.labels, chosen, strict=True))
+        self.thresholds_are = own.source if threshold is None else "given"
         self.labels = run.labels
         self.descriptions = tuple(data["descriptions"] or run.labels)
         self.leads = tuple(data["leads"])

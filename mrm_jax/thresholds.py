@@ -13,6 +13,10 @@ from mrm_jax import atomic, metrics, ranking, temperature_scaling, types
 from mrm_jax.ranking import Labels, Scores
 
 FILE = "thresholds.json"
+OF_LABELS = "each label's own, chosen on validation"
+OF_ALL = "one for all labels, chosen on validation"
+NOT_CHOSEN = "not chosen"
+SOURCES = (OF_LABELS, OF_ALL, NOT_CHOSEN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Thresholds:
     overall: float  # one for all labels, that of the best Fmax
     by_label: tuple[float, ...]  # [label], each of the label's best F1
     temperature: float = 1.0  # divides logits, so that scores are probabilities
+    source: str = OF_LABELS  # what by_label holds; one of SOURCES
 
 
 def choose(val: types.SplitScores) -> dict[str, Thresholds]:
@@ -116,8 +121,7 @@ def read(
     if (content.get("epoch"), content.get("labels")) != (epoch, list(labels)):
         return {
             head: _same_for_all(
-                val_metrics.get(f"val/fmax_threshold_{head}", metrics.THRESHOLD),
-                len(labels),
+                val_metrics.get(f"val/fmax_threshold_{head}"), len(labels)
             )
             for head in ("high", "low", "mean")
         }
@@ -139,5 +143,7 @@ def _read(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _same_for_all(threshold: float, num_labels: int) -> Thresholds:
-    return Thresholds(threshold, (threshold,) * num_labels)
+def _same_for_all(threshold: float | None, num_labels: int) -> Thresholds:
+    source = NOT_CHOSEN if threshold is None else OF_ALL
+    value = metrics.THRESHOLD if threshold is None else threshold
+    return Thresholds(value, (value,) * num_labels, source=source)

@@ -46,8 +46,10 @@ def test_one_record(run, workdir, tmp_path):
         f"{workdir}, epoch 7: scores of 3 labels for 1 record, "
         "in windows of 0.4 s at 100 Hz, mean head"
     )
-    assert lines[1] == "a: 1 s, mean of 3 windows"
-    assert {line.split()[0] for line in lines[3:6]} == set(small_runs.LABELS)
+    # As an untrained run was never evaluated.
+    assert lines[1].startswith("thresholds: not chosen, 0.5; mrm_jax.evaluate chooses")
+    assert lines[2] == "a: 1 s, mean of 3 windows"
+    assert {line.split()[0] for line in lines[4:7]} == set(small_runs.LABELS)
     assert lines[-1].startswith("Scores are for research; they are no diagnosis")
 
 
@@ -136,7 +138,7 @@ def test_no_record_that_can_be_scored(run, tmp_path):
     np.save(tmp_path / "a.npy", small_predictions.ecg_mv())
     status, lines, _ = run(tmp_path)
     assert status == 2
-    assert "no rate: a.npy does not say it; give --sampling_rate" in lines[2]
+    assert "no rate: a.npy does not say it; give --sampling_rate" in lines[3]
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,8 @@ def test_thresholds_of_another_epoch_or_other_labels_do_not_count(
     of_head = thresholds.Thresholds(0.1, (0.2, 0.3), 2.0)
     thresholds.write(tmp_path, LABELS, {"mean": of_head}, epoch=7)
     found = thresholds.read(tmp_path, labels, {"val/fmax_threshold_mean": 0.4}, epoch)
-    assert found["mean"] == thresholds.Thresholds(0.4, (0.4, 0.4))
+    expected = thresholds.Thresholds(0.4, (0.4, 0.4), source=thresholds.OF_ALL)
+    assert found["mean"] == expected
 
 
 def test_a_damaged_file_is_named(tmp_path):
@@ -123,5 +124,6 @@ def test_a_damaged_file_is_named(tmp_path):
 
 def test_a_run_that_was_not_evaluated_has_the_threshold_of_its_checkpoint(tmp_path):
     found = thresholds.read(tmp_path, LABELS, {"val/fmax_threshold_low": 0.31}, 1)
-    assert found["low"] == thresholds.Thresholds(0.31, (0.31, 0.31))
-    assert found["mean"] == thresholds.Thresholds(0.5, (0.5, 0.5))
+    low, mean = found["low"], found["mean"]
+    assert (low.by_label, low.source) == ((0.31, 0.31), thresholds.OF_ALL)
+    assert (mean.by_label, mean.source) == ((0.5, 0.5), thresholds.NOT_CHOSEN)

@@ -80,6 +80,7 @@ def _thresholds(
         "overall": _number(chosen.overall),
         "by_label": dict(zip(labels, map(_number, chosen.by_label), strict=True)),
         "temperature": _number(chosen.temperature),
+        "source": chosen.source,
     }
 
 

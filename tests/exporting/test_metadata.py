@@ -37,6 +37,7 @@ def test_thresholds_are_named_by_label(run):
             "overall": 0.4,
             "by_label": {"slow": 0.1, "fast": 0.2, "loud": None},
             "temperature": 1.5,
+            "source": chosen_thresholds.OF_LABELS,
         }
     }
 

@@ -163,6 +163,13 @@ def test_bins_of_the_reliability_have_edges_that_differ(found, usual):
     assert found.says(f"0.067 to 0.133{second['cells']:,}{second['score']:.3f}")
 
 
+def test_labels_with_too_narrow_intervals_are_counted(tmp_path, report, scores):
+    for row, count in zip(report["labels"], (10, 9, 1), strict=True):
+        row["positive_records"] = count
+    found = write(tmp_path, report, scores)
+    assert found.says("Labels with fewer than 10 records: 2; their intervals are too")
+
+
 def test_what_comes_from_data_is_escaped(tmp_path, report, scores):
     names = np.array([f"<i>{name}&" for name in scores.names])
     strange = types.SplitScores(names, scores.labels, scores.high, scores.low)
