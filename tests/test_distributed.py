@@ -78,7 +78,7 @@ def started(flags, devices, stop=("SIGTERM", -1)):
         cwd=conftest.ROOT,
         env={
             **os.environ,
-            "XLA_FLAGS": f"{xla} --xla_backend_optimization_level=0",
+            "XLA_FLAGS": f"{xla} {conftest.QUICK_TO_COMPILE}",
             "JAX_COMPILATION_CACHE_DIR": str(conftest.ROOT / ".cache" / "jax"),
         },
         stdout=subprocess.PIPE,
