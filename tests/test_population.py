@@ -24,7 +24,7 @@ from mrm_jax import (
 )
 from tests import small_runs, small_states
 
-EPOCHS, BATCH_SIZE = 2, 7
+EPOCHS, BATCH_SIZE = 2, 3
 ACCELERATORS = ("cuda", "tpu")
 RTOL = 1e-9
 
