@@ -48,5 +48,5 @@ def _read(
         return windows.cut(files.read(path, form), expected, first_only)
     except ValueError as error:
         return error
-    except (OSError, MemoryError) as error:
-        return ValueError(f"unreadable: {Path(path).name}: {error}")
+    except Exception as error:  # damaged files make readers raise nearly anything
+        return ValueError(f"unreadable: {Path(path).name}: {error!r}")

@@ -31,7 +31,7 @@ def read_npy(
     """
     leads = names or lead_names.LEADS
     try:
-        array = np.load(path, allow_pickle=False)
+        array = _array(path)
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"unreadable: {path.name}: {error}") from None
     fits = [size == len(leads) for size in np.shape(array)]
@@ -101,6 +101,16 @@ def is_record(path: Path) -> bool:
         return True  # the reader will say what is wrong with it
     known = {lead_names.standard_name(name) for name in header or ()}
     return header is None or bool(known.intersection(lead_names.LEADS))
+
+
+def _array(path: Path) -> np.ndarray:
+    # np.load would take archives (.npz) and pickles for arrays as well.
+    with path.open("rb") as file:
+        start = file.read(len(np.lib.format.MAGIC_PREFIX))
+        if start != np.lib.format.MAGIC_PREFIX:
+            raise ValueError("no .npy file")
+        file.seek(0)
+        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 
 def _first_row(path: Path) -> tuple[list[str] | None, str]:

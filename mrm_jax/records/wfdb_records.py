@@ -218,7 +218,8 @@ def _read_with_wfdb(path: Path, choice: _Choice) -> Signals:
 
     try:
         record = wfdb.rdrecord(str(path.with_suffix("")))
-        names, units, rate = record.sig_name, record.units, float(record.fs)
+        names = [name or "" for name in record.sig_name]  # None: not described
+        units, rate = record.units, float(record.fs)
         values = np.asarray(record.p_signal, np.float32)
     except OSError:
         raise

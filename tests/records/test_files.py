@@ -44,6 +44,12 @@ def test_wfdb_in_a_unit_that_is_no_voltage(tmp_path):
         files.read(path)
 
 
+def test_wfdb_with_a_lead_that_has_no_description(tmp_path):
+    path = raw_records.write_wfdb(tmp_path / "r", VALUES)
+    path.write_text(path.read_text().replace(" 0 V6\n", " 0\n"))
+    assert files.read(path).leads == LEADS[:11]
+
+
 def test_wfdb_at_a_rate_that_is_no_whole_number(tmp_path):
     path = small_predictions.write_record(tmp_path / "r")
     path.write_text(path.read_text().replace("r 12 500 ", "r 12 499.5 "))

@@ -25,3 +25,12 @@ def test_a_header_that_asks_for_all_memory_is_one_unfit_record(tmp_path):
     path.write_text(path.read_text().replace("r 12 500 200", f"r 12 500 {10**14}"))
     (found,) = reading.cuts([path], None, EXPECTED)
     assert str(found).startswith("unreadable: r.hea: ")
+
+
+def test_whatever_a_reader_raises_stops_one_record_only(tmp_path):
+    good, bad = (small_predictions.write_record(tmp_path / name) for name in "ab")
+    text = bad.read_text().replace(" 500 ", f" {10**400} ")  # an OverflowError
+    bad.write_text(text)
+    found = list(reading.cuts([bad, good], None, EXPECTED))
+    assert str(found[0]).startswith("unreadable: b.hea: OverflowError")
+    assert isinstance(found[1], windows.Windows)

@@ -45,10 +45,19 @@ def test_npy_of_a_shape_that_does_not_tell(tmp_path, shape, message):
         tables.read_npy(tmp_path / "r.npy", None)
 
 
-@pytest.mark.parametrize("content", [b"", b"no array", b"\x93NUMPY\x01\x00"])
+@pytest.mark.parametrize(
+    "content", [b"", b"no array", b"PK\x03\x04", b"\x93NUMPY\x01\x00"]
+)
 def test_damaged_npy(tmp_path, content):
     (tmp_path / "r.npy").write_bytes(content)
     with pytest.raises(ValueError, match="^unreadable: r.npy: "):
+        tables.read_npy(tmp_path / "r.npy", None)
+
+
+def test_an_archive_is_no_npy(tmp_path):
+    np.savez(tmp_path / "r.npz", VALUES)
+    (tmp_path / "r.npz").rename(tmp_path / "r.npy")
+    with pytest.raises(ValueError, match="^unreadable: r.npy: no .npy file$"):
         tables.read_npy(tmp_path / "r.npy", None)
 
 
