@@ -23,7 +23,8 @@ with what was found; of a longer record, the window where a finding scores highe
 
 Scores are for research; they are no diagnosis, this is no medical device.
 
-Exit status: 0 all scored; 1 some not scored; 2 none scored, or an error in the flags.
+Exit status: 0 all scored; 1 some not scored or drawn; 2 none scored, or an error in the
+flags.
 """
 
 import argparse
@@ -66,6 +67,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.out is not None:
         prediction_files.check_suffix(args.out)
     found = files.find(args.records)
+    _check_apart(args.out, found.records)
     parallel.use_compilation_cache()
     model = predictor.load(
         args.workdir, head=args.head, threshold=args.threshold, shards_dir=args.shards
@@ -77,7 +79,7 @@ def _run(args: argparse.Namespace) -> int:
     scored = model.predict_cuts(cuts, args.aggregate)
     track = terminal.tracker("scoring" if album is None else "scoring, drawing")
     shown = track(scored, len(found.records))
-    results, warnings = _kept(zip(found.records, shown, strict=True), album)
+    results, warnings, undrawn = _kept(zip(found.records, shown, strict=True), album)
     if args.out is not None:
         about = _about(model, args.aggregate)
         prediction_files.write(args.out, results, about, args.windows)
@@ -90,22 +92,36 @@ def _run(args: argparse.Namespace) -> int:
         if place is not None:
             terminal.say(f"{what}: {place}")
     failed = sum(isinstance(result, ValueError) for _, result in results)
-    return 2 if failed == len(results) else int(failed > 0)
+    return 2 if failed == len(results) else int(failed + undrawn > 0)
 
 
 def _kept(
     scored: Iterable[tuple[Path, tuple[windows.Cut, predictor.Result]]],
     album: "prediction_pictures.Album | None",
-) -> tuple[list[tuple[Path, predictor.Result]], list[str]]:
-    """Returns what is said of each record, and warnings; draws those with scores."""
-    results, warnings = [], []
+) -> tuple[list[tuple[Path, predictor.Result]], list[str], int]:
+    """Returns what is said of each record, and warnings; draws those with scores.
+
+    The last number is that of records whose pictures could not be made.
+    """
+    results, warnings, undrawn = [], [], 0
     for path, (cut, result) in scored:
         results.append((path, result))
         if isinstance(cut, ValueError) or isinstance(result, ValueError):
             continue
-        if album is not None:
+        if album is None:
+            continue
+        try:
             warnings += album.add(path, cut, result)
-    return results, warnings
+        except (OSError, ValueError) as error:  # its scores are worth keeping
+            warnings.append(f"{path}: no picture: {error}")
+            undrawn += 1
+    return results, warnings, undrawn
+
+
+def _check_apart(out: Path | None, records: Sequence[Path]) -> None:
+    """Refuses to write the results over a record."""
+    if out is not None and out.exists() and out.resolve() in map(Path.resolve, records):
+        raise ValueError(f"{out}: is one of the records; name another --out")
 
 
 def _album(

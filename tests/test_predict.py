@@ -125,6 +125,30 @@ def test_pictures_and_explanations(run, tmp_path, monkeypatch):
     assert lines[-1] == f"pictures: {folder}"
 
 
+def test_a_picture_that_cannot_be_written_costs_no_scores(run, tmp_path):
+    paths = [small_predictions.write_record(tmp_path / name) for name in "ab"]
+    (tmp_path / "p" / "a.png").mkdir(parents=True)  # where the picture would go
+    out = tmp_path / "scores.csv"
+    status, lines, _ = run(*paths, f"--plot={tmp_path / 'p'}", f"--out={out}")
+    assert status == 1
+    (warning,) = [line for line in lines if line.startswith("warning: ")]
+    assert warning.startswith(f"warning: {paths[0]}: no picture: ")
+    assert (tmp_path / "p" / "b.png").is_file()
+    with out.open(newline="") as file:
+        assert [row["error"] for row in csv.DictReader(file)] == ["", ""]
+
+
+def test_results_are_not_written_over_a_record(run, tmp_path):
+    path = tmp_path / "a.csv"
+    np.savetxt(path, small_predictions.ecg_mv(), delimiter=",")
+    before = path.read_bytes()
+    out = tmp_path / ".." / tmp_path.name / "a.csv"
+    status, lines, error = run(tmp_path, f"--out={out}", "--sampling_rate=500")
+    assert (status, lines) == (2, [])
+    assert error == f"error: {out}: is one of the records; name another --out\n"
+    assert path.read_bytes() == before
+
+
 def test_every_finding_is_explained_in_the_asked_format(run, tmp_path):
     path = small_predictions.write_record(tmp_path / "r")
     explain = ("--explain=found", "--explain=loud", "--threshold=0")
