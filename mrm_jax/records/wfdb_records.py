@@ -22,6 +22,7 @@ _INVALID = -32768  # format 16's mark for a sample that was not measured
 _RECORD_LINE = re.compile(r"[-\w]+\s+(\d+)\s+(\d+)\s+(\d+)(?:\s[^/]*)?")
 _FORMAT = re.compile(r"16(?:\+(\d+))?")
 _FILE_NAME = re.compile(r"\w[-\w]*(?:\.\w+)?")
+_MICROVOLT = re.compile("[\u00b5\u03bc\ufffd]V")  # micro, mu; neither in UTF-8
 _GAIN = re.compile(r"(\d+(?:\.\d+)?)(?:\((-?\d+)\))?/(\S+)")
 
 
@@ -104,7 +105,7 @@ def header_path(path: Path | str) -> Path:
 
 def _read(path: Path, choice: _Choice) -> Signals:
     try:
-        header = _plain_header(path.read_text("ascii", errors="ignore"))
+        header = _plain_header(_text(path))
         if header is None:
             return _read_with_wfdb(path, choice)
         channels = header.channels
@@ -120,6 +121,18 @@ def _read(path: Path, choice: _Choice) -> Signals:
         raise ValueError(f"missing file: {Path(error.filename).name}") from None
     except OSError as error:
         raise ValueError(f"unreadable: {path.name}: {error.strerror}") from None
+
+
+def _text(header: Path) -> str:
+    return header.read_bytes().decode("utf-8-sig", errors="replace")
+
+
+def _check_volts(path: Path) -> None:
+    """Refuses what wfdb takes for volts because it drops the micro sign."""
+    segments = re.findall(r"^\S+", _text(path), re.MULTILINE)
+    headers = [path, *(path.parent / f"{segment}.hea" for segment in segments)]
+    if any(_MICROVOLT.search(_text(file)) for file in headers if file.is_file()):
+        raise ValueError(f"wrong unit: {path.name}: found a micro sign; write uV")
 
 
 def _twelve_in_mv(
@@ -183,7 +196,7 @@ def _plain_channel(line: str) -> _Channel | None:
         byte_offset=int(format_[1] or 0),
         gain=float(gain[1]),
         baseline=int(fields[4] if gain[2] is None else gain[2]),
-        unit=gain[3],
+        unit="uV" if _MICROVOLT.fullmatch(gain[3]) else gain[3],
         name=fields[8],
     )
 
@@ -225,6 +238,8 @@ def _read_with_wfdb(path: Path, choice: _Choice) -> Signals:
         raise
     except Exception as error:  # a damaged file makes wfdb raise nearly anything
         raise ValueError(f"unreadable: {path.name}: {error}") from None
+    if "V" in units:
+        _check_volts(path)
     columns = list(choice(path, names, units))
     return Signals(
         values[:, columns],

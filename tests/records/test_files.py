@@ -38,6 +38,33 @@ def test_wfdb_in_other_units(tmp_path):
     np.testing.assert_allclose(found.signal_mv, expected_mv, rtol=1e-5)
 
 
+MICRO_SIGNS = [
+    "1/\u00b5V".encode(),
+    "1/\u03bcV".encode(),
+    "1/\u00b5V".encode("latin-1"),
+]
+
+
+@pytest.mark.parametrize("gain", MICRO_SIGNS)
+def test_wfdb_in_microvolts_with_a_micro_sign(tmp_path, gain):
+    path = raw_records.write_wfdb(tmp_path / "r", VALUES)
+    path.write_bytes(path.read_bytes().replace(b"1000/mV", gain))
+    found = files.read(path)
+    assert found.unit == "uV"
+    np.testing.assert_allclose(found.signal_mv, VALUES / 1000, rtol=1e-6)
+
+
+@pytest.mark.parametrize("gain", MICRO_SIGNS)
+def test_a_micro_sign_is_not_lost_where_the_wfdb_package_reads(tmp_path, gain):
+    path = raw_records.write_wfdb(tmp_path / "r", VALUES)
+    of_wfdb = path.read_bytes().replace(b" 16 ", b" 16:0 ", 12)
+    path.write_bytes(of_wfdb.replace(b"1000/mV", b"1000/V"))
+    assert files.read(path).unit == "V"
+    path.write_bytes(of_wfdb.replace(b"1000/mV", gain))
+    with pytest.raises(ValueError, match="^wrong unit: r.hea: .* micro sign"):
+        files.read(path)
+
+
 def test_wfdb_in_a_unit_that_is_no_voltage(tmp_path):
     path = raw_records.write_wfdb(tmp_path / "r", VALUES, gain="1/mmHg")
     with pytest.raises(ValueError, match="^wrong unit: .* found 'mmHg'"):
