@@ -175,7 +175,6 @@ def test_no_record_that_can_be_scored(run, tmp_path):
         (["--top=0"], "--top: expected 1 or more, got 0"),
         (["--explain=fast"], "--explain draws pictures; say where: --plot FOLDER"),
         (["--plot=p", "--explain=AF"], "no label 'AF'; expected one of slow, fast, lo"),
-        (["nowhere"], "nowhere: no such record or folder"),
     ],
 )
 def test_flags_are_refused_before_any_work(run, tmp_path, monkeypatch, flags, message):
@@ -185,6 +184,21 @@ def test_flags_are_refused_before_any_work(run, tmp_path, monkeypatch, flags, me
     assert not (tmp_path / "p").exists()
     assert (status, lines) == (2, [])
     assert error.startswith("error: ") and message in error
+
+
+def test_a_missing_file_is_a_record_that_is_not_scored(run, tmp_path):
+    path = small_predictions.write_record(tmp_path / "a")
+    status, lines, _ = run(tmp_path / "nowhere.csv", path)
+    assert status == 1
+    assert any(
+        line.endswith("nowhere.csv: missing file: nowhere.csv") for line in lines
+    )
+
+
+def test_no_file_that_is_there(run, tmp_path):
+    status, lines, error = run(tmp_path / "nowhere")
+    assert (status, lines) == (2, [])
+    assert error.endswith("nowhere: no such record or folder\n")
 
 
 def test_a_folder_without_a_run(tmp_path, capsys):

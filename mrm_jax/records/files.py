@@ -1,7 +1,8 @@
 """ECGs in files of any kind, and the files of a folder."""
 
 import dataclasses
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,13 @@ def read(path: Path | str, form: TableForm | None = None) -> recording.Recording
             or lacks what has to be said.
     """
     path, form = Path(path), form or TableForm()
-    if path.suffix in TABLES:
+    kind, header = path.suffix.lower(), wfdb_records.header_path(path)
+    if not (path.is_file() or header.is_file()):
+        missing = header if kind in ("", *_WFDB) else path
+        raise ValueError(f"missing file: {missing.name}")
+    if kind in TABLES:
         return _read_table(path, form)
-    if path.suffix == ".mat" and not path.with_suffix(".hea").exists():
+    if kind == ".mat" and not header.exists():
         return recording.Recording(
             path.stem,
             original_mat.read(path),
@@ -59,56 +64,70 @@ def read(path: Path | str, form: TableForm | None = None) -> recording.Recording
 def find(paths: Sequence[Path | str]) -> Found:
     """Returns the records of files and folders, a folder's sorted, sub-folders too.
 
+    What is not there is listed beside others; `read` says so.
+
     Raises:
-        ValueError: if something is not there, or there is no record in any of it.
+        ValueError: if nothing of it is there, or there is no record in any of it.
     """
+    given = ", ".join(map(str, paths))
+    if not any(_stands_for(Path(path)).exists() for path in paths):
+        raise ValueError(f"{given}: no such record or folder")
     records: dict[Path, None] = {}  # in order, each once
     passed_over: list[Path] = []
     for path in map(Path, paths):
         if not path.is_dir():
-            records[_one_of(path)] = None
+            records[_stands_for(path)] = None
             continue
         for file in _files(path):
-            if file.suffix != ".csv" or tables.is_record(file):
+            if file.suffix.lower() != ".csv" or tables.is_record(file):
                 records[file] = None
             else:
                 passed_over.append(file)
     if not records:
-        raise ValueError(f"{', '.join(map(str, paths))}: no record; there are {KINDS}")
+        raise ValueError(f"{given}: no record; there are {KINDS}")
     return Found(list(records), passed_over)
 
 
-def _one_of(path: Path) -> Path:
+def _stands_for(path: Path) -> Path:
     """Returns the file that stands for a record: its header, if it has one."""
     header = wfdb_records.header_path(path)
-    if header.is_file():
-        return header
-    if not path.is_file():
-        raise ValueError(f"{path}: no such record or folder")
-    return path
+    return header if header.is_file() else path
 
 
 def _files(folder: Path) -> list[Path]:
     """Returns one file for each record: the header where there is one."""
-    endings = (".hea", ".mat", *TABLES)
+    kinds = (*_WFDB, ".mat", *TABLES)
     files = {
-        path
-        for path in folder.rglob("*")
-        if path.suffix in endings and not path.name.startswith(".") and path.is_file()
+        path: path.suffix.lower()
+        for path in _walk(folder)
+        if path.suffix.lower() in kinds and path.is_file()
     }
-    headers = {path.with_suffix("") for path in files if path.suffix == ".hea"}
+    headers = {path.with_suffix("") for path, kind in files.items() if kind == ".hea"}
     return sorted(
         path
-        for path in files
-        if path.suffix != ".mat" or path.with_suffix("") not in headers
+        for path, kind in files.items()
+        if kind not in (".dat", ".mat") or path.with_suffix("") not in headers
     )
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yields what is not hidden, in linked folders too, but in no folder twice."""
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
 def _read_table(path: Path, form: TableForm) -> recording.Recording:
     if form.sampling_rate is None:
         raise ValueError(f"no rate: {path.name} does not say it; give --sampling_rate")
     unit = recording.unit_name(form.unit)
-    signal, names = TABLES[path.suffix](path, form.leads)
+    signal, names = TABLES[path.suffix.lower()](path, form.leads)
     signal_mv = recording.to_mv(signal, unit)
     return recording.Recording(
         path.stem, signal_mv, tuple(names), form.sampling_rate, path, unit
@@ -117,7 +136,7 @@ def _read_table(path: Path, form: TableForm) -> recording.Recording:
 
 def _read_wfdb(path: Path) -> recording.Recording:
     header = wfdb_records.header_path(path)
-    if not header.exists() and path.suffix not in ("", ".mat", *_WFDB):
+    if not header.exists() and path.suffix.lower() not in ("", ".mat", *_WFDB):
         raise ValueError(f"unknown kind: {path.name}: expected {KINDS}")
     found = wfdb_records.read_all(path)
     names = [lead_names.standard_name(name) for name in found.names]

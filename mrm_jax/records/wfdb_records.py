@@ -99,8 +99,9 @@ def read_all(path: Path | str) -> Signals:
 def header_path(path: Path | str) -> Path:
     """Returns the header of a record that is named with or without an ending."""
     path = Path(path)
-    known = path.suffix in (".hea", ".dat", ".mat")
-    return path.with_suffix(".hea") if known else path.with_name(f"{path.name}.hea")
+    if path.suffix.lower() not in (".hea", ".dat", ".mat"):
+        return path.with_name(f"{path.name}.hea")
+    return path.with_suffix(".HEA" if path.suffix.isupper() else ".hea")
 
 
 def _read(path: Path, choice: _Choice) -> Signals:

@@ -151,6 +151,55 @@ def test_files_in_the_order_given_each_record_once(tmp_path):
     assert files.find(given).records == [tmp_path / "b.hea", tmp_path / "a.hea"]
 
 
+def test_samples_that_lost_their_header_are_found_and_refused(tmp_path):
+    small_predictions.write_record(tmp_path / "a")
+    small_predictions.write_record(tmp_path / "b").unlink()
+    records = files.find([tmp_path]).records
+    assert records == [tmp_path / "a.hea", tmp_path / "b.dat"]
+    with pytest.raises(ValueError, match="^missing file: b.hea$"):
+        files.read(records[1])
+
+
+def test_endings_in_capitals(tmp_path):
+    small_predictions.write_record(tmp_path / "a").rename(tmp_path / "a.HEA")
+    (tmp_path / "a.dat").rename(tmp_path / "a.DAT")
+    header = (tmp_path / "a.HEA").read_text()
+    (tmp_path / "a.HEA").write_text(header.replace("a.dat", "a.DAT"))
+    np.save(tmp_path / "b.npy", SIGNAL_MV)
+    (tmp_path / "b.npy").rename(tmp_path / "b.NPY")
+    np.savetxt(tmp_path / "c.CSV", SIGNAL_MV, delimiter=",")
+    raw_records.write_original(tmp_path / "d.MAT", SIGNAL_MV)
+    records = files.find([tmp_path]).records
+    names = ["a.HEA", "b.NPY", "c.CSV", "d.MAT"]
+    assert [path.name for path in records] == names
+    assert files.find([tmp_path / "a.DAT"]).records == records[:1]
+    for path in records:
+        found = files.read(path, files.TableForm(500))
+        np.testing.assert_allclose(found.signal_mv, SIGNAL_MV, rtol=1e-6)
+
+
+def test_linked_folders_are_entered_once(tmp_path):
+    small_predictions.write_record(tmp_path / "elsewhere" / "a")
+    small_predictions.write_record(tmp_path / "in" / "b")
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "in")
+    found = [
+        str(p.relative_to(tmp_path)) for p in files.find([tmp_path / "in"]).records
+    ]
+    assert found == ["in/b.hea", "in/link/a.hea"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("x", "x.hea"), ("x.dat", "x.hea"), ("x.csv", "x.csv"), ("x.mat", "x.mat")],
+)
+def test_what_is_missing_beside_others_is_listed(tmp_path, name, reason):
+    path = small_predictions.write_record(tmp_path / "a")
+    assert files.find([tmp_path / name, path]).records == [tmp_path / name, path]
+    with pytest.raises(ValueError, match=f"^missing file: {reason}$"):
+        files.read(tmp_path / name)
+
+
 def test_nothing_to_read(tmp_path):
     with pytest.raises(ValueError, match="no record; there are WFDB"):
         files.find([tmp_path])
