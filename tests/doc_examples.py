@@ -90,6 +90,10 @@ class Page:
         parsers = [self._blocks, self._remarks, SkipParser()]
         self._document = sybil.Sybil(parsers).parse(path)
 
+    def has_examples(self) -> bool:
+        """Returns whether there is anything to run."""
+        return any(True for _ in self._document.examples())
+
     def run(self) -> None:
         """Runs the examples in their order.
 
