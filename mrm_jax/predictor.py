@@ -220,7 +220,7 @@ class Predictor:
         aggregate: str = "mean",
     ) -> tuple[windows.Windows, prediction.Prediction]:
         """Returns an ECG as the network took it, and what it says of it."""
-        names = self.leads if leads is None else tuple(leads)
+        names = self.leads if leads is None else leads
         given = recording.Recording("signal", signal_mv, names, sampling_rate)
         cut = windows.cut(given, self.expected, prediction.first_only(aggregate))
         ((_, scores),) = self._scorer.score([cut])

@@ -158,6 +158,8 @@ def test_unfit_files_give_their_reasons(model, tmp_path):
         ({"signal_mv": np.zeros((12, 200))}, r"^wrong shape: .*turn it round"),
         ({"signal_mv": np.zeros((200, 12))}, "^flat lead: "),
         ({"sampling_rate": 0.5}, "^wrong rate: "),
+        ({"sampling_rate": None}, "^wrong rate: .* found None"),
+        ({"leads": "I,II"}, "^leads: expected a sequence of names"),
         ({"leads": LEADS[:-1]}, "^wrong shape: "),
         ({"leads": [*LEADS[:-1], "V7"]}, "^missing lead: no V6"),
         ({"signal_mv": 1000 * small_predictions.ecg_mv()}, "^wrong unit: "),

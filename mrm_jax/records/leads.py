@@ -52,8 +52,13 @@ def standard_names(names: Sequence[str]) -> tuple[str, ...]:
     """Returns the standard names.
 
     Raises:
-        ValueError: "doubled lead: ..." if one of the twelve stands there twice.
+        ValueError: "doubled lead: ..." if one of the twelve stands there twice, or if
+            the names are one text.
     """
+    if isinstance(names, str):
+        raise ValueError(
+            f"leads: expected a sequence of names, found the text {names!r}"
+        )
     found = tuple(standard_name(name) for name in names)
     double = [lead for lead in LEADS if found.count(lead) > 1]
     if double:

@@ -23,7 +23,7 @@ class Recording:
 
     name: str
     signal_mv: np.ndarray  # [time, lead], float
-    leads: tuple[str, ...]  # [lead]; given in any spelling, kept as manifest.LEADS has
+    leads: Sequence[str]  # [lead]; in any spelling, kept as a tuple of standard names
     sampling_rate: float  # Hz
     source: Path | None = None  # the file; None: made in memory
     unit: str = "mV"  # that the numbers were in before they became mV
@@ -33,9 +33,8 @@ class Recording:
         names = lead_names.standard_names(self.leads)
         object.__setattr__(self, "leads", names)
         object.__setattr__(self, "signal_mv", _floats(self.signal_mv))
-        object.__setattr__(self, "sampling_rate", float(self.sampling_rate))
+        object.__setattr__(self, "sampling_rate", _rate(self.sampling_rate))
         _check_shape(self.signal_mv.shape, names)
-        _check_rate(self.sampling_rate)
 
     @property
     def duration_s(self) -> float:
@@ -81,7 +80,12 @@ def _check_shape(shape: tuple[int, ...], names: Sequence[str]) -> None:
     )
 
 
-def _check_rate(rate: float) -> None:
+def _rate(given: float) -> float:
     low, high = RATES_HZ
-    if not (math.isfinite(rate) and low <= rate <= high):
-        raise ValueError(f"wrong rate: expected {low} to {high:,} Hz, found {rate:g}")
+    try:
+        rate = float(given)
+    except (TypeError, ValueError):
+        rate = math.nan
+    if not low <= rate <= high:
+        raise ValueError(f"wrong rate: expected {low} to {high:,} Hz, found {given}")
+    return rate

@@ -42,10 +42,15 @@ def test_what_are_no_numbers_are_refused(signal):
         recording.Recording("r", signal, LEADS, 500)
 
 
-@pytest.mark.parametrize("rate", [0, -100, 0.5, np.nan, np.inf, 1e6])
+@pytest.mark.parametrize("rate", [0, -100, 0.5, np.nan, np.inf, 1e6, None, "x"])
 def test_rates_that_no_ecg_has_are_refused(rate):
     with pytest.raises(ValueError, match="^wrong rate: expected 50 to 100,000 Hz"):
         recording.Recording("r", np.zeros((9, 12)), LEADS, rate)
+
+
+def test_names_in_one_text_are_refused():
+    with pytest.raises(ValueError, match="^leads: expected a sequence .*'I,II'"):
+        recording.Recording("r", np.zeros((9, 2)), "I,II", 500)
 
 
 @pytest.mark.parametrize(
