@@ -10,7 +10,7 @@ import numpy as np
 from mrm_jax.records import leads as lead_names
 from mrm_jax.records import original_mat, recording, tables, wfdb_records
 
-TABLES = {".npy": tables.read_npy, ".csv": tables.read_csv}
+TABLES = (".npy", ".csv")
 KINDS = "WFDB (.hea, .dat, .mat, or no ending), the .mat of CPSC2018, .npy and .csv"
 _WFDB = (".hea", ".dat")
 
@@ -127,7 +127,10 @@ def _read_table(path: Path, form: TableForm) -> recording.Recording:
     if form.sampling_rate is None:
         raise ValueError(f"no rate: {path.name} does not say it; give --sampling_rate")
     unit = recording.unit_name(form.unit)
-    signal, names = TABLES[path.suffix.lower()](path, form.leads)
+    if path.suffix.lower() == ".npy":
+        signal, names = tables.read_npy(path, form.leads)
+    else:
+        signal, names = tables.read_csv(path, form.leads, unit)
     signal_mv = recording.to_mv(signal, unit)
     return recording.Recording(
         path.stem, signal_mv, tuple(names), form.sampling_rate, path, unit

@@ -68,7 +68,7 @@ def test_npy_with_objects_runs_nothing(tmp_path):
 
 
 def test_csv_without_a_header_has_the_standard_order(tmp_path):
-    values, names = tables.read_csv(write_csv(tmp_path / "r.csv", VALUES), None)
+    values, names = tables.read_csv(write_csv(tmp_path / "r.csv", VALUES), None, "mV")
     np.testing.assert_array_equal(values, VALUES)
     assert names == LEADS
 
@@ -79,7 +79,7 @@ def test_csv_with_a_header_and_times(tmp_path, time, delimiter):
     header = delimiter.join([time, *reversed(LEADS)])
     rows = np.hstack([np.arange(40)[:, None] / 100, VALUES])
     path = write_csv(tmp_path / "r.csv", rows, header, delimiter)
-    values, names = tables.read_csv(path, None)
+    values, names = tables.read_csv(path, None, "mV")
     np.testing.assert_array_equal(values, VALUES)
     assert tuple(names) == LEADS[::-1]
 
@@ -90,20 +90,43 @@ def test_csv_as_spreadsheets_write_it(tmp_path):
     rows = "\r\n".join(",".join(map(str, row)) for row in VALUES)
     text = f"\ufeff{quoted}\r\n{rows}\r\n\r\n"
     (tmp_path / "r.csv").write_bytes(text.encode())
-    values, names = tables.read_csv(tmp_path / "r.csv", None)
+    values, names = tables.read_csv(tmp_path / "r.csv", None, "mV")
     np.testing.assert_array_equal(values, VALUES)
     assert tuple(names) == LEADS
 
 
+@pytest.mark.parametrize("form", ["{} (mV)", "{}[mV]", '"{} (mv)"'])
+def test_units_in_the_header_are_no_part_of_the_names(tmp_path, form):
+    header = ",".join(["time (s)", *map(form.format, reversed(LEADS))])
+    rows = np.hstack([np.arange(40)[:, None] / 100, VALUES])
+    path = write_csv(tmp_path / "r.csv", rows, header)
+    assert tables.is_record(path)
+    values, names = tables.read_csv(path, None, "mV")
+    np.testing.assert_array_equal(values, VALUES)
+    assert tuple(names) == LEADS[::-1]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("index", [False, True])
+def test_columns_that_are_only_numbered_are_a_header(tmp_path, first, index):
+    cells = [""] * index + [str(first + number) for number in range(12)]
+    rows = np.hstack([np.arange(40)[:, None], VALUES]) if index else VALUES
+    path = write_csv(tmp_path / "r.csv", rows, ",".join(cells))
+    assert tables.is_record(path)
+    values, names = tables.read_csv(path, None, "mV")
+    np.testing.assert_array_equal(values, VALUES)
+    assert names == LEADS
+
+
 def test_given_leads_win_over_the_header(tmp_path):
     path = write_csv(tmp_path / "r.csv", VALUES[:, :2], "channel 1,channel 2")
-    assert tables.read_csv(path, ("V1", "V2"))[1] == ("V1", "V2")
+    assert tables.read_csv(path, ("V1", "V2"), "mV")[1] == ("V1", "V2")
 
 
 def test_empty_cells_are_missing_samples(tmp_path):
     path = write_csv(tmp_path / "r.csv", VALUES)
     path.write_text(path.read_text().replace(str(VALUES[3, 4]), ""))
-    values, _ = tables.read_csv(path, None)
+    values, _ = tables.read_csv(path, None, "mV")
     assert np.argwhere(np.isnan(values)).tolist() == [[3, 4]]
 
 
@@ -111,7 +134,14 @@ def test_empty_cells_are_missing_samples(tmp_path):
     ("text", "message"),
     [
         ("1,2,3\n4,5,6\n", r"^wrong shape: r.csv: expected 12 columns \(I, .*found 3"),
-        ("I,II\n1,2\n3,x\n", "^unreadable: r.csv: .*x"),
+        ("I,II\n1,2\n3,x\n", "^unreadable: r.csv: .*x.*; expected commas, semicolons"),
+        (
+            "I II\n1 2\n",
+            "^unreadable: r.csv: .*; expected commas, .* and decimal points",
+        ),
+        ("I;II\n0,1;0,2\n", "^unreadable: r.csv: .* and decimal points"),
+        (",".join(["0.5"] * 13), "^wrong shape: .*, name it time in --leads$"),
+        ("I (mV),II (uV)\n1,2\n", "^wrong unit: r.csv: the header row says uV, --unit"),
         ("I,II\n1,2\n3,4,5\n", "^unreadable: r.csv: .*line 3"),
         ("I,II\n", "^unreadable: r.csv: "),
         ("", "^unreadable: r.csv: "),
@@ -121,13 +151,13 @@ def test_empty_cells_are_missing_samples(tmp_path):
 def test_damaged_csv(tmp_path, text, message):
     (tmp_path / "r.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
-        tables.read_csv(tmp_path / "r.csv", None)
+        tables.read_csv(tmp_path / "r.csv", None, "mV")
 
 
 def test_csv_that_is_no_text(tmp_path):
     (tmp_path / "r.csv").write_bytes(b"\xff\xfe\x00\x00\x81")
     with pytest.raises(ValueError, match="^unreadable: r.csv: "):
-        tables.read_csv(tmp_path / "r.csv", None)
+        tables.read_csv(tmp_path / "r.csv", None, "mV")
 
 
 @pytest.mark.parametrize(
