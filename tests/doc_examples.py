@@ -47,7 +47,7 @@ PROGRESS = re.compile(
 )  # at odd times
 LIKE_DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 OURS = re.compile(r"python -m (?:mrm_jax|data_prep)\.[^|<>&;$*]*")
-TIME_LIMIT_S = 300
+TIME_LIMIT_S = 900
 
 
 def make_clone(folder: Path) -> Path:
