@@ -119,7 +119,8 @@ def table_of(card, first_cell):
 
 def test_front_matter_is_what_the_hub_reads(tmp_path, report):
     data = load(tmp_path, report).data
-    assert (data.license, data.library_name) == ("apache-2.0", "mrm_jax")
+    said = data.to_dict()
+    assert (said["license"], said["library_name"]) == ("apache-2.0", "mrm_jax")
     assert data.datasets == ["ptb-xl"]
     assert {"ecg", "jax", "flax", "multi-label-classification"} <= set(data.tags)
     assert data.model_name == tmp_path.name
