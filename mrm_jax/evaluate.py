@@ -103,17 +103,22 @@ def _flags() -> argparse.ArgumentParser:
         "(default: the run's own, where they were at training)",
     )
     flags.add_argument(
+        "--out",
+        metavar="FOLDER",
+        type=Path,
+        help="for the results (default: see above)",
+    )
+    _add_bootstrap_flags(flags.add_argument_group("intervals and comparisons"))
+    return flags
+
+
+def _add_bootstrap_flags(flags: argparse._ArgumentGroup) -> None:
+    flags.add_argument(
         "--compare",
         metavar="RUN",
         type=Path,
         nargs="+",
         help="runs to set beside the one after --workdir",
-    )
-    flags.add_argument(
-        "--out",
-        metavar="FOLDER",
-        type=Path,
-        help="for the results (default: see above)",
     )
     flags.add_argument(
         "--resamples",
@@ -129,7 +134,6 @@ def _flags() -> argparse.ArgumentParser:
         default=intervals.SEED,
         help="of the bootstrap, not of the runs (default: %(default)s)",
     )
-    return flags
 
 
 def _positive(text: str) -> int:

@@ -201,6 +201,7 @@ def _write(
     records = plan.data.split(plan.label_set, evaluated.split)
 
     def read_signal_mv(rows: np.ndarray) -> np.ndarray:
+        """Returns signals [record, time, lead] in mV of rows of the split."""
         return plan.data.signals_uv(records.rows[rows]) / 1000
 
     page.write(folder, report, evaluated.scores, history, read_signal_mv)

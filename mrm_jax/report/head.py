@@ -109,6 +109,7 @@ def _weigher(
         cells = cpsc_score.record_cells(scores, split.labels, first)
 
     def weigh(weights: np.ndarray) -> Values:
+        """Returns numbers [sample, *label] of weights [sample, record]."""
         result = _of_labels(findings.weighted(found, weights))
         for suffix, terms in calibrated.items():
             measures = calibration.weighted(terms, weights)
