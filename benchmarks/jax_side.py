@@ -51,10 +51,18 @@ class JaxSide:
 
     def cost(self, work: str) -> tuple[float, float]:
         """Returns the operations and the bytes that XLA counts in a round of work."""
+        counted = self._compiled(work).cost_analysis()
+        calls = len(self._rows)
+        return calls * counted["flops"], calls * counted["bytes accessed"]
+
+    def program(self, work: str) -> str:
+        """Returns the compiled program of a call, as text."""
+        return self._compiled(work).as_text()
+
+    def _compiled(self, work: str) -> Any:
+        """Returns the compiled call of "training" or "scoring"."""
         arguments: tuple[Any, ...] = (self._state, self._records, self._rows[0])
         call: Any = evaluation.mapped(self._model)
         if work == "training":
             call, arguments = training.mapped(self._model), (*arguments, self._hparams)
-        counted = call.lower(*arguments).compile().cost_analysis()
-        calls = len(self._rows)
-        return calls * counted["flops"], calls * counted["bytes accessed"]
+        return call.lower(*arguments).compile()

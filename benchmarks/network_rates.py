@@ -23,13 +23,15 @@ def main(doc: str | None, work: str, argv: Sequence[str] | None) -> int:
     parser.add_argument(
         "--compiled", action="store_true", help="measure torch.compile as well"
     )
+    help_ = "batches of a round; of larger ones than the first as many records need"
     parser.add_argument(
-        "--steps", type=int, default=2, help="batches of a round (default: %(default)s)"
+        "--steps", type=int, default=2, help=f"{help_} (default: %(default)s)"
     )
     args = parser.parse_args(argv)
     found = {}
     for batch, dtype in itertools.product(args.batches, args.dtypes):
-        load = loads.Load(batch, args.labels, args.samples, args.steps)
+        steps = max(2, args.steps * args.batches[0] // batch)
+        load = loads.Load(batch, args.labels, args.samples, steps)
         half = dtype == "bfloat16"
         ways = {
             EAGER: getattr(torch_side.TorchSide(load, bfloat16=half), work),

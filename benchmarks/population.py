@@ -96,7 +96,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--labels", type=int, default=71, help="outputs (default: %(default)s)")
     add("--samples", type=int, default=1000, help="of a record (default: %(default)s)")
     add("--steps", type=int, default=1, help="of a round (default: %(default)s)")
-    add("--devices", type=int, nargs="+", default=[1, 2, 4], help="to spread over")
+    add("--devices", type=int, nargs="*", default=[1, 2, 4], help="to spread over")
     add("--spread", type=int, default=4, help="places that are spread over devices")
     return parser.parse_args(argv)
 

@@ -194,7 +194,11 @@ def test_commands_without_pytorch_explain_themselves(command, capsys):
 
 @pytest.mark.torch
 @pytest.mark.parametrize(
-    "name", ["train_step", "scoring", "epoch", "startup", "memory"]
+    "name",
+    [
+        *("train_step", "scoring", "epoch", "startup", "memory", "profile_step"),
+        *("parts", "step_variants"),
+    ],
 )
 def test_every_command_explains_itself(name, capsys):
     pytest.importorskip("torch", exc_type=ImportError)

@@ -1,0 +1,163 @@
+"""Time of the network's parts on an accelerator, forward and backward, each alone.
+
+Each part is repeated in a loop on the device, its input moved a little by its gradient
+so that nothing can be left out. Where a part can be computed in several ways, all of
+them are measured: grouped convolutions in dense blocks of several widths and as XLA's
+own, batch norm as the network has it and with sums in one reduction.
+
+Example: python -m benchmarks.parts --batch 96 --dtypes float32 bfloat16
+"""
+
+import functools
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from unittest import mock
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from benchmarks import harness
+from mrm_jax import parallel
+from mrm_jax.models import attention, blocks, layers, stem
+
+REPEATS = 50  # on the device, in one call
+STEP = 1e-9  # by which a gradient moves the next repeat's input
+
+
+class GroupedByXla(nn.Module):
+    """A grouped convolution as XLA's own."""
+
+    channels: int
+    taps: int
+
+    @nn.compact
+    def __call__(self, signal: jax.Array) -> jax.Array:
+        """Returns the convolved signal, [batch, time, channels]."""
+        width = layers.GROUP_WIDTH
+        shape = (self.taps, width, self.channels)
+        kernel = self.param("kernel", nn.initializers.ones, shape)
+        return jax.lax.conv_general_dilated(
+            signal,
+            kernel.astype(signal.dtype),
+            (1,),
+            [(self.taps // 2, self.taps // 2)],
+            dimension_numbers=("NWC", "WIO", "NWC"),
+            feature_group_count=self.channels // width,
+        )
+
+
+class MomentsTogether(layers.BatchNorm):
+    """Batch norm with its two sums in one reduction with two results."""
+
+    def _moments(self, inputs, mask):
+        """Returns mean, biased variance and count, [channel]."""
+        middle = tuple(size // 2 for size in inputs.shape[1:-1])
+        near = jax.lax.stop_gradient(inputs[(0, *middle)])
+        distance = inputs - layers.spread(near, inputs)
+        masked = distance * mask.reshape(-1, *[1] * (inputs.ndim - 1))
+        zero = jnp.zeros((), inputs.dtype)
+        total, squares = jax.lax.reduce(
+            (masked, masked * distance),
+            (zero, zero),
+            lambda a, b: (a[0] + b[0], a[1] + b[1]),
+            tuple(range(inputs.ndim - 1)),
+        )
+        count = jnp.sum(mask) * inputs[0, ..., 0].size
+        offset = total / count
+        var = jnp.maximum(squares / count - offset**2, 0)
+        return near + offset, var, count
+
+
+def parts(batch: int) -> Iterator[tuple[str, nn.Module, tuple[int, int, int], int]]:
+    """Yields name, module, shape of its input and width of dense blocks."""
+    block = layers.BLOCK_WIDTH
+    yield "convolution, 3 taps, 64", layers.Conv(64, 3), (batch, 502, 64), block
+    yield "convolution, 3 taps, 128", layers.Conv(128, 3), (batch, 251, 128), block
+    yield "convolution, 33 taps, 64", layers.Conv(64, 33), (batch, 1004, 64), block
+    conv = layers.Conv(128, 33, 2)
+    yield "convolution, 33 taps, stride 2", conv, (batch, 1004, 64), block
+    for taps, channels, length in ((7, 128, 251), (3, 64, 502)):
+        name = f"grouped, {taps} taps, {channels}"
+        shape = (batch, length, channels)
+        for width in (16, 32, 64, 128):
+            if width <= channels:
+                conv = layers.Conv(channels, taps, grouped=True)
+                yield f"{name}, blocks of {width}", conv, shape, width
+        yield f"{name}, XLA's own", GroupedByXla(channels, taps), shape, block
+    yield "batch norm", layers.BatchNorm(), (batch, 502, 64), block
+    yield "batch norm, sums together", MomentsTogether(), (batch, 502, 64), block
+    yield "residual block, 64", blocks.ResidualBlock(64), (batch, 502, 64), block
+    yield "SE block, 128", blocks.SEBlock(), (batch, 251, 128), block
+    yield "stem", stem.Stem(16), (batch, 1000, 12), block
+    yield "attention stage, 64", attention.AttentionStage(), (batch, 502, 64), block
+    yield "attention stage, 128", attention.AttentionStage(), (batch, 251, 128), block
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark; returns the exit status."""
+    parser = harness.flags(__doc__)
+    parser.add_argument("--batch", type=int, default=96, help="(default: %(default)s)")
+    harness.add_dtype_flag(parser)
+    args = parser.parse_args(argv)
+    if not parallel.rolls_loops():
+        print("error: this measures accelerators, found the CPU", file=sys.stderr)
+        return 2
+    found: dict[str, dict[str, Any]] = {}
+    for dtype in args.dtypes:
+        print(f"\nmicroseconds, forward and backward, batch {args.batch}, {dtype}")
+        for name, module, shape, width in parts(args.batch):
+            with mock.patch.object(layers, "BLOCK_WIDTH", width):
+                seconds = _measure(module, shape, dtype, args.rounds)
+            row = {"us": sorted(1e6 * s for s in seconds), "shape": shape}
+            found.setdefault(dtype, {})[name] = row
+            print(f"{row['us'][len(seconds) // 2]:10,.1f}  {name}", flush=True)
+        harness.save(args.out, "parts", {"batch": args.batch, "parts": found})
+    return 0
+
+
+def _measure(
+    module: nn.Module, shape: tuple[int, int, int], dtype: str, rounds: int
+) -> list[float]:
+    """Returns seconds of one forward and backward pass, by round."""
+    mask = jnp.ones(shape[0])
+    takes_mask = not isinstance(module, layers.Conv | GroupedByXla)
+    rest = (mask,) if takes_mask else ()
+    inputs = jax.random.normal(jax.random.key(0), shape).astype(dtype)
+    variables = jax.jit(module.init)(jax.random.key(1), inputs, *rest)
+    call = jax.jit(functools.partial(_repeat, module, variables, rest))
+    return list(_times(lambda: jax.block_until_ready(call(inputs)), rounds))
+
+
+def _repeat(
+    module: nn.Module, variables: Any, rest: tuple[jax.Array, ...], inputs: jax.Array
+) -> Any:
+    """Goes forward and backward REPEATS times, all gradients being used."""
+    state = {name: tree for name, tree in variables.items() if name != "params"}
+
+    def loss(params, signal):
+        """Returns a number that depends on all of the outputs."""
+        tree = {"params": params, **state}
+        outputs, _ = module.apply(tree, signal, *rest, mutable=["batch_stats"])
+        return jnp.sum(outputs.astype(jnp.float32) ** 2)
+
+    def body(_, carry):
+        """Moves parameters and input by their gradients."""
+        grads = jax.grad(loss, (0, 1))(*carry)
+        return jax.tree.map(lambda v, g: (v - STEP * g).astype(v.dtype), carry, grads)
+
+    return jax.lax.fori_loop(0, REPEATS, body, (variables["params"], inputs))
+
+
+def _times(work: Callable[[], object], rounds: int) -> Iterator[float]:
+    work()
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        yield (time.perf_counter() - start) / REPEATS
+
+
+if __name__ == "__main__":
+    sys.exit(main())
