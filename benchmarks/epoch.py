@@ -15,8 +15,8 @@ import torch
 from absl import flags as absl_flags
 
 from benchmarks import harness, parity_runs
-from mrm_jax import experiment, input_pipeline, metrics, train_state, trainer
-from mrm_jax import plan as plans
+from mrm_jax.metrics import classification
+from mrm_jax.training import config, input_pipeline, run_spec, train_state
 
 EAGER, OURS = "pytorch eager", "mrm_jax"
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     harness.add_config_flag(parser)
     args, overrides = parser.parse_known_args(argv)
     try:
-        plan = trainer.read(experiment.load(args.config, overrides))
+        plan = run_spec.read(config.load(args.config, overrides))
     except (ValueError, OSError, absl_flags.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _epoch(side: parity_runs.Side, plan: plans.Plan) -> Callable[[], None]:
+def _epoch(side: parity_runs.Side, plan: run_spec.Plan) -> Callable[[], None]:
     """Returns what trains one epoch and judges it."""
     records = plan.described_labels.records["train"]
     rows = input_pipeline.epoch_rows(records, plan.batch_size, plan.seed, epoch=1)
@@ -54,12 +54,12 @@ def _epoch(side: parity_runs.Side, plan: plans.Plan) -> Callable[[], None]:
         side.train_epoch(rows, lambda calls, total: calls)
         scores = side.score("val")
         for values in scores.heads.values():
-            metrics.evaluate(values, scores.labels)
+            classification.evaluate(values, scores.labels)
 
     return work
 
 
-def _state(plan: plans.Plan) -> train_state.TrainState:
+def _state(plan: run_spec.Plan) -> train_state.TrainState:
     return train_state.create(jax.random.PRNGKey(plan.seed), plan.model)
 
 

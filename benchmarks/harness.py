@@ -16,7 +16,7 @@ import jax
 import psutil
 
 from benchmarks import load as loads
-from mrm_jax import types
+from mrm_jax.models.mrm_net import network
 
 RESULTS = Path(__file__).parent / "results"
 CPU_INFO = Path("/proc/cpuinfo")  # the only place where Linux names the processor
@@ -208,7 +208,7 @@ def add_dtype_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dtypes",
         nargs="+",
-        choices=types.COMPUTE_DTYPES,
+        choices=network.COMPUTE_DTYPES,
         default=["float32"],
         help="of the maps between layers (default: %(default)s)",
     )

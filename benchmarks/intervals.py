@@ -17,8 +17,8 @@ import numpy as np
 import sklearn.metrics
 
 from benchmarks import harness
-from mrm_jax import intervals, metrics, thresholds, types
-from mrm_jax.report import measures
+from mrm_jax.metrics import bootstrap, classification, summary, thresholds
+from mrm_jax.metrics.scores import SplitScores
 
 LOOP, OURS, REPORT = "scikit-learn loop", "mrm_jax", "mrm_jax report"
 SHARE_OF_ONES = 0.04  # as in PTB-XL with all labels
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     resamples = {
         LOOP: args.loop_resamples,
         OURS: args.resamples,
-        REPORT: intervals.RESAMPLES,
+        REPORT: bootstrap.RESAMPLES,
     }
     ways = {
         LOOP: lambda: loop(scores, labels, args.loop_resamples),
@@ -68,19 +68,19 @@ def ours(
     scores: np.ndarray, labels: np.ndarray, resamples: int
 ) -> dict[str, np.ndarray]:
     """Returns the intervals of all metrics by name."""
-    counts = intervals.draw(labels, resamples, np.random.default_rng(0))
-    values = intervals.evaluate(scores, labels, counts)
-    return {name: intervals.percentile(value) for name, value in values.items()}
+    counts = bootstrap.draw(labels, resamples, np.random.default_rng(0))
+    values = bootstrap.evaluate(scores, labels, counts)
+    return {name: bootstrap.percentile(value) for name, value in values.items()}
 
 
 def report(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Returns all numbers of a report of three heads, with their intervals."""
     names = [str(i) for i in range(labels.shape[1])]
     records = np.arange(len(labels)).astype(np.str_)
-    split = types.SplitScores(records, labels, scores, scores**2)
+    split = SplitScores(records, labels, scores, scores**2)
     of_val = thresholds.Thresholds(0.5, (0.5,) * len(names), temperature=2.0)
     chosen = dict.fromkeys(split.heads, of_val)
-    return measures.evaluate(measures.Evaluated(split, chosen), names, names)
+    return summary.evaluate(summary.Evaluated(split, chosen), names, names)
 
 
 def loop(
@@ -93,7 +93,7 @@ def loop(
     while len(auc) < resamples:
         records = rng.integers(len(labels), size=len(labels))
         drawn = labels[records]
-        if not metrics.has_both_classes(drawn).all():
+        if not classification.has_both_classes(drawn).all():
             continue
         found = scores[records]
         auc.append(sklearn.metrics.roc_auc_score(drawn, found, average=None))
@@ -101,8 +101,8 @@ def loop(
             sklearn.metrics.average_precision_score(drawn, found, average=None)
         )
     return {
-        "label_auc": intervals.percentile(np.array(auc)),
-        "label_average_precision": intervals.percentile(np.array(precision)),
+        "label_auc": bootstrap.percentile(np.array(auc)),
+        "label_average_precision": bootstrap.percentile(np.array(precision)),
     }
 
 

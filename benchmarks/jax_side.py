@@ -10,8 +10,10 @@ import jax
 import numpy as np
 
 from benchmarks import load as loads
-from mrm_jax import evaluation, input_pipeline, parallel, train_state, training, types
-from mrm_jax.models import mrm_net
+from mrm_jax.models.mrm_net import network
+from mrm_jax.runtime import devices
+from mrm_jax.training import epoch, input_pipeline, scoring, train_state
+from mrm_jax.training.train_state import HParams
 
 
 class JaxSide:
@@ -19,33 +21,33 @@ class JaxSide:
 
     def __init__(self, load: loads.Load, **options: Any):
         """Puts state and records on the devices."""
-        self._model = mrm_net.MRMNet(
-            load.labels, load.samples, axis_name=parallel.AXIS, **options
+        self._model = network.MRMNet(
+            load.labels, load.samples, axis_name=devices.AXIS, **options
         )
         state = train_state.create(jax.random.PRNGKey(0), self._model)
-        self._state = parallel.replicate(state)
+        self._state = devices.replicate(state)
         signals, labels = load.arrays()
         records = input_pipeline.Records(
             signals, labels, np.float32(loads.MEAN_UV), np.float32(loads.STD_UV)
         )
-        self._records = parallel.replicate(records)
-        self._hparams = parallel.replicate(types.HParams())
+        self._records = devices.replicate(records)
+        self._hparams = devices.replicate(HParams())
         rows = input_pipeline.ordered_rows(load.records, load.batch)
-        limit = min(parallel.steps_per_call(), len(rows))
+        limit = min(devices.steps_per_call(), len(rows))
         self._rows = [
-            parallel.split_rows(rows[i : i + limit]) for i in range(0, len(rows), limit)
+            devices.split_rows(rows[i : i + limit]) for i in range(0, len(rows), limit)
         ]
 
     def train(self) -> None:
         """Makes one update a batch."""
-        call = training.mapped(self._model)
+        call = epoch.mapped(self._model)
         for rows in self._rows:
             self._state, terms = call(self._state, self._records, rows, self._hparams)
         jax.block_until_ready((self._state, terms))
 
     def score(self) -> None:
         """Scores every record; the scores come to the host."""
-        call = evaluation.mapped(self._model)
+        call = scoring.mapped(self._model)
         found = [call(self._state, self._records, rows) for rows in self._rows]
         jax.device_get(found)
 
@@ -62,7 +64,7 @@ class JaxSide:
     def _compiled(self, work: str) -> Any:
         """Returns the compiled call of "training" or "scoring"."""
         arguments: tuple[Any, ...] = (self._state, self._records, self._rows[0])
-        call: Any = evaluation.mapped(self._model)
+        call: Any = scoring.mapped(self._model)
         if work == "training":
-            call, arguments = training.mapped(self._model), (*arguments, self._hparams)
+            call, arguments = epoch.mapped(self._model), (*arguments, self._hparams)
         return call.lower(*arguments).compile()

@@ -28,7 +28,7 @@ CODE = {
 import json, sys, jax
 from benchmarks import jax_side, load
 from mrm_jax import parallel
-parallel.use_compilation_cache()
+devices.use_compilation_cache()
 size = load.Load(*map(int, sys.argv[2:]))
 jax_side.JaxSide(size, compute_dtype=sys.argv[1]).train()
 found = jax.local_devices()[0].memory_stats() or {}

@@ -12,7 +12,7 @@ import PIL.Image
 from matplotlib.backends import backend_agg
 from matplotlib.figure import Figure
 
-from mrm_jax import atomic
+from mrm_jax.runtime import atomic
 
 DOTS_PER_INCH = 120
 PALETTE = 64  # colours

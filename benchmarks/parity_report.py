@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import harness
-from mrm_jax import parallel, run_facts
-from mrm_jax import plan as plans
+from mrm_jax.runtime import devices
+from mrm_jax.training import metadata as metadata_lib
+from mrm_jax.training import run_spec
 
 DATA_FACTS = (
     "data_set",
@@ -32,7 +33,7 @@ Summary = dict[str, dict[str, float]]  # side or "difference" -> mean, sd -> AUC
 
 
 def facts(
-    plan: plans.Plan, mode: str, torch_device: str, command: str
+    plan: run_spec.Plan, mode: str, torch_device: str, command: str
 ) -> dict[str, Any]:
     """Returns what the numbers depend on."""
     return {
@@ -42,10 +43,10 @@ def facts(
             "platform": platform.platform(),
             "cpu": harness.processor(),
             "cores": os.cpu_count(),
-            "jax_devices": parallel.describe(),
+            "jax_devices": devices.describe(),
             "torch_device": torch_device,
         },
-        "versions": run_facts.versions() | {"torch": metadata.version("torch")},
+        "versions": metadata_lib.versions() | {"torch": metadata.version("torch")},
         "data": {name: plan.facts["data"][name] for name in DATA_FACTS},
         "config": plan.facts["config"],
     }
@@ -57,11 +58,11 @@ def differences(curves: Curves, base: Curves) -> dict[str, Any]:
         "loss": _distance(curves["loss"], base["loss"]),
         "val_macro_auc": {
             head: _distance(curves["val_macro_auc"][head], base["val_macro_auc"][head])
-            for head in plans.HEADS
+            for head in run_spec.HEADS
         },
         "test_macro_auc": {
             head: abs(curves["test_macro_auc"][head] - base["test_macro_auc"][head])
-            for head in plans.HEADS
+            for head in run_spec.HEADS
         },
     }
 

@@ -14,19 +14,12 @@ import jax
 import numpy as np
 import torch
 
-from mrm_jax import (
-    evaluation,
-    input_pipeline,
-    metrics,
-    parallel,
-    terminal,
-    train_state,
-    training,
-    types,
-)
-from mrm_jax import plan as plans
-from mrm_jax.exporting import torch_network
-from mrm_jax.models import torch_weights
+from mrm_jax.interop import torch_model, torch_weights
+from mrm_jax.metrics import classification
+from mrm_jax.metrics.scores import SplitScores
+from mrm_jax.runtime import console, devices
+from mrm_jax.training import epoch as epoch_lib
+from mrm_jax.training import input_pipeline, run_spec, scoring, train_state
 from tests.parity import torch_losses
 
 JAX, TORCH, MOVED = "mrm_jax", "pytorch", "pytorch_moved"
@@ -52,18 +45,18 @@ class Side(Protocol):
     def train_epoch(self, rows: np.ndarray, track: Track) -> float:
         """Trains on rows [step, batch]; returns the mean loss of their records."""
 
-    def score(self, split: str) -> types.SplitScores:
+    def score(self, split: str) -> SplitScores:
         """Returns the scores of a split in its stored order."""
 
 
 class JaxSide:
     """The path of mrm_jax.train, without checkpoints."""
 
-    def __init__(self, plan: plans.Plan, state: train_state.TrainState):
+    def __init__(self, plan: run_spec.Plan, state: train_state.TrainState):
         """Puts records and state on the devices."""
         self._model, self._batch_size = plan.model, plan.batch_size
-        self._state = parallel.replicate(state)
-        self._hparams = parallel.replicate(plan.hparams)
+        self._state = devices.replicate(state)
+        self._hparams = devices.replicate(plan.hparams)
         self._feeds = {
             name: input_pipeline.Feed(
                 plan.data,
@@ -76,30 +69,32 @@ class JaxSide:
 
     def train_epoch(self, rows: np.ndarray, track: Track) -> float:
         """Trains on rows [step, batch]; returns the mean loss of their records."""
-        self._state, terms = training.train_epoch(
-            training.mapped(self._model),
+        self._state, terms = epoch_lib.train_epoch(
+            epoch_lib.mapped(self._model),
             self._state,
             self._feeds["train"],
-            training.Epoch(rows),
+            epoch_lib.Epoch(rows),
             self._hparams,
             track,
         )
         return terms["loss"]
 
-    def score(self, split: str) -> types.SplitScores:
+    def score(self, split: str) -> SplitScores:
         """Returns the scores of a split in its stored order."""
         feed = self._feeds[split]
-        return evaluation.predict(self._model, self._state, feed, self._batch_size)
+        return scoring.predict(self._model, self._state, feed, self._batch_size)
 
 
 class TorchSide:
     """The reference network, torch.optim.Adam and a loop over batches."""
 
-    def __init__(self, plan: plans.Plan, device: str, weights: Weights | None = None):
+    def __init__(
+        self, plan: run_spec.Plan, device: str, weights: Weights | None = None
+    ):
         """Starts from `weights`, or from PyTorch's own initialisation by plan.seed."""
         torch.manual_seed(plan.seed)
         self._model, self._batch_size = plan.model, plan.batch_size
-        self._net = torch_network.TorchMRMNet(
+        self._net = torch_model.TorchMRMNet(
             plan.model.num_labels,
             plan.model.width,
             exchange=plan.model.exchange,
@@ -127,7 +122,7 @@ class TorchSide:
         self._net.train()
         total = 0.0
         for batch in track(rows, len(rows)):
-            chosen = torch.from_numpy(batch[batch != parallel.PADDING])
+            chosen = torch.from_numpy(batch[batch != devices.PADDING])
             self._optimizer.zero_grad()
             loss = self._loss(self._signals["train"][chosen], self._labels[chosen])
             loss.backward()
@@ -135,9 +130,9 @@ class TorchSide:
             total += loss.item() * len(chosen)
         if not math.isfinite(total):
             raise FloatingPointError(f"PyTorch: the epoch's loss is {total}")
-        return total / int(np.sum(rows != parallel.PADDING))
+        return total / int(np.sum(rows != devices.PADDING))
 
-    def score(self, split: str) -> types.SplitScores:
+    def score(self, split: str) -> SplitScores:
         """Returns the scores of a split in its stored order."""
         self._net.eval()
         with torch.no_grad():
@@ -147,7 +142,7 @@ class TorchSide:
             ]
         high, low = np.concatenate(parts, axis=1)
         stored = self._splits[split]
-        return types.SplitScores(stored.names, stored.labels, high, low)
+        return SplitScores(stored.names, stored.labels, high, low)
 
     def _loss(self, signals: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         logits, stages = self._net(signals)
@@ -162,7 +157,7 @@ class TorchSide:
         return total
 
 
-def same_weights(plan: plans.Plan, device: str) -> dict[str, Curves]:
+def same_weights(plan: run_spec.Plan, device: str) -> dict[str, Curves]:
     """Trains both from one set of weights, and PyTorch once more from a neighbour.
 
     In the neighbour, MOVED, every weight is the next larger float32: what its curves
@@ -182,7 +177,7 @@ def same_weights(plan: plans.Plan, device: str) -> dict[str, Curves]:
     }
 
 
-def own_weights(plan: plans.Plan, device: str) -> dict[str, Curves]:
+def own_weights(plan: run_spec.Plan, device: str) -> dict[str, Curves]:
     """Trains both, each from weights and with dropout of its own drawn by plan.seed."""
     return {
         JAX: train(JAX, JaxSide(plan, _initial_state(plan)), plan),
@@ -190,18 +185,18 @@ def own_weights(plan: plans.Plan, device: str) -> dict[str, Curves]:
     }
 
 
-def train(name: str, side: Side, plan: plans.Plan) -> Curves:
+def train(name: str, side: Side, plan: run_spec.Plan) -> Curves:
     """Trains one side for all epochs of the plan, on the batches of plan.seed."""
     start = time.perf_counter()
     num_records = plan.described_labels.records["train"]
-    curves = Curves([], {head: [] for head in plans.HEADS}, {}, 0.0)
+    curves = Curves([], {head: [] for head in run_spec.HEADS}, {}, 0.0)
     for epoch in range(1, plan.num_epochs + 1):
         rows = input_pipeline.epoch_rows(num_records, plan.batch_size, plan.seed, epoch)
         shown = f"{name}, seed {plan.seed}, epoch {epoch}/{plan.num_epochs}"
-        curves.loss.append(side.train_epoch(rows, terminal.tracker(shown)))
+        curves.loss.append(side.train_epoch(rows, console.tracker(shown)))
         for head, auc in _macro_aucs(side.score("val")).items():
             curves.val_macro_auc[head].append(auc)
-        terminal.say(
+        console.say(
             f"{shown}: loss {curves.loss[-1]:.6f}, "
             f"val macro AUC {curves.val_macro_auc['mean'][-1]:.4f}"
         )
@@ -212,14 +207,14 @@ def train(name: str, side: Side, plan: plans.Plan) -> Curves:
     )
 
 
-def _macro_aucs(scores: types.SplitScores) -> dict[str, float]:
+def _macro_aucs(scores: SplitScores) -> dict[str, float]:
     return {
-        head: float(metrics.evaluate(values, scores.labels)["macro_auc"])
+        head: float(classification.evaluate(values, scores.labels)["macro_auc"])
         for head, values in scores.heads.items()
     }
 
 
-def _initial_state(plan: plans.Plan) -> train_state.TrainState:
+def _initial_state(plan: run_spec.Plan) -> train_state.TrainState:
     return train_state.create(jax.random.PRNGKey(plan.seed), plan.model)
 
 
@@ -234,7 +229,7 @@ def _load_weights(net: torch.nn.Module, weights: Weights) -> None:
     net.load_state_dict(counts | tensors)
 
 
-def _standardised(plan: plans.Plan, rows: np.ndarray) -> np.ndarray:
+def _standardised(plan: run_spec.Plan, rows: np.ndarray) -> np.ndarray:
     """Returns signals [record, lead, time], float32, without a unit."""
     moments = plan.described_labels
     signals = plan.data.signals_uv(rows).astype(np.float32)

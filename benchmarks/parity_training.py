@@ -28,8 +28,11 @@ import ml_collections
 from absl import flags
 
 from benchmarks import parity_figure, parity_report
-from mrm_jax import atomic, experiment, metrics, parallel, terminal, trainer, types
-from mrm_jax import plan as plans
+from mrm_jax.metrics import classification
+from mrm_jax.runtime import atomic, console, devices
+from mrm_jax.training import config as config_lib
+from mrm_jax.training import run_spec
+from mrm_jax.training.train_state import HParams
 
 SETTABLE = ("learning_rate", "dropout_rate")  # the PyTorch loop has the other hparams
 OVERRIDE = "--config."
@@ -41,12 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parse(arguments)
     command = shlex.join(["python", "-m", "benchmarks.parity_training", *arguments])
     try:
-        config = experiment.load(args.config, args.overrides)
+        config = config_lib.load(args.config, args.overrides)
         plan = read_plan(config, args.mode)
         _check_torch(args.torch_device)
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        terminal.say(f"{plan.headline()}\n{_describe_work(plan, args)}")
-        parallel.use_compilation_cache()
+        console.say(f"{plan.headline()}\n{_describe_work(plan, args)}")
+        devices.use_compilation_cache()
         facts = parity_report.facts(plan, args.mode, args.torch_device, command)
         compare = compare_same_weights if args.mode == "same_weights" else compare_seeds
         _write(args.out, facts | compare(plan, args))
@@ -59,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def read_plan(config: ml_collections.ConfigDict, mode: str) -> plans.Plan:
+def read_plan(config: ml_collections.ConfigDict, mode: str) -> run_spec.Plan:
     """Returns the plan of an experiment; same_weights takes its dropout out.
 
     Raises:
@@ -67,8 +70,8 @@ def read_plan(config: ml_collections.ConfigDict, mode: str) -> plans.Plan:
     """
     if mode == "same_weights":
         config.hparams.dropout_rate = 0.0
-    plan = trainer.read(config)
-    recipe = dataclasses.asdict(types.HParams())
+    plan = run_spec.read(config)
+    recipe = dataclasses.asdict(HParams())
     asked = dataclasses.asdict(plan.hparams)
     other = [n for n in recipe if asked[n] != recipe[n] and n not in SETTABLE]
     if other:
@@ -83,7 +86,7 @@ def read_plan(config: ml_collections.ConfigDict, mode: str) -> plans.Plan:
         )
     for split in ("val", "test"):
         labels = plan.data.split(plan.label_set, split).labels
-        if not metrics.has_both_classes(labels).any():
+        if not classification.has_both_classes(labels).any():
             raise ValueError(
                 f"{plan.data.folder}: no label of {plan.label_set} is both present and "
                 f"absent in the {split} records; more records are needed"
@@ -91,7 +94,9 @@ def read_plan(config: ml_collections.ConfigDict, mode: str) -> plans.Plan:
     return plan
 
 
-def compare_same_weights(plan: plans.Plan, args: argparse.Namespace) -> dict[str, Any]:
+def compare_same_weights(
+    plan: run_spec.Plan, args: argparse.Namespace
+) -> dict[str, Any]:
     """Returns the curves of one start and how far they lie from PyTorch's."""
     from benchmarks import parity_runs  # it imports torch
 
@@ -102,11 +107,11 @@ def compare_same_weights(plan: plans.Plan, args: argparse.Namespace) -> dict[str
         for name in ("mrm_jax", "pytorch_moved")
     }
     for name, found in difference.items():
-        terminal.say(parity_report.difference_line(name, found))
+        console.say(parity_report.difference_line(name, found))
     return {"absolute_difference": difference, "curves": curves}
 
 
-def compare_seeds(plan: plans.Plan, args: argparse.Namespace) -> dict[str, Any]:
+def compare_seeds(plan: run_spec.Plan, args: argparse.Namespace) -> dict[str, Any]:
     """Returns the last macro AUCs of every seed, and mean ± sd over the seeds."""
     from benchmarks import parity_runs  # as above
 
@@ -124,7 +129,7 @@ def compare_seeds(plan: plans.Plan, args: argparse.Namespace) -> dict[str, Any]:
         for split in ("val", "test")
     }
     for split, found in summary.items():
-        terminal.say(parity_report.summary_line(split, found))
+        console.say(parity_report.summary_line(split, found))
     return {"seeds": seeds, "summary": summary, "final_auc": final, "curves": curves}
 
 
@@ -145,13 +150,13 @@ def _write(out: Path, report: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     draw = {"same_weights": parity_figure.same_weights, "seeds": parity_figure.seeds}
     draw[report["mode"]](report, paths[1])
-    terminal.say(f"results: {paths[0]}, {paths[1]}")
+    console.say(f"results: {paths[0]}, {paths[1]}")
 
 
-def _describe_work(plan: plans.Plan, args: argparse.Namespace) -> str:
+def _describe_work(plan: run_spec.Plan, args: argparse.Namespace) -> str:
     batches = -(-plan.described_labels.records["train"] // plan.batch_size)
     each = f"{plan.num_epochs} epochs of {batches} steps of {plan.batch_size} records"
-    where = f"mrm_jax on {parallel.describe()}, PyTorch on {args.torch_device}"
+    where = f"mrm_jax on {devices.describe()}, PyTorch on {args.torch_device}"
     num_runs = 3 if args.mode == "same_weights" else 2 * args.seeds
     return f"{args.mode}: {num_runs} runs, each {each}; {where} -> {args.out}"
 

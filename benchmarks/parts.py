@@ -20,8 +20,9 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import harness
-from mrm_jax import parallel
-from mrm_jax.models import attention, blocks, layers, stem
+from mrm_jax.models import layers
+from mrm_jax.models.mrm_net import attention, blocks, stem
+from mrm_jax.runtime import devices
 
 REPEATS = 50  # on the device, in one call
 STEP = 1e-9  # by which a gradient moves the next repeat's input
@@ -102,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=96, help="(default: %(default)s)")
     harness.add_dtype_flag(parser)
     args = parser.parse_args(argv)
-    if not parallel.rolls_loops():
+    if not devices.rolls_loops():
         print("error: this measures accelerators, found the CPU", file=sys.stderr)
         return 2
     found: dict[str, dict[str, Any]] = {}

@@ -19,13 +19,13 @@ from typing import Any
 import jax
 
 from benchmarks import harness, population_tables, scaling
-from mrm_jax import members
+from mrm_jax.sweeps import members
 
 CHILD = """
 import json, sys
 from benchmarks import population_points
 from mrm_jax import parallel
-parallel.use_compilation_cache()
+devices.use_compilation_cache()
 print(json.dumps(population_points.measure(**json.loads(sys.argv[1]))))
 """
 

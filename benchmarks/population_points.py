@@ -8,15 +8,11 @@ import numpy as np
 
 from benchmarks import harness
 from benchmarks import load as loads
-from mrm_jax import (
-    input_pipeline,
-    parallel,
-    population,
-    population_size,
-    train_state,
-    types,
-)
-from mrm_jax.models import mrm_net
+from mrm_jax.models.mrm_net import network
+from mrm_jax.runtime import devices as devices_lib
+from mrm_jax.sweeps import population
+from mrm_jax.training import input_pipeline, train_state
+from mrm_jax.training.train_state import HParams
 
 
 class NoiseFeed:
@@ -33,7 +29,7 @@ class NoiseFeed:
         mean, std = np.float32(loads.MEAN_UV), np.float32(loads.STD_UV)
         self._bytes = signals.nbytes
         self._length = len(signals)
-        self._records = parallel.replicate(
+        self._records = devices_lib.replicate(
             input_pipeline.Records(signals, labels, mean, std)
         )
 
@@ -47,7 +43,7 @@ class NoiseFeed:
 
     def steps_per_call(self, rows: np.ndarray) -> int:
         """Returns how many of rows [step, batch] one mapped call takes."""
-        return min(len(rows), parallel.steps_per_call())
+        return min(len(rows), devices_lib.steps_per_call())
 
     def records(self, shares: np.ndarray) -> tuple[Any, np.ndarray]:
         """Returns the records and the rows of a call."""
@@ -76,18 +72,18 @@ def measure(
     """
     work = loads.Load(**load)
     feed: Any = NoiseFeed(work)
-    model = mrm_net.MRMNet(work.labels, work.samples, width)
+    model = network.MRMNet(work.labels, work.samples, width)
     points = {f"{size} {way}": (size, way) for size in sizes for way in ways}
     turns = {
         name: _turn(model, feed, work, size, way)
         for name, (size, way) in points.items()
     }
     seconds = harness.alternate(turns, rounds, settle=True)
-    devices = parallel.device_count()
+    devices = devices_lib.device_count()
     found = []
     for name, (size, way) in points.items():
         slots = -(-size // devices)
-        planned = population_size.call_bytes(model, feed, work.batch, slots, way)
+        planned = population.call_bytes(model, feed, work.batch, slots, way)
         found.append(
             {
                 "places": size,
@@ -102,13 +98,13 @@ def measure(
 
 
 def _turn(
-    model: mrm_net.MRMNet, feed: Any, work: loads.Load, size: int, way: str
+    model: network.MRMNet, feed: Any, work: loads.Load, size: int, way: str
 ) -> Callable[[], None]:
     """Returns what trains every place of a population for the load's batches."""
     runs = population.Population(model, size, work.batch, way)
     state = jax.device_get(train_state.create(jax.random.PRNGKey(0), model))
     for place in range(size):
-        runs.put(place, state, types.HParams())
+        runs.put(place, state, HParams())
     rows = {
         place: input_pipeline.epoch_rows(len(feed), work.batch, place, 1)
         for place in range(size)

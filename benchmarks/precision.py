@@ -19,17 +19,11 @@ import numpy as np
 from absl import flags as absl_flags
 
 from benchmarks import harness
-from mrm_jax import (
-    checkpoints,
-    evaluation,
-    experiment,
-    metrics,
-    parallel,
-    plan,
-    reporting,
-    train_state,
-    trainer,
-)
+from mrm_jax.metrics import classification
+from mrm_jax.runs import experiment
+from mrm_jax.runtime import devices
+from mrm_jax.training import checkpoints, run_spec, scoring, train_state
+from mrm_jax.training import config as config_lib
 
 EXACT, SHORT = "float32", "bfloat16"
 
@@ -48,9 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="of the trainings; finished ones are not repeated (default: %(default)s)",
     )
     args, overrides = parser.parse_known_args(argv)
-    parallel.use_compilation_cache()
+    devices.use_compilation_cache()
     try:
-        config = experiment.load(args.config, overrides)
+        config = config_lib.load(args.config, overrides)
         runs = {
             (dtype, seed): _train(config, dtype, seed, args.workdir)
             for seed, dtype in itertools.product(range(args.seeds), (EXACT, SHORT))
@@ -75,7 +69,7 @@ def _train(
 ) -> dict[str, Any]:
     """Returns the report of a training, finished earlier or now."""
     changed = _with(config, dtype, seed)
-    return trainer.train_and_evaluate(changed, _folder(workdir, dtype, seed))
+    return experiment.train_and_evaluate(changed, _folder(workdir, dtype, seed))
 
 
 def _folder(workdir: Path, dtype: str, seed: int) -> Path:
@@ -112,13 +106,13 @@ def _rescore(
     """Returns what scoring in bfloat16 changes, for a network trained in float32."""
     with checkpoints.open_existing(folder) as manager:
         best = manager.best_step()
-        plans = [trainer.read(_with(config, dtype, seed)) for dtype in (EXACT, SHORT)]
+        plans = [run_spec.read(_with(config, dtype, seed)) for dtype in (EXACT, SHORT)]
         like = train_state.shapes(plans[0].model)
-        state = parallel.replicate(checkpoints.restore(manager, best, like))
+        state = devices.replicate(checkpoints.restore(manager, best, like))
     exact, short = (_score(state, plan_) for plan_ in plans)
     labels = exact.labels
     auc, changed = (
-        float(metrics.evaluate(found.heads["mean"], labels)["macro_auc"])
+        float(classification.evaluate(found.heads["mean"], labels)["macro_auc"])
         for found in (exact, short)
     )
     moved = np.abs(exact.heads["mean"] - short.heads["mean"])
@@ -130,9 +124,9 @@ def _rescore(
     }
 
 
-def _score(state: Any, plan_: plan.Plan) -> Any:
-    feed = reporting.feed(plan_, "test")
-    return evaluation.predict(plan_.model, state, feed, plan_.batch_size)
+def _score(state: Any, plan_: run_spec.Plan) -> Any:
+    feed = scoring.feed(plan_, "test")
+    return scoring.predict(plan_.model, state, feed, plan_.batch_size)
 
 
 def _print(entry: dict[str, Any]) -> None:

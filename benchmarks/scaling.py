@@ -25,7 +25,7 @@ CHILD = """
 import json, sys
 from benchmarks import scaling_points, scaling_records
 from mrm_jax import parallel
-parallel.use_compilation_cache()
+devices.use_compilation_cache()
 module, arguments = sys.argv[1:]
 measure = {"points": scaling_points, "records": scaling_records}[module].measure
 print(json.dumps(measure(**json.loads(arguments))))

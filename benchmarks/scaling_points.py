@@ -9,7 +9,8 @@ import jax
 
 from benchmarks import harness, jax_side
 from benchmarks import load as loads
-from mrm_jax import evaluation, parallel, training
+from mrm_jax.runtime import devices as devices_lib
+from mrm_jax.training import epoch, scoring
 
 WORK = ("train", "score")
 
@@ -39,11 +40,11 @@ class Side(jax_side.JaxSide):
             "train", "score": temporary memory of such a step, beside its arguments.
         """
         step = (self._state, self._records, self._rows[0])
-        train = _memory(training.mapped(self._model), *step, self._hparams)
-        score = _memory(evaluation.mapped(self._model), *step)
+        train = _memory(epoch.mapped(self._model), *step, self._hparams)
+        score = _memory(scoring.mapped(self._model), *step)
         leaves = jax.tree.leaves(self._state)
         found = {
-            "state": sum(leaf.nbytes for leaf in leaves) / parallel.device_count(),
+            "state": sum(leaf.nbytes for leaf in leaves) / devices_lib.device_count(),
             "arguments": train.argument_size_in_bytes,
             "train": train.temp_size_in_bytes,
             "score": score.temp_size_in_bytes,
@@ -67,7 +68,7 @@ def measure(
         `Side.memory_mib`; nothing if JAX has another number of devices.
     """
     points = [Size(**size) for size in sizes]
-    if {point.devices for point in points} != {parallel.device_count()}:
+    if {point.devices for point in points} != {devices_lib.device_count()}:
         return []
     work = [_load(point, round_records) for point in points]
     sides = [Side(load, **options) for load in work]

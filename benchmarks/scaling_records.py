@@ -16,7 +16,10 @@ import numpy as np
 from benchmarks import harness, scaling_points
 from benchmarks import load as loads
 from data_prep import shard_writer
-from mrm_jax import input_pipeline, manifest, metrics, parallel, shards
+from mrm_jax.data import leads, shards
+from mrm_jax.metrics import classification
+from mrm_jax.runtime import devices
+from mrm_jax.training import input_pipeline
 
 LABEL_SET = "noise"
 DISTINCT_RECORDS = 500  # the others repeat them: what they hold does not matter
@@ -49,7 +52,7 @@ def measure(
             {
                 "records": count,
                 "labels": size.labels,
-                "record_bytes": size.samples * len(manifest.LEADS) * 2,
+                "record_bytes": size.samples * len(leads.LEADS) * 2,
                 "input": {n: scaling_points.spread(r) for n, r in rates.items()},
                 "metrics": metrics_cost(count, size.labels, rounds),
             }
@@ -109,7 +112,7 @@ def metrics_cost(count: int, num_labels: int, rounds: int) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     scores = rng.random((count, num_labels), dtype=np.float32)
     labels = (rng.random(scores.shape) < 0.05).astype(np.uint8)
-    evaluate = functools.partial(metrics.evaluate, scores, labels)
+    evaluate = functools.partial(classification.evaluate, scores, labels)
     seconds = harness.alternate({"metrics": evaluate}, rounds)["metrics"]
     tracemalloc.start()  # NumPy reports its arrays to it
     evaluate()
@@ -164,7 +167,7 @@ def _epoch(feed: input_pipeline.Feed, batch: int) -> None:
 
 @functools.cache
 def _mapped() -> Callable[..., jax.Array]:
-    return parallel.map_devices(_consume)
+    return devices.map_devices(_consume)
 
 
 def _consume(records: input_pipeline.Records, rows: jax.Array) -> jax.Array:
@@ -173,4 +176,4 @@ def _consume(records: input_pipeline.Records, rows: jax.Array) -> jax.Array:
     def body(total, batch_rows):
         return total + jnp.sum(input_pipeline.take(records, batch_rows).signal), None
 
-    return parallel.loop(body, jnp.zeros(()), rows)[0]
+    return devices.loop(body, jnp.zeros(()), rows)[0]

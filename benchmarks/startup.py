@@ -23,7 +23,7 @@ OURS_ONCE = """
 import sys
 from benchmarks import jax_side, load
 from mrm_jax import parallel, train
-parallel.use_compilation_cache()
+devices.use_compilation_cache()
 jax_side.JaxSide(load.Load(*map(int, sys.argv[1:]))).train()
 """
 PYTORCH_ONCE = """

@@ -34,7 +34,7 @@ from benchmarks import jax_side, load
 from mrm_jax import parallel
 from mrm_jax.models import layers
 size, dtype, width, steps, rounds = json.loads(sys.argv[1])
-layers.BLOCK_WIDTH, parallel.ACCELERATOR_STEPS_PER_CALL = width, steps
+layers.BLOCK_WIDTH, devices.ACCELERATOR_STEPS_PER_CALL = width, steps
 start = time.perf_counter()
 side = jax_side.JaxSide(load.Load(**size), compute_dtype=dtype)
 side.train()

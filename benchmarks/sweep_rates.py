@@ -25,7 +25,7 @@ from typing import Any
 import optuna
 
 from benchmarks import harness, population_tables
-from mrm_jax.tuning import search
+from mrm_jax.sweeps import search
 
 COMMON = ("--seeds=0", "--sampler_seed=1")
 LONG = ("--pruner=none", "--sampler=random")

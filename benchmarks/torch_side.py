@@ -9,7 +9,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch  # noqa: E402
 
 from benchmarks import load as loads  # noqa: E402
-from mrm_jax.exporting import torch_network  # noqa: E402
+from mrm_jax.interop import torch_model
+
+# noqa: E402
 from tests.parity import torch_losses  # noqa: E402
 
 
@@ -24,7 +26,7 @@ class TorchSide:
         signals, labels = load.arrays()
         self._signals = torch.from_numpy(signals.swapaxes(1, 2).copy()).to(self._device)
         self._labels = torch.from_numpy(labels).to(self._device)
-        self._net: Any = torch_network.TorchMRMNet(load.labels).to(self._device)
+        self._net: Any = torch_model.TorchMRMNet(load.labels).to(self._device)
         gpu = self._device == "cuda"
         # What a user who cares for speed sets; JAX tunes and uses TF32 by itself.
         torch.backends.cudnn.benchmark = gpu

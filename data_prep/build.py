@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import cluster as clusters
-from data_prep import new_folder, readers, shard_writer, workers
-from mrm_jax import manifest as manifests
-from mrm_jax import shards
+from data_prep import atomic_folder, dask_cluster, readers, shard_writer, workers
+from mrm_jax.data import manifest as manifests
+from mrm_jax.data import shards
 
 MAX_REJECTED_SHARE = 0.1
 
@@ -37,7 +36,7 @@ def build(
     *,
     strict: bool = False,
     jobs: int = -1,
-    cluster: clusters.Cluster | None = None,
+    cluster: dask_cluster.Cluster | None = None,
 ) -> manifests.Manifest:
     """Writes the records of `index` as shards and returns their manifest.
 
@@ -61,7 +60,7 @@ def build(
         return manifest
     if cluster is not None:
         readers.check(cluster, index.paths, reading)
-    with new_folder.building(out_dir) as folder:
+    with atomic_folder.building(out_dir) as folder:
         crew = cluster or readers.processes(len(index.paths), jobs)
         return _write(index, reading, folder, strict=strict, crew=crew)
 

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from data_prep import build, readers, shard_writer
-from data_prep import cluster as clusters
-from mrm_jax import manifest as manifests
+from data_prep import build, dask_cluster, readers, shard_writer
+from mrm_jax.data import manifest as manifests
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -51,7 +50,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def run(
-    make_index: Callable[[clusters.Cluster | None], build.Index],
+    make_index: Callable[[dask_cluster.Cluster | None], build.Index],
     reading: readers.Reading,
     args: argparse.Namespace,
 ) -> int:
@@ -62,8 +61,8 @@ def run(
         reading: what is done to every record.
         args: out_dir, strict, jobs and dask, as `parser` makes them.
     """
-    joined: contextlib.AbstractContextManager[clusters.Cluster | None]
-    joined = clusters.connect(args.dask) if args.dask else contextlib.nullcontext()
+    joined: contextlib.AbstractContextManager[dask_cluster.Cluster | None]
+    joined = dask_cluster.connect(args.dask) if args.dask else contextlib.nullcontext()
     try:
         with joined as cluster:
             _build(make_index(cluster), reading, args, cluster)
@@ -77,7 +76,7 @@ def _build(
     index: build.Index,
     reading: readers.Reading,
     args: argparse.Namespace,
-    cluster: clusters.Cluster | None,
+    cluster: dask_cluster.Cluster | None,
 ) -> None:
     crew = cluster or readers.processes(len(index.paths), args.jobs)
     print(f"{_plan(index, reading)}, {crew} -> {args.out_dir}", flush=True)

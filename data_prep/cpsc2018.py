@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep import build, command, cpsc_format, readers, shard_writer
-from mrm_jax import manifest
-from mrm_jax.records import original_mat, signals
+from mrm_jax.data import cpsc_mat, manifest, preprocessing
 
 DATA_SET = "CPSC2018"
 LABEL_SET = "cpsc2018"
@@ -30,10 +29,10 @@ def reading(sampling_rate: int = 100) -> readers.Reading:
     """Returns what is done to every record: to 10 s at `sampling_rate` Hz."""
     return readers.Reading(
         read=cpsc_format.read_record,
-        source_rate=original_mat.SAMPLING_RATE,
+        source_rate=cpsc_mat.SAMPLING_RATE,
         sampling_rate=sampling_rate,
         num_samples=DURATION_S * sampling_rate,
-        length_rule=signals.STRETCH_OR_CUT,
+        length_rule=preprocessing.STRETCH_OR_CUT,
     )
 
 

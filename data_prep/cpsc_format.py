@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrm_jax.records import original_mat, wfdb_records
+from mrm_jax.data import cpsc_mat, wfdb_files
 
 # In the order of the classes 1 to 9: abbreviation, plain text, SNOMED CT codes, of
 # which the first is the one CPSC2018's own mirrors use.
@@ -48,8 +48,8 @@ def read_record(path: Path) -> tuple[np.ndarray, int]:
         ValueError: "REASON: detail", if the record is unfit.
     """
     if path.suffix == ".mat":
-        return original_mat.read(path), original_mat.SAMPLING_RATE
-    return wfdb_records.read_record(path)
+        return cpsc_mat.read(path), cpsc_mat.SAMPLING_RATE
+    return wfdb_files.read_record(path)
 
 
 def read_reference(path: Path) -> dict[str, list[int]]:

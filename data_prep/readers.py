@@ -9,9 +9,8 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-from data_prep import cluster as clusters
-from data_prep import progress, workers
-from mrm_jax.records import signals
+from data_prep import dask_cluster, workers
+from mrm_jax.data import preprocessing
 
 BATCH = 32  # records per call of a worker: starting a call costs more than a record
 RECORDS_PER_WORKER = 2048  # a process takes as long to start as it takes to read these
@@ -28,7 +27,7 @@ class Reading:
     source_rate: int  # Hz; records of another rate are unfit
     sampling_rate: int  # Hz, in the shards
     num_samples: int  # in the shards
-    length_rule: str  # one of signals.LENGTH_RULES
+    length_rule: str  # one of preprocessing.LENGTH_RULES
 
 
 def processes(num_records: int, jobs: int) -> workers.Workers:
@@ -37,7 +36,9 @@ def processes(num_records: int, jobs: int) -> workers.Workers:
     return workers.Workers(min(joblib.effective_n_jobs(jobs), useful))
 
 
-def check(cluster: clusters.Cluster, paths: Sequence[Path], reading: Reading) -> None:
+def check(
+    cluster: dask_cluster.Cluster, paths: Sequence[Path], reading: Reading
+) -> None:
     """Lets each worker read a few records, which have to come out as they do here.
 
     Raises:
@@ -59,7 +60,7 @@ def read_all(
     absolute = _absolute(paths)
     batches = [absolute[i : i + BATCH] for i in range(0, len(paths), BATCH)]
     read = functools.partial(_read_batch, reading=reading)
-    with progress.bar("reading records", len(paths)) as advance:
+    with workers.bar("reading records", len(paths)) as advance:
         for batch, results in zip(batches, crew.map(read, batches), strict=True):
             for path, result in zip(batch, results, strict=True):
                 # Read here too before it is left out: a machine of a cluster may have
@@ -96,7 +97,7 @@ def _read_one(path: Path, reading: Reading) -> np.ndarray | str:
         signal_mv, rate = reading.read(path)
         if rate != reading.source_rate:
             return f"wrong rate: expected {reading.source_rate} Hz, found {rate} Hz"
-        return signals.prepare_uv(
+        return preprocessing.prepare_uv(
             signal_mv,
             rate,
             reading.sampling_rate,

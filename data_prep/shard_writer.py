@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mrm_jax import manifest as manifests
+from mrm_jax.data import leads
+from mrm_jax.data import manifest as manifests
 
 SHARD_BYTES = 64 * 2**20
 REJECTED = "rejected.csv"
@@ -31,9 +32,9 @@ class Writer:
         """Starts an empty folder; `folder` must exist and be empty."""
         self.folder = folder
         self._num_samples = num_samples
-        record_bytes = num_samples * len(manifests.LEADS) * np.dtype(np.int16).itemsize
+        record_bytes = num_samples * len(leads.LEADS) * np.dtype(np.int16).itemsize
         capacity = max(1, shard_bytes // record_bytes)
-        self._buffer = np.empty((capacity, num_samples, len(manifests.LEADS)), np.int16)
+        self._buffer = np.empty((capacity, num_samples, len(leads.LEADS)), np.int16)
         self._filled = 0
         self._num_shards = 0
         self._sums: list[int] = []
@@ -128,7 +129,7 @@ class Writer:
         """Returns mean and population standard deviation; sums are exact integers."""
         if not len(rows):
             return 0.0, 1.0  # a set without training records cannot be trained on
-        count = len(rows) * self._num_samples * len(manifests.LEADS)
+        count = len(rows) * self._num_samples * len(leads.LEADS)
         total = sum(self._sums[row] for row in rows)
         squares = sum(self._square_sums[row] for row in rows)
         variance = (count * squares - total * total) / count**2

@@ -22,17 +22,15 @@ import joblib
 import numpy as np
 
 from data_prep import (
+    atomic_folder,
     build,
     command,
     cpsc2018,
     cpsc_writer,
-    ecg_model,
-    ecg_waves,
-    new_folder,
-    progress,
+    dask_cluster,
     workers,
 )
-from data_prep import cluster as clusters
+from data_prep.simulator import model, waves
 
 DATA_SET = "synthetic (CPSC2018 layout)"
 MODEL_VERSION = 1  # counts up when the same seed makes other signals
@@ -135,8 +133,8 @@ def write_records(raw_dir: Path, recipe: Recipe, crew: workers.Workers) -> None:
         return
     batches = [plans[i : i + BATCH] for i in range(0, len(plans), BATCH)]
     with (
-        new_folder.building(raw_dir) as folder,
-        progress.bar("modelling records", len(plans)) as advance,
+        atomic_folder.building(raw_dir) as folder,
+        workers.bar("modelling records", len(plans)) as advance,
     ):
         simulate = functools.partial(_simulate_batch, seed=recipe.seed)
         for records in crew.map(simulate, batches):
@@ -197,20 +195,20 @@ def _simulate(planned: Plan, seed: int) -> cpsc_writer.Record:
     mean_age = MEAN_AGE.get(planned.classes[0], MEAN_AGE_OF_OTHERS)
     age = int(np.clip(rng.normal(mean_age, 14.0), 18, 92))
     sex = str(rng.choice(["Female", "Male"]))
-    ecg = ecg_model.simulate(rng, planned.classes, age, _draw_length(rng))
+    ecg = model.simulate(rng, planned.classes, age, _draw_length(rng))
     return cpsc_writer.Record(
-        planned.name, ecg.signal_uv, ecg_waves.SAMPLING_RATE, planned.classes, age, sex
+        planned.name, ecg.signal_uv, waves.SAMPLING_RATE, planned.classes, age, sex
     )
 
 
 def _draw_length(rng: np.random.Generator) -> int:
     """Returns a number of samples: mostly 10 s, seldom 6 to 10 s, often up to 20 s."""
     lengths_s = (10.0, rng.uniform(6.0, 10.0), rng.uniform(10.0, 20.0))
-    return int(rng.choice(lengths_s, p=(0.64, 0.06, 0.30)) * ecg_waves.SAMPLING_RATE)
+    return int(rng.choice(lengths_s, p=(0.64, 0.06, 0.30)) * waves.SAMPLING_RATE)
 
 
 def _make_index(
-    args: argparse.Namespace, cluster: clusters.Cluster | None
+    args: argparse.Namespace, cluster: dask_cluster.Cluster | None
 ) -> build.Index:
     recipe = Recipe(args.records, args.seed)
     crew = cluster or workers.Workers(joblib.effective_n_jobs(args.jobs))

@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
             "resident_gib": placeholder(float),
         }
     )
-    # Floats that a sweep may vary; a new value never recompiles (types.HParams).
+    # Floats that a sweep may vary; a new value never recompiles (train_state.HParams).
     config.hparams = ConfigDict(
         {
             "learning_rate": 1e-3,

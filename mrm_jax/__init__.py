@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from mrm_jax.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from mrm_jax.predictor import load
+    from mrm_jax.inference.predictor import load
 
 __all__ = ["__version__", "load"]
 
@@ -16,7 +16,7 @@ def __getattr__(name: str) -> Any:
     PEP 562.
     """
     if name == "load":
-        from mrm_jax import predictor
+        from mrm_jax.inference import predictor
 
         return predictor.load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from absl import flags as absl_flags
 
-from mrm_jax import conversion, experiment, terminal, torch_files
+from mrm_jax.interop import conversion, torch_checkpoint
+from mrm_jax.runtime import console
+from mrm_jax.training import config as config_lib
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,7 +85,7 @@ def _add_reading_flags(reading: argparse._ArgumentGroup) -> None:
     reading.add_argument(
         "--config",
         metavar="FILE",
-        default=experiment.EXAMPLE,
+        default=config_lib.EXAMPLE,
         help="experiment to go on with, its values set by --config.NAME=VALUE "
         "(default: %(default)s)",
     )
@@ -108,16 +110,16 @@ def _from_torch(
     if args.labels is None:
         raise ValueError("--labels is required: one label a line, as the outputs go")
     labels = conversion.read_labels(args.labels)
-    config = experiment.load(args.config, overrides)
+    config = config_lib.load(args.config, overrides)
     with config.unlocked():
         config.data.shards, config.data.label_set = args.shards, None
-    checkpoint = torch_files.read(args.torch, with_optimizer=not args.without_adam)
+    checkpoint = torch_checkpoint.read(args.torch, with_optimizer=not args.without_adam)
     state, facts = conversion.import_weights(checkpoint, labels, config, args.drop)
     facts["command"] = command
     conversion.write_run(args.workdir, state, facts, checkpoint.epoch)
     metric = "" if checkpoint.metric is None else f", best_auc {checkpoint.metric:.4f}"
     updates = int(state.step)
-    terminal.say(
+    console.say(
         f"{args.torch}: epoch {checkpoint.epoch}{metric}\n"
         f"{len(labels)} labels, width {config.model.width}, "
         + (f"Adam after {updates:,} updates" if updates else "no state of Adam")
@@ -128,9 +130,9 @@ def _from_torch(
 
 def _to_torch(args: argparse.Namespace) -> None:
     checkpoint, facts = conversion.export_run(args.workdir, args.newest)
-    torch_files.write(args.to_torch, checkpoint)
+    torch_checkpoint.write(args.to_torch, checkpoint)
     count = sum(array.size for array in checkpoint.weights.values())
-    terminal.say(
+    console.say(
         f"{args.workdir}: epoch {checkpoint.epoch}, {len(facts['data']['labels'])} "
         f"labels, {count:,} numbers and Adam's moments -> {args.to_torch}"
     )

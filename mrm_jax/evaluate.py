@@ -34,7 +34,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mrm_jax import evaluation_request, intervals, judging, manifest, parallel
+from mrm_jax.data import manifest
+from mrm_jax.metrics import bootstrap
+from mrm_jax.runs import evaluation
+from mrm_jax.runtime import devices
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     args = _flags().parse_args(words)
     try:
-        parallel.use_compilation_cache()
+        devices.use_compilation_cache()
         _run(args, shlex.join(["python", "-m", "mrm_jax.evaluate", *words]))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -54,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, command: str) -> None:
-    request = evaluation_request.Request(
+    request = evaluation.Request(
         split=args.split,
         shards_dir=args.data,
         out=args.out,
@@ -64,11 +67,11 @@ def _run(args: argparse.Namespace, command: str) -> None:
     )
     if not args.compare:
         if len(args.workdir) == 1:
-            judging.evaluate_run(args.workdir[0], request)
+            evaluation.evaluate_run(args.workdir[0], request)
         else:
-            judging.summarise_seeds(args.workdir, request)
+            evaluation.summarise_seeds(args.workdir, request)
     elif len(args.workdir) == 1:
-        judging.compare_runs([*args.workdir, *args.compare], request)
+        evaluation.compare_runs([*args.workdir, *args.compare], request)
     else:
         raise ValueError(
             f"--compare sets runs beside one run, found {len(args.workdir)} after "
@@ -124,14 +127,14 @@ def _add_bootstrap_flags(flags: argparse._ArgumentGroup) -> None:
         "--resamples",
         metavar="N",
         type=_positive,
-        default=intervals.RESAMPLES,
+        default=bootstrap.RESAMPLES,
         help="of the bootstrap (default: %(default)s)",
     )
     flags.add_argument(
         "--seed",
         metavar="N",
         type=int,
-        default=intervals.SEED,
+        default=bootstrap.SEED,
         help="of the bootstrap, not of the runs (default: %(default)s)",
     )
 

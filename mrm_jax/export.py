@@ -25,15 +25,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mrm_jax import parallel, shards, terminal, trained_run
-from mrm_jax.exporting import check, exporter
+from mrm_jax.data import shards
+from mrm_jax.interop import exporter, verify
+from mrm_jax.runs import trained_run
+from mrm_jax.runtime import console, devices
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and exports; returns the exit status."""
     args = _flags().parse_args(argv)
     try:
-        parallel.use_compilation_cache()
+        devices.use_compilation_cache()
         _export(args)
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -78,9 +80,9 @@ def _export(args: argparse.Namespace) -> None:
     run = trained_run.read(args.workdir)
     data = None if args.without_data else _shards(run, args.data)
     run = exporter.with_data(run, data)
-    records = check.of_noise(run) if data is None else check.of_shards(data)
+    records = verify.of_noise(run) if data is None else verify.of_shards(data)
     path = args.out or run.workdir / f"model{exporter.FORMATS[args.format].SUFFIX}"
-    terminal.say(
+    console.say(
         f"{run.workdir}: epoch {run.epoch}, {len(run.labels)} labels, signals of "
         f"{run.model.num_samples} x {len(run.data['leads'])} in mV at "
         f"{run.data['sampling_rate']} Hz\n"
@@ -88,12 +90,12 @@ def _export(args: argparse.Namespace) -> None:
     )
     result = exporter.export(run, args.format, path, records)
     if result.rounding is not None:
-        terminal.say(
+        console.say(
             "the file computes in float32, the run in bfloat16: its scores differ from "
             f"these by at most {result.rounding:.1e}"
         )
-    sizes = ", ".join(map(str, check.batch_sizes(len(records.names))))
-    terminal.say(
+    sizes = ", ".join(map(str, verify.batch_sizes(len(records.names))))
+    console.say(
         f"loaded again, scored in batches of {sizes}: equal within "
         f"{result.difference:.1e}\n{result.num_bytes / 2**20:.1f} MiB -> {path}"
     )

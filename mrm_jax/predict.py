@@ -33,25 +33,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mrm_jax import (
-    parallel,
-    prediction,
-    prediction_files,
-    prediction_flags,
-    predictor,
-    terminal,
-    thresholds,
-    version,
-)
-from mrm_jax.records import files, leads, reading, recording, windows
+from mrm_jax import version
+from mrm_jax.data import files, leads, recording, windows
+from mrm_jax.inference import prediction, predictor
+from mrm_jax.metrics import thresholds
+from mrm_jax.runtime import console, devices
 
 if TYPE_CHECKING:
-    from mrm_jax import prediction_pictures
+    from mrm_jax.inference import plots
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and predicts; returns the exit status."""
-    args = prediction_flags.parser(__doc__).parse_args(argv)
+    args = parser(__doc__).parse_args(argv)
     try:
         return _run(args)
     except (ValueError, OSError) as error:
@@ -65,39 +59,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     form = _table_form(args)
     if args.out is not None:
-        prediction_files.check_suffix(args.out)
+        prediction.check_suffix(args.out)
     found = files.find(args.records)
     _check_apart(args.out, found.records)
-    parallel.use_compilation_cache()
+    devices.use_compilation_cache()
     model = predictor.load(
         args.workdir, head=args.head, threshold=args.threshold, shards_dir=args.shards
     )
     album = None if args.plot is None else _album(model, found.records, args)
-    terminal.say(_headline(model, found, args))
+    console.say(_headline(model, found, args))
     first_only = prediction.first_only(args.aggregate)
-    cuts = reading.cuts(found.records, form, model.expected, first_only)
+    cuts = windows.cuts(found.records, form, model.expected, first_only)
     scored = model.predict_cuts(cuts, args.aggregate)
-    track = terminal.tracker("scoring" if album is None else "scoring, drawing")
+    track = console.tracker("scoring" if album is None else "scoring, drawing")
     shown = track(scored, len(found.records))
     results, warnings, undrawn = _kept(zip(found.records, shown, strict=True), album)
     if args.out is not None:
         about = _about(model, args.aggregate)
-        prediction_files.write(args.out, results, about, args.windows)
-    for line in prediction_files.lines(results, args.top, args.windows):
-        terminal.say(line)
+        prediction.write(args.out, results, about, args.windows)
+    for line in prediction.lines(results, args.top, args.windows):
+        console.say(line)
     for warning in warnings:
-        terminal.say(f"warning: {warning}")
-    terminal.say(prediction.RESEARCH)
+        console.say(f"warning: {warning}")
+    console.say(prediction.RESEARCH)
     for what, place in (("results", args.out), ("pictures", args.plot)):
         if place is not None:
-            terminal.say(f"{what}: {place}")
+            console.say(f"{what}: {place}")
     failed = sum(isinstance(result, ValueError) for _, result in results)
     return 2 if failed == len(results) else int(failed + undrawn > 0)
 
 
 def _kept(
     scored: Iterable[tuple[Path, tuple[windows.Cut, predictor.Result]]],
-    album: "prediction_pictures.Album | None",
+    album: "plots.Album | None",
 ) -> tuple[list[tuple[Path, predictor.Result]], list[str], int]:
     """Returns what is said of each record, and warnings; draws those with scores.
 
@@ -126,11 +120,11 @@ def _check_apart(out: Path | None, records: Sequence[Path]) -> None:
 
 def _album(
     model: predictor.Predictor, paths: Sequence[Path], args: argparse.Namespace
-) -> "prediction_pictures.Album":
-    from mrm_jax import prediction_pictures  # loads matplotlib
+) -> "plots.Album":
+    from mrm_jax.inference import plots  # loads matplotlib
 
     suffix = f".{args.plot_format}"
-    return prediction_pictures.Album(args.plot, suffix, paths, model.run, args.explain)
+    return plots.Album(args.plot, suffix, paths, model.run, args.explain)
 
 
 def _headline(
@@ -190,3 +184,112 @@ def _table_form(args: argparse.Namespace) -> files.TableForm:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Returns what reads the command's flags.
+
+    Args:
+        description: of the command, for --help.
+    """
+    flags = argparse.ArgumentParser(
+        prog="mrm_jax.predict",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    flags.add_argument(
+        "records", metavar="RECORD", nargs="+", type=Path, help="file or folder"
+    )
+    flags.add_argument(
+        "--workdir", type=Path, required=True, help="folder of a trained run"
+    )
+    _add_table_flags(flags.add_argument_group("of .npy and .csv"))
+    flags.add_argument(
+        "--aggregate",
+        choices=tuple(prediction.AGGREGATES),
+        default="mean",
+        help="of several windows' scores; first: only the first window is read, as in "
+        "training and evaluation (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--windows", action="store_true", help="give each window's scores as well"
+    )
+    _add_finding_flags(flags)
+    flags.add_argument(
+        "--top",
+        metavar="N",
+        type=int,
+        default=5,
+        help="show the N highest scores beside the findings (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="write all scores, as .csv or .json (default: only the terminal)",
+    )
+    _add_picture_flags(flags.add_argument_group("pictures"))
+    return flags
+
+
+def _add_table_flags(flags: argparse._ArgumentGroup) -> None:
+    flags.add_argument(
+        "--sampling_rate", metavar="HZ", type=float, help="required for them"
+    )
+    flags.add_argument(
+        "--unit", default="mV", help="mV, uV or V (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--leads",
+        metavar="I,II,...",
+        help="names of the columns without the one of times (default: the header "
+        "row's, or the standard order I, II, III, aVR, aVL, aVF, V1 to V6)",
+    )
+
+
+def _add_finding_flags(flags: argparse.ArgumentParser) -> None:
+    flags.add_argument(
+        "--head",
+        choices=prediction.HEADS,
+        default="mean",
+        help="whose scores count: the high- or the low-resolution branch's, or their "
+        "mean (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--threshold",
+        metavar="X",
+        type=float,
+        help="a score that reaches it is a finding, 0 to 1 (default: each label's own, "
+        "chosen on the validation records)",
+    )
+    flags.add_argument(
+        "--shards",
+        metavar="FOLDER",
+        type=Path,
+        help="the data that weights imported from PyTorch were trained on, which do "
+        "not know them (default: the run knows)",
+    )
+
+
+def _add_picture_flags(flags: argparse._ArgumentGroup) -> None:
+    flags.add_argument(
+        "--plot",
+        metavar="FOLDER",
+        type=Path,
+        help="draw each record on ECG paper into this folder (default: no pictures)",
+    )
+    flags.add_argument(
+        "--explain",
+        metavar="LABEL",
+        action="append",
+        default=[],
+        help="draw why this label has its score, found or not; may be repeated; found: "
+        "every label that is found in a record (default: none)",
+    )
+    flags.add_argument(
+        "--plot_format",
+        choices=("png", "svg", "pdf"),
+        default="png",
+        help="of the pictures (default: %(default)s)",
+    )

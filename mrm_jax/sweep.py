@@ -24,8 +24,9 @@ from pathlib import Path
 
 from absl import flags as absl_flags
 
-from mrm_jax import experiment, parallel, preemption
-from mrm_jax.members import WAYS
+from mrm_jax.runtime import devices, preemption
+from mrm_jax.sweeps.members import WAYS
+from mrm_jax.training import config as config_lib
 
 NEEDS_OPTUNA = "sweeps need Optuna, found none: pip install 'mrm_jax[sweep]'"
 GO_ON = "the same command goes on from the last epoch"
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     args, rest = _flags().parse_known_args(words)
     try:
-        parallel.use_compilation_cache()
+        devices.use_compilation_cache()
         _run(args, rest, shlex.join(["python", "-m", "mrm_jax.sweep", *words]))
         return 0
     except (ValueError, OSError, absl_flags.Error) as error:
@@ -56,12 +57,12 @@ def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> No
     if strange:
         raise ValueError(f"unexpected {strange}; --help lists the flags")
     try:
-        from mrm_jax.tuning import search  # here, as only the extra has Optuna
+        from mrm_jax.sweeps import search  # here, as only the extra has Optuna
     except ModuleNotFoundError as error:
         if error.name not in ("optuna", "sqlalchemy"):
             raise
         raise ValueError(NEEDS_OPTUNA) from error
-    config = experiment.load(args.config, overrides)
+    config = config_lib.load(args.config, overrides)
     given = dict(vars(args))
     given["workdir"] = args.workdir or Path("sweeps") / config.name
     options = search.Options(

@@ -47,13 +47,14 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from mrm_jax import cluster as clusters
-from mrm_jax import experiment, parallel, preemption, trainer
+from mrm_jax.runs import experiment
+from mrm_jax.runtime import devices, distributed, preemption
+from mrm_jax.training import config as config_lib
 
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
 NOT_FINITE = """Nothing was overwritten: the newest checkpoint is of the epoch before.
 Give another --workdir and a lower --config.hparams.learning_rate, or look for damaged
-records with mrm_jax.shards.load(FOLDER, verify_hashes=True)."""
+records with mrm_jax.data.shards.load(FOLDER, verify_hashes=True)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,14 +70,14 @@ def _run(arguments: Sequence[str]) -> int:
     config, workdir = parse(arguments)
     cluster = parse_cluster(arguments)
     command = shlex.join(["python", "-m", "mrm_jax.train", *arguments])
-    parallel.use_compilation_cache()
-    with clusters.joined(cluster) if cluster else contextlib.nullcontext():
+    devices.use_compilation_cache()
+    with distributed.joined(cluster) if cluster else contextlib.nullcontext():
         return _status(lambda: _train(config, workdir, command))
 
 
 def _train(config: ml_collections.ConfigDict, workdir: Path, command: str) -> int:
     with preemption.Notice() as notice:
-        trainer.train_and_evaluate(config, workdir, command, notice)
+        experiment.train_and_evaluate(config, workdir, command, notice)
     return 0
 
 
@@ -109,14 +110,14 @@ def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
     as_written = _parse_flags(_without_overrides(arguments)).config
     if as_written is None:
         raise ValueError(
-            f"--config is required, for example --config={experiment.EXAMPLE}"
+            f"--config is required, for example --config={config_lib.EXAMPLE}"
         )
-    experiment.check_names(as_written, arguments)
+    config_lib.check_names(as_written, arguments)
     values = _parse_flags(arguments)
     return values.config, Path(values.workdir or f"runs/{values.config.name}")
 
 
-def parse_cluster(arguments: Sequence[str]) -> clusters.Cluster | None:
+def parse_cluster(arguments: Sequence[str]) -> distributed.Cluster | None:
     """Returns where the processes of a run over many hosts meet; None: it has one.
 
     Raises:
@@ -129,7 +130,7 @@ def parse_cluster(arguments: Sequence[str]) -> clusters.Cluster | None:
             "--distributed asks the cluster's environment; --coordinator, "
             "--num_processes and --process_id are for hosts without one: give either"
         )
-    cluster = clusters.Cluster(*by_hand, values.peer_timeout)
+    cluster = distributed.Cluster(*by_hand, values.peer_timeout)
     return cluster if values.distributed or values.coordinator else None
 
 
@@ -146,7 +147,7 @@ def _parse_flags(arguments: Sequence[str]) -> flags.FlagValues:
     flags.DEFINE_string("coordinator", None, "", flag_values=values)
     for name in ("num_processes", "process_id"):
         flags.DEFINE_integer(name, None, "", flag_values=values)
-    timeout = clusters.PEER_TIMEOUT_S
+    timeout = distributed.PEER_TIMEOUT_S
     flags.DEFINE_integer("peer_timeout", timeout, "", flag_values=values)
     rest = values(words)[1:]
     if rest:
@@ -167,13 +168,13 @@ def _help(arguments: Sequence[str]) -> str:
     asked = _without_overrides(
         [text for text in arguments if text not in ("--help", "-h")]
     )
-    if not asked and Path(experiment.EXAMPLE).is_file():
-        asked = [f"--config={experiment.EXAMPLE}"]
+    if not asked and Path(config_lib.EXAMPLE).is_file():
+        asked = [f"--config={config_lib.EXAMPLE}"]
     config = _parse_flags(asked).config
     if config is None:
         return str(__doc__)
     return "\n  ".join(
-        [f"{__doc__}\nValues of the experiment:", *experiment.names(config)]
+        [f"{__doc__}\nValues of the experiment:", *config_lib.names(config)]
     )
 
 

@@ -12,11 +12,12 @@ from html.parser import HTMLParser
 import pytest
 
 from tests import conftest
+from tests.helpers import doc_examples
 
 pytest.importorskip("mkdocs", reason="the extra [docs] is not installed")
 pytest.importorskip("sybil", reason="the extra [dev] is not installed")
 
-from tests import doc_examples  # noqa: E402  (needs sybil)
+# noqa: E402  (needs sybil)
 
 DOCS = conftest.ROOT / "docs"
 START = DOCS / "start.md"

@@ -6,9 +6,10 @@ import pytest
 import experiments
 import experiments.sweeps
 from experiments import base
-from mrm_jax import experiment, types
-from mrm_jax.models import mrm_net
-from mrm_jax.tuning import search_space
+from mrm_jax.models.mrm_net import network as mrm_net
+from mrm_jax.sweeps import search_space
+from mrm_jax.training import config as config_lib
+from mrm_jax.training.train_state import HParams
 from tests import conftest
 
 MODULES = list(pkgutil.iter_modules(experiments.__path__))
@@ -41,12 +42,12 @@ def test_an_experiment_only_sets_what_the_base_has(name):
 def test_network_and_recipe_accept_an_experiment(name):
     config = importlib.import_module(f"experiments.{name}").get_config()
     mrm_net.MRMNet(num_labels=9, **config.model)
-    types.HParams(**config.hparams)
+    HParams(**config.hparams)
 
 
 def test_the_base_is_the_recipe_of_the_reference():
     config = base.get_config()
-    assert types.HParams(**config.hparams) == types.HParams()
+    assert HParams(**config.hparams) == HParams()
     assert (config.batch_size, config.num_epochs) == (96, 40)
     reference = mrm_net.MRMNet(num_labels=9)
     assert mrm_net.MRMNet(num_labels=9, **config.model) == reference
@@ -66,7 +67,7 @@ def test_there_is_one_experiment_for_each_label_set():
 @pytest.mark.parametrize("name", SWEEPS)
 def test_a_sweep_varies_what_its_experiment_has(name):
     file = conftest.ROOT / "experiments" / "sweeps" / f"{name}.py"
-    config = experiment.load(str(file))
+    config = config_lib.load(str(file))
     space = search_space.load(str(file), config)
     assert flat(config).keys() == flat(base.get_config()).keys()
     for values in space.programs:

@@ -241,3 +241,35 @@ def spread(
 ) -> Float[Array, "*one channel"]:
     """Returns values with leading axes of length 1, as many as `like` has."""
     return values.reshape(*[1] * (like.ndim - 1), -1)
+
+
+def max_pool(signal: Map) -> Float[Array, "batch time_out channel"]:
+    """Returns the maximum of every two neighbours, stride 2; drops an odd last one.
+
+    As a maximum of two slices: its gradient is two selects, where that of a reduce
+    window is a scatter, which accelerators and XLA's CPU backend run slowly.
+    """
+    even = signal.shape[1] // 2 * 2
+    return jnp.maximum(signal[:, 0:even:2], signal[:, 1:even:2])
+
+
+def max_pool_overlapping(
+    signal: Map,
+) -> Float[Array, "batch time_plus_1 channel"]:
+    """Returns the maximum of width 2, stride 1, with one −∞ on either side."""
+    inner = jnp.maximum(signal[:, :-1], signal[:, 1:])
+    return jnp.concatenate([signal[:, :1], inner, signal[:, -1:]], axis=1)
+
+
+def maximum(
+    signal: Map, axis: int
+) -> Float[Array, "batch channel"] | Float[Array, "batch time"]:
+    """Returns the maximum over an axis, its gradient going to the first place of it.
+
+    As PyTorch. The gradient of `jnp.max` is divided by the number of places that equal
+    the maximum: none, and so NaN, where XLA computes the two sides in different fusions
+    and rounds them differently.
+    """
+    first = jnp.argmax(jax.lax.stop_gradient(signal), axis, keepdims=True)
+    places = jax.lax.broadcasted_iota(first.dtype, signal.shape, axis % signal.ndim)
+    return jnp.sum(jnp.where(places == first, signal, 0), axis)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from data_prep import build, ptbxl, readers, shard_writer, workers
-from mrm_jax import manifest, shards
-from tests.data_prep import raw_records
+from mrm_jax.data import manifest, shards
+from tests.helpers import raw_records
 
 NUM_RECORDS = 12
 READING = ptbxl.reading()
@@ -17,7 +17,7 @@ SLOW_BUILD = """
 import dataclasses, sys, time
 from pathlib import Path
 from data_prep import build, ptbxl, readers, shard_writer, workers
-from mrm_jax.records import wfdb_records
+from mrm_jax.data import wfdb_records
 
 raw_dir, out_dir = map(Path, sys.argv[1:])
 shard_writer.SHARD_BYTES = 3 * 24000
@@ -27,7 +27,7 @@ def read(path):
     if path.name == "00009_lr":
         print("stuck", flush=True)
         time.sleep(600)
-    return wfdb_records.read_record(path)
+    return wfdb_files.read_record(path)
 
 reading = dataclasses.replace(ptbxl.reading(), read=read)
 workers.BATCHES_AHEAD = 1

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from data_prep import cpsc2018, cpsc_format
-from mrm_jax import shards
-from mrm_jax.records import signals
-from tests.data_prep import raw_records
+from mrm_jax.data import preprocessing, shards
+from tests.helpers import raw_records
 
 # From the published protocol, classes 1 to 9 in order.
 ANY_LABEL = [918, 1221, 722, 236, 1857, 617, 700, 869, 220]
@@ -197,10 +196,12 @@ def test_shards_of_mixed_forms(tmp_path, capsys):
     flags = ["--raw_dir", str(raw_dir), "--out_dir", str(out_dir), "--jobs", "1"]
     assert cpsc2018.main(flags) == 0
     opened = shards.load(out_dir, verify_hashes=True)
-    assert opened.manifest.length_rule == signals.STRETCH_OR_CUT
+    assert opened.manifest.length_rule == preprocessing.STRETCH_OR_CUT
     assert opened.manifest.label_sets["cpsc2018"].has_first_label
-    long_mv = signals.resample(raw_records.digital(7500, 1) / 1000, 500, 100)[:1000]
-    short_mv = signals.stretch(signals.resample(signal_mv, 500, 100), 1000)
+    long_mv = preprocessing.resample(raw_records.digital(7500, 1) / 1000, 500, 100)[
+        :1000
+    ]
+    short_mv = preprocessing.stretch(preprocessing.resample(signal_mv, 500, 100), 1000)
     for row, expected_mv in enumerate([long_mv, short_mv]):
         found_uv = opened.signals_uv(np.array([row]))[0]
         np.testing.assert_allclose(found_uv, expected_mv * 1000, atol=0.6)

@@ -6,7 +6,7 @@ import wfdb
 from scipy import io as scipy_io
 
 from data_prep import cpsc_format, cpsc_writer
-from mrm_jax.records import wfdb_records
+from mrm_jax.data import wfdb_files
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_wfdb_reads_what_was_written(tmp_path, record):
 
 def test_the_project_and_matlab_read_it_too(tmp_path, record):
     cpsc_writer.write_record(tmp_path, record)
-    signal_mv, rate = wfdb_records.read_record(tmp_path / "S0007.hea")
+    signal_mv, rate = wfdb_files.read_record(tmp_path / "S0007.hea")
     np.testing.assert_array_equal(np.rint(signal_mv * 1000), record.signal_uv)
     assert rate == 500
     content = scipy_io.loadmat(tmp_path / "S0007.mat")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from data_prep import ptbxl
-from mrm_jax import shards
-from tests.data_prep import raw_records
+from mrm_jax.data import shards
+from tests.helpers import raw_records
 
 CODES = ["{'NORM': 100.0, 'SR': 0.0}", "{'IMI': 0.0, 'ILMI': 50.0}", "{'_XYZ': 15.0}"]
 # Records kept (train, val, test) in version 1.0.1, from the published protocol.

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import wfdb
 
-from data_prep import cpsc2018, cpsc_format, ecg_classes, synthetic, workers
-from mrm_jax import shards
+from data_prep import cpsc2018, cpsc_format, synthetic, workers
+from data_prep.simulator import diagnoses
+from mrm_jax.data import shards
 
 NUM_RECORDS = 24
 ALONE = workers.Workers(1)
@@ -56,7 +57,7 @@ def test_an_eighth_of_the_records_has_two_classes_in_either_order():
 def test_every_kind_of_record_can_be_modelled():
     assert sum(synthetic.SHARES.values()) == 1000
     for classes in synthetic.SHARES:
-        ecg_classes.check(classes)
+        diagnoses.check(classes)
 
 
 def test_record_files_and_tables_agree(raw_dir):

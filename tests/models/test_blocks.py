@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mrm_jax.models import blocks
-from tests.models import numpy_reference
+from mrm_jax.models.mrm_net import blocks
+from tests.helpers import numpy_reference
 
 SIGNAL = jnp.array(np.random.default_rng(0).standard_normal((2, 11, 32)), float)
 

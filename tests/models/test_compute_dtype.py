@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mrm_jax import steps, types
-from mrm_jax.models import mrm_net
-from tests import small_states
+from mrm_jax.models.mrm_net import network
+from mrm_jax.training import steps
+from mrm_jax.training.input_pipeline import Batch
+from mrm_jax.training.train_state import HParams
+from tests.helpers import small_states
 
-SINGLE = mrm_net.MRMNet(num_labels=3, num_samples=200, width=4, exchange=True)
+SINGLE = network.MRMNet(num_labels=3, num_samples=200, width=4, exchange=True)
 HALF = dataclasses.replace(SINGLE, compute_dtype="bfloat16")
 
 
@@ -25,7 +27,7 @@ def state():
 @pytest.fixture(scope="module")
 def batch():
     rng = np.random.default_rng(0)
-    return types.Batch(
+    return Batch(
         signal=jnp.asarray(rng.standard_normal((6, 200, 12)), float),
         labels=jnp.asarray(rng.integers(0, 2, (6, 3)), float),
         mask=jnp.ones(6),
@@ -38,7 +40,7 @@ def lowered(state, batch):
     return {
         model.compute_dtype: jax.jit(
             functools.partial(steps.train_step, model=model)
-        ).lower(state, batch, types.HParams(dropout_rate=jnp.float32(0.2)))
+        ).lower(state, batch, HParams(dropout_rate=jnp.float32(0.2)))
         for model in (SINGLE, HALF)
     }
 
@@ -63,7 +65,7 @@ def test_the_state_keeps_its_precision(lowered, state):
 def test_losses_and_gradients_are_those_of_float32_but_for_rounding(
     lowered, state, batch
 ):
-    hparams = types.HParams(dropout_rate=jnp.float32(0.0))
+    hparams = HParams(dropout_rate=jnp.float32(0.0))
     found = {
         dtype: step.compile()(state, batch, hparams)[1]
         for dtype, step in lowered.items()
@@ -87,4 +89,4 @@ def test_scores_come_in_float32(state, batch):
 
 def test_another_precision_is_refused():
     with pytest.raises(ValueError, match="compute_dtype: expected one of"):
-        mrm_net.MRMNet(num_labels=3, num_samples=200, compute_dtype="float16")
+        network.MRMNet(num_labels=3, num_samples=200, compute_dtype="float16")

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mrm_jax import parallel
 from mrm_jax.models import layers
+from mrm_jax.runtime import devices as devices_lib
 
 ONES = jnp.ones((8, 500, 2))
 KEY = jax.random.PRNGKey(3)
@@ -46,7 +46,7 @@ def test_masks_do_not_depend_on_the_number_of_devices(devices):
     shares = ONES.reshape(devices, -1, *ONES.shape[1:])
 
     def share(signal):
-        return drop(signal, axis_name=parallel.AXIS)
+        return drop(signal, axis_name=devices_lib.AXIS)
 
-    found = parallel.map_devices(share)(shares)
+    found = devices_lib.map_devices(share)(shares)
     np.testing.assert_array_equal(np.reshape(found, ONES.shape), drop())

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mrm_jax import parallel
 from mrm_jax.models import layers
-from tests.models import numpy_reference
+from mrm_jax.runtime import devices
+from tests.helpers import numpy_reference
 
 RNG = np.random.default_rng(0)
 KEY = jax.random.key(1)
@@ -190,12 +190,12 @@ def test_batch_norm_starts_unmoved():
 def test_batch_norm_over_devices_is_that_of_the_whole_batch():
     inputs = normal(4, 3, 5, 2)  # four devices with three records each
     mask = jnp.ones((4, 3)).at[3, 1:].set(0).at[1].set(0)
-    norm = layers.BatchNorm(axis_name=parallel.AXIS)
+    norm = layers.BatchNorm(axis_name=devices.AXIS)
 
     def share(inputs, mask):
         return norm.apply(fresh_norm(2), inputs, mask, mutable=["batch_stats"])
 
-    out, moved = parallel.map_devices(share)(inputs, mask)
+    out, moved = devices.map_devices(share)(inputs, mask)
     whole, expected = train_norm(inputs.reshape(12, 5, 2), mask.reshape(12))
     np.testing.assert_allclose(
         np.reshape(out, whole.shape), whole, rtol=1e-4, atol=1e-5

@@ -5,16 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mrm_jax import types
-from mrm_jax.models import mrm_net
-from tests.models import numpy_reference
+from mrm_jax.models.mrm_net import branches, network
+from tests.helpers import numpy_reference
 
 SMALL = {"num_labels": 3, "num_samples": 40, "width": 4}
 KEY = jax.random.key(0)
 STAGE_SUBSETS = [
     stages
     for count in range(4)
-    for stages in itertools.combinations(types.STAGES, count)
+    for stages in itertools.combinations(branches.STAGES, count)
 ]
 
 
@@ -35,11 +34,11 @@ def num_params(variables):
     ("num_samples", "high", "low"), [(1000, 502, 251), (5000, 2502, 1251)]
 )
 def test_the_table_of_the_signals_flow(num_samples, high, low):
-    model = mrm_net.MRMNet(num_labels=71, num_samples=num_samples)
+    model = network.MRMNet(num_labels=71, num_samples=num_samples)
     outputs, _ = shapes_of(model)
     assert outputs.high_logits.shape == outputs.low_logits.shape == (2, 71)
-    assert set(outputs.high_features) == set(types.STAGES)
-    for stage in types.STAGES:
+    assert set(outputs.high_features) == set(branches.STAGES)
+    for stage in branches.STAGES:
         assert outputs.high_features[stage].shape == (2, high, 64)
         assert outputs.low_features[stage].shape == (2, low, 128)
     ((flat_high, flat_low),) = outputs.mutual_pairs
@@ -47,22 +46,22 @@ def test_the_table_of_the_signals_flow(num_samples, high, low):
 
 
 def test_maps_of_ten_seconds_hold_32128_numbers():
-    outputs, _ = shapes_of(mrm_net.MRMNet(num_labels=71))
+    outputs, _ = shapes_of(network.MRMNet(num_labels=71))
     assert outputs.mutual_pairs[0][0].shape == (2, 32_128)
 
 
 @pytest.mark.parametrize(("num_labels", "count"), [(71, 1_792_526), (9, 1_780_498)])
 def test_number_of_parameters(num_labels, count):
-    _, variables = shapes_of(mrm_net.MRMNet(num_labels=num_labels))
+    _, variables = shapes_of(network.MRMNet(num_labels=num_labels))
     assert num_params(variables) == count
 
 
 def test_scoring_equals_the_second_formulation():
-    check_scores(mrm_net.MRMNet(**SMALL))
+    check_scores(network.MRMNet(**SMALL))
 
 
 def test_scoring_with_every_option_equals_the_second_formulation():
-    check_scores(mrm_net.MRMNet(**SMALL, exchange=True, eca_conv=True))
+    check_scores(network.MRMNet(**SMALL, exchange=True, eca_conv=True))
 
 
 def check_scores(model):
@@ -83,12 +82,12 @@ def check_scores(model):
 @pytest.mark.parametrize(("case", "stages"), list(enumerate(STAGE_SUBSETS)))
 def test_combinations_of_options(case, stages):
     eca_conv, exchange, aligned = case & 1, case & 2, case & 4
-    model = mrm_net.MRMNet(
+    model = network.MRMNet(
         **SMALL,
         mutual_stages=stages,
         eca_conv=bool(eca_conv),
         exchange=bool(exchange),
-        feature_pairing=types.PAIRINGS[bool(aligned)],
+        feature_pairing=branches.PAIRINGS[bool(aligned)],
     )
     outputs, variables = shapes_of(model, train=True)
     assert [pair[0].shape for pair in outputs.mutual_pairs] == len(stages) * [(2, 352)]
@@ -100,7 +99,7 @@ def test_combinations_of_options(case, stages):
 @pytest.mark.parametrize("num_samples", [39, 42, 43])
 def test_without_mutual_stages_any_length_works(num_samples):
     options = SMALL | {"num_samples": num_samples}
-    outputs, _ = shapes_of(mrm_net.MRMNet(**options, mutual_stages=()))
+    outputs, _ = shapes_of(network.MRMNet(**options, mutual_stages=()))
     assert outputs.high_logits.shape == (2, 3)
     assert outputs.mutual_pairs == ()
 
@@ -126,10 +125,10 @@ def test_without_mutual_stages_any_length_works(num_samples):
 )
 def test_wrong_options_are_refused_at_construction(options, message):
     with pytest.raises(ValueError, match=message):
-        mrm_net.MRMNet(**({"num_labels": 3} | options))
+        network.MRMNet(**({"num_labels": 3} | options))
 
 
 def test_a_signal_of_another_length_is_refused():
-    model = mrm_net.MRMNet(**SMALL)
+    model = network.MRMNet(**SMALL)
     with pytest.raises(ValueError, match=r"\[batch, 40, lead\], got \[2, 44, 12\]"):
         jax.eval_shape(lambda x: model.init(KEY, x, train=False), jnp.ones((2, 44, 12)))

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mrm_jax.models import mutual
-from tests.models import numpy_reference
+from mrm_jax.models.mrm_net import mutual
+from tests.helpers import numpy_reference
 
 TIME, CHANNELS = 6, 2  # of the high map; the low one has 3 and 4
 HIGH = jnp.arange(24.0).reshape(2, TIME, CHANNELS)

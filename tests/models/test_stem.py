@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mrm_jax.models import stem
-from tests.models import numpy_reference
+from mrm_jax.models.mrm_net import stem
+from tests.helpers import numpy_reference
 
 RNG = np.random.default_rng(0)
 SIGNAL = jnp.array(RNG.standard_normal((2, 30, 12)), float)

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mrm_jax.models import mrm_net, torch_weights
+from mrm_jax.interop import torch_weights
+from mrm_jax.models.mrm_net import network
 
 LEADS = 12
 ADAM_STEPS = 5
@@ -28,9 +29,9 @@ class Case:
     eca_conv: bool = False
     seed: int = 0
 
-    def model(self) -> mrm_net.MRMNet:
+    def model(self) -> network.MRMNet:
         """The network of the case."""
-        return mrm_net.MRMNet(
+        return network.MRMNet(
             num_labels=self.num_labels,
             num_samples=self.num_samples,
             width=self.width,

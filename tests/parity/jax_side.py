@@ -7,8 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mrm_jax import losses, steps, train_state, types
-from mrm_jax.models import torch_weights
+from mrm_jax.interop import torch_weights
+from mrm_jax.models.mrm_net import branches
+from mrm_jax.training import losses, steps, train_state
+from mrm_jax.training.input_pipeline import Batch
+from mrm_jax.training.train_state import HParams
 from tests.parity import cases
 
 TERMS = ("bce_high", "bce_low", "feature_kl", "logit_kl", "loss")
@@ -30,7 +33,7 @@ def quantities(case, state_dict, signal, labels, dtype):
         score = compiled(functools.partial(model.apply, train=False))
         step = compiled(functools.partial(_step, model))
         found = _outputs("eval", score(variables, signal))
-        optimizer = train_state.optimizer(types.HParams())
+        optimizer = train_state.optimizer(HParams())
         opt_state, adam_losses = optimizer.init(variables["params"]), []
         for number in range(cases.ADAM_STEPS):
             grads, (terms, outputs, moved) = step(variables, signal, labels)
@@ -50,14 +53,14 @@ def go_on(case, state, signal, labels, num_steps):
     """Returns the losses of the next training steps from a state, without dropout."""
     model = case.model()
     step = jax.jit(functools.partial(steps.train_step, model=model))
-    batch = types.Batch(
+    batch = Batch(
         signal=jnp.asarray(signal.swapaxes(1, 2), jnp.float32),
         labels=jnp.asarray(labels, jnp.float32),
         mask=jnp.ones(len(labels)),
     )
     found = []
     for _ in range(num_steps):
-        state, terms = step(state, batch, types.HParams(dropout_rate=0.0))
+        state, terms = step(state, batch, HParams(dropout_rate=0.0))
         found.append(float(terms["loss"]))
     return found
 
@@ -72,7 +75,7 @@ def _step(model, variables, signal, labels):
             mutable=["batch_stats"],
         )
         total, terms = losses.mrm_loss(
-            outputs, labels, types.HParams(), logit_divergence=model.logit_divergence
+            outputs, labels, HParams(), logit_divergence=model.logit_divergence
         )
         means = jax.tree.map(jnp.mean, terms | {"loss": total})
         return means["loss"], (means, outputs, moved["batch_stats"])
@@ -89,7 +92,7 @@ def _first_step(grads, terms, outputs, moved):
     return found | {f"running/{name}": value for name, value in by_name.items()}
 
 
-def _outputs(prefix, outputs, stages=types.STAGES):
+def _outputs(prefix, outputs, stages=branches.STAGES):
     found = {
         f"{prefix}/high_logits": outputs.high_logits,
         f"{prefix}/low_logits": outputs.low_logits,

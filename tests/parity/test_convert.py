@@ -5,25 +5,19 @@ import copy
 import numpy as np
 import pytest
 
-from mrm_jax import (
-    checkpoints,
-    convert,
-    evaluation_request,
-    judging,
-    metric_writer,
-    shards,
-    train_state,
-    trainer,
-)
-from mrm_jax.models import torch_weights
-from tests import conftest, small_runs
+from mrm_jax import convert
+from tests import conftest
 from tests.parity import cases, jax_side
 
 torch = pytest.importorskip(
     "torch", reason="PyTorch's files need torch: make parity", exc_type=ImportError
 )
 
-from mrm_jax.exporting import torch_network  # noqa: E402  (they import torch)
+from mrm_jax.data import shards  # noqa: E402
+from mrm_jax.interop import torch_model, torch_weights  # noqa: E402
+from mrm_jax.runs import evaluation, experiment  # noqa: E402
+from mrm_jax.training import checkpoints, metrics_log, train_state  # noqa: E402
+from tests.helpers import small_runs  # noqa: E402
 from tests.parity import torch_losses, torch_side  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -94,8 +88,8 @@ def test_every_form_becomes_a_run_with_the_same_scores(
     files, name, trained, shards_dir
 ):
     assert run(files, name) == 0
-    report = judging.evaluate_run(
-        files / "run", evaluation_request.Request(shards_dir=str(shards_dir))
+    report = evaluation.evaluate_run(
+        files / "run", evaluation.Request(shards_dir=str(shards_dir))
     )
     assert report["facts"]["label_set"] == "waves"
     with np.load(files / "run" / "scores.npz") as scores:
@@ -146,9 +140,9 @@ def test_an_imported_run_trains_on(files, shards_dir):
     changes = ["--config.num_epochs=8", "--config.batch_size=12"]
     assert run(files, "wrapped.pth", f"--shards={shards_dir}", *changes) == 0
     config = small_runs.config(shards_dir, num_epochs=8)
-    report = trainer.train_and_evaluate(config, files / "run")
+    report = experiment.train_and_evaluate(config, files / "run")
     assert report["facts"]["epochs_trained"] == 8
-    assert [line["epoch"] for line in metric_writer.read(files / "run")] == [8]
+    assert [line["epoch"] for line in metrics_log.read(files / "run")] == [8]
 
 
 def test_a_run_goes_back_to_pytorch_with_its_optimiser(files, trained):
@@ -157,7 +151,7 @@ def test_a_run_goes_back_to_pytorch_with_its_optimiser(files, trained):
     assert convert.main([f"--to_torch={back}", f"--workdir={files / 'run'}"]) == 0
     content = torch.load(back, weights_only=True)
     assert content["global_epoch"] == 7
-    net = torch_network.TorchMRMNet(3, width=4, dropout=0.0)
+    net = torch_model.TorchMRMNet(3, width=4, dropout=0.0)
     net.load_state_dict(content["model_state_dict"])
     for name, tensor in trained[0].state_dict().items():
         if not name.endswith("num_batches_tracked"):
@@ -238,4 +232,4 @@ def test_a_run_is_not_overwritten(files, capsys):
 def test_without_data_evaluation_asks_for_them(files):
     assert run(files, "bare.pth") == 0
     with pytest.raises(ValueError, match="name them with --data"):
-        judging.evaluate_run(files / "run")
+        evaluation.evaluate_run(files / "run")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrm_jax.models import torch_weights
+from mrm_jax.interop import torch_weights
 from tests.parity import cases, compare, jax_side
 
 CASE = cases.Case(num_labels=71)

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from mrm_jax.exporting import torch_network
+from mrm_jax.interop import torch_model
 from tests.parity import cases, torch_losses
 
 
 def network(case, state_dict, dtype=torch.float64):
     """Returns the reference network with these weights, without dropout."""
-    net = torch_network.TorchMRMNet(
+    net = torch_model.TorchMRMNet(
         case.num_labels,
         case.width,
         exchange=case.exchange,

@@ -1,0 +1,1 @@
+"""Simulated ECGs: rhythm, waves, noise and diagnoses."""

@@ -1,0 +1,1 @@
+"""ECGs from files, and shards of prepared records. NumPy only, no JAX."""

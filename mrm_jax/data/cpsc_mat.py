@@ -1,0 +1,40 @@
+"""The .mat files of the CPSC2018 challenge itself: a struct ECG, twelve leads, in mV.
+
+References:
+    Liu et al., 2018, doi 10.1166/jmihi.2018.2442.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from scipy import io as scipy_io
+
+from mrm_jax.data import leads
+
+SAMPLING_RATE = 500  # Hz; the files do not say
+
+
+def read(path: Path) -> np.ndarray:
+    """Returns the signal [time, lead] in mV of an original .mat file.
+
+    Raises:
+        ValueError: "REASON: detail", if it holds no twelve-lead struct ECG.
+    """
+    try:
+        data = scipy_io.loadmat(path, variable_names=["ECG"])["ECG"]["data"][0, 0]
+        signal_mv = np.asarray(data, np.float64).T
+    except FileNotFoundError:
+        raise ValueError(f"missing file: {path.name}") from None
+    except KeyError:
+        raise ValueError(
+            f"unreadable: {path.name}: no struct ECG in it; if it is a record of the "
+            f"PhysioNet Challenge, its header {path.stem}.hea has to be beside it"
+        ) from None
+    except Exception as error:  # a damaged file makes loadmat raise nearly anything
+        raise ValueError(f"unreadable: {path.name}: {error}") from None
+    if signal_mv.ndim != 2 or signal_mv.shape[1] != len(leads.LEADS):
+        raise ValueError(
+            f"missing lead: {path.name}: expected {len(leads.LEADS)} leads, "
+            f"found an array [time, lead] of {signal_mv.shape}"
+        )
+    return signal_mv

@@ -1,0 +1,173 @@
+"""Brings a signal of any rate and length to the shards' rate, length and unit.
+
+The order is: to the new rate, then to the new length, then to whole microvolts. The
+rate comes first so that what is cut off still feeds the filter at the cut. Samples
+that feed nothing are dropped before, which saves the time that long records take.
+"""
+
+import fractions
+import functools
+import math
+
+import numpy as np
+
+from mrm_jax.data import leads
+
+EXACT = "exact"  # a record of another length is unfit
+STRETCH_OR_CUT = (
+    "stretch-or-cut"  # shorter ones stretched, longer ones cut to the start
+)
+LENGTH_RULES = (EXACT, STRETCH_OR_CUT)
+
+# How the filter continues a signal beyond its ends: with the slope of its last two
+# samples. Of SciPy's ten extensions it had the smallest error over the first and last
+# three samples of 50 PTB-XL and CPSC2018 records cut out of longer ones at 500 Hz: 6 uV
+# rms, against 12 uV with the last sample held and 39 uV with zeros.
+EXTENSION = "smooth"
+HALF_FILTER = 10  # samples of the lower rate on each side; SciPy's choice too
+# Bounds the filter for a rate that is no whole number of Hz; time is at most one part
+# in 2 * MAX_FACTOR off.
+MAX_FACTOR = 10_000
+
+_INT16 = np.iinfo(np.int16)
+
+
+def prepare_uv(
+    signal_mv: np.ndarray,
+    source_rate: int,
+    sampling_rate: int,
+    num_samples: int,
+    length_rule: str,
+) -> np.ndarray:
+    """Returns a record as the shards hold it: int16 microvolts [num_samples, lead].
+
+    Args:
+        signal_mv: [time, lead], at `source_rate` Hz.
+        source_rate: Hz.
+        sampling_rate: Hz, of the result.
+        num_samples: of the result.
+        length_rule: one of `LENGTH_RULES`.
+
+    Raises:
+        ValueError: "REASON: detail", if samples are missing or out of range, a lead is
+            flat, or the length does not fit an exact rule.
+    """
+    if length_rule == STRETCH_OR_CUT:
+        signal_mv = signal_mv[: num_used(num_samples, source_rate, sampling_rate)]
+    check_finite(signal_mv, source_rate)
+    check_not_flat(signal_mv)  # here too: a filter leaves ripples on a flat lead
+    resampled = resample(signal_mv, source_rate, sampling_rate)
+    signal_uv = to_microvolts(fit_length(resampled, num_samples, length_rule))
+    check_not_flat(signal_uv)
+    return signal_uv
+
+
+def num_used(num_samples: int, source_rate: float, sampling_rate: int) -> int:
+    """Returns how many samples feed the first `num_samples` at another rate."""
+    num_source = math.ceil(num_samples * source_rate / sampling_rate)
+    if source_rate == sampling_rate:
+        return num_source
+    return num_source + math.ceil(
+        HALF_FILTER * max(source_rate, sampling_rate) / sampling_rate
+    )
+
+
+def resample(signal: np.ndarray, source_rate: float, sampling_rate: int) -> np.ndarray:
+    """Returns a signal [time, lead] at another rate in Hz, without aliases."""
+    ratio = sampling_rate / fractions.Fraction(source_rate)
+    if source_rate != int(source_rate):
+        ratio = ratio.limit_denominator(MAX_FACTOR)
+    return _polyphase(signal, ratio.numerator, ratio.denominator)
+
+
+def fit_length(signal: np.ndarray, num_samples: int, length_rule: str) -> np.ndarray:
+    """Returns a signal [time, lead] with `num_samples` samples.
+
+    Raises:
+        ValueError: if the rule is `EXACT` and the length is another, or unknown.
+    """
+    found = len(signal)
+    if found == num_samples:
+        return signal
+    if length_rule == STRETCH_OR_CUT:
+        return (
+            signal[:num_samples]
+            if found > num_samples
+            else stretch(signal, num_samples)
+        )
+    if length_rule == EXACT:
+        raise ValueError(f"wrong length: expected {num_samples} samples, found {found}")
+    raise ValueError(
+        f"unknown length rule {length_rule!r}; expected one of {LENGTH_RULES}"
+    )
+
+
+def stretch(signal: np.ndarray, num_samples: int) -> np.ndarray:
+    """Returns a signal [time, lead] resampled to `num_samples`; its rate is lost."""
+    common = math.gcd(num_samples, len(signal))
+    return _polyphase(signal, num_samples // common, len(signal) // common)
+
+
+def to_microvolts(signal_mv: np.ndarray) -> np.ndarray:
+    """Returns millivolts as int16 microvolts.
+
+    Exact for a file of 1000 units per mV: rounding undoes what float32 lost.
+
+    Raises:
+        ValueError: "out of range: ...", beyond what int16 holds.
+    """
+    signal_uv = np.rint(signal_mv * 1000)
+    low, high = signal_uv.min(), signal_uv.max()
+    if low < _INT16.min or high > _INT16.max:
+        raise ValueError(
+            f"out of range: expected {_INT16.min} to {_INT16.max} uV, "
+            f"found {low:.0f} to {high:.0f}"
+        )
+    return signal_uv.astype(np.int16)
+
+
+def check_finite(signal_mv: np.ndarray, sampling_rate: float) -> None:
+    """Raises ValueError "missing samples: ..." if a sample is NaN or infinite."""
+    finite = np.isfinite(signal_mv)
+    if not len(signal_mv):
+        raise ValueError("missing samples: the record is empty")
+    if not finite.all():
+        times_s = np.flatnonzero(~finite.all(axis=1)) / sampling_rate
+        raise ValueError(
+            f"missing samples: {np.sum(~finite)} of {finite.size} are NaN or infinite, "
+            f"from {times_s[0]:.2f} s to {times_s[-1]:.2f} s "
+            f"in {_leads(~finite.all(axis=0))}"
+        )
+
+
+def check_not_flat(signal_uv: np.ndarray) -> None:
+    """Raises ValueError "flat lead: ..." if a lead never changes."""
+    flat = (signal_uv == signal_uv[0]).all(axis=0)
+    if flat.any():
+        raise ValueError(f"flat lead: {_leads(flat)} constant")
+
+
+def _leads(chosen: np.ndarray) -> str:
+    return ", ".join(np.array(leads.LEADS)[chosen])
+
+
+def _polyphase(signal: np.ndarray, up: int, down: int) -> np.ndarray:
+    if up == down:
+        return signal
+    # Takes a second, in every worker; records that keep their rate do without.
+    from scipy import signal as scipy_signal
+
+    taps = _low_pass(max(up, down)).astype(np.result_type(signal, np.float32))
+    return scipy_signal.resample_poly(
+        signal, up, down, axis=0, window=taps, padtype=EXTENSION
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _low_pass(factor: int) -> np.ndarray:
+    """Returns the filter that leaves 1 / `factor` of the band; SciPy's own choice."""
+    from scipy import signal as scipy_signal
+
+    return scipy_signal.firwin(
+        2 * HALF_FILTER * factor + 1, 1 / factor, window=("kaiser", 5.0)
+    )

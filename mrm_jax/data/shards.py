@@ -1,0 +1,200 @@
+"""The shard format: int16 microvolts in bounded .npy files beside a JSON manifest.
+
+A folder of shards holds
+
+    manifest.json            what the data are; written last
+    names.npy                [record], text
+    folds.npy                [record], int8, 1 to 10
+    signals-00000.npy ...    [record, time, lead], int16, microvolts
+    labels-SET.npy           [record, label], uint8, 0 or 1
+    first_label-SET.npy      [record], int16, -1 where unknown; only where it exists
+    rejected.csv             records left out at preparation, with the reason
+
+Nothing is pickled, so that a folder from a stranger is safe to load.
+"""
+
+import dataclasses
+import errno
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrm_jax.data import leads
+from mrm_jax.data import manifest as manifests
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The records of one split that have a label of one label set."""
+
+    rows: np.ndarray  # [record], int64, places in the shards
+    names: np.ndarray  # [record], text
+    labels: np.ndarray  # [record, label], uint8
+    first_label: np.ndarray | None  # [record], int16
+
+    def __len__(self) -> int:
+        """Returns the number of records."""
+        return len(self.rows)
+
+
+class Shards:
+    """An opened folder of shards; signals stay on disk until they are asked for."""
+
+    def __init__(self, folder: Path, manifest: manifests.Manifest):
+        """Opens the arrays of `folder` and checks them against the manifest."""
+        self.folder = folder
+        self.manifest = manifest
+        self.names = _load_array(folder, "names.npy")
+        self.folds = _load_array(folder, "folds.npy")
+        self._signals = [
+            _load_array(folder, name, mmap_mode="r") for name in _signal_files(manifest)
+        ]
+        self._starts = np.cumsum([0, *(len(part) for part in self._signals)])
+        self._check_arrays()
+
+    def label_set(self, name: str) -> manifests.LabelSet:
+        """Returns what the manifest says of a label set.
+
+        Raises:
+            ValueError: if there is no such set.
+        """
+        return _require(name, self.manifest.label_sets, "label set", self.folder)
+
+    def label_set_of(self, labels: Sequence[str]) -> str:
+        """Returns the name of the label set with these labels in this order.
+
+        Raises:
+            ValueError: if there is none; shows what the sets have.
+        """
+        known = self.manifest.label_sets
+        for name, label_set in known.items():
+            if label_set.labels == tuple(labels):
+                return name
+        same = [
+            n for n, known_set in known.items() if set(known_set.labels) == set(labels)
+        ]
+        hint = f"; {same[0]} has them in another order" if same else ""
+        listed = "\n  ".join(f"{n}: {', '.join(s.labels)}" for n, s in known.items())
+        raise ValueError(
+            f"{self.folder}: no label set with the labels {', '.join(labels)}{hint}; "
+            f"it has\n  {listed}"
+        )
+
+    def split(self, label_set: str, split: str) -> Split:
+        """Returns the records of `split` that carry a label of `label_set`.
+
+        Raises:
+            ValueError: if the folder has no such label set or split.
+        """
+        _require(label_set, self.manifest.label_sets, "label set", self.folder)
+        folds = _require(split, self.manifest.split_folds, "split", self.folder)
+        matrix = self._labels(label_set)
+        rows = np.flatnonzero(np.isin(self.folds, folds) & matrix.any(axis=1))
+        first = None
+        if self.manifest.label_sets[label_set].has_first_label:
+            first = _load_array(self.folder, f"first_label-{label_set}.npy")[rows]
+        return Split(rows, self.names[rows], matrix[rows], first)
+
+    def signals_uv(self, rows: np.ndarray) -> np.ndarray:
+        """Returns signals [row, time, lead] in int16 microvolts, in the order asked."""
+        manifest = self.manifest
+        shape = (len(rows), manifest.num_samples, len(manifest.leads))
+        signals = np.empty(shape, np.int16)
+        part_of = np.searchsorted(self._starts, rows, side="right") - 1
+        for part in np.unique(part_of):
+            here = part_of == part
+            signals[here] = self._signals[part][rows[here] - self._starts[part]]
+        return signals
+
+    def _labels(self, label_set: str) -> np.ndarray:
+        return _load_array(self.folder, f"labels-{label_set}.npy")
+
+    def _check_arrays(self) -> None:
+        num_records = self.manifest.num_records
+        found = (self.manifest.leads, self.manifest.unit)
+        if found != (leads.LEADS, manifests.UNIT):
+            raise ValueError(
+                f"{self.folder}: expected leads {leads.LEADS} in {manifests.UNIT}, "
+                f"found {found}; build the shards again"
+            )
+        tail = (self.manifest.num_samples, len(self.manifest.leads))
+        self._check("names.npy", self.names, (num_records,))
+        self._check("folds.npy", self.folds, (num_records,), np.int8)
+        for name, part in zip(_signal_files(self.manifest), self._signals, strict=True):
+            self._check(name, part, (len(part), *tail), np.int16)
+        if self._starts[-1] != num_records:
+            raise ValueError(
+                f"{self.folder}: expected {num_records} records in signals-*.npy, "
+                f"found {self._starts[-1]}; build the shards again"
+            )
+        for name, label_set in self.manifest.label_sets.items():
+            shape = (num_records, len(label_set.labels))
+            self._check(f"labels-{name}.npy", self._labels(name), shape, np.uint8)
+            if label_set.has_first_label:
+                file = f"first_label-{name}.npy"
+                first = _load_array(self.folder, file)
+                self._check(file, first, (num_records,), np.int16)
+
+    def _check(
+        self,
+        name: str,
+        array: np.ndarray,
+        shape: tuple[int, ...],
+        dtype: Any = np.str_,
+    ) -> None:
+        if array.shape != shape or not np.issubdtype(array.dtype, dtype):
+            raise ValueError(
+                f"{self.folder / name}: expected {np.dtype(dtype).name} {shape}, "
+                f"found {array.dtype} {array.shape}; build the shards again"
+            )
+
+
+def load(folder: Path | str, *, verify_hashes: bool = False) -> Shards:
+    """Opens a folder of shards.
+
+    Args:
+        folder: what a command of data_prep wrote.
+        verify_hashes: read every file and compare its SHA-256 with the manifest.
+
+    Raises:
+        ValueError: if the folder is not whole, is of another format version, or holds
+            arrays that do not fit the manifest.
+    """
+    folder = Path(folder)
+    manifest = manifests.read(folder)
+    strange = [name for name in manifest.files if Path(name).name != name]
+    if strange:
+        raise ValueError(f"{folder}: expected files of this folder, found {strange}")
+    missing = [name for name in manifest.files if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(f"{folder}: missing {missing}; build the shards again")
+    if verify_hashes:
+        for name, expected in manifest.files.items():
+            if manifests.sha256(folder / name) != expected:
+                raise ValueError(
+                    f"{folder / name}: SHA-256 differs from the manifest's; the file "
+                    "was changed or damaged, build the shards again"
+                )
+    return Shards(folder, manifest)
+
+
+def _signal_files(manifest: manifests.Manifest) -> Iterator[str]:
+    return (name for name in sorted(manifest.files) if name.startswith("signals-"))
+
+
+def _load_array(folder: Path, name: str, mmap_mode: Any = None) -> np.ndarray:
+    try:
+        return np.load(folder / name, mmap_mode=mmap_mode, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        way_out = "build the shards again"
+        if isinstance(error, OSError) and error.errno == errno.EMFILE:
+            way_out = "all shards stay open; allow more files, as by ulimit -n 65536"
+        raise ValueError(f"{folder / name}: unreadable ({error}); {way_out}") from None
+
+
+def _require(key: str, known: Mapping[str, Any], what: str, folder: Path) -> Any:
+    if key not in known:
+        raise ValueError(f"{folder}: no {what} {key!r}; it has {', '.join(known)}")
+    return known[key]

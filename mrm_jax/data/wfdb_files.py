@@ -1,0 +1,250 @@
+"""Reads one WFDB record: as twelve leads in the standard order, or all that it has.
+
+Most of the time `wfdb.rdsamp` takes for a ten-second ECG goes into its header parser.
+Plain records (format 16, one sample per frame: all of PTB-XL and CPSC2018) are read
+here directly, to the same numbers; anything else is left to the wfdb package.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mrm_jax.data import leads
+
+LEADS = leads.LEADS
+_INVALID = -32768  # format 16's mark for a sample that was not measured
+
+# Header lines as header(5) of the WFDB manual describes them, without the rare fields
+# (segments, counter, several samples per frame, skew): those records go to wfdb.
+_RECORD_LINE = re.compile(r"[-\w]+\s+(\d+)\s+(\d+)\s+(\d+)(?:\s[^/]*)?")
+_FORMAT = re.compile(r"16(?:\+(\d+))?")
+_FILE_NAME = re.compile(r"\w[-\w]*(?:\.\w+)?")
+_MICROVOLT = re.compile("[\u00b5\u03bc\ufffd]V")  # micro, mu; neither in UTF-8
+_GAIN = re.compile(r"(\d+(?:\.\d+)?)(?:\((-?\d+)\))?/(\S+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Channel:
+    """One signal line of a plain header."""
+
+    file_name: str
+    byte_offset: int
+    gain: float  # digital steps per unit
+    baseline: int  # the digital value of 0
+    unit: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Header:
+    """A plain header."""
+
+    sampling_rate: int
+    num_samples: int
+    channels: Sequence[_Channel]
+
+
+@dataclasses.dataclass(frozen=True)
+class Signals:
+    """Signals of one record, each in its own unit; NaN where none was measured."""
+
+    values: np.ndarray  # [time, signal], float32
+    names: Sequence[str]  # [signal], as the header spells them
+    units: Sequence[str]  # [signal], likewise
+    sampling_rate: float  # Hz
+
+
+# Which signals are read, as places among those of a header: path, names, units.
+_Choice = Callable[[Path, Sequence[str], Sequence[str]], Sequence[int]]
+
+
+def read_record(path: Path | str) -> tuple[np.ndarray, int]:
+    """Returns a record's signal [time, lead] in mV (float32) and its rate in Hz.
+
+    Leads come in the order of `LEADS`, whatever the file's order and capitals; leads
+    beyond the twelve are ignored. Samples marked as not measured are NaN.
+
+    Args:
+        path: the record, with or without the ending of one of its files.
+
+    Raises:
+        ValueError: "REASON: detail", if the record is missing, damaged or truncated,
+            lacks a lead, or is not in mV.
+    """
+    path = header_path(path)
+    found = _read(path, _twelve_in_mv)
+    if found.sampling_rate != int(found.sampling_rate):
+        raise ValueError(
+            f"wrong rate: {path.name}: expected whole Hz, "
+            f"found {found.sampling_rate:g} Hz"
+        )
+    return found.values, int(found.sampling_rate)
+
+
+def read_all(path: Path | str) -> Signals:
+    """Returns all signals of a record.
+
+    Args:
+        path: the record, with or without the ending of one of its files.
+
+    Raises:
+        ValueError: "REASON: detail", if the record is missing, damaged or truncated.
+    """
+    return _read(header_path(path), lambda _, names, units: range(len(names)))
+
+
+def header_path(path: Path | str) -> Path:
+    """Returns the header of a record that is named with or without an ending."""
+    path = Path(path)
+    if path.suffix.lower() not in (".hea", ".dat", ".mat"):
+        return path.with_name(f"{path.name}.hea")
+    return path.with_suffix(".HEA" if path.suffix.isupper() else ".hea")
+
+
+def _read(path: Path, choice: _Choice) -> Signals:
+    try:
+        header = _plain_header(_text(path))
+        if header is None:
+            return _read_with_wfdb(path, choice)
+        channels = header.channels
+        names, units = [c.name for c in channels], [c.unit for c in channels]
+        columns = choice(path, names, units)
+        return Signals(
+            _read_plain(path, header, columns),
+            [names[column] for column in columns],
+            [units[column] for column in columns],
+            header.sampling_rate,
+        )
+    except FileNotFoundError as error:
+        raise ValueError(f"missing file: {Path(error.filename).name}") from None
+    except OSError as error:
+        raise ValueError(f"unreadable: {path.name}: {error.strerror}") from None
+
+
+def _text(header: Path) -> str:
+    return header.read_bytes().decode("utf-8-sig", errors="replace")
+
+
+def _check_volts(path: Path) -> None:
+    """Refuses what wfdb takes for volts because it drops the micro sign."""
+    segments = re.findall(r"^\S+", _text(path), re.MULTILINE)
+    headers = [path, *(path.parent / f"{segment}.hea" for segment in segments)]
+    if any(_MICROVOLT.search(_text(file)) for file in headers if file.is_file()):
+        raise ValueError(f"wrong unit: {path.name}: found a micro sign; write uV")
+
+
+def _twelve_in_mv(
+    path: Path, names: Sequence[str], units: Sequence[str]
+) -> Sequence[int]:
+    columns = _columns(path, names)
+    _check_units(path, [units[column] for column in columns])
+    return columns
+
+
+def _columns(path: Path, names: Sequence[str]) -> list[int]:
+    """Returns the place of each of the twelve leads among a record's signals."""
+    found = [name.strip().upper() for name in names]
+    missing = [lead for lead in LEADS if lead not in found]
+    if missing:
+        raise ValueError(
+            f"missing lead: {path.name}: no {', '.join(missing)}; found {names}"
+        )
+    double = [lead for lead in LEADS if found.count(lead) > 1]
+    if double:
+        raise ValueError(f"doubled lead: {path.name}: {', '.join(double)}")
+    return [found.index(lead) for lead in LEADS]
+
+
+def _check_units(path: Path, units: Sequence[str]) -> None:
+    if set(units) != {"mV"}:
+        raise ValueError(
+            f"wrong unit: {path.name}: expected all leads in mV, "
+            f"found {', '.join(sorted(set(units)))}"
+        )
+
+
+def _plain_header(text: str) -> _Header | None:
+    """Returns the header, or None if it holds anything but plain format 16."""
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    record = _RECORD_LINE.fullmatch(lines[0]) if lines else None
+    if record is None:
+        return None
+    num_signals, sampling_rate, num_samples = map(int, record.groups())
+    channels = [_plain_channel(line) for line in lines[1:]]
+    plain = [channel for channel in channels if channel is not None]
+    if not num_samples or not len(plain) == len(channels) == num_signals:
+        return None
+    offsets = {(channel.file_name, channel.byte_offset) for channel in plain}
+    if len(offsets) != len({file_name for file_name, _ in offsets}):
+        return None
+    return _Header(sampling_rate, num_samples, plain)
+
+
+def _plain_channel(line: str) -> _Channel | None:
+    """Returns one signal line, or None if it holds anything but plain format 16."""
+    fields = line.split(maxsplit=8)
+    if len(fields) != 9 or not _FILE_NAME.fullmatch(fields[0]):
+        return None
+    format_, gain = _FORMAT.fullmatch(fields[1]), _GAIN.fullmatch(fields[2])
+    if format_ is None or gain is None or not float(gain[1]):
+        return None
+    return _Channel(
+        file_name=fields[0],
+        byte_offset=int(format_[1] or 0),
+        gain=float(gain[1]),
+        baseline=int(fields[4] if gain[2] is None else gain[2]),
+        unit="uV" if _MICROVOLT.fullmatch(gain[3]) else gain[3],
+        name=fields[8],
+    )
+
+
+def _read_plain(path: Path, header: _Header, columns: Sequence[int]) -> np.ndarray:
+    """Returns the signals of `columns`; a file holds its signals interleaved."""
+    channels = header.channels
+    digital = np.empty((header.num_samples, len(channels)), "<i2")
+    for name, offset in {(c.file_name, c.byte_offset) for c in channels}:
+        places = [i for i, c in enumerate(channels) if c.file_name == name]
+        count = header.num_samples * len(places)
+        values = np.fromfile(path.with_name(name), "<i2", count, offset=offset)
+        if len(values) < count:
+            raise ValueError(
+                f"truncated file: {name}: expected {count} values, found {len(values)}"
+            )
+        digital[:, places] = values.reshape(-1, len(places))
+    digital = digital[:, list(columns)]
+    gains = np.array([channels[column].gain for column in columns])
+    baselines = np.array([channels[column].baseline for column in columns])
+    # In float64 and in this order, as wfdb does it, so that no bit differs; in place,
+    # since fresh memory for every step takes longer than the arithmetic.
+    values = digital.astype(np.float64)
+    values -= baselines
+    values /= gains
+    values[digital == _INVALID] = np.nan
+    return values.astype(np.float32)
+
+
+def _read_with_wfdb(path: Path, choice: _Choice) -> Signals:
+    import wfdb  # costs a second, and plain records do not need it
+
+    try:
+        record = wfdb.rdrecord(str(path.with_suffix("")))
+        names = [name or "" for name in record.sig_name]  # None: not described
+        units, rate = record.units, float(record.fs)
+        values = np.asarray(record.p_signal, np.float32)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file makes wfdb raise nearly anything
+        raise ValueError(f"unreadable: {path.name}: {error}") from None
+    if "V" in units:
+        _check_volts(path)
+    columns = list(choice(path, names, units))
+    return Signals(
+        values[:, columns],
+        [names[column] for column in columns],
+        [units[column] for column in columns],
+        rate,
+    )

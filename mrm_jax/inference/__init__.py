@@ -1,0 +1,1 @@
+"""Predictions and explanations of ECGs by a trained run."""

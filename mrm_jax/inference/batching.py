@@ -1,0 +1,89 @@
+"""Scores of a stream of recordings: windows in full batches on the devices."""
+
+import collections
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from mrm_jax.data import windows
+from mrm_jax.models.mrm_net import network
+from mrm_jax.runtime import devices
+from mrm_jax.training import input_pipeline, scoring, train_state
+
+BATCH = 32  # windows scored at once, over all devices; ...
+ACCELERATOR_BATCH = 256  # ... where more at once cost little
+
+
+class Scorer:
+    """A network on the devices; the program is compiled for one size of batch."""
+
+    def __init__(
+        self,
+        model: network.MRMNet,
+        state: train_state.TrainState,
+        mean_uv: float,
+        std_uv: float,
+    ):
+        """Puts the network on the devices.
+
+        Args:
+            model: that computes the scores.
+            state: on the host.
+            mean_uv: of the standardiser, in microvolts.
+            std_uv: likewise.
+        """
+        self._model = model
+        self._state = devices.replicate(state)
+        batch = ACCELERATOR_BATCH if devices.rolls_loops() else BATCH
+        self._batch = devices.split_rows(np.arange(batch)[None]).size
+        self._shares = devices.split_rows(np.arange(self._batch)[None])
+        self._moments = [
+            np.full(len(self._shares), moment, np.float32)
+            for moment in (mean_uv, std_uv)
+        ]
+
+    def score(
+        self, cuts: Iterable[windows.Cut]
+    ) -> Iterator[tuple[windows.Cut, np.ndarray]]:
+        """Yields each with its scores [branch, window, label], high before low.
+
+        A batch takes the next windows, whosever they are. Errors pass through in their
+        place, with no scores.
+        """
+        waiting: collections.deque[windows.Cut] = collections.deque()
+        signals_uv: list[np.ndarray] = []  # of what waits, not scored yet
+        scores: list[np.ndarray] = []  # of what waits, [branch, label] each
+        for cut in itertools.chain(cuts, [None]):
+            if cut is not None:
+                waiting.append(cut)
+                signals_uv.extend(_signals_uv(cut))
+            while len(signals_uv) >= (1 if cut is None else self._batch):
+                scores.extend(self._score_batch(signals_uv[: self._batch]))
+                del signals_uv[: self._batch]
+            while waiting and len(scores) >= len(_signals_uv(waiting[0])):
+                done = waiting.popleft()
+                own = scores[: len(_signals_uv(done))]
+                del scores[: len(own)]
+                yield done, np.stack(own, axis=1) if own else np.empty(0)
+
+    def _score_batch(self, signals_uv: Sequence[np.ndarray]) -> np.ndarray:
+        """Returns the scores [window, branch, label] of at most a batch."""
+        filled = np.zeros((self._batch, *signals_uv[0].shape), np.int16)
+        filled[: len(signals_uv)] = signals_uv
+        own = self._shares[:, 0]  # [device, window]
+        mean_uv, std_uv = self._moments
+        records = input_pipeline.Records(
+            signals_uv=filled[own],
+            labels=np.zeros((*own.shape, self._model.num_labels), np.uint8),
+            mean_uv=mean_uv,
+            std_uv=std_uv,
+        )
+        rows = self._shares - self._shares[:, :, :1]  # places among a device's own
+        branches = scoring.mapped(self._model)(self._state, records, rows)
+        joined = [devices.join_rows(part, self._batch)[0] for part in branches]
+        return np.stack(joined, axis=1)[: len(signals_uv)]
+
+
+def _signals_uv(cut: windows.Cut) -> Sequence[np.ndarray] | np.ndarray:
+    return () if isinstance(cut, ValueError) else cut.signals_uv

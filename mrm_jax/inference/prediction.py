@@ -1,0 +1,271 @@
+"""What a network says of one ECG, to read, to compute with and to write."""
+
+import csv
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrm_jax.runtime import atomic
+
+SUFFIXES = (".csv", ".json")
+FEW = 3  # records that are shown with their scores
+MOST_ROWS = 40  # of more records
+NAME_WIDTH = 32
+HEADS = ("mean", "high", "low")
+# How the scores of several windows become one.
+AGGREGATES = {
+    "mean": lambda scores: scores.mean(axis=0),
+    "max": lambda scores: scores.max(axis=0),
+    "first": lambda scores: scores[0],
+}
+RESEARCH = "Scores are for research; they are no diagnosis, this is no medical device."
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Prediction:
+    """The scores of one ECG; `prediction["AF"]` is one of `scores`."""
+
+    name: str
+    source: Path | None  # the file; None: it was in memory
+    duration_s: float
+    labels: tuple[str, ...]
+    descriptions: tuple[str, ...]  # [label]
+    head: str  # whose scores count: one of HEADS
+    thresholds: Mapping[str, float]  # label -> the score that makes it a finding
+    aggregate: str  # one of AGGREGATES
+    window_s: float  # length of a window; a shorter ECG is stretched to it
+    window_starts_s: tuple[float, ...]  # [window]
+    window_scores: Mapping[str, np.ndarray]  # head -> [window, label], 0 to 1
+    notes: tuple[str, ...]  # what was done to the signal, and what is odd about it
+
+    def __getitem__(self, label: str) -> float:
+        """Returns the score of a label."""
+        return self.scores[label]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The score of each label, from 0 to 1."""
+        return self.scores_of(self.head)
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """The labels whose score reaches their threshold, the highest score first."""
+        scores = self.scores
+        reached = [
+            label for label in self.labels if scores[label] >= self.thresholds[label]
+        ]
+        return tuple(sorted(reached, key=lambda label: -scores[label]))
+
+    def scores_of(self, head: str) -> dict[str, float]:
+        """Returns the score of each label that one of HEADS gives."""
+        scores = AGGREGATES[self.aggregate](self.window_scores[head])
+        return dict(zip(self.labels, map(float, scores), strict=True))
+
+    def window_of(self, labels: Iterable[str]) -> int:
+        """Returns the window in which one of some labels has the highest score.
+
+        The first, where there is no label.
+        """
+        columns = [self.labels.index(label) for label in labels]
+        scores = self.window_scores[self.head][:, columns]
+        return int(scores.max(axis=1).argmax()) if columns else 0
+
+    def to_dict(self, windows: bool = False) -> dict[str, Any]:
+        """Returns what JSON can hold; with each window's scores where asked."""
+        said: dict[str, Any] = {
+            "record": self.name,
+            "file": None if self.source is None else str(self.source),
+            "duration_s": round(self.duration_s, 3),
+            "num_windows": len(self.window_starts_s),
+            "found": list(self.found),
+            "scores": {head: self.scores_of(head) for head in HEADS},
+            "notes": list(self.notes),
+        }
+        if windows:
+            said["windows"] = [
+                {
+                    "start_s": start,
+                    "scores": dict(zip(self.labels, map(float, scores), strict=True)),
+                }
+                for start, scores in zip(
+                    self.window_starts_s, self.window_scores[self.head], strict=True
+                )
+            ]
+        return said
+
+    def __repr__(self) -> str:
+        """Returns one line: the record and its findings."""
+        scores = self.scores
+        found = ", ".join(f"{label} {scores[label]:.2f}" for label in self.found)
+        return f"<Prediction {self.name}: {found or 'nothing found'}>"
+
+    def __str__(self) -> str:
+        """Returns the findings and all scores as a table."""
+        return table(self, len(self.labels))
+
+
+# A record's file, and what is said of it or why nothing is.
+Results = Sequence[tuple[Path, Prediction | ValueError]]
+
+
+def table(prediction: Prediction, top: int) -> str:
+    """Returns the findings, and beside them the highest scores, as lines of text."""
+    scores = prediction.scores
+    ranked = sorted(prediction.labels, key=lambda label: -scores[label])
+    shown = sorted({*prediction.found, *ranked[:top]}, key=ranked.index)
+    plain = dict(zip(prediction.labels, prediction.descriptions, strict=True))
+    width = max(map(len, shown))
+    lines = [heading(prediction), f"  {'':<{width}}  score  threshold"]
+    for label in shown:
+        mark = "found" if label in prediction.found else ""
+        lines.append(
+            f"  {label:<{width}}  {scores[label]:.3f}  "
+            f"{prediction.thresholds[label]:<9.3f}  {mark:<5}  {plain[label]}".rstrip()
+        )
+    return "\n".join([*lines, *(f"  note: {note}" for note in prediction.notes)])
+
+
+def heading(prediction: Prediction) -> str:
+    """Returns the record, its length and the windows in it."""
+    count = len(prediction.window_starts_s)
+    windows = f", {prediction.aggregate} of {count} windows" if count > 1 else ""
+    return f"{prediction.name}: {prediction.duration_s:.4g} s{windows}"
+
+
+def first_only(aggregate: str) -> bool:
+    """Returns whether only the first window of a recording counts.
+
+    Raises:
+        ValueError: if it is none of `AGGREGATES`.
+    """
+    check_choice("aggregate", aggregate, tuple(AGGREGATES))
+    return aggregate == "first"
+
+
+def check_choice(what: str, value: str, known: Sequence[str]) -> None:
+    """Raises ValueError, naming what is known, for any other value."""
+    if value not in known:
+        raise ValueError(f"{what}: expected one of {', '.join(known)}, got {value!r}")
+
+
+def check_suffix(path: Path) -> None:
+    """Refuses a file that could not be written at the end.
+
+    Raises:
+        ValueError: if its ending is none of `SUFFIXES` or its folder is not there.
+    """
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"{path}: expected a file ending in {' or '.join(SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: there is no folder {path.parent}")
+
+
+def write(
+    path: Path, results: Results, about: Mapping[str, Any], windows: bool
+) -> None:
+    """Writes all results; the ending decides how.
+
+    CSV has a row for each record, and where asked one for each of its windows, which
+    `window_start_s` tells. JSON has the same, and the scores of both branches.
+
+    Args:
+        path: of the file, replaced at once when all is written.
+        results: of each record.
+        about: the run and what was asked of it; "labels" names the columns.
+        windows: write each window's scores as well.
+    """
+    with atomic.replacing(path) as temporary:
+        if path.suffix == ".json":
+            records = [_entry(file, result, windows) for file, result in results]
+            text = json.dumps({**about, "records": records}, indent=1)
+            temporary.write_text(text + "\n")
+            return
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            before = "record file window_start_s duration_s num_windows found".split()
+            columns = [*before, *about["labels"], "notes", "error"]
+            table = csv.DictWriter(file, columns)
+            table.writeheader()
+            for source, result in results:
+                table.writerows(_rows(_entry(source, result, windows), about["head"]))
+
+
+def lines(results: Results, top: int, windows: bool) -> Iterator[str]:
+    """Yields what a terminal shows: few records with scores, of more a row each.
+
+    Args:
+        results: of each record; those without a prediction come last.
+        top: the scores shown beside the findings.
+        windows: show each window's findings, of few records.
+    """
+    done = [r for _, r in results if isinstance(r, Prediction)]
+    if len(done) <= FEW:
+        for one in done:
+            yield table(one, top)
+            yield from _window_lines(one) if windows else ()
+    else:
+        yield from _summary(done)
+    failed = [(path, r) for path, r in results if isinstance(r, ValueError)]
+    if failed:
+        yield f"not scored: {len(failed):,} of {len(results):,}"
+        yield from (f"  {path}: {reason}" for path, reason in failed)
+
+
+def _entry(
+    path: Path, result: Prediction | ValueError, windows: bool
+) -> dict[str, Any]:
+    if isinstance(result, ValueError):
+        return {"record": path.stem, "file": str(path), "error": str(result)}
+    return {**result.to_dict(windows), "file": str(path), "error": None}
+
+
+def _rows(entry: Mapping[str, Any], head: str) -> Iterator[dict[str, Any]]:
+    """Yields the CSV's rows of one entry of the JSON."""
+    named = {key: entry[key] for key in ("record", "file", "error")}
+    if entry["error"] is not None:
+        yield named
+        return
+    yield named | {
+        "duration_s": entry["duration_s"],
+        "num_windows": entry["num_windows"],
+        "found": "; ".join(entry["found"]),
+        "notes": "; ".join(entry["notes"]),
+        **entry["scores"][head],
+    }
+    for window in entry.get("windows", ()):
+        yield named | {"window_start_s": window["start_s"], **window["scores"]}
+
+
+def _summary(done: Sequence[Prediction]) -> Iterator[str]:
+    counts = Counter(label for one in done for label in one.found)
+    nothing = sum(not one.found for one in done)
+    listed = ", ".join(f"{label} {count:,}" for label, count in counts.most_common())
+    width = min(NAME_WIDTH, max(len(one.name) for one in done))
+    yield f"{'record':<{width}}  {'length':>8}  found"
+    for one in done[:MOST_ROWS]:
+        yield f"{one.name:<{width}}  {one.duration_s:>6.1f} s  {_findings(one)}"
+        yield from (f"{'':<{width}}  note: {note}" for note in one.notes)
+    if len(done) > MOST_ROWS:
+        yield f"and {len(done) - MOST_ROWS:,} more; --out FILE.csv has them all"
+    yield f"found in: {listed or 'none'}; nothing in {nothing:,} of {len(done):,}"
+
+
+def _findings(one: Prediction) -> str:
+    scores = one.scores
+    found = ", ".join(f"{label} {scores[label]:.3f}" for label in one.found)
+    best = max(scores, key=lambda label: scores[label])
+    return found or f"nothing; highest {best} {scores[best]:.3f}"
+
+
+def _window_lines(one: Prediction) -> Iterator[str]:
+    for start, scores in zip(
+        one.window_starts_s, one.window_scores[one.head], strict=True
+    ):
+        of_label = dict(zip(one.labels, scores, strict=True))
+        found = [n for n in one.labels if of_label[n] >= one.thresholds[n]]
+        listed = ", ".join(f"{label} {of_label[label]:.3f}" for label in found)
+        yield f"  from {start:g} s: {listed or 'nothing'}"

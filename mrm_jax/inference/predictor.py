@@ -1,0 +1,253 @@
+"""A trained run applied to anybody's ECGs.
+
+  model = mrm_jax.load("runs/cpsc2018")
+  prediction = model.predict(signal_mv, sampling_rate=500)
+  prediction["AF"], prediction.found
+
+Scores are for research; they are no diagnosis.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mrm_jax.data import files, recording, windows
+from mrm_jax.inference import batching, explanation, prediction
+from mrm_jax.runs import trained_run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Result = prediction.Prediction | ValueError
+
+
+def load(
+    workdir: Path | str,
+    *,
+    head: str = "mean",
+    threshold: float | None = None,
+    shards_dir: Path | str | None = None,
+) -> "Predictor":
+    """Returns a trained run's best epoch, ready to score ECGs.
+
+    Args:
+        workdir: of the run; its checkpoints are enough.
+        head: whose scores count: "mean", "high" or "low".
+        threshold: a score that reaches it is a finding; None: the run's own, by label.
+        shards_dir: the data that weights were trained on which came without (imported
+            from PyTorch); other runs know theirs.
+
+    Raises:
+        ValueError: if there is no checkpoint, or it does not say what it expects.
+    """
+    run = trained_run.read(workdir)
+    if shards_dir is not None:
+        run = trained_run.told(run, shards_dir)
+    return Predictor(run, head, threshold)
+
+
+class Predictor:
+    """A trained network with all it takes to score ECGs of any kind; see `load`.
+
+    Attributes:
+        run: the trained run.
+        labels: names of the outputs, in their order.
+        descriptions: [label], in plain words, with the source's code.
+        leads: in the network's order; any order may be given.
+        expected: rate and length of a window, and what becomes of shorter records.
+        sampling_rate: Hz; signals of other rates are resampled.
+        duration_s: of a window; longer records are cut into several.
+        head: whose scores count.
+        thresholds: label -> the score that makes it a finding.
+        thresholds_are: where they are from, in words.
+    """
+
+    def __init__(self, run: trained_run.TrainedRun, head: str, threshold: float | None):
+        """Puts the network on the devices."""
+        trained_run.check_known(run)
+        prediction.check_choice("head", head, prediction.HEADS)
+        data = run.data
+        own = run.thresholds[head]
+        chosen = own.by_label if threshold is None else (threshold,) * len(run.labels)
+        self.run = run
+        self.head = head
+        self.thresholds = dict(zip(run.labels, chosen, strict=True))
+        self.thresholds_are = own.source if threshold is None else "given"
+        self.labels = run.labels
+        self.descriptions = tuple(data["descriptions"] or run.labels)
+        self.leads = tuple(data["leads"])
+        self.expected = windows.Expected(
+            data["sampling_rate"], data["num_samples"], data["length_rule"]
+        )
+        self.sampling_rate = self.expected.sampling_rate
+        self.duration_s = self.expected.duration_s
+        self._scorer = batching.Scorer(
+            run.model, run.state, data["mean_uv"], data["std_uv"]
+        )
+
+    def __repr__(self) -> str:
+        """Returns where it is from and what it expects."""
+        return (
+            f"<Predictor {self.run.workdir}, epoch {self.run.epoch}: "
+            f"{len(self.labels)} labels, windows of {self.duration_s:g} s at "
+            f"{self.sampling_rate} Hz>"
+        )
+
+    def predict(
+        self,
+        signal_mv: np.ndarray,
+        sampling_rate: float,
+        leads: Sequence[str] | None = None,
+        *,
+        aggregate: str = "mean",
+    ) -> prediction.Prediction:
+        """Returns what the network says of one ECG.
+
+        Args:
+            signal_mv: [time, lead], in millivolts.
+            sampling_rate: Hz, any.
+            leads: names, in any order and spelling; two limb leads give the other
+                four. None: the twelve, as `self.leads` has them.
+            aggregate: what becomes of several windows' scores: their "mean", their
+                "max", or the "first" window alone, as in training and evaluation.
+
+        Raises:
+            ValueError: "REASON: detail", if the signal is no whole twelve-lead ECG.
+        """
+        return self._one(signal_mv, sampling_rate, leads, aggregate)[1]
+
+    def explain(
+        self,
+        signal_mv: np.ndarray,
+        sampling_rate: float,
+        label: str,
+        leads: Sequence[str] | None = None,
+    ) -> explanation.Explanation:
+        """Returns what a label's score rests on, in the window where it is highest.
+
+        Args: those of `predict`, and the label, one of `self.labels`.
+
+        Raises:
+            ValueError: as `predict`, or naming the labels if it is none of them.
+        """
+        cut, result = self._one(signal_mv, sampling_rate, leads)
+        return explanation.explain(self.run, cut, result, label)
+
+    def draw(
+        self,
+        signal_mv: np.ndarray,
+        sampling_rate: float,
+        leads: Sequence[str] | None = None,
+        *,
+        explain: str | None = None,
+    ) -> "Figure":
+        """Returns a page of ECG paper with one ECG and what was found in it.
+
+        Of a longer ECG, the window with the highest score of what was found.
+
+        Args: those of `predict`; explain: a label, to lay what `explain` says over it.
+
+        Raises:
+            ValueError: as `explain`.
+        """
+        from mrm_jax.inference import plots  # loads matplotlib
+
+        cut, result = self._one(signal_mv, sampling_rate, leads)
+        explained = None
+        if explain is not None:
+            explained = explanation.explain(self.run, cut, result, explain)
+        return plots.draw(cut, result, explained)
+
+    def predict_many(
+        self, recordings: Iterable[recording.Recording], *, aggregate: str = "mean"
+    ) -> Iterator[prediction.Prediction]:
+        """Yields what the network says of each, in order, many on the device at once.
+
+        Args:
+            recordings: may be a generator; a batch is held at a time.
+            aggregate: as in `predict`.
+
+        Raises:
+            ValueError: at the first that is no whole twelve-lead ECG.
+        """
+        first_only = prediction.first_only(aggregate)
+        cuts = (self._cut(one, first_only) for one in recordings)
+        for _, result in self.predict_cuts(cuts, aggregate):
+            if isinstance(result, ValueError):
+                raise result
+            yield result
+
+    def predict_files(
+        self,
+        paths: Iterable[Path | str],
+        form: files.TableForm | None = None,
+        *,
+        aggregate: str = "mean",
+    ) -> Iterator[Result]:
+        """Yields what the network says of each file, in order, or why it says nothing.
+
+        Args:
+            paths: of records; records.files.find has those of a folder.
+            form: rate, unit and leads of .npy and .csv.
+            aggregate: as in `predict`.
+        """
+        first_only = prediction.first_only(aggregate)
+        cuts = windows.cuts(paths, form, self.expected, first_only)
+        for _, result in self.predict_cuts(cuts, aggregate):
+            yield result
+
+    def predict_cuts(
+        self, cuts: Iterable[windows.Cut], aggregate: str
+    ) -> Iterator[tuple[windows.Cut, Result]]:
+        """Yields recordings as the network took them, and what it says of each.
+
+        Args:
+            cuts: of records.reading.cuts or records.windows.cut; errors pass through.
+            aggregate: as in `predict`.
+        """
+        for cut, scores in self._scorer.score(cuts):
+            if isinstance(cut, ValueError):
+                yield cut, cut
+            else:
+                yield cut, self._prediction(cut, scores, aggregate)
+
+    def _one(
+        self,
+        signal_mv: np.ndarray,
+        sampling_rate: float,
+        leads: Sequence[str] | None,
+        aggregate: str = "mean",
+    ) -> tuple[windows.Windows, prediction.Prediction]:
+        """Returns an ECG as the network took it, and what it says of it."""
+        names = self.leads if leads is None else leads
+        given = recording.Recording("signal", signal_mv, names, sampling_rate)
+        cut = windows.cut(given, self.expected, prediction.first_only(aggregate))
+        ((_, scores),) = self._scorer.score([cut])
+        return cut, self._prediction(cut, scores, aggregate)
+
+    def _cut(self, one: recording.Recording, first_only: bool) -> windows.Cut:
+        try:
+            return windows.cut(one, self.expected, first_only)
+        except ValueError as error:  # kept until those before it are scored
+            return error
+
+    def _prediction(
+        self, cut: windows.Windows, scores: np.ndarray, aggregate: str
+    ) -> prediction.Prediction:
+        high, low = scores  # [window, label] each
+        return prediction.Prediction(
+            name=cut.recording.name,
+            source=cut.recording.source,
+            duration_s=cut.recording.duration_s,
+            labels=self.labels,
+            descriptions=self.descriptions,
+            head=self.head,
+            thresholds=self.thresholds,
+            aggregate=aggregate,
+            window_s=self.duration_s,
+            window_starts_s=cut.start_s,
+            window_scores={"mean": (high + low) / 2, "high": high, "low": low},
+            notes=cut.notes,
+        )

@@ -1,0 +1,140 @@
+"""Runs made from PyTorch's weights, and PyTorch's files made from runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from mrm_jax.interop import torch_checkpoint, torch_optimizer, torch_weights
+from mrm_jax.runs import trained_run
+from mrm_jax.training import checkpoints, metadata, run_spec, train_state
+
+UNKNOWN_SELECTION = 0.0  # below any validation AUC: what is trained later can be better
+
+
+def import_weights(
+    checkpoint: torch_checkpoint.TorchCheckpoint,
+    labels: Sequence[str],
+    config: ml_collections.ConfigDict,
+    drop: Sequence[str] = (),
+) -> tuple[train_state.TrainState, dict[str, Any]]:
+    """Returns the state and the facts of a run that continues a PyTorch checkpoint.
+
+    Args:
+        checkpoint: its optimiser's state is carried over if it is there.
+        labels: of the network's outputs, in their order.
+        config: an experiment; changed in place. Width and options that change the
+            parameters are taken from the weights, learning rate and weight decay from
+            the optimiser's state; data.shards may be None, and is then unknown.
+        drop: regular expressions of entries that no forward pass reads.
+
+    Raises:
+        ValueError: if names, shapes, labels, optimiser or data do not fit.
+    """
+    variables = torch_weights.from_torch(checkpoint.weights, drop)
+    model, leads = torch_weights.model_of(checkpoint.weights)
+    if len(labels) != model.num_labels:
+        raise ValueError(f"{model.num_labels} outputs, but {len(labels)} labels")
+    for name in ("width", "exchange", "eca_conv"):
+        config.model[name] = getattr(model, name)
+    state = train_state.begin(
+        jax.random.PRNGKey(config.seed), jax.tree.map(_single, variables)
+    )
+    if checkpoint.optimizer is not None:
+        adam = torch_optimizer.from_torch(
+            checkpoint.optimizer, checkpoint.weights, drop
+        )
+        if adam is not None:
+            mu, nu = (jax.tree.map(_single, tree) for tree in (adam.mu, adam.nu))
+            state = train_state.with_moments(state, adam.count, mu, nu)
+            # Else the run would silently go on at other rates than it had.
+            config.hparams.learning_rate = adam.learning_rate
+            config.hparams.weight_decay = adam.weight_decay
+    facts = _facts(config, labels)
+    return state, facts
+
+
+def write_run(
+    workdir: Path, state: train_state.TrainState, facts: dict[str, Any], epoch: int
+) -> None:
+    """Writes a run folder with one checkpoint, which is its newest and its best.
+
+    Raises:
+        ValueError: if the folder has checkpoints already.
+    """
+    if (workdir / checkpoints.FOLDER).exists():
+        raise ValueError(f"{workdir}: holds a run already; give another --workdir")
+    with checkpoints.open_manager(workdir) as manager:
+        host = jax.device_get(state)
+        said = facts | {"epoch": epoch, "metrics": {}}
+        checkpoints.save(manager, epoch, host, said, UNKNOWN_SELECTION)
+
+
+def export_run(
+    workdir: Path, newest: bool = False
+) -> tuple[torch_checkpoint.TorchCheckpoint, dict[str, Any]]:
+    """Returns a run as PyTorch keeps it, and its facts.
+
+    Args:
+        workdir: of a run with a finished epoch.
+        newest: take the newest epoch, to train on, not the best one on validation.
+
+    Raises:
+        ValueError: if there is no checkpoint.
+    """
+    run = trained_run.read(workdir, newest)
+    hparams = run.facts["config"]["hparams"]
+    moments = train_state.moments(run.state)
+    adam = torch_optimizer.Adam(
+        count=int(moments.count),
+        mu=moments.mu,
+        nu=moments.nu,
+        learning_rate=hparams["learning_rate"],
+        weight_decay=hparams["weight_decay"],
+    )
+    selection = f"val/macro_auc_{run.facts['config']['selection_head']}"
+    checkpoint = torch_checkpoint.TorchCheckpoint(
+        weights=torch_weights.to_torch(run.variables),
+        optimizer=torch_optimizer.to_torch(adam),
+        epoch=run.epoch,
+        metric=run.facts["metrics"].get(selection),
+    )
+    return checkpoint, run.facts
+
+
+def read_labels(path: Path) -> list[str]:
+    """Returns the labels of a text file, one a line, in the order of the outputs.
+
+    Raises:
+        ValueError: if one stands there twice, or none.
+        OSError: if there is no such file.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    labels = [line.strip() for line in lines if line.strip()]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice or not labels:
+        raise ValueError(
+            f"{path}: expected one label a line in the order of the outputs, found "
+            + (f"{', '.join(twice)} more than once" if twice else "none")
+        )
+    return labels
+
+
+def _facts(config: ml_collections.ConfigDict, labels: Sequence[str]) -> dict[str, Any]:
+    """Returns the facts of a new run; its data may be unknown."""
+    if config.data.shards is not None:
+        return run_spec.read(run_spec.with_label_set(config, labels)).facts
+    return {
+        "config": metadata.plain(config.to_dict()),
+        "data": metadata.describe_labels(labels),
+        "versions": metadata.versions(),
+        "command": "",
+    }
+
+
+def _single(array: np.ndarray) -> jax.Array:
+    return jnp.asarray(array, jnp.float32)

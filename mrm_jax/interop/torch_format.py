@@ -1,0 +1,86 @@
+"""The network as a PyTorch program, by torch.export: it needs no line of mrm_jax.
+
+    extra = {"metadata.json": ""}
+    program = torch.export.load("model.pt2", extra_files=extra)
+    labels = json.loads(extra["metadata.json"])["labels"]
+    scores = program.module()(signal_mv)["scores_mean"]
+
+Weights alone, under the names of the authors' checkpoints, are what
+`mrm_jax.convert --to_torch` writes; torch_model.TorchMRMNet loads them.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrm_jax.interop import exported_model, torch_weights
+
+SUFFIX = ".pt2"
+METADATA = "metadata.json"
+INSTALL = (
+    "PyTorch's files need PyTorch; in a clone of the repository: "
+    "pip install -c constraints.txt -e '.[parity]'"
+)
+
+
+def write(path: Path, network: exported_model.Network) -> None:
+    """Writes the program for any batch, the metadata beside it in the archive.
+
+    Raises:
+        ImportError: without PyTorch; says how to install it.
+    """
+    try:
+        import torch
+
+        from mrm_jax.interop import torch_model
+    except ImportError:
+        raise ImportError(INSTALL) from None
+    arguments = network.metadata["model"]
+    scorer = torch_model.TorchScorer(
+        torch_model.TorchMRMNet(
+            arguments["num_labels"],
+            arguments["width"],
+            exchange=arguments["exchange"],
+            eca_conv=arguments["eca_conv"],
+            leads=network.record_shape[1],
+        ),
+        *map(float, network.moments_mv),
+    )
+    weights = {
+        name: torch.tensor(array)
+        for name, array in torch_weights.to_torch(network.variables).items()
+    }
+    scorer.network.load_weights(weights)
+    program = torch.export.export(
+        scorer.eval(),
+        (torch.zeros(2, *network.record_shape),),
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+    )
+    with path.open("wb") as file:
+        torch.export.save(
+            program, file, extra_files={METADATA: json.dumps(network.metadata)}
+        )
+
+
+def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:
+    """Returns the metadata of a file and its scores as a function of millivolts.
+
+    Raises:
+        ImportError: without PyTorch; says how to install it.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise ImportError(INSTALL) from None
+    extra = {METADATA: ""}
+    program = torch.export.load(path, extra_files=extra).module()
+
+    def score(signal_mv: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the scores of a batch."""
+        with torch.no_grad():
+            found = program(torch.from_numpy(signal_mv))
+        return {name: tensor.numpy() for name, tensor in found.items()}
+
+    return json.loads(extra[METADATA]), score

@@ -1,0 +1,1 @@
+"""Scores to numbers: metrics, intervals, calibration, tests. NumPy only."""

@@ -1,0 +1,252 @@
+"""All numbers of an evaluated split, with bootstrap intervals, as report.json has them.
+
+The three heads are measured on the same resamples of the split's records.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mrm_jax.metrics import (
+    bootstrap,
+    calibration,
+    classification,
+    cpsc2018,
+    significance,
+    thresholds,
+)
+from mrm_jax.metrics.scores import SplitScores
+
+SCALED = "_scaled"  # ends the name of what is measured after the temperature
+Values = dict[str, np.ndarray]
+
+
+LABEL_METRICS = tuple(
+    "auc average_precision f1 f1_at_threshold sensitivity specificity ppv".split()
+)
+CALIBRATION = tuple("ece brier nll ece_scaled brier_scaled nll_scaled".split())
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """What is measured of one head. What is of each label is called "label_..."."""
+
+    overall: dict[str, float | int]  # as `overall`
+    others: Values  # [*label]; of `findings` and of `calibration`, plain and scaled
+    intervals: Values  # [2, *label], of any of these; those without one are left out
+    reliability: dict[str, list[dict[str, Any]]]  # "" and SCALED -> bins
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """A split's scores, and what they are judged by."""
+
+    scores: SplitScores
+    thresholds: Mapping[str, thresholds.Thresholds]  # by head
+    split: str = "test"
+    val: SplitScores | None = None  # reported beside it, without intervals
+    resamples: int = bootstrap.RESAMPLES
+    seed: int = bootstrap.SEED  # of the resamples
+
+
+def evaluate(
+    evaluated: Evaluated, label_names: Sequence[str], descriptions: Sequence[str]
+) -> dict[str, Any]:
+    """Returns the parts of report.json that are numbers; NaN is what is not defined.
+
+    Args:
+        evaluated: the split.
+        label_names: [label].
+        descriptions: [label].
+
+    Returns:
+        the split's name, and "val": head -> metric -> number. CPSC2018's score is among
+            them where all first labels are known.
+        "intervals": level, resamples, seed, note (why there are none, or None), heads:
+            head -> metric -> [low, high], None for what has no interval.
+        "labels": label, description, positive_records, heads: head -> threshold,
+            LABEL_METRICS, and "..._interval" of each of these.
+        "calibration": head -> temperature, CALIBRATION, and "..._interval" of each of
+            these; reliability, reliability_scaled: bins.
+
+    Raises:
+        ValueError: if scores are none (`classification.check`), or thresholds are of
+            others.
+    """
+    split, chosen = evaluated.scores, evaluated.thresholds
+    counts, note = significance.draw(
+        split.labels, label_names, evaluated.resamples, evaluated.seed
+    )
+    found = {
+        head: measure(split, scores, chosen[head], counts)
+        for head, scores in split.heads.items()
+    }
+    val = {} if evaluated.val is None else {"val": _of_val(evaluated.val)}
+    return {
+        **val,
+        evaluated.split: {head: of_head.overall for head, of_head in found.items()},
+        "intervals": _intervals(found, evaluated, note),
+        "labels": [
+            {
+                "label": name,
+                "description": description,
+                "positive_records": int((split.labels[:, i] == 1).sum()),
+                "heads": {head: _label(found[head], chosen[head], i) for head in found},
+            }
+            for i, (name, description) in enumerate(
+                zip(label_names, descriptions, strict=True)
+            )
+        ],
+        "calibration": {
+            head: _calibration(found[head], chosen[head].temperature) for head in found
+        },
+    }
+
+
+def _of_val(val: SplitScores) -> dict[str, dict[str, float | int]]:
+    return {head: overall(val, scores) for head, scores in val.heads.items()}
+
+
+def _intervals(
+    found: Mapping[str, Head], evaluated: Evaluated, note: str | None
+) -> dict[str, Any]:
+    return {
+        "level": bootstrap.LEVEL,
+        "resamples": evaluated.resamples,
+        "seed": evaluated.seed,
+        "note": note,
+        "heads": {
+            head: {name: _pair(of_head, name) for name in of_head.overall}
+            for head, of_head in found.items()
+        },
+    }
+
+
+def _label(found: Head, chosen: thresholds.Thresholds, label: int) -> dict[str, Any]:
+    result: dict[str, Any] = {"threshold": chosen.by_label[label]}
+    for name in LABEL_METRICS:
+        result[name] = float(found.others[f"label_{name}"][label])
+        result[f"{name}_interval"] = _pair(found, f"label_{name}", label)
+    return result
+
+
+def _calibration(found: Head, temperature: float) -> dict[str, Any]:
+    result: dict[str, Any] = {"temperature": temperature}
+    for name in CALIBRATION:
+        result[name] = float(found.others[name])
+        result[f"{name}_interval"] = _pair(found, name)
+    bins = {f"reliability{suffix}": of for suffix, of in found.reliability.items()}
+    return result | bins
+
+
+def _pair(found: Head, name: str, label: int | None = None) -> list[float] | None:
+    """Returns both ends of an interval, None where there is none."""
+    if name not in found.intervals:
+        return None
+    ends = found.intervals[name]
+    if label is not None:
+        ends = ends[:, label]
+    return None if np.isnan(ends).any() else ends.tolist()
+
+
+def measure(
+    split: SplitScores,
+    scores: np.ndarray,
+    chosen: thresholds.Thresholds,
+    counts: np.ndarray | None,
+) -> Head:
+    """Returns all numbers of a head.
+
+    Args:
+        split: the records and their labels.
+        scores: of the head, [record, label].
+        chosen: what they are judged by.
+        counts: [resample, record], from `bootstrap.draw`; None: no intervals.
+
+    Raises:
+        ValueError: as `classification.check` and `thresholds.terms`.
+    """
+    labels = split.labels
+    scaled = calibration.scale(scores, chosen.temperature)
+    calibrated = {
+        "": calibration.terms(scores, labels),
+        SCALED: calibration.terms(scaled, labels),
+    }
+    weigh = _weigher(split, scores, chosen, calibrated)
+    by_label = dataclasses.asdict(classification.evaluate_labels(scores, labels))
+    others = {name: v[0] for name, v in weigh(np.ones((1, len(labels)))).items()}
+    resampled: Values = {}
+    if counts is not None:
+        resampled = bootstrap.evaluate(scores, labels, counts, chosen.overall)
+        resampled |= weigh(counts.astype(np.float64))
+        for name in ("ece", "ece" + SCALED):
+            resampled[name] = calibration.reflect_ece(
+                resampled[name], float(others[name])
+            )
+    return Head(
+        overall=overall(split, scores, chosen.overall),
+        others=_of_labels(by_label) | others,
+        intervals={name: bootstrap.percentile(v) for name, v in resampled.items()},
+        reliability={
+            suffix: calibration.reliability(terms)
+            for suffix, terms in calibrated.items()
+        },
+    )
+
+
+def overall(
+    split: SplitScores, scores: np.ndarray, val_threshold: float | None = None
+) -> dict[str, float | int]:
+    """Returns `classification.evaluate`, and the CPSC2018 score where it is defined.
+
+    Raises:
+        ValueError: as `classification.check`.
+    """
+    result = classification.evaluate(scores, split.labels, val_threshold)
+    first = first_label(split)
+    if first is not None:
+        result |= cpsc2018.evaluate(scores, split.labels, first)
+    return result
+
+
+def _weigher(
+    split: SplitScores,
+    scores: np.ndarray,
+    chosen: thresholds.Thresholds,
+    calibrated: Mapping[str, calibration.Terms],
+) -> Callable[[np.ndarray], Values]:
+    """Returns the function of weights [sample, record] to numbers [sample, *label].
+
+    What does not depend on the weights is computed here, once.
+    """
+    found = thresholds.terms(scores, split.labels, np.array(chosen.by_label))
+    first = first_label(split)
+    cells = None
+    if first is not None:
+        cells = cpsc2018.record_cells(scores, split.labels, first)
+
+    def weigh(weights: np.ndarray) -> Values:
+        """Returns numbers [sample, *label] of weights [sample, record]."""
+        result = _of_labels(thresholds.weighted(found, weights))
+        for suffix, terms in calibrated.items():
+            measures = calibration.weighted(terms, weights)
+            result |= {name + suffix: value for name, value in measures.items()}
+        if cells is not None:
+            result |= cpsc2018.weighted(cells, weights)
+        return result
+
+    return weigh
+
+
+def first_label(split: SplitScores) -> np.ndarray | None:
+    """Returns the first labels if all are known."""
+    if split.first_label is None or (split.first_label < 0).any():
+        return None
+    return split.first_label
+
+
+def _of_labels(values: Mapping[str, np.ndarray]) -> Values:
+    """Returns the values by the names that `intervals` has for labels."""
+    return {f"label_{name}": value for name, value in values.items()}

@@ -1,0 +1,128 @@
+"""Which scores count as a finding: chosen on validation, kept with the run."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+
+from mrm_jax.metrics import calibration, classification, ranking
+from mrm_jax.metrics.ranking import Labels, Scores
+from mrm_jax.metrics.scores import SplitScores
+
+OF_LABELS = "each label's own, chosen on validation"
+OF_ALL = "one for all labels, chosen on validation"
+NOT_CHOSEN = "not chosen"
+SOURCES = (OF_LABELS, OF_ALL, NOT_CHOSEN)
+
+
+@dataclasses.dataclass(frozen=True)
+class Thresholds:
+    """Of one head's scores; a score that reaches its threshold is a finding."""
+
+    overall: float  # one for all labels, that of the best Fmax
+    by_label: tuple[float, ...]  # [label], each of the label's best F1
+    temperature: float = 1.0  # divides logits, so that scores are probabilities
+    source: str = OF_LABELS  # what by_label holds; one of SOURCES
+
+
+def choose(val: SplitScores) -> dict[str, Thresholds]:
+    """Returns the thresholds and the temperature of each head, from validation scores.
+
+    A label that has one class only in the split says nothing of where to part them,
+    and takes the threshold of all.
+
+    Raises:
+        ValueError: as `classification.check`.
+    """
+    return {head: _choose(scores, val.labels) for head, scores in val.heads.items()}
+
+
+def _choose(scores: Scores, labels: Labels) -> Thresholds:
+    classification.check(scores, labels)
+    curve = classification.f_curve(scores, labels)
+    overall = float(classification.FMAX_THRESHOLDS[curve.argmax()])
+    by_label = np.where(
+        classification.has_both_classes(labels), best_f1(scores, labels), overall
+    )
+    temperature = calibration.fit(scores, labels)
+    return Thresholds(overall, tuple(by_label.tolist()), temperature)
+
+
+def best_f1(scores: Scores, labels: Labels) -> Float[np.ndarray, " label"]:
+    """Returns the threshold of the best F1 of each label.
+
+    Every way to part the records is tried. A threshold lies halfway between two
+    neighbouring scores, so that records of one score are all found or all missed; below
+    the lowest score it lies halfway to 0. Of equally good ones it is the lowest, as for
+    Fmax: it misses the fewest.
+    """
+    ranked = ranking.rank(scores)
+    sorted_scores = np.take_along_axis(scores, ranked.order, axis=0).astype(np.float64)
+    hits = np.take_along_axis(labels, ranked.order, axis=0)
+    right = hits.cumsum(axis=0, dtype=np.int64)
+    found = np.arange(1, len(scores) + 1)[:, np.newaxis]  # down to this place
+    f1 = 2 * right / (found + right[-1:])
+    f1[ranked.tie_end != found] = -1  # would part a tie
+    best = len(f1) - 1 - f1[::-1].argmax(axis=0)
+    places = np.stack([best, best + 1])
+    below_all = np.zeros((1, scores.shape[1]))
+    upper, lower = np.take_along_axis(
+        np.concatenate([sorted_scores, below_all]), places, axis=0
+    )
+    middle = (upper + lower) / 2
+    return np.where(middle > lower, middle, upper)  # where floats have nothing between
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """What the measures add up over records, [record, label], 0. or 1."""
+
+    present: np.ndarray
+    found: np.ndarray  # the score reaches the threshold
+    right: np.ndarray  # both
+
+
+def terms(
+    scores: Scores, labels: Labels, thresholds: Float[np.ndarray, " threshold"]
+) -> Terms:
+    """Returns the terms of each record; each label has its own threshold.
+
+    Raises:
+        ValueError: as `classification.check`, or if a label lacks its threshold.
+    """
+    classification.check(scores, labels)
+    if thresholds.shape != labels.shape[1:]:
+        raise ValueError(
+            f"expected thresholds of {labels.shape[1]} labels, found "
+            f"{len(thresholds)}; choose them for these labels"
+        )
+    present, found = labels == 1, scores >= thresholds
+    return Terms(*(x.astype(np.float64) for x in (present, found, present & found)))
+
+
+def weighted(
+    terms: Terms, weights: Float[np.ndarray, "sample record"]
+) -> dict[str, Float[np.ndarray, "sample label"]]:
+    """Returns the measures of records that count as often as `weights` says.
+
+    Returns:
+        f1_at_threshold: F1 score; NaN without a positive record.
+        sensitivity: share of the positive records that are found; NaN without one.
+        specificity: share of the negative records that are not; NaN without one.
+        ppv: positive predictive value, the share of the findings that are right, 0
+            without a finding; NaN without a positive record.
+    """
+    present, found, right = (
+        weights @ x for x in (terms.present, terms.found, terms.right)
+    )
+    absent = weights.sum(axis=1, keepdims=True) - present
+    of_present = {
+        "f1_at_threshold": classification.ratio(2 * right, found + present),
+        "sensitivity": classification.ratio(right, present),
+        "ppv": classification.ratio(right, found),
+    }
+    specificity = classification.ratio(absent - (found - right), absent)
+    return {
+        **{name: np.where(present > 0, v, np.nan) for name, v in of_present.items()},
+        "specificity": np.where(absent > 0, specificity, np.nan),
+    }

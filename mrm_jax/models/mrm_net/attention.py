@@ -1,0 +1,73 @@
+"""The attention stage: a gate over channels and a gate over time, fused."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mrm_jax.models import layers
+from mrm_jax.models.mrm_net import blocks
+
+
+class ChannelGate(nn.Module):
+    """sigmoid(m(max over time) + m(mean over time)), m linear and batch-normalised.
+
+    m is one function called twice, the maximum first: while training each call is
+    normalised by its own statistics and the running averages move twice.
+    """
+
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self, inputs: layers.Map, mask: layers.Mask
+    ) -> Float[Array, "batch channel"]:
+        """Returns a factor in (0, 1) for every channel."""
+        channels = inputs.shape[-1]
+        reduce = layers.Linear(channels // 8, use_bias=False, name="reduce")
+        expand = layers.Linear(channels, use_bias=False, name="expand")
+        norm = layers.BatchNorm(self.axis_name, name="norm")
+        of_max = norm(expand(reduce(layers.maximum(inputs, axis=1))), mask)
+        of_mean = norm(expand(reduce(jnp.mean(inputs, axis=1))), mask)
+        return jax.nn.sigmoid(of_max + of_mean)
+
+
+class TimeGate(nn.Module):
+    """sigmoid(batch norm(conv 7 of the maximum and the mean over channels))."""
+
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self, inputs: layers.Map, mask: layers.Mask
+    ) -> Float[Array, "batch time"]:
+        """Returns a factor in (0, 1) for every time step."""
+        rows = [layers.maximum(inputs, axis=-1), jnp.mean(inputs, axis=-1)]
+        gate = layers.Conv(1, 7, name="conv")(jnp.stack(rows, axis=-1))
+        gate = layers.BatchNorm(self.axis_name, name="norm")(gate, mask)
+        return jax.nn.sigmoid(gate[..., 0])
+
+
+class AttentionStage(nn.Module):
+    """Both gates on one map, concatenated, normalised and brought back to its shape."""
+
+    eca_conv: bool = False
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
+        """Returns the attended map, [batch, time, channel]."""
+        channel_gate = ChannelGate(self.axis_name, name="channel_gate")(inputs, mask)
+        time_gate = TimeGate(self.axis_name, name="time_gate")(inputs, mask)
+        gated = [channel_gate[:, None] * inputs, time_gate[..., None] * inputs]
+        hidden = layers.layer_norm("norm")(jnp.concatenate(gated, axis=-1))
+        hidden = hidden.astype(inputs.dtype)
+        channels, axis_name = inputs.shape[-1], self.axis_name
+        for block in (
+            blocks.ResidualBlock(channels, axis_name, name="residual1"),
+            blocks.ECABlock(self.eca_conv, axis_name, name="eca"),
+            blocks.SEBlock(axis_name, name="se"),
+            blocks.ResidualBlock(channels, axis_name, name="residual2"),
+        ):
+            hidden = block(hidden, mask)
+        return hidden

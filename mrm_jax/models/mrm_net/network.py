@@ -1,0 +1,155 @@
+"""MRM-Net: a signal in, logits of two resolutions and their feature maps out."""
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mrm_jax.models import layers
+from mrm_jax.models.mrm_net import branches, mutual, stem
+
+DIVERGENCES = ("softmax", "bernoulli")
+COMPUTE_DTYPES = ("float32", "bfloat16")
+
+
+@flax.struct.dataclass
+class Outputs:
+    """What the network says of one batch."""
+
+    high_logits: jax.Array  # [batch, label]
+    low_logits: jax.Array  # [batch, label]
+    high_features: dict[str, jax.Array]  # stage -> [batch, time, channel]
+    low_features: dict[str, jax.Array]  # stage -> [batch, time / 2, 2 channel]
+    mutual_pairs: tuple[tuple[jax.Array, jax.Array], ...]
+
+
+class MRMNet(nn.Module):
+    """The multi-resolution mutual learning network.
+
+    The defaults compute what the authors' code computes.
+
+    Attributes:
+        num_labels: of the label set.
+        num_samples: time points of a signal, 1000 for 10 s at 100 Hz.
+        width: channels of the first convolution; a multiple of 4. The high branch has
+            4 · width channels, the low one 8 · width.
+        mutual_stages: the stages whose maps are compared by the loss; none, some or
+            all of "multi_scale", "extractor", "attention".
+        feature_pairing: which features are compared, see `mutual.flatten_pair`.
+        logit_divergence: "softmax" over labels (the authors' code) or "bernoulli".
+        exchange: let the branches exchange features after the extractor.
+        eca_conv: use the convolution over channels of the published ECA block.
+        compute_dtype: of the maps between layers. "float32" keeps the precision of the
+            signal, "bfloat16" halves their memory and is faster on accelerators.
+            Parameters, statistics, heads and losses have the signal's in either case.
+        axis_name: the mapped axis over which batch norm takes its statistics.
+
+    Raises:
+        ValueError: if an attribute is out of range, or num_samples does not fit the
+            mutual stages or the exchange.
+
+    References:
+        Huang et al., 2024, arXiv 2406.16928.
+    """
+
+    num_labels: int
+    num_samples: int = 1000
+    width: int = 16
+    mutual_stages: tuple[str, ...] = ("attention",)
+    feature_pairing: str = "channel_major"
+    logit_divergence: str = "softmax"
+    exchange: bool = False
+    eca_conv: bool = False
+    compute_dtype: str = "float32"
+    axis_name: str | None = None
+
+    def __post_init__(self):
+        """Checks the attributes."""
+        super().__post_init__()
+        mutual.check_choice("feature_pairing", self.feature_pairing, branches.PAIRINGS)
+        mutual.check_choice("logit_divergence", self.logit_divergence, DIVERGENCES)
+        mutual.check_choice("compute_dtype", self.compute_dtype, COMPUTE_DTYPES)
+        mutual.check_stages(self.mutual_stages)
+        sizes = {"num_labels": self.num_labels, "num_samples": self.num_samples}
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {size}")
+        if self.width < 4 or self.width % 4:
+            raise ValueError(f"width: expected a multiple of 4, got {self.width}")
+        if self.mutual_stages:
+            mutual.check_length(self.num_samples, "the mutual loss of the features")
+        if self.exchange:
+            mutual.check_length(self.num_samples, "the exchange of features")
+
+    def setup(self):
+        """Builds the parts."""
+        axis_name, eca_conv = self.axis_name, self.eca_conv
+        high_channels, low_channels = 4 * self.width, 8 * self.width
+        self.stem = stem.Stem(self.width, axis_name)
+        self.high_scale = stem.MultiScale(high_channels, 1, axis_name)
+        self.low_scale = stem.MultiScale(low_channels, 2, axis_name)
+        self.high = branches.HighResolutionBranch(
+            self.num_labels, high_channels, eca_conv, axis_name
+        )
+        self.low = branches.LowResolutionBranch(
+            self.num_labels, low_channels, eca_conv, axis_name
+        )
+        if self.exchange:
+            self.mutual_exchange = mutual.Exchange(axis_name)
+
+    def __call__(
+        self,
+        signal: Float[Array, "batch time lead"],
+        *,
+        train: bool,
+        mask: layers.Mask = None,
+        dropout_rate: jax.Array | float = 0.2,
+    ) -> Outputs:
+        """Returns logits and feature maps.
+
+        Args:
+            signal: standardised; time is num_samples.
+            train: take batch statistics, move the running averages (make "batch_stats"
+                mutable) and drop out (needs the rng "dropout").
+            mask: 1. for a record, 0. for padding that must not count in the batch
+                statistics; default: no padding. Without effect on scoring.
+            dropout_rate: in the multi-scale blocks; 0. needs no rng.
+
+        Raises:
+            ValueError: if signal has another length than num_samples.
+        """
+        if signal.shape[1] != self.num_samples:
+            raise ValueError(
+                f"signal: expected [batch, {self.num_samples}, lead], "
+                f"got {list(signal.shape)}"
+            )
+        if not train:
+            mask = None
+        elif mask is None:
+            mask = jnp.ones(signal.shape[0], signal.dtype)
+        dtype = signal.dtype
+        if self.compute_dtype == "bfloat16":
+            signal = signal.astype(jnp.bfloat16)
+        common = self.stem(signal, mask)
+        high, low = {}, {}
+        high["multi_scale"] = self.high_scale(common, mask, dropout_rate)
+        low["multi_scale"] = self.low_scale(common, mask, dropout_rate)
+        high["extractor"] = self.high.extract(high["multi_scale"], mask)
+        low["extractor"] = self.low.extract(low["multi_scale"], mask)
+        given = high["extractor"], low["extractor"]
+        if self.exchange:
+            given = self.mutual_exchange(*given, mask)
+        high["attention"] = self.high.attend(given[0], mask)
+        low["attention"] = self.low.attend(given[1], mask)
+        high, low = jax.tree.map(lambda part: part.astype(dtype), (high, low))
+        return Outputs(
+            high_logits=self.high.classify(high["attention"]),
+            low_logits=self.low.classify(low["attention"]),
+            high_features=high,
+            low_features=low,
+            mutual_pairs=tuple(
+                mutual.flatten_pair(high[stage], low[stage], self.feature_pairing)
+                for stage in self.mutual_stages
+            ),
+        )

@@ -1,0 +1,1 @@
+"""Figures of ECGs and of results, by Matplotlib."""

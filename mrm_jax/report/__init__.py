@@ -1,1 +1,0 @@
-"""What is said of a run: numbers, tables, pictures, a page and a model card."""

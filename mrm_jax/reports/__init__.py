@@ -1,0 +1,1 @@
+"""Reports of an evaluation: numbers, tables, a page, a model card."""

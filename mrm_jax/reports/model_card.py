@@ -1,0 +1,227 @@
+"""The model card: what a run's network is, was measured to do, and is not for.
+
+Markdown with the front matter that the Hugging Face Hub reads, out of report.json.
+
+References:
+    Mitchell et al., 2019, Model Cards for Model Reporting, arXiv 1810.03993.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from mrm_jax.data import manifest, preprocessing
+from mrm_jax.metrics import significance
+from mrm_jax.reports import dataset_info, heads, model_card_rows
+from mrm_jax.runtime import atomic
+
+FILE = "MODEL_CARD.md"
+UNKNOWN = "unknown"
+TASK = "multi-label-classification"
+TAGS = ("ecg", "electrocardiogram", "12-lead", TASK, "mrm-net", "jax", "flax")
+LENGTH_RULES = {
+    preprocessing.EXACT: "records of another length were left out",
+    preprocessing.STRETCH_OR_CUT: (
+        "longer records were cut to their start, shorter ones stretched"
+    ),
+}
+
+
+def write(
+    workdir: Path | str, report: Mapping[str, Any], num_parameters: int | None = None
+) -> Path:
+    """Writes the model card of a run and returns its path.
+
+    Args:
+        workdir: of the run.
+        report: what report.json holds; a part that is missing or None is said to be
+            unknown or not measured.
+        num_parameters: of the network; None is unknown.
+    """
+    path = Path(workdir) / FILE
+    with atomic.replacing(path) as temporary:
+        temporary.write_text(render(workdir, report, num_parameters), encoding="utf-8")
+    return path
+
+
+def render(
+    workdir: Path | str, report: Mapping[str, Any], num_parameters: int | None = None
+) -> str:
+    """Returns the model card of a run as Markdown; see `write`."""
+    facts = model_card_rows.Known(report["facts"])
+    head = heads.shown(facts)
+    template = _environment().get_template("model_card.md.j2")
+    return template.render(
+        workdir=Path(workdir).as_posix(),
+        facts=facts,
+        versions=model_card_rows.Known(facts["versions"] or {}),
+        config=yaml.safe_dump(facts["config"] or {}, sort_keys=False),
+        num_parameters=num_parameters,
+        is_imported=_is_imported(facts),
+        untrained=" and ".join(heads.untrained(facts)),
+        front_matter=_front_matter(Path(workdir).resolve().name, report, head),
+        **_describe_data(facts),
+        **_describe_input(facts),
+        **_describe_results(report, head),
+    )
+
+
+def _describe_data(facts: Mapping[str, Any]) -> dict[str, Any]:
+    measured = model_card_rows.Known(facts["evaluated_on"] or facts)
+    return {
+        "data_set": dataset_info.of(facts["data_set"]),
+        "measured": measured,
+        "is_modelled": any(
+            dataset_info.of(of["data_set"]).is_modelled for of in (facts, measured)
+        ),
+        "records": _counts(facts["records"] or {}),
+        "folds": ", ".join(
+            f"{_span(folds)} {split}" for split, folds in manifest.SPLIT_FOLDS.items()
+        ),
+    }
+
+
+def _describe_input(facts: Mapping[str, Any]) -> dict[str, str]:
+    rate, num_samples = facts["sampling_rate"], facts["num_samples"]
+    of_length, length = "", UNKNOWN
+    if rate and num_samples:
+        of_length = f" of {num_samples / rate:g} s"
+        length = f"{num_samples:,} samples"
+    if facts["length_rule"]:
+        rule = facts["length_rule"]
+        length += f"; in preparation {LENGTH_RULES.get(rule, rule)}"
+    standardiser = UNKNOWN
+    if facts["std_uv"]:
+        standardiser = (
+            f"minus the mean, {facts['mean_uv']:.4f} µV, and divided by the standard "
+            f"deviation, {facts['std_uv']:.4f} µV: one of each for all leads"
+        )
+    return {
+        "of_length": of_length,
+        "length": length,
+        "sampling_rate": f"{rate} Hz" if rate else UNKNOWN,
+        "standardiser": standardiser,
+    }
+
+
+def _describe_results(report: Mapping[str, Any], head: str) -> dict[str, Any]:
+    facts = model_card_rows.Known(report["facts"])
+    intervals = model_card_rows.Known(report.get("intervals") or {})
+    labels = model_card_rows.of_labels(report, head)
+    counts = [label["positive_records"] for label in labels]
+    split = _split(facts)
+    return {
+        "split": split,
+        "head": head,
+        "heads": model_card_rows.HEADS,
+        "metrics": model_card_rows.of_metrics(report[split], intervals["heads"] or {}),
+        "num_macro": report[split][head].get("macro_labels"),
+        "intervals": intervals,
+        "labels": labels,
+        "has_labels": bool(report.get("labels")),
+        "rare": significance.RARE,
+        "num_rare": sum(
+            count is not None and count < significance.RARE for count in counts
+        ),
+        "calibration": model_card_rows.of_calibration(report.get("calibration") or {}),
+    }
+
+
+def _front_matter(name: str, report: Mapping[str, Any], head: str) -> str:
+    """Returns what the Hub reads, as YAML.
+
+    References:
+        https://github.com/huggingface/hub-docs/blob/main/modelcard.md
+    """
+    facts = model_card_rows.Known(report["facts"])
+    result = _hub_result(report, head)
+    fields = {
+        "language": "en",
+        "license": "apache-2.0",
+        "library_name": "mrm_jax",
+        "tags": list(TAGS),
+        "datasets": [dataset_info.of(facts["data_set"]).slug],
+        "metrics": sorted({metric["type"] for metric in result["metrics"]}),
+        "model-index": [{"name": name, "results": [result]}],
+    }
+    if _is_imported(facts):
+        del fields["datasets"]
+    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+
+
+def _hub_result(report: Mapping[str, Any], head: str) -> dict[str, Any]:
+    facts = model_card_rows.Known(report["facts"])
+    split, measured = (
+        _split(facts),
+        model_card_rows.Known(facts["evaluated_on"] or facts),
+    )
+    return {
+        "task": {"type": TASK, "name": "multi-label classification of 12-lead ECGs"},
+        "dataset": {
+            "type": dataset_info.of(measured["data_set"]).slug,
+            "name": _data_name(measured),
+            "config": facts["label_set"] or UNKNOWN,
+            "split": split,
+            "revision": measured["data_set_version"] or UNKNOWN,
+        },
+        "metrics": [
+            {"type": kind, "name": f"{name}, {head} head", "value": float(value)}
+            for key, (name, kind) in model_card_rows.METRICS.items()
+            if kind and (value := report[split][head].get(key)) is not None
+        ],
+    }
+
+
+def _is_imported(facts: Mapping[str, Any]) -> bool:
+    """Returns whether the weights came from PyTorch: their past is not on record."""
+    return "mrm_jax.convert" in (facts["command"] or "")
+
+
+def _data_name(facts: Mapping[str, Any]) -> str:
+    """Returns the data set's name, which says if it is a part of it only."""
+    name = facts["data_set"] or UNKNOWN
+    return f"{name} subset" if facts["data_set_version"] == "subset" else name
+
+
+def _split(facts: Mapping[str, Any]) -> str:
+    return facts["split"] or "test"
+
+
+def _counts(records: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {split}" for split, count in records.items())
+
+
+def _span(folds: Sequence[int]) -> str:
+    return f"{folds[0]}–{folds[-1]}" if len(folds) > 1 else str(folds[0])
+
+
+def _text(value: Any) -> str:
+    """Returns plain text as Markdown that shows it, also within a table."""
+    if value is None or value == "":
+        return UNKNOWN
+    one_line = " ".join(str(value).split())
+    escaped = re.sub(r"([\\`*_\[\]|#~])", r"\\\1", one_line.replace("&", "&amp;"))
+    return escaped.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _count(value: int | None) -> str:
+    return model_card_rows.NOT_MEASURED if value is None else f"{value:,}"
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mrm_jax.reports"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        text=_text, count=_count, data_name=_data_name, shell=shlex.quote
+    )
+    return environment

@@ -1,0 +1,197 @@
+"""What an evaluated run leaves: numbers and scores.
+
+report.json   facts of the run, and all its numbers (`summary.evaluate`); written last,
+              so that it stands for a finished run
+metrics.csv   one row per metric and head: metric, head, value, interval_low,
+              interval_high; of the whole split, the calibration among them
+report.csv    one row per label: label, description, positive_records, and for each head
+              METRIC_HEAD, METRIC_HEAD_low and METRIC_HEAD_high of
+              `summary.LABEL_METRICS`, and threshold_HEAD
+scores.npz    record names, labels and scores of the split; not pickled
+thresholds.json   chosen on validation; beside the report of a run's own test split
+
+Where a number or an interval is not defined, its cells are empty.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrm_jax.metrics import summary
+from mrm_jax.metrics.scores import SplitScores
+from mrm_jax.reports import thresholds_file
+from mrm_jax.runtime import atomic
+
+JSON_FILE = "report.json"
+CSV_FILE = "report.csv"
+METRICS_FILE = "metrics.csv"
+SCORES_FILE = "scores.npz"
+# Without these a number cannot be traced to what it was measured on.
+REQUIRED_FACTS = tuple(
+    "data_set data_set_version label_set records seed epoch command".split()
+)
+
+
+def compose(
+    facts: Mapping[str, Any],
+    label_names: Sequence[str],
+    descriptions: Sequence[str],
+    evaluated: summary.Evaluated,
+) -> dict[str, Any]:
+    """Returns what report.json holds of an evaluated split.
+
+    Args:
+        facts: what the numbers depend on, in types that JSON knows: at least
+            REQUIRED_FACTS; configuration, versions of tools, ... as well. "split" is
+            added, and "evaluated_on" as None if it is not there.
+        label_names: [label].
+        descriptions: [label], plain text.
+        evaluated: the split.
+
+    Raises:
+        ValueError: if a required fact is missing, names do not fit the labels, or
+            scores are none (`classification.check`).
+    """
+    _check(facts, label_names, descriptions, evaluated.scores)
+    return _without_nan(
+        {
+            "facts": {"evaluated_on": None, **facts, "split": evaluated.split},
+            "num_labels": len(label_names),
+            **summary.evaluate(evaluated, label_names, descriptions),
+        }
+    )
+
+
+def write(folder: Path | str, report: Mapping[str, Any], scores: SplitScores) -> None:
+    """Writes the files of a report, report.json last.
+
+    Args:
+        folder: exists.
+        report: from `compose`.
+        scores: of the split that it is about.
+    """
+    folder, facts = Path(folder), report["facts"]
+    names = [label["label"] for label in report["labels"]]
+    _write_scores(folder / SCORES_FILE, names, scores)
+    _write_csv(folder / METRICS_FILE, _metric_rows(report, facts["split"]))
+    _write_csv(folder / CSV_FILE, map(_label_row, report["labels"]))
+    with atomic.replacing(folder / JSON_FILE) as temporary:
+        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+
+
+def _check(
+    facts: Mapping[str, Any],
+    label_names: Sequence[str],
+    descriptions: Sequence[str],
+    scores: SplitScores,
+) -> None:
+    missing = [name for name in REQUIRED_FACTS if name not in facts]
+    if missing:
+        raise ValueError(f"expected the facts {REQUIRED_FACTS}, missing {missing}")
+    num_labels = scores.labels.shape[1]
+    if {len(label_names), len(descriptions)} != {num_labels}:
+        raise ValueError(
+            f"expected names and descriptions of {num_labels} labels, "
+            f"found {len(label_names)} and {len(descriptions)}"
+        )
+
+
+def exists(workdir: Path | str) -> bool:
+    """Returns whether a run has its report, which is written last."""
+    return (Path(workdir) / JSON_FILE).is_file()
+
+
+def discard(workdir: Path | str) -> None:
+    """Removes a report before its files change: it stands for what is all there.
+
+    So it goes where a run goes on, as do the thresholds, which may not be of the epoch
+    that is best in the end.
+    """
+    for name in (JSON_FILE, thresholds_file.FILE):
+        (Path(workdir) / name).unlink(missing_ok=True)
+
+
+def read(workdir: Path | str) -> dict[str, Any]:
+    """Returns what report.json of a finished run holds.
+
+    Raises:
+        ValueError: if the run has no report.
+    """
+    path = Path(workdir) / JSON_FILE
+    if not exists(workdir):
+        raise ValueError(f"{path}: not found; the run is not finished, train it first")
+    return json.loads(path.read_text())
+
+
+def _write_scores(path: Path, label_names: Sequence[str], split: SplitScores) -> None:
+    arrays = {
+        "names": np.asarray(split.names, np.str_),
+        "labels": split.labels.astype(np.uint8),
+        "label_names": np.asarray(label_names, np.str_),
+        **split.heads,
+    }
+    if split.first_label is not None:
+        arrays["first_label"] = split.first_label
+    with atomic.replacing(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+
+
+def _metric_rows(report: Mapping[str, Any], split: str) -> Iterable[dict[str, Any]]:
+    """Returns the rows of metrics.csv."""
+    for head, overall in report[split].items():
+        of_head = report["calibration"][head]
+        names = ("temperature", *summary.CALIBRATION)
+        values = overall | {name: of_head[name] for name in names}
+        ends = dict(report["intervals"]["heads"][head])
+        ends |= {name: of_head.get(f"{name}_interval") for name in names}
+        for name, value in values.items():
+            low, high = ends[name] or (None, None)
+            yield {
+                "metric": name,
+                "head": head,
+                "value": value,
+                "interval_low": low,
+                "interval_high": high,
+            }
+
+
+def _label_row(label: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a row of report.csv."""
+    row = {name: label[name] for name in ("label", "description", "positive_records")}
+    for head, values in label["heads"].items():
+        for name in summary.LABEL_METRICS:
+            low, high = values[f"{name}_interval"] or (None, None)
+            row[f"{name}_{head}"] = values[name]
+            row[f"{name}_{head}_low"], row[f"{name}_{head}_high"] = low, high
+        row[f"threshold_{head}"] = values["threshold"]
+    return row
+
+
+def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows of the same columns; None is an empty cell."""
+    lines = [{name: _cell(value) for name, value in row.items()} for row in rows]
+    with atomic.replacing(path) as temporary:
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(lines[0]))
+            writer.writeheader()
+            writer.writerows(lines)
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.6f}" if isinstance(value, float) else value
+
+
+def _without_nan(value: Any) -> Any:
+    """Returns the value with None for each number that JSON cannot hold."""
+    if isinstance(value, Mapping):
+        return {name: _without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,1 @@
+"""Whole runs: training one to its report, and evaluating those that exist."""

@@ -1,0 +1,173 @@
+"""Scores a split with a run's best checkpoint; writes and shows a report of it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from mrm_jax.metrics import summary, thresholds
+from mrm_jax.reports import console_table, latex, run_report, thresholds_file
+from mrm_jax.runtime import console, devices, preemption, processes
+from mrm_jax.training import checkpoints, metrics_log, run_spec, scoring, train_state
+
+CURVES_FILE = "curves.png"
+
+
+def report(
+    manager: ocp.CheckpointManager,
+    plan: run_spec.Plan,
+    workdir: Path,
+    notice: preemption.Notice,
+) -> dict[str, Any]:
+    """Scores the test fold with the best checkpoint and writes what a run leaves.
+
+    Args:
+        manager: of the run's checkpoints, on process 0, which alone writes.
+        plan: of the run.
+        workdir: of the run.
+        notice: stops it; nothing is written then.
+
+    Raises:
+        preemption.Preempted: if it did.
+    """
+    state = devices.replicate(processes.decide(lambda: _best_state(manager, plan)))
+    val, test = (scoring.score(plan, state, split, notice) for split in ("val", "test"))
+    evaluated = summary.Evaluated(test, thresholds.choose(val), val=val)
+    return processes.decide(
+        lambda: write_own(
+            workdir,
+            plan,
+            facts(plan, manager.best_step(), manager.latest_step()),
+            evaluated,
+        )
+    )
+
+
+def _best_state(
+    manager: ocp.CheckpointManager, plan: run_spec.Plan
+) -> train_state.TrainState:
+    manager.wait_until_finished()
+    like = train_state.shapes(plan.model)
+    return checkpoints.restore(manager, manager.best_step(), like)
+
+
+def facts(
+    plan: run_spec.Plan,
+    epoch: int,
+    epochs_trained: int,
+    split: str = "test",
+    **more: Any,
+) -> dict[str, Any]:
+    """Returns what a report says of a run and of what it is judged on.
+
+    Args:
+        plan: of the run.
+        epoch: the best one, which is judged.
+        epochs_trained: all of them.
+        split: the one judged.
+        more: "evaluated_on": the data facts of other shards than the run's own;
+            "evaluated_by": the command, where it is no training.
+    """
+    return {
+        **plan.facts["data"],
+        "seed": plan.seed,
+        "epoch": epoch,
+        "epochs_trained": epochs_trained,
+        "selection": plan.selection,
+        "devices": devices.describe(),
+        **{name: plan.facts[name] for name in ("command", "config", "versions")},
+        "split": split,
+        **{"evaluated_on": None, "evaluated_by": "", **more},
+    }
+
+
+def write_own(
+    workdir: Path,
+    plan: run_spec.Plan,
+    facts: Mapping[str, Any],
+    evaluated: summary.Evaluated,
+) -> dict[str, Any]:
+    """Writes what a finished run leaves, its report last; returns the report.
+
+    Args:
+        workdir: of the run.
+        plan: of the run.
+        facts: as `facts` returns them.
+        evaluated: its own test fold.
+    """
+    # Here, as matplotlib and jinja2 would delay the first step.
+    from mrm_jax.plotting import training_curves
+    from mrm_jax.reports import model_card
+
+    report, epoch = _compose(facts, evaluated), facts["epoch"]
+    run_report.discard(workdir)
+    history = metrics_log.read(workdir)
+    if history:  # not where only the checkpoints were copied
+        training_curves.draw(history, workdir / CURVES_FILE, epoch, plan.name)
+    thresholds_file.write(workdir, facts["labels"], evaluated.thresholds, epoch)
+    model_card.write(workdir, report, num_parameters(plan))
+    _write(workdir, plan, report, evaluated, history)
+    return report
+
+
+def write(
+    folder: Path,
+    plan: run_spec.Plan,
+    facts: Mapping[str, Any],
+    evaluated: summary.Evaluated,
+    history: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Writes the report of any split and returns it.
+
+    Args:
+        folder: not of a run; made where it is not there.
+        plan: of the run, with the records that were scored.
+        facts: as `facts` returns them.
+        evaluated: the split.
+        history: lines of the run's metrics.jsonl.
+    """
+    report = _compose(facts, evaluated)
+    folder.mkdir(parents=True, exist_ok=True)
+    run_report.discard(folder)
+    _write(folder, plan, report, evaluated, history)
+    return report
+
+
+def num_parameters(plan: run_spec.Plan) -> int:
+    """Returns how many numbers a network learns."""
+    return sum(p.size for p in jax.tree.leaves(train_state.shapes(plan.model).params))
+
+
+def _compose(facts: Mapping[str, Any], evaluated: summary.Evaluated) -> dict[str, Any]:
+    labels, descriptions = facts["labels"], facts["descriptions"]
+    return run_report.compose(facts, labels, descriptions, evaluated)
+
+
+def _write(
+    folder: Path,
+    plan: run_spec.Plan,
+    report: Mapping[str, Any],
+    evaluated: summary.Evaluated,
+    history: Sequence[Mapping[str, Any]],
+) -> None:
+    """Writes page, tables and numbers, report.json last: it says that all is there."""
+    from mrm_jax.reports import html  # here, as matplotlib would delay the first step
+
+    records = plan.data.split(plan.label_set, evaluated.split)
+
+    def read_signal_mv(rows: np.ndarray) -> np.ndarray:
+        """Returns signals [record, time, lead] in mV of rows of the split."""
+        return plan.data.signals_uv(records.rows[rows]) / 1000
+
+    html.write(folder, report, evaluated.scores, history, read_signal_mv)
+    latex.write_report(folder, report)
+    run_report.write(folder, report, evaluated.scores)
+
+
+def show(report: dict[str, Any], workdir: Path) -> None:
+    """Prints the table of a report and where its files are."""
+    console_table.print_table(report, console.console())
+    console.say(f"results: {workdir}; read {workdir / 'report.html'}")

@@ -1,0 +1,1 @@
+"""Devices, processes, terminals: the only package that names them."""

@@ -1,0 +1,90 @@
+"""A notice to leave, SIGTERM, between two mapped calls and in all processes at once.
+
+Schedulers send it before they take a machine away, some 30 seconds ahead.
+"""
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from mrm_jax.runtime import devices
+
+Track = Callable[[Iterable[Any], int], Iterable[Any]]
+
+
+class Preempted(Exception):
+    """The run was asked to leave, and stopped where it can go on."""
+
+
+class Notice:
+    """Whether the run was asked to leave. A context that listens; in the main thread.
+
+    The second SIGTERM ends the process as if nobody listened.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was heard yet."""
+        self._heard = False
+        self._agreed = False  # all processes stopped before the same call
+        self._before: Any = signal.SIG_DFL
+
+    def __enter__(self) -> "Notice":
+        """Begins to listen."""
+        self._before = signal.signal(signal.SIGTERM, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Puts back who listened before."""
+        signal.signal(signal.SIGTERM, self._before)
+
+    def pausing(self, track: Track) -> Track:
+        """Returns track for calls of which no more come once all agreed to leave."""
+        return lambda calls, total: track(self._until(calls), total)
+
+    def leaving(self, track: Track) -> Track:
+        """Returns track for calls that raise Preempted once all agreed to leave."""
+        return lambda calls, total: track(self._or_leave(calls), total)
+
+    def leave_if_agreed(self) -> None:
+        """Ends the run if its calls paused.
+
+        Raises:
+            Preempted: if so.
+        """
+        if self._agreed:
+            raise Preempted("while scoring")
+
+    def leave_if_heard(self) -> None:
+        """Ends what this process does alone, between two calls.
+
+        Raises:
+            Preempted: if it was asked to leave.
+        """
+        if self._heard:
+            raise Preempted("while waiting")
+
+    def _or_leave(self, calls: Iterable[Any]) -> Iterator[Any]:
+        yield from self._until(calls)
+        self.leave_if_agreed()
+
+    def _until(self, calls: Iterable[Any]) -> Iterator[Any]:
+        """Yields calls until all processes agree to leave.
+
+        They ask each other before every call and read the answer before the next, so
+        that no call waits for it. JAX's reached_preemption_sync_point would do this in
+        several processes only, and take no notice of a second SIGTERM.
+        """
+        answer = devices.ask_all(self._is_heard)
+        for call in calls:
+            self._agreed = answer()
+            if self._agreed:
+                return
+            answer = devices.ask_all(self._is_heard)
+            yield call
+
+    def _hear(self, *_: object) -> None:
+        self._heard = True
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _is_heard(self) -> bool:
+        return self._heard

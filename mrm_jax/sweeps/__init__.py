@@ -1,0 +1,1 @@
+"""Sweeps: trials, the workers that share them, and populations on one device."""

@@ -1,0 +1,241 @@
+"""What a sweep leaves: settings as a table, the best one, and what seeds alone do.
+
+sweep.json    what was searched, the best setting, the spread over seeds
+sweep.csv     one row per setting, the best first
+*.png         the search, importances of what varied, parallel coordinates
+"""
+
+import csv
+import json
+import math
+import statistics
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import rich.box
+import rich.console
+import rich.table
+
+from mrm_jax.runtime import atomic
+from mrm_jax.sweeps import search_space
+from mrm_jax.sweeps.search_space import Space
+from mrm_jax.sweeps.trials import Row
+
+JSON_FILE = "sweep.json"
+CSV_FILE = "sweep.csv"
+SHOWN = 10  # settings in the terminal
+DOTS_PER_INCH = 150
+SIZE_INCHES = (9, 5.5)
+
+
+def write(
+    workdir: Path,
+    facts: Mapping[str, Any],
+    rows: Sequence[Row],
+    seeds: Mapping[int, float],
+) -> dict[str, Any]:
+    """Writes the files but for the pictures, and returns what sweep.json holds.
+
+    Args:
+        workdir: of the sweep, a folder that exists.
+        facts: what was searched, on what and how; JSON.
+        rows: of the study.
+        seeds: seed -> value of the best setting trained again with it.
+    """
+    ranked = sorted(rows, key=_rank)
+    best = ranked[0] if ranked and ranked[0].state == "complete" else None
+    report = {
+        **facts,
+        "states": {
+            state: sum(row.state == state for row in rows)
+            for state in sorted({row.state for row in rows})
+        },
+        "best": None if best is None else _described(best),
+        "seeds": spread(seeds),
+    }
+    workdir.mkdir(parents=True, exist_ok=True)
+    with atomic.replacing(workdir / CSV_FILE) as temporary:
+        with temporary.open("w", newline="") as file:
+            table = [_described(row) for row in ranked]
+            columns = {name: None for row in table for name in row}
+            writer = csv.DictWriter(file, list(columns))
+            writer.writeheader()
+            writer.writerows(table)
+    with atomic.replacing(workdir / JSON_FILE) as temporary:
+        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    return report
+
+
+def spread(seeds: Mapping[int, float]) -> dict[str, Any] | None:
+    """Returns mean and standard deviation over seeds; None without at least two."""
+    if len(seeds) < 2:
+        return None
+    values = list(seeds.values())
+    return {
+        "values": {str(seed): value for seed, value in seeds.items()},
+        "mean": statistics.mean(values),
+        "sd": statistics.stdev(values),
+    }
+
+
+def draw(
+    workdir: Path, rows: Sequence[Row], space: Space, report: Mapping[str, Any]
+) -> list[Path]:
+    """Draws the pictures for which enough settings were trained to their end.
+
+    Args:
+        workdir: of the sweep.
+        rows: of the study.
+        space: of which they are.
+        report: from `write`.
+
+    Returns:
+        The files: the search with the spread over seeds, importances of what varied,
+        parallel coordinates.
+    """
+    import matplotlib
+
+    matplotlib.use("agg")
+    from optuna.visualization import matplotlib as pictures
+
+    ended = [row for row in rows if row.state == "complete"]
+    if len({row.value for row in ended}) < 2:
+        return []
+    varying = {
+        name: distribution
+        for name, distribution in space.distributions.items()
+        if len({row.values[name] for row in ended}) > 1
+    }
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(
+        optuna.trial.create_trial(
+            params={_short_name(name): row.values[name] for name in varying},
+            distributions={_short_name(name): d for name, d in varying.items()},
+            value=row.value,
+        )
+        for row in ended
+    )
+    makers: dict[str, Callable[..., Any]] = {
+        "search.png": pictures.plot_optimization_history
+    }
+    if varying:
+        makers["parallel.png"] = pictures.plot_parallel_coordinate
+        makers["importance.png"] = pictures.plot_param_importances
+    for name, make in makers.items():
+        _draw_one(workdir / name, make, study, report)
+    return [workdir / name for name in makers]
+
+
+def _draw_one(
+    path: Path,
+    make: Callable[..., Any],
+    study: optuna.Study,
+    report: Mapping[str, Any],
+) -> None:
+    from matplotlib import pyplot
+
+    with warnings.catch_warnings(), atomic.replacing(path) as temporary:
+        # Optuna calls its pictures experimental.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        axes = make(study, target_name=report["metric"])
+        figure = axes.figure
+        figure.set_size_inches(*SIZE_INCHES)
+        axes.set_title("", loc="left")
+        axes.set_title(f"{report['study']}: {len(study.trials)} settings to the end")
+        if path.name == "parallel.png":
+            _make_readable(axes, list(study.trials[0].params))
+        if path.name == "search.png":
+            axes.set_xlabel("settings trained to the end, in the order of their start")
+            if report["seeds"] is not None:
+                _mark_seeds(axes, report["seeds"])
+        figure.savefig(temporary, dpi=DOTS_PER_INCH, bbox_inches="tight")
+        pyplot.close(figure)
+
+
+def _make_readable(axes: Any, names: Sequence[str]) -> None:
+    """Writes out the names that Optuna cuts, and gives no line the colour of paper."""
+    labels = []
+    for text in axes.get_xticklabels():
+        short = text.get_text().removesuffix("...")
+        labels.append(next((n for n in names if n.startswith(short)), short))
+    axes.set_xticks(axes.get_xticks(), labels, rotation=20)
+    for lines in axes.collections:
+        lines.set_cmap("viridis_r")
+
+
+def _mark_seeds(axes: Any, seeds: Mapping[str, Any]) -> None:
+    mean, sd = seeds["mean"], seeds["sd"]
+    count = len(seeds["values"])
+    label = f"the best with {count} other seeds:\n{mean:.4f} ± {sd:.4f}"
+    axes.axhspan(mean - sd, mean + sd, color="#009E73", alpha=0.25, label=label)
+    axes.legend(loc="best")
+
+
+def print_table(
+    report: Mapping[str, Any], rows: Sequence[Row], console: rich.console.Console
+) -> None:
+    """Prints the best settings, and how much of their lead seeds alone explain."""
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, title_justify="left")
+    table.title = f"{report['metric']}, the best of {len(rows)} settings"
+    for name in ("setting", "value", "epochs", "state"):
+        table.add_column(name, justify="left" if name == "state" else "right")
+    names = list(dict.fromkeys(name for row in rows for name in row.values))
+    for name in names:
+        table.add_column(_short_name(name), justify="right")
+    for row in sorted(rows, key=_rank)[:SHOWN]:
+        value = "-" if row.value is None else f"{row.value:.4f}"
+        cells = [_short(row.values.get(name)) for name in names]
+        table.add_row(str(row.number), value, str(row.epochs), row.state, *cells)
+    console.print(table)
+    for line in noise(report, rows):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def noise(report: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
+    """Returns what seeds alone do to the metric, in words."""
+    best, seeds = report["best"], report["seeds"]
+    if best is None:
+        return ["no setting was trained to its end"]
+    if seeds is None:
+        return ["what seeds alone do to the metric was not measured (--seeds)"]
+    sd = seeds["sd"]
+    near = sum(
+        row.state == "complete" and (row.value or 0) > best["value"] - 2 * sd
+        for row in rows
+    )
+    return [
+        f"setting {best['setting']} reached {best['value']:.4f}, as the best of many; "
+        f"with {len(seeds['values'])} other seeds {seeds['mean']:.4f} ± {sd:.4f} "
+        "(mean, standard deviation)",
+        f"{near} settings are within two standard deviations of the best value: seeds "
+        "alone may tell them apart",
+    ]
+
+
+def _rank(row: Row) -> tuple[bool, float]:
+    """Returns what sorts settings: trained to the end first, the best first."""
+    value = -math.inf if row.value is None else row.value
+    return (row.state != "complete", -value)
+
+
+def _described(row: Row) -> dict[str, Any]:
+    return {
+        "setting": row.number,
+        "state": row.state,
+        "value": row.value,
+        "epochs": row.epochs,
+        "seconds": row.seconds,
+        "worker": row.worker,
+        **row.values,
+    }
+
+
+def _short_name(name: str) -> str:
+    return name.removeprefix("hparams.")
+
+
+def _short(value: Any) -> str:
+    return search_space.written({"": value}).strip()

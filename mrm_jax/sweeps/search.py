@@ -1,0 +1,232 @@
+"""A whole sweep: the search, its best setting with other seeds, the report."""
+
+import contextlib
+import dataclasses
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+from optuna.distributions import IntDistribution
+
+from mrm_jax.runtime import atomic, console, devices, preemption
+from mrm_jax.sweeps import progress, search_space, trial_run
+from mrm_jax.sweeps import report as report_lib
+from mrm_jax.sweeps import storage as storage_lib
+from mrm_jax.sweeps import workdir as workdir_lib
+from mrm_jax.sweeps import worker as worker_lib
+from mrm_jax.sweeps.search_space import Space
+from mrm_jax.sweeps.settings import Settings
+from mrm_jax.sweeps.study import Study
+from mrm_jax.sweeps.trials import Row
+from mrm_jax.training import config as config_lib
+from mrm_jax.training import metadata, run_spec
+
+BEST = "best"  # leads to the best setting's run
+STUDY_FILE = "study.sqlite"
+FIRST_SEED = 1001  # of the best setting's further runs, which are drawn
+SEEDS = 1000  # from so many: whoever asks for more of them later trains only these
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a sweep is started with."""
+
+    config_file: str
+    overrides: Sequence[str]  # "--config.NAME=VALUE" each
+    workdir: Path
+    trials: int
+    places: int | None = None  # settings trained at once at most; None: what fits
+    way: str | None = None
+    sampler: str = "tpe"
+    pruner: str = "hyperband"
+    seeds: int = 5  # with which the best setting is trained again
+    sampler_seed: int = 0
+    storage: str | None = None  # None: a file in workdir
+    study: str | None = None  # its name there; None: the experiment's
+    worker: str | None = None  # None: the machine's name
+    beat_s: int = 60
+    grace_s: int = 180
+    patience_s: float = 60
+    keep_all: bool = False
+
+
+def run(
+    options: Options, command: str = "", notice: preemption.Notice | None = None
+) -> dict[str, Any]:
+    """Works on a sweep until all its settings have ended, and reports.
+
+    Args:
+        options: the same, but for worker and places, in all processes of a sweep.
+        command: goes into the report.
+        notice: may ask the worker to leave; default: none does.
+
+    Returns:
+        What sweep.json holds.
+
+    Raises:
+        ValueError: if the experiment, its space or the options do not fit.
+        ConnectionError: if the storage does not answer.
+        preemption.Preempted: if the worker was asked to leave; a later call goes on.
+    """
+    config = config_lib.load(options.config_file, options.overrides)
+    space = search_space.load(options.config_file, config)
+    search_space.check_trainable(config, space)
+    plan = run_spec.read(config, command)
+    settings = Settings(
+        name=options.study or config.name,
+        space=space,
+        trials=options.trials,
+        num_epochs=plan.num_epochs,
+        sampler=options.sampler,
+        pruner=options.pruner,
+        seed=options.sampler_seed,
+        config=metadata.fingerprint(plan.facts),
+    )
+    workdir_lib.claim(options.workdir, settings.name, settings.config)
+    with _name(options) as worker:
+        console.say(_headline(options, plan, settings, worker))
+        arguments = ["mrm_jax.train", f"--config={options.config_file}"]
+        job = worker_lib.Job(
+            config,
+            [*arguments, *options.overrides],
+            options.workdir,
+            options.places,
+            options.way,
+            notice or preemption.Notice(),
+            options.keep_all,
+        )
+        rows, trained_again = _search(options, settings, job, worker)
+    facts = _facts(options, plan, settings, command)
+    report = report_lib.write(options.workdir, facts, rows, trained_again)
+    report_lib.draw(options.workdir, rows, space, report)
+    report_lib.print_table(report, rows, console.console())
+    _show_best(options.workdir, job, report)
+    return report
+
+
+def _search(
+    options: Options, settings: Settings, job: worker_lib.Job, worker: str
+) -> tuple[list[Row], dict[int, float]]:
+    """Returns all settings, and seed -> value of the best one trained again."""
+    rows = _work(options, settings, job, worker, "settings")
+    complete = [row for row in rows if row.state == "complete"]
+    if not complete or options.seeds < 1:
+        return rows, {}
+    best = max(complete, key=lambda row: row.value or 0.0)
+    values = {name: value for name, value in best.values.items() if name != "seed"}
+    config = search_space.apply(job.config, values)
+    first = _unused_seed(job.config, settings.space)
+    seeds = IntDistribution(first, first + SEEDS - 1)
+    again = dataclasses.replace(
+        settings,
+        name=f"{settings.name}, seeds of {best.number}",
+        space=search_space.check({"seed": seeds}, config),
+        trials=options.seeds,
+        sampler="grid",
+        pruner="none",
+        config=metadata.fingerprint(run_spec.read(config).facts),
+    )
+    job = dataclasses.replace(
+        job,
+        config=config,
+        arguments=[*job.arguments, *trial_run.overrides(config, values)],
+        workdir=options.workdir / f"seeds_of_{best.number:04d}",
+    )
+    found = _work(options, again, job, worker, "seeds of the best")
+    values_of_seeds = {
+        row.values["seed"]: row.value
+        for row in found
+        if row.state == "complete" and row.value is not None
+    }
+    if len(values_of_seeds) < len(found):
+        missing = len(found) - len(values_of_seeds)
+        console.say(f"{missing} of the further seeds did not end and do not count")
+    return rows, values_of_seeds
+
+
+def _unused_seed(config: ml_collections.ConfigDict, space: Space) -> int:
+    """Returns the first of the seeds that the search cannot have used."""
+    used = [config.seed]
+    if "seed" in space.distributions:
+        used += search_space.choices(space.distributions["seed"]) or ()
+    return max(FIRST_SEED, *(seed + 1 for seed in used))
+
+
+def _work(
+    options: Options, settings: Settings, job: worker_lib.Job, worker: str, title: str
+) -> list[Row]:
+    """Trains what a study asks for; returns its settings."""
+    storage = options.storage or f"sqlite:///{options.workdir / STUDY_FILE}"
+    clock = (options.beat_s, options.grace_s, options.patience_s)
+    with Study(storage, settings, worker, *clock) as study:
+        if not study.progress().done:
+            # Who is stopped keeps its settings: started again under its name it goes
+            # on with them, and others take them over after the grace.
+            with progress.SweepProgress(title) as shown:
+                worker_lib.Worker(job, study, shown).work()
+        return study.table()
+
+
+def _name(options: Options) -> contextlib.AbstractContextManager[str]:
+    if options.worker is not None:
+        return contextlib.nullcontext(options.worker)
+    return workdir_lib.taken(options.workdir)
+
+
+def _headline(
+    options: Options, plan: run_spec.Plan, settings: Settings, worker: str
+) -> str:
+    space, total = settings.space, settings.total(settings.trials)
+    programs = len(space.programs)
+    storage = options.storage or f"{options.workdir / STUDY_FILE}"
+    return (
+        f"{plan.headline()}; the test records stay unread\n"
+        f"{total} settings of {', '.join(space.distributions)} in {programs} "
+        f"program{'s' if programs > 1 else ''}, {settings.sampler}, "
+        f"pruner {settings.pruner}, {plan.num_epochs} epochs each; "
+        f"{options.places or 'as many as fit'} at once on {devices.describe()}\n"
+        f"worker {worker}, study {settings.name!r} in "
+        f"{storage_lib.shown(storage)} -> {options.workdir}"
+    )
+
+
+def _facts(
+    options: Options, plan: run_spec.Plan, settings: Settings, command: str
+) -> dict[str, Any]:
+    return {
+        "study": settings.name,
+        "metric": plan.selection,
+        "trials": settings.total(settings.trials),
+        "sampler": settings.sampler,
+        "sampler_seed": settings.seed,
+        "pruner": settings.pruner,
+        "num_epochs": plan.num_epochs,
+        "space": {n: str(d) for n, d in settings.space.distributions.items()},
+        "command": command,
+        **{name: plan.facts[name] for name in ("data", "config", "versions")},
+    }
+
+
+def _show_best(workdir: Path, job: worker_lib.Job, report: Mapping[str, Any]) -> None:
+    """Says how the best setting is scored on the test fold, or trained again."""
+    best = report["best"]
+    if best is None:
+        return
+    folder = trial_run.folder(workdir, best["setting"])
+    if trial_run.has_checkpoints(folder):
+        link = workdir / BEST
+        with atomic.replacing(link) as temporary:  # all workers do it
+            temporary.symlink_to(folder.relative_to(workdir))
+        console.say(
+            f"best run: {link}\nto score the test fold with it, once: "
+            f"python -m mrm_jax.evaluate --workdir {link}"
+        )
+    else:
+        console.say("the best run lies on another machine; to train it here:")
+    values = {name: best[name] for name in report["space"]}
+    config = search_space.apply(job.config, values)
+    words = [*job.arguments, *trial_run.overrides(config, values)]
+    console.say(f"python -m {shlex.join(words)}")
+    console.say(f"results: {workdir}")

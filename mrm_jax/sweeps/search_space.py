@@ -1,0 +1,230 @@
+"""What a sweep varies: checked against a configuration, and applied to it.
+
+An experiment file of a sweep has, beside `get_config`, a function `get_space` that
+returns Optuna's distributions by name, as names stand after `--config.`:
+`{"hparams.learning_rate": FloatDistribution(1e-4, 1e-2, log=True)}`.
+"""
+
+import dataclasses
+import itertools
+import math
+import runpy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import ml_collections
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from mrm_jax.training import config as config_lib
+from mrm_jax.training import run_spec
+
+Value = bool | int | float | str | None
+
+MAX_PROGRAMS = 32  # each is compiled, and its settings train apart from the others
+REFUSED = {
+    "data": "all settings have to see the same records, or nothing tells them apart",
+    "num_epochs": "settings are compared after equally many epochs",
+    "selection_head": "it is what settings are compared by",
+    "name": "it only names the folder",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """What varies, in two parts.
+
+    Settings that differ in the traced part alone (hparams.*, seed) train together in
+    one compiled program; every combination of the rest (batch_size, model.*) is a
+    program of its own.
+    """
+
+    distributions: Mapping[str, BaseDistribution]
+    programs: tuple[Mapping[str, Value], ...]  # ({},) where no program value varies
+
+    @property
+    def traced(self) -> dict[str, BaseDistribution]:
+        """The part that varies inside a program."""
+        return {
+            name: distribution
+            for name, distribution in self.distributions.items()
+            if _is_traced(name)
+        }
+
+
+def load(file: str, config: ml_collections.ConfigDict) -> Space:
+    """Returns the space of an experiment file, checked against its configuration.
+
+    Raises:
+        ValueError: if the file has no get_space, or its space does not fit.
+        OSError: if there is no such file.
+    """
+    get_space = runpy.run_path(file).get("get_space")
+    if get_space is None:
+        raise ValueError(
+            f"{file}: has no get_space(); a sweep's file has one, which returns what "
+            "varies, see experiments/sweeps/"
+        )
+    return check(get_space(), config)
+
+
+def check(
+    distributions: Mapping[str, BaseDistribution], config: ml_collections.ConfigDict
+) -> Space:
+    """Returns the space of these distributions.
+
+    Raises:
+        ValueError: if nothing varies, a name does not exist or may not vary, a value
+            has the wrong type, or there are more than MAX_PROGRAMS programs.
+    """
+    if not distributions:
+        raise ValueError("the space is empty: name at least one value that varies")
+    config_lib.check_names(config, [f"--config.{name}" for name in distributions])
+    for name, distribution in distributions.items():
+        _check_may_vary(name)
+        _check_type(name, distribution, _get(config, name))
+    # Sorted, so that every worker numbers the programs and points in the same way.
+    ordered = dict(sorted(distributions.items()))
+    return Space(ordered, _programs(ordered))
+
+
+def apply(
+    config: ml_collections.ConfigDict, values: Mapping[str, Value]
+) -> ml_collections.ConfigDict:
+    """Returns a locked copy of config with these values in it."""
+    changed = config.copy_and_resolve_references()
+    with changed.unlocked():
+        for name, value in values.items():
+            *groups, last = name.split(".")
+            node = changed
+            for group in groups:
+                node = node[group]
+            node[last] = _converted(value, node[last])
+    return changed.lock()
+
+
+def choices(distribution: BaseDistribution) -> Sequence[Value] | None:
+    """Returns all values of a distribution, or None where there is no end of them."""
+    match distribution:
+        case CategoricalDistribution():
+            return distribution.choices
+        case IntDistribution():
+            return range(distribution.low, distribution.high + 1, distribution.step)
+        case FloatDistribution(step=float(step)):
+            count = round((distribution.high - distribution.low) / step) + 1
+            return [distribution.low + i * step for i in range(count)]
+        case FloatDistribution() if distribution.single():
+            return [distribution.low]
+    return None
+
+
+def _is_traced(name: str) -> bool:
+    return name == "seed" or name.startswith("hparams.")
+
+
+def _check_may_vary(name: str) -> None:
+    reason = REFUSED.get(name.partition(".")[0])
+    if reason is not None:
+        raise ValueError(f"{name} cannot vary in a sweep: {reason}")
+
+
+def _get(config: ml_collections.ConfigDict, name: str) -> object:
+    for group in name.split("."):
+        config = config[group]
+    return config
+
+
+def _check_type(name: str, distribution: BaseDistribution, present: object) -> None:
+    """Refuses values of another type than the configuration's."""
+    found = _types(distribution)
+    if isinstance(present, bool):
+        allowed: set[type] = {bool}
+    elif isinstance(present, float):
+        allowed = {int, float}
+    else:
+        allowed = {str} if isinstance(present, tuple | list) else {type(present)}
+    if not found <= allowed:
+        hint = ', several as "one,other"' if isinstance(present, tuple | list) else ""
+        raise ValueError(
+            f"{name} is {present!r} in the experiment: expected values of "
+            f"{_listed(allowed)}{hint}, got {_listed(found)} in {distribution}"
+        )
+
+
+def _types(distribution: BaseDistribution) -> set[type]:
+    if isinstance(distribution, CategoricalDistribution):
+        return {type(choice) for choice in distribution.choices}
+    return {int} if isinstance(distribution, IntDistribution) else {float}
+
+
+def _listed(types: set[type]) -> str:
+    return " or ".join(sorted(found.__name__ for found in types))
+
+
+def _programs(
+    distributions: Mapping[str, BaseDistribution],
+) -> tuple[Mapping[str, Value], ...]:
+    """Returns every combination of the values that make programs."""
+    names = [name for name in distributions if not _is_traced(name)]
+    lists = [list(_program_values(name, distributions[name])) for name in names]
+    count = math.prod(map(len, lists))
+    if count > MAX_PROGRAMS:
+        raise ValueError(
+            f"{', '.join(names)} make {count} programs, each compiled on its own; at "
+            f"most {MAX_PROGRAMS}: let fewer of them vary, or over fewer values"
+        )
+    return tuple(
+        dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*lists)
+    )
+
+
+def _program_values(name: str, distribution: BaseDistribution) -> Iterator[Value]:
+    found = choices(distribution)
+    if found is None:
+        raise ValueError(f"{name} makes a program of each value; list the values")
+    return iter(found)
+
+
+def _converted(value: Value, present: object) -> object:
+    """Returns a value as the configuration holds it."""
+    if isinstance(present, tuple | list):
+        return tuple(part.strip() for part in str(value).split(",") if part.strip())
+    return float(value) if isinstance(present, float) and value is not None else value
+
+
+def check_trainable(config: ml_collections.ConfigDict, space: Space) -> None:
+    """Refuses a space before anything is trained.
+
+    Raises:
+        ValueError: if a program cannot be built, or an end of what varies is no value
+            of the recipe; names it.
+    """
+    ends = [
+        {name: value}
+        for name, distribution in space.traced.items()
+        for value in _ends(distribution)
+    ]
+    for values in [*space.programs, *ends]:
+        try:
+            run_spec.read(apply(config, values))
+        except ValueError as error:
+            shown = written(values)
+            raise ValueError(f"the space has {shown}: {error}") from None
+
+
+def _ends(distribution: BaseDistribution) -> Sequence[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    return [getattr(distribution, "low", None), getattr(distribution, "high", None)]
+
+
+def written(values: Mapping[str, Any]) -> str:
+    """Returns the values of a setting in words, four digits of each."""
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in values.items()
+    )

@@ -1,0 +1,129 @@
+"""One epoch of training: the step mapped over devices, called row by row."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from mrm_jax.models.mrm_net import network
+from mrm_jax.runtime import devices
+from mrm_jax.training import input_pipeline, steps, train_state
+from mrm_jax.training.train_state import HParams
+
+TrainCall = Callable[..., tuple[train_state.TrainState, steps.Terms]]
+Track = Callable[[Iterable[Any], int], Iterable[Any]]
+
+
+def train_steps(
+    state: train_state.TrainState,
+    records: input_pipeline.Records,
+    rows: jax.Array,
+    hparams: HParams,
+    *,
+    model: network.MRMNet,
+) -> tuple[train_state.TrainState, steps.Terms]:
+    """Returns the state after a step for each of rows [step, batch], and [step] terms.
+
+    A pure function of one device's share: gathering, conversion and standardisation
+    happen here, on the device.
+    """
+
+    def body(state, batch_rows):
+        """Makes one update."""
+        batch = input_pipeline.take(records, batch_rows)
+        return steps.train_step(state, batch, hparams, model=model)
+
+    return devices.loop(body, state, rows)
+
+
+@functools.lru_cache(maxsize=8)
+def mapped(model: network.MRMNet) -> TrainCall:
+    """Returns `train_steps` mapped over the devices; the state's memory is reused."""
+    call = functools.partial(train_steps, model=model)
+    return devices.map_devices(call, donate_argnums=(0,))
+
+
+@dataclasses.dataclass
+class Epoch:
+    """One pass over the training records, which may stop after any call and go on."""
+
+    rows: np.ndarray  # [step, batch], record numbers or padding
+    steps_done: int = 0
+    sums: dict[str, float] = dataclasses.field(default_factory=dict)  # over records
+
+    def add(self, terms: Mapping[str, np.ndarray]) -> None:
+        """Counts the terms [step] of the next steps.
+
+        Step by step, so that the sums do not depend on how many a call takes.
+        """
+        first, self.steps_done = self.steps_done, self.steps_done + len(terms["loss"])
+        records = np.sum(self.rows[first : self.steps_done] >= 0, axis=1).tolist()
+        for name, values in terms.items():
+            for value, weight in zip(values.tolist(), records, strict=True):
+                self.sums[name] = self.sums.get(name, 0.0) + value * weight
+
+    def means(self) -> dict[str, float]:
+        """Returns the means of the terms over the records trained on so far."""
+        records = int(np.sum(self.rows[: self.steps_done] >= 0))
+        return {name: total / records for name, total in self.sums.items()}
+
+
+def train_epoch(
+    call: TrainCall,
+    state: train_state.TrainState,
+    feed: input_pipeline.Feed,
+    epoch: Epoch,
+    hparams: HParams,
+    track: Track,
+) -> tuple[train_state.TrainState, dict[str, float]]:
+    """Trains on the rows that an epoch has left, and notes in it what was done.
+
+    Args:
+        call: from `mapped`.
+        state: replicated; consumed.
+        feed: the training split.
+        epoch: new, or one that stopped early.
+        hparams: replicated.
+        track: wraps the calls and shows their progress, given how many there are; it
+            may yield fewer.
+
+    Returns:
+        The state, and means over the epoch's records so far of the loss and its terms,
+        with "records_per_second".
+
+    Raises:
+        FloatingPointError: if the loss, a term or the norm of the gradient is NaN or
+            infinite; names the step and the terms.
+    """
+    start = time.perf_counter()
+    begin, rows = epoch.steps_done, epoch.rows
+    step_before = int(devices.take_first(state.step)) - begin
+    pending: steps.Terms = {}
+    for records, shares in track(feed.calls(rows, begin), feed.num_calls(rows, begin)):
+        state, terms = call(state, records, shares, hparams)
+        # One call behind, so that the host prepares the next while this one runs.
+        if pending:
+            epoch.add(_read_finite(pending, step_before + epoch.steps_done))
+        pending = terms
+    if pending:
+        epoch.add(_read_finite(pending, step_before + epoch.steps_done))
+    trained = int(np.sum(rows[begin : epoch.steps_done] >= 0))
+    rate = trained / (time.perf_counter() - start)
+    return state, epoch.means() | {"records_per_second": rate}
+
+
+def _read_finite(terms: steps.Terms, first_step: int) -> dict[str, np.ndarray]:
+    """Returns the terms [step] on the host; raises if one is not finite."""
+    values: dict[str, Any] = devices.take_first(terms)
+    finite = np.all([np.isfinite(value) for value in values.values()], axis=0)
+    bad = np.flatnonzero(~finite)
+    if len(bad):
+        shown = ", ".join(f"{name} {value[bad[0]]:g}" for name, value in values.items())
+        raise FloatingPointError(
+            f"step {first_step + int(bad[0])}: loss or gradient is not finite: {shown}"
+        )
+    return values

@@ -1,0 +1,176 @@
+"""Shards to batches: records as int16 on the device, rows of a seeded order.
+
+A split that fits lies on every device for the whole run, and a mapped call gets rows
+of record numbers. A larger one is streamed: the call gets its own records with it,
+and rows that count through them. The batches, and so all results, are the same. In
+several processes every split is streamed: each reads its own devices' records only.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from mrm_jax.data import manifest, shards
+from mrm_jax.runtime import devices, processes
+
+HostOrDevice = Any  # np.ndarray before, jax.Array inside a mapped call
+
+
+@flax.struct.dataclass
+class Batch:
+    """One device's share of a batch."""
+
+    signal: jax.Array  # [batch, time, lead], standardised, so without a unit
+    labels: jax.Array  # [batch, label], 0. or 1.
+    mask: jax.Array  # [batch], 1. for a record, 0. for padding
+
+
+@flax.struct.dataclass
+class Records:
+    """Records on one device, as they lie in the shards."""
+
+    signals_uv: HostOrDevice  # [record, time, lead], int16, microvolts
+    labels: HostOrDevice  # [record, label], uint8
+    mean_uv: HostOrDevice  # [], over the training records, microvolts
+    std_uv: HostOrDevice  # [], likewise
+
+
+def take(records: Records, rows: Int[Array, " batch"]) -> Batch:
+    """Returns the batch of these rows, standardised; negative rows are padding."""
+    present = rows >= 0
+    rows = jnp.maximum(rows, 0)
+    signal_uv = records.signals_uv[rows].astype(records.mean_uv.dtype)
+    return Batch(
+        signal=(signal_uv - records.mean_uv) / records.std_uv,
+        labels=records.labels[rows].astype(records.mean_uv.dtype),
+        mask=present.astype(records.mean_uv.dtype),
+    )
+
+
+def epoch_rows(num_records: int, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+    """Returns a shuffled order, [step, batch], as a function of seed and epoch.
+
+    Every record comes exactly once; the last batch is filled up with padding.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(num_records)
+    return _batches(order, batch_size)
+
+
+def ordered_rows(num_records: int, batch_size: int) -> np.ndarray:
+    """Returns the stored order, [step, batch], filled up with padding."""
+    return _batches(np.arange(num_records), batch_size)
+
+
+def _batches(order: np.ndarray, batch_size: int) -> np.ndarray:
+    missing = -len(order) % batch_size
+    padded = np.pad(order, (0, missing), constant_values=devices.PADDING)
+    return padded.reshape(-1, batch_size).astype(np.int32)
+
+
+class Feed:
+    """One split of a folder of shards, ready to be fed to mapped calls."""
+
+    def __init__(
+        self,
+        data: shards.Shards,
+        split: shards.Split,
+        label_set: manifest.LabelSet,
+        resident_bytes: int | None = None,
+    ):
+        """Puts the split on the devices if it fits.
+
+        Args:
+            data: the folder of shards.
+            split: the records to feed.
+            label_set: gives mean and standard deviation.
+            resident_bytes: signals up to this size stay on each device; default: the
+                share of its memory that `devices.resident_bytes` states.
+        """
+        self.split = split
+        self._data = data
+        self._moments = (np.float32(label_set.mean_uv), np.float32(label_set.std_uv))
+        if resident_bytes is None:
+            resident_bytes = devices.resident_bytes()
+        self._budget = resident_bytes
+        fits = self.signal_bytes() <= resident_bytes
+        self.resident = fits and processes.count() == 1
+        self._on_device = None
+        if self.resident:
+            everything = np.arange(len(split))
+            self._on_device = devices.replicate(self._load(everything))
+
+    def __len__(self) -> int:
+        """Returns the number of records."""
+        return len(self.split)
+
+    def signal_bytes(self) -> int:
+        """Returns the size of the split's signals as int16."""
+        return len(self.split) * self._record_bytes()
+
+    def steps_per_call(self, rows: np.ndarray) -> int:
+        """Returns how many of rows [step, batch] one mapped call takes.
+
+        No more than the backend gains by, no more streamed records than fit twice
+        (the next call's are sent while this one runs), and evenly many, since a call
+        of another size is compiled for itself.
+        """
+        limit = devices.steps_per_call()
+        if not self.resident:
+            step_bytes = rows.shape[1] * self._record_bytes()
+            limit = max(1, min(limit, self._budget // (2 * step_bytes)))
+        num_calls = -(-len(rows) // limit)
+        return -(-len(rows) // num_calls)
+
+    def num_calls(self, rows: np.ndarray, steps_done: int = 0) -> int:
+        """Returns how many mapped calls `calls` yields."""
+        return -(-(len(rows) - steps_done) // self.steps_per_call(rows))
+
+    def calls(
+        self, rows: np.ndarray, steps_done: int = 0
+    ) -> Iterator[tuple[Records, np.ndarray]]:
+        """Yields records and rows [device, step, batch per device] of mapped calls.
+
+        Rows, and streamed records, are host arrays: the mapped call itself moves them.
+
+        Args:
+            rows: [step, batch], record numbers of this split or padding.
+            steps_done: rows that are left out; the calls are as long as with them.
+        """
+        per_call = self.steps_per_call(rows)
+        for start in range(steps_done, len(rows), per_call):
+            yield self.records(devices.split_rows(rows[start : start + per_call]))
+
+    def records(self, shares: np.ndarray) -> tuple[Records, np.ndarray]:
+        """Returns what one mapped call gets: records, and the rows that name them.
+
+        Args:
+            shares: [device, ...], record numbers of this split or padding.
+        """
+        if self._on_device is not None:
+            return self._on_device, shares
+        return self._stream(shares)
+
+    def _record_bytes(self) -> int:
+        facts = self._data.manifest
+        return facts.num_samples * len(facts.leads) * np.dtype(np.int16).itemsize
+
+    def _stream(self, shares: np.ndarray) -> tuple[Records, np.ndarray]:
+        """Returns only the records that these rows name, each device its own."""
+        own = [self._load(np.maximum(share.ravel(), 0)) for share in shares]
+        records = jax.tree.map(lambda *parts: np.stack(parts), *own)
+        places = np.arange(shares[0].size, dtype=np.int32).reshape(shares[0].shape)
+        rows = np.where(shares >= 0, places[None], devices.PADDING).astype(np.int32)
+        return records, rows
+
+    def _load(self, numbers: np.ndarray) -> Records:
+        return Records(
+            signals_uv=self._data.signals_uv(self.split.rows[numbers]),
+            labels=self.split.labels[numbers],
+            mean_uv=self._moments[0],
+            std_uv=self._moments[1],
+        )

@@ -1,0 +1,142 @@
+"""The losses of MRM-Net: pure functions, one number per record.
+
+Per record, so that a batch padded with masked records, or split over devices, has
+exactly the loss of the records themselves: the mean is taken last, by `masked_mean`.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from mrm_jax.models.mrm_net import network
+from mrm_jax.models.mrm_net.network import Outputs
+from mrm_jax.training.train_state import HParams
+
+Scalar = Float[Array, ""] | float
+
+
+def binary_cross_entropy(
+    logits: Float[Array, "batch label"],
+    labels: Float[Array, "batch label"],
+    label_smoothing: Scalar = 0.0,
+) -> Float[Array, " batch"]:
+    """Returns the sigmoid cross-entropy of each record, its mean over labels, in nats.
+
+    Args:
+        logits: before the sigmoid.
+        labels: 0. or 1.
+        label_smoothing: s moves a label y to (1 - s) y + s / 2.
+    """
+    smooth = (1 - label_smoothing) * labels + label_smoothing / 2
+    return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, smooth), axis=-1)
+
+
+def distill_kl(
+    student: Float[Array, "batch score"],
+    teacher: Float[Array, "batch score"],
+    temperature: Scalar,
+) -> Float[Array, " batch"]:
+    """Returns KL(teacher || student) of softened scores, times temperature², in nats.
+
+    Gradients reach both arguments: in MRM-Net each branch is the other's teacher.
+
+    References:
+        Hinton et al., 2015, arXiv 1503.02531.
+    """
+    log_student = jax.nn.log_softmax(student / temperature, axis=-1)
+    log_teacher = jax.nn.log_softmax(teacher / temperature, axis=-1)
+    kl = jnp.sum(jnp.exp(log_teacher) * (log_teacher - log_student), axis=-1)
+    return kl * temperature**2
+
+
+def bernoulli_kl(
+    student: Float[Array, "batch label"],
+    teacher: Float[Array, "batch label"],
+    temperature: Scalar,
+) -> Float[Array, " batch"]:
+    """Returns KL(teacher || student) summed over labels, times temperature², in nats.
+
+    Every label is a coin of its own with probability sigmoid(logit / temperature). That
+    fits labels that may hold together; a softmax makes them compete.
+    """
+    student, teacher = student / temperature, teacher / temperature
+    kl = jax.nn.sigmoid(teacher) * (
+        jax.nn.log_sigmoid(teacher) - jax.nn.log_sigmoid(student)
+    ) + jax.nn.sigmoid(-teacher) * (
+        jax.nn.log_sigmoid(-teacher) - jax.nn.log_sigmoid(-student)
+    )
+    return jnp.sum(kl, axis=-1) * temperature**2
+
+
+def symmetric_kl(
+    a: Float[Array, "batch score"],
+    b: Float[Array, "batch score"],
+    temperature: Scalar,
+    divergence: str = "softmax",
+) -> Float[Array, " batch"]:
+    """Returns KL(b || a) + KL(a || b) of softened scores, times temperature², in nats.
+
+    Raises:
+        ValueError: if divergence is neither "softmax" nor "bernoulli".
+    """
+    if divergence not in network.DIVERGENCES:
+        raise ValueError(
+            f"divergence: expected one of {network.DIVERGENCES}, got {divergence!r}"
+        )
+    kl = distill_kl if divergence == "softmax" else bernoulli_kl
+    return kl(a, b, temperature) + kl(b, a, temperature)
+
+
+def mrm_loss(
+    outputs: Outputs,
+    labels: Float[Array, "batch label"],
+    hparams: HParams,
+    *,
+    logit_divergence: str = "softmax",
+) -> tuple[Float[Array, " batch"], dict[str, Float[Array, " batch"]]]:
+    """Returns each record's training loss and its named, unweighted terms, in nats.
+
+    total = high_weight · bce_high + low_weight · bce_low
+            + feature_weight · feature_kl + logit_weight · logit_kl
+
+    The feature term is summed over the stages that learn from each other, and is 0
+    where none does.
+
+    References:
+        Huang et al., 2024, arXiv 2406.16928.
+    """
+    temperature = hparams.temperature
+    high, low = outputs.high_logits, outputs.low_logits
+    terms = {
+        "bce_high": binary_cross_entropy(high, labels, hparams.label_smoothing),
+        "bce_low": binary_cross_entropy(low, labels, hparams.label_smoothing),
+        "feature_kl": sum(
+            (symmetric_kl(*pair, temperature) for pair in outputs.mutual_pairs),
+            start=jnp.zeros(len(high), high.dtype),
+        ),
+        "logit_kl": symmetric_kl(high, low, temperature, logit_divergence),
+    }
+    total = (
+        hparams.high_weight * terms["bce_high"]
+        + hparams.low_weight * terms["bce_low"]
+        + hparams.feature_weight * terms["feature_kl"]
+        + hparams.logit_weight * terms["logit_kl"]
+    )
+    return total, terms
+
+
+def masked_mean(
+    values: Float[Array, " batch"],
+    mask: Float[Array, " batch"],
+    axis_name: str | None = None,
+) -> Float[Array, ""]:
+    """Returns this device's part of the mean over all unmasked records.
+
+    The parts' mean over `axis_name` (their pmean) is the mean over the whole batch,
+    however unevenly the padding lies on the devices.
+    """
+    count = jnp.sum(mask)
+    if axis_name is not None:
+        count = jax.lax.pmean(count, axis_name)
+    return jnp.sum(values * mask) / count

@@ -1,0 +1,204 @@
+"""What a configuration asks for, once it was read and checked."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from mrm_jax.data import manifest, shards
+from mrm_jax.models.mrm_net import network as mrm_net
+from mrm_jax.runtime import devices
+from mrm_jax.training import metadata
+from mrm_jax.training.train_state import HParams
+
+# Of config.model, added since: what runs computed with before there was a choice.
+LATER_OPTIONS = {"compute_dtype": "float32"}
+
+
+HEADS = ("high", "low", "mean")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """One run: its data, its network and its recipe.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+    name: str
+    seed: int
+    batch_size: int  # over all devices
+    num_epochs: int
+    selection_head: str  # its validation macro AUC picks the best epoch
+    data: shards.Shards
+    label_set: str
+    resident_bytes: int | None  # larger splits are streamed; None: as memory allows
+    model: mrm_net.MRMNet
+    hparams: HParams
+    facts: dict[str, Any]  # what travels inside every checkpoint
+
+    def __post_init__(self) -> None:
+        """Checks the values that nothing else checks."""
+        for name in ("batch_size", "num_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name}: expected 1 or more, got {getattr(self, name)}"
+                )
+        if self.selection_head not in HEADS:
+            raise ValueError(
+                f"selection_head: expected one of {HEADS}, got {self.selection_head!r}"
+            )
+
+        _check_hparams(self.hparams)
+
+    @property
+    def selection(self) -> str:
+        """The name of the metric that picks the best epoch."""
+        return f"val/macro_auc_{self.selection_head}"
+
+    @property
+    def described_labels(self) -> manifest.LabelSet:
+        """What the manifest says of the label set."""
+        return self.data.manifest.label_sets[self.label_set]
+
+    def headline(self) -> str:
+        """Returns the data of the run in one line."""
+        sizes = " / ".join(f"{n:,}" for n in self.described_labels.records.values())
+        facts = self.data.manifest
+        return (
+            f"{self.name}: {facts.data_set} {facts.data_set_version}, label set "
+            f"{self.label_set} with {self.model.num_labels} labels, {sizes} records "
+            "(train / val / test)"
+        )
+
+    def epoch_line(self, epoch: int, values: dict[str, float]) -> str:
+        """Returns the metrics of an epoch in one line."""
+        aucs = (f"{head} {values[f'val/macro_auc_{head}']:.4f}" for head in HEADS)
+        return (
+            f"epoch {epoch}/{self.num_epochs}: loss {values['train/loss']:.4f}, "
+            f"val macro AUC {', '.join(aucs)}, "
+            f"{values['train/records_per_second']:.1f} records/s"
+        )
+
+
+def _check_hparams(hparams: HParams) -> None:
+    ranges = {
+        "learning_rate": (0, float("inf")),
+        "weight_decay": (0, float("inf")),
+        "temperature": (1e-6, float("inf")),
+        "dropout_rate": (0, 1),
+        "label_smoothing": (0, 1),
+    }
+    for name, (low, high) in ranges.items():
+        value = float(getattr(hparams, name))
+        if not low <= value < high:
+            raise ValueError(
+                f"hparams.{name}: expected {low} <= value < {high}, got {value}"
+            )
+
+
+def plan_again(facts: Mapping[str, Any], shards_dir: str | None = None) -> Plan:
+    """Returns the plan of a checkpoint, to score records with it.
+
+    Args:
+        facts: of the checkpoint.
+        shards_dir: what to score, with any label set of the same labels; default: the
+            run's own, where they were at training.
+
+    Raises:
+        ValueError: if the shards are not there or have no such label set.
+    """
+    config = saved_config(facts)
+    if shards_dir is not None:
+        config.data.shards = shards_dir
+    elif config.data.shards is None:
+        raise ValueError("these weights came without data; name them with --data")
+    elif not Path(config.data.shards).is_dir():
+        raise ValueError(
+            f"{config.data.shards}: the shards are not there; name their folder with "
+            "--data"
+        )
+    config = with_label_set(config, facts["data"]["labels"])
+    return read(config, facts["command"])
+
+
+def saved_config(facts: Mapping[str, Any]) -> ml_collections.ConfigDict:
+    """Returns the configuration of a checkpoint, with options that came later."""
+    config = ml_collections.ConfigDict(facts["config"])
+    for name, value in LATER_OPTIONS.items():
+        if name not in config.model:
+            config.model[name] = value
+    return config
+
+
+def read(config: ml_collections.ConfigDict, command: str = "") -> Plan:
+    """Returns the plan of a configuration; the only place that reads one.
+
+    Raises:
+        ValueError: if a value is out of range or the shards do not fit.
+    """
+    data = shards.load(config.data.shards)
+    label_set = config.data.label_set
+    num_labels = len(data.label_set(label_set).labels)
+    resident_gib = config.data.resident_gib
+    return Plan(
+        name=config.name,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        num_epochs=config.num_epochs,
+        selection_head=config.selection_head,
+        data=data,
+        label_set=label_set,
+        resident_bytes=None if resident_gib is None else int(resident_gib * 2**30),
+        model=network(config, num_labels, data.manifest.num_samples),
+        hparams=HParams(**config.hparams),
+        facts={
+            "config": metadata.plain(config.to_dict()),
+            "data": metadata.describe_data(data.manifest, label_set),
+            "versions": metadata.versions(),
+            "command": command,
+        },
+    )
+
+
+def with_label_set(
+    config: ml_collections.ConfigDict, labels: Sequence[str]
+) -> ml_collections.ConfigDict:
+    """Returns config with the label set that has these labels in this order.
+
+    That is the one it names, unless the shards have none of that name with them.
+
+    Raises:
+        ValueError: if the shards have no such set.
+    """
+    found = ml_collections.ConfigDict(config)
+    data = shards.load(config.data.shards)
+    named = data.manifest.label_sets.get(config.data.label_set)
+    if named is None or named.labels != tuple(labels):
+        found.data.label_set = data.label_set_of(labels)
+    return found
+
+
+def network(
+    config: ml_collections.ConfigDict, num_labels: int, num_samples: int
+) -> mrm_net.MRMNet:
+    """Returns the network of a configuration.
+
+    Raises:
+        ValueError: if a value does not exist or does not fit the number of samples.
+    """
+    return mrm_net.MRMNet(
+        num_labels=num_labels,
+        num_samples=num_samples,
+        width=config.model.width,
+        mutual_stages=tuple(config.model.mutual_stages),
+        feature_pairing=config.model.feature_pairing,
+        logit_divergence=config.model.logit_divergence,
+        exchange=config.model.exchange,
+        eca_conv=config.model.eca_conv,
+        compute_dtype=config.model.compute_dtype,
+        axis_name=devices.AXIS,
+    )

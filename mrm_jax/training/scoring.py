@@ -1,0 +1,146 @@
+"""Scores of a split: the scoring step mapped over devices, every record once."""
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from mrm_jax.data import shards
+from mrm_jax.metrics import classification
+from mrm_jax.metrics.scores import SplitScores
+from mrm_jax.models.mrm_net import network
+from mrm_jax.runtime import console, devices, preemption
+from mrm_jax.training import input_pipeline, run_spec, steps, train_state
+
+Track = Callable[[Iterable[Any], int], Iterable[Any]]
+PredictCall = Callable[..., tuple[jax.Array, jax.Array]]
+
+
+def predict_steps(
+    state: train_state.TrainState,
+    records: input_pipeline.Records,
+    rows: jax.Array,
+    *,
+    model: network.MRMNet,
+) -> tuple[jax.Array, jax.Array]:
+    """Returns the scores [step, batch, label] of the high and of the low branch."""
+
+    def body(carry, batch_rows):
+        """Scores one batch; there is nothing to carry."""
+        batch = input_pipeline.take(records, batch_rows)
+        return carry, steps.predict_step(state, batch, model=model)
+
+    return devices.loop(body, None, rows)[1]
+
+
+@functools.lru_cache(maxsize=8)
+def mapped(model: network.MRMNet) -> PredictCall:
+    """Returns `predict_steps` mapped over the devices."""
+    return devices.map_devices(functools.partial(predict_steps, model=model))
+
+
+def predict(
+    model: network.MRMNet,
+    state: train_state.TrainState,
+    feed: input_pipeline.Feed,
+    batch_size: int,
+    track: Track = lambda calls, total: calls,
+) -> SplitScores:
+    """Returns the scores of every record of feed, in the order of its split.
+
+    Args:
+        model: its scoring is compiled once.
+        state: replicated.
+        feed: the records.
+        batch_size: records scored at once, over all devices.
+        track: wraps the calls and shows their progress, given how many there are.
+    """
+    rows = input_pipeline.ordered_rows(len(feed), batch_size)
+    parts = [
+        [devices.join_rows(part, batch_size) for part in mapped(model)(state, *call)]
+        for call in track(feed.calls(rows), feed.num_calls(rows))
+    ]
+    return split_scores(feed, *zip(*parts, strict=True))
+
+
+def split_scores(
+    feed: input_pipeline.Feed, high: Sequence[np.ndarray], low: Sequence[np.ndarray]
+) -> SplitScores:
+    """Returns the scores of feed, in the order of its split.
+
+    Args:
+        feed: what was scored.
+        high: [step, batch, label], call by call, the last batch filled up.
+        low: likewise.
+    """
+    high_scores, low_scores = (
+        np.concatenate(parts).reshape(-1, parts[0].shape[-1])[: len(feed)]
+        for parts in (high, low)
+    )
+    split = feed.split
+    return SplitScores(
+        names=split.names,
+        labels=split.labels,
+        high=high_scores,
+        low=low_scores,
+        first_label=split.first_label,
+    )
+
+
+def score(
+    plan: run_spec.Plan,
+    state: train_state.TrainState,
+    split: str,
+    notice: preemption.Notice,
+) -> SplitScores:
+    """Returns the scores of every record of a split, in its order.
+
+    Args:
+        plan: of the run; its data may be others than it was trained on.
+        state: replicated.
+        split: one with records; they need not have both classes of any label.
+        notice: stops it.
+
+    Raises:
+        ValueError: if the split has no record with a label of the label set.
+        preemption.Preempted: if it was asked to leave.
+    """
+    records = plan.data.split(plan.label_set, split)
+    if not len(records):
+        raise ValueError(
+            f"{plan.data.folder}: no {split} record has a label of {plan.label_set}"
+        )
+    track = notice.leaving(console.tracker(f"scoring {split}"))
+    fed = _feed(plan, records)
+    return predict(plan.model, state, fed, plan.batch_size, track)
+
+
+def feed(plan: run_spec.Plan, split: str, taken: int = 0) -> input_pipeline.Feed:
+    """Returns a split to train with; `taken` bytes of a device are in use already.
+
+    Raises:
+        ValueError: if a macro AUC of a split but the test one would not be defined.
+    """
+    records = plan.data.split(plan.label_set, split)
+    needs_both_classes = split != "test"
+    if not len(records) or (
+        needs_both_classes and not classification.has_both_classes(records.labels).any()
+    ):
+        raise ValueError(
+            f"{plan.data.folder}: no label of {plan.label_set} is both present and "
+            f"absent in the {len(records)} {split} records; more records are needed"
+        )
+    return _feed(plan, records, taken)
+
+
+def _feed(
+    plan: run_spec.Plan, records: shards.Split, taken: int = 0
+) -> input_pipeline.Feed:
+    limit = plan.resident_bytes
+    if limit is None:
+        limit = devices.resident_bytes()
+    return input_pipeline.Feed(
+        plan.data, records, plan.described_labels, max(0, limit - taken)
+    )

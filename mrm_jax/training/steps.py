@@ -1,0 +1,74 @@
+"""One training step and one scoring step: pure functions of one device's share."""
+
+import dataclasses
+from typing import cast
+
+import jax
+import optax
+
+from mrm_jax.models.mrm_net import network
+from mrm_jax.models.mrm_net.network import Outputs
+from mrm_jax.training import losses, train_state
+from mrm_jax.training.input_pipeline import Batch
+from mrm_jax.training.train_state import HParams
+
+Terms = dict[str, jax.Array]
+
+
+def train_step(
+    state: train_state.TrainState,
+    batch: Batch,
+    hparams: HParams,
+    *,
+    model: network.MRMNet,
+) -> tuple[train_state.TrainState, Terms]:
+    """Returns the state after one update; mean loss, its terms, and "grad_norm".
+
+    With model.axis_name the batch is this device's share: batch statistics, losses
+    and gradients are those of the whole batch on every device.
+    """
+
+    def loss_fn(params):
+        """Returns the mean loss; its terms and the moved running averages beside it."""
+        outputs, updated = model.apply(
+            {"params": params, "batch_stats": state.batch_stats},
+            batch.signal,
+            train=True,
+            mask=batch.mask,
+            dropout_rate=hparams.dropout_rate,
+            rngs={"dropout": jax.random.fold_in(state.rng, state.step)},
+            mutable=["batch_stats"],
+        )
+        total, terms = losses.mrm_loss(
+            outputs, batch.labels, hparams, logit_divergence=model.logit_divergence
+        )
+        means = jax.tree.map(
+            lambda term: losses.masked_mean(term, batch.mask, model.axis_name),
+            {"loss": total, **terms},
+        )
+        return means["loss"], (means, updated["batch_stats"])
+
+    grads, (terms, batch_stats) = jax.grad(loss_fn, has_aux=True)(state.params)
+    if model.axis_name is not None:
+        grads, terms = jax.lax.pmean((grads, terms), model.axis_name)
+    terms["grad_norm"] = optax.tree.norm(grads)
+    updates, opt_state = train_state.optimizer(hparams).update(
+        grads, state.opt_state, state.params
+    )
+    updated_state = dataclasses.replace(
+        state,
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+    )
+    return updated_state, terms
+
+
+def predict_step(
+    state: train_state.TrainState, batch: Batch, *, model: network.MRMNet
+) -> tuple[jax.Array, jax.Array]:
+    """Returns the scores [batch, label] in (0, 1) of the high and of the low branch."""
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    outputs = cast(Outputs, model.apply(variables, batch.signal, train=False))
+    return jax.nn.sigmoid(outputs.high_logits), jax.nn.sigmoid(outputs.low_logits)

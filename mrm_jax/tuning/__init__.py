@@ -1,1 +1,0 @@
-"""Hyperparameter tuning: what varies, who trains which setting, what is left."""

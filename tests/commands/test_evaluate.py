@@ -1,0 +1,381 @@
+import csv
+import functools
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from mrm_jax import evaluate
+from mrm_jax.data import shards
+from mrm_jax.interop import conversion
+from mrm_jax.metrics import classification, thresholds
+from mrm_jax.reports import run_report, thresholds_file
+from mrm_jax.runs import evaluation, scores
+from mrm_jax.training import checkpoints, run_spec
+from tests.helpers import small_runs, small_states
+
+RECORDS_PER_FOLD = 12
+HEADS = ("high", "low", "mean")
+
+
+def write_run(folder, shards_dir, seed=1, **facts):
+    """A run whose only epoch is that of its first weights."""
+    config = small_runs.config(shards_dir)
+    config.seed = seed
+    known = run_spec.read(config, f"train {seed}").facts | facts
+    conversion.write_run(folder, small_states.create(seed=seed), known, epoch=seed)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    small_runs.write_shards(folder / "own", RECORDS_PER_FOLD)
+    small_runs.write_shards(folder / "other", RECORDS_PER_FOLD, seed=5)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pristine(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in (1, 2):
+        write_run(folder / f"s{seed}", data / "own", seed)
+        assert run(folder / f"s{seed}") == 0
+    return folder
+
+
+@pytest.fixture
+def runs(pristine, tmp_path):
+    """Two evaluated runs of other seeds, to be changed freely."""
+    return shutil.copytree(pristine, tmp_path / "runs")
+
+
+def run(*arguments):
+    return evaluate.main(["--workdir", *map(str, arguments)])
+
+
+def failed(capsys):
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and "Traceback" not in error
+    return error
+
+
+def scores_by_hand(shards_dir, split, seed, moments_of):
+    """The high branch's scores, without the parts that are tested."""
+    opened = shards.load(shards_dir)
+    told = shards.load(moments_of).label_set("waves")
+    rows = opened.split("waves", split).rows
+    signal = (opened.signals_uv(rows) - told.mean_uv) / told.std_uv
+    return jax.nn.sigmoid(_apply(seed)(signal.astype(np.float32)))
+
+
+@functools.cache
+def _apply(seed):
+    state = small_states.create(seed=seed)
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    options = {"xla_backend_optimization_level": 0}
+    call = functools.partial(small_states.MODEL.apply, variables, train=False)
+    return jax.jit(lambda s: call(s).high_logits, compiler_options=options)
+
+
+def test_the_own_test_fold_rewrites_the_runs_report(pristine, data):
+    report = run_report.read(pristine / "s2")
+    facts = report["facts"]
+    assert (facts["split"], facts["evaluated_on"], facts["epoch"]) == ("test", None, 2)
+    assert facts["command"] == "train 2"
+    assert facts["evaluated_by"].startswith("python -m mrm_jax.evaluate --workdir ")
+    assert set(report["test"]) == set(report["val"]) == set(HEADS)
+    assert (pristine / "s2" / "report.tex").stat().st_size > 0
+    with np.load(pristine / "s2" / "scores.npz") as stored:
+        expected = scores_by_hand(data / "own", "test", 2, data / "own")
+        np.testing.assert_allclose(stored["high"], expected, rtol=1e-4)
+
+
+def test_another_split_leaves_the_runs_report(runs, data):
+    split = "val"
+    before = (runs / "s1" / "report.json").read_bytes()
+    assert run(runs / "s1", "--split", split) == 0
+    assert (runs / "s1" / "report.json").read_bytes() == before
+    folder = runs / "s1" / "evaluations" / split
+    report = run_report.read(folder)
+    assert report["facts"]["split"] == split
+    with np.load(folder / "scores.npz") as stored:
+        own = shards.load(data / "own").split("waves", split)
+        assert stored["names"].tolist() == own.names.tolist()
+        for head in HEADS:
+            expected = classification.evaluate(stored[head], stored["labels"])
+            assert report[split][head]["macro_auc"] == expected["macro_auc"]
+
+
+def test_results_go_where_they_are_asked_to(runs, tmp_path):
+    assert run(runs / "s1", "--split", "train", "--out", tmp_path / "a" / "b") == 0
+    with np.load(tmp_path / "a" / "b" / "scores.npz") as stored:
+        assert len(stored["names"]) == 8 * RECORDS_PER_FOLD
+    assert not (runs / "s1" / "evaluations").exists()
+
+
+def test_the_report_of_a_run_is_not_overwritten(runs, capsys):
+    before = (runs / "s2" / "report.json").read_bytes()
+    for folder in (runs / "s1", runs / "s2"):
+        assert run(runs / "s1", "--split", "val", "--out", folder) == 2
+        assert "holds a run, whose report would be lost" in failed(capsys)
+    assert run(runs / "s1", "--out", runs / "s2") == 2
+    assert (runs / "s2" / "report.json").read_bytes() == before
+
+
+def test_the_runs_own_shards_may_lie_elsewhere(runs, data, tmp_path, capsys):
+    moved = shutil.copytree(data / "own", tmp_path / "moved")
+    before = run_report.read(runs / "s1")
+    assert run(runs / "s1", "--data", moved) == 0
+    assert "other data" not in capsys.readouterr().out
+    after = run_report.read(runs / "s1")
+    assert after["test"] == before["test"]
+    assert after["facts"]["evaluated_on"] is None
+
+
+def test_shards_that_are_gone_are_asked_for(data, tmp_path, capsys):
+    gone = shutil.copytree(data / "own", tmp_path / "gone")
+    write_run(tmp_path / "run", gone)
+    shutil.rmtree(gone)
+    assert run(tmp_path / "run") == 2
+    assert "gone: the shards are not there; name their folder with --data" in failed(
+        capsys
+    )
+
+
+def test_shards_that_changed_are_not_taken_for_the_runs_own(data, tmp_path, capsys):
+    place = shutil.copytree(data / "own", tmp_path / "place")
+    write_run(tmp_path / "run", place)
+    shutil.rmtree(place)
+    shutil.copytree(data / "other", place)
+    assert run(tmp_path / "run") == 2
+    assert "no longer the shards" in failed(capsys)
+    assert run(tmp_path / "run", "--data", place) == 0  # as other data, when named
+
+
+def test_other_data_are_standardised_as_the_runs_own(runs, data, capsys):
+    before = (runs / "s1" / "report.json").read_bytes()
+    assert run(runs / "s1", "--data", data / "other") == 0
+    assert "other data than trained on: waves 1" in capsys.readouterr().out
+    assert (runs / "s1" / "report.json").read_bytes() == before
+    folder = runs / "s1" / "evaluations" / "test-waves-1"
+    with np.load(folder / "scores.npz") as stored:
+        found = stored["high"]
+    expected = scores_by_hand(data / "other", "test", 1, moments_of=data / "own")
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    theirs = scores_by_hand(data / "other", "test", 1, moments_of=data / "other")
+    assert not np.allclose(found, theirs, rtol=1e-3)  # so the data do differ
+
+
+def test_a_report_of_other_data_names_both(runs, data):
+    run(runs / "s1", "--data", data / "other")
+    facts = run_report.read(runs / "s1" / "evaluations" / "test-waves-1")["facts"]
+    own, other = (shards.load(data / name).manifest for name in ("own", "other"))
+    assert facts["mean_uv"] == own.label_sets["waves"].mean_uv
+    assert facts["evaluated_on"]["mean_uv"] == other.label_sets["waves"].mean_uv
+    assert facts["config"]["data"]["shards"] == str(data / "own")
+    assert facts["sha256"] != facts["evaluated_on"]["sha256"]
+
+
+def test_thresholds_on_other_data_are_those_of_the_run(runs, data):
+    of_head = thresholds.Thresholds(0.123, (0.1, 0.2, 0.3))
+    of_heads = dict.fromkeys(HEADS, of_head)
+    epoch = scores.read(runs / "s1").epoch
+    thresholds_file.write(runs / "s1", small_runs.LABELS, of_heads, epoch)
+    run(runs / "s1", "--data", data / "other")
+    report = run_report.read(runs / "s1" / "evaluations" / "test-waves-1")
+    assert report["test"]["mean"]["val_threshold"] == 0.123
+    assert "val" not in report
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("NUM_SAMPLES", 80, "num_samples: 40 expected, 80 found"),
+        ("LABELS", ("loud", "fast", "slow"), "waves has them in another order"),
+        ("LABELS", ("slow", "fast", "high"), "it has\\n  waves: slow, fast, high"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(runs, monkeypatch, name, value, message):
+    monkeypatch.setattr(small_runs, name, value)
+    other = small_runs.write_shards(runs / "unlike")
+    with pytest.raises(ValueError, match=message):
+        evaluation.evaluate_run(runs / "s1", evaluation.Request(shards_dir=str(other)))
+
+
+def test_labels_with_one_class_are_named_and_left_out(runs, data, tmp_path, capsys):
+    rare = shutil.copytree(data / "other", tmp_path / "rare")
+    matrix = np.load(rare / "labels-waves.npy")
+    matrix[np.load(rare / "folds.npy") == 10, 1] = 0
+    matrix[:, 0] |= ~matrix.any(axis=1)
+    np.save(rare / "labels-waves.npy", matrix)
+    assert run(runs / "s1", "--data", rare) == 0
+    shown = capsys.readouterr().out
+    assert "left out of the macro means: 1 of 3 labels" in shown
+    assert "test records have them: fast" in shown
+
+
+def test_a_split_without_records_is_refused(runs, data, tmp_path, capsys):
+    empty = shutil.copytree(data / "other", tmp_path / "empty")
+    folds = np.load(empty / "folds.npy")
+    np.save(empty / "folds.npy", np.where(folds == 10, 9, folds).astype(np.int8))
+    assert run(runs / "s1", "--data", empty) == 2
+    assert "no test record has a label of waves" in failed(capsys)
+
+
+def test_weights_without_data_take_the_first_as_their_own(data, tmp_path, capsys):
+    facts = run_spec.read(small_runs.config(data / "own")).facts
+    unknown = dict.fromkeys(facts["data"]) | {"labels": list(small_runs.LABELS)}
+    config = facts["config"] | {"data": dict.fromkeys(facts["config"]["data"])}
+    write_run(tmp_path / "run", data / "own", data=unknown, config=config)
+    assert run(tmp_path / "run") == 2
+    assert "came without data; name them with --data" in failed(capsys)
+    assert run(tmp_path / "run", "--data", data / "own") == 0
+    facts = run_report.read(tmp_path / "run")["facts"]
+    assert (facts["data_set"], facts["evaluated_on"]) == ("waves", None)
+    before = (tmp_path / "run" / "report.json").read_bytes()
+    assert run(tmp_path / "run", "--data", data / "other") == 0
+    assert (tmp_path / "run" / "report.json").read_bytes() == before
+    facts = run_report.read(tmp_path / "run" / "evaluations" / "test-waves-1")["facts"]
+    assert facts["evaluated_on"]["sha256"] != facts["sha256"]
+
+
+def test_a_run_from_before_an_option_is_evaluated(data, tmp_path):
+    facts = run_spec.read(small_runs.config(data / "own")).facts
+    old = {n: v for n, v in facts["config"]["model"].items() if n != "compute_dtype"}
+    write_run(tmp_path / "old", data / "own", config=facts["config"] | {"model": old})
+    assert run(tmp_path / "old") == 0
+
+
+def test_runs_are_compared_on_the_scores_of_their_reports(runs, data, capsys):
+    shutil.move(data / "own", data / "hidden")  # nothing is scored anew
+    try:
+        assert run(runs / "s1", "--compare", runs / "s2") == 0
+    finally:
+        shutil.move(data / "hidden", data / "own")
+    shown = capsys.readouterr().out
+    unfolded = "".join(shown.split())
+    assert f"A:{runs / 's1'},seed1,epoch1B:{runs / 's2'},seed2,epoch2" in unfolded
+    folder = runs / "s1" / "evaluations" / "test-compared-with-s2"
+    assert f"results: {folder}" in shown
+    result = json.loads((folder / "comparison.json").read_text())
+    one, two = (run_report.read(runs / name)["test"] for name in ("s1", "s2"))
+    for head, of_head in result["others"][0]["heads"].items():
+        found = of_head["macro_auc"]
+        assert (found["a"], found["b"]) == tuple(
+            of_run[head]["macro_auc"] for of_run in (one, two)
+        )
+    assert {path.suffix for path in folder.iterdir()} == {".json", ".csv", ".tex"}
+
+
+def test_a_comparison_scores_anew_what_no_report_holds(runs, tmp_path):
+    (runs / "s2" / "report.json").unlink()
+    request = evaluation.Request(resamples=20, out=tmp_path / "anew")
+    anew = evaluation.compare_runs([runs / "s1", runs / "s2"], request)
+    evaluation.evaluate_run(runs / "s2")
+    stored = evaluation.compare_runs([runs / "s1", runs / "s2"], request)
+    assert anew["others"][0]["heads"] == stored["others"][0]["heads"]
+
+
+def test_scores_of_another_epoch_are_not_taken(runs, tmp_path):
+    report = run_report.read(runs / "s2")
+    report["facts"]["epoch"] = 1
+    (runs / "s2" / "report.json").write_text(json.dumps(report))
+    with np.load(runs / "s2" / "scores.npz") as stored:
+        spoilt = {name: stored[name] for name in stored}
+    spoilt["high"] = np.zeros_like(spoilt["high"])
+    np.savez(runs / "s2" / "scores.npz", **spoilt)
+    request = evaluation.Request(resamples=20, out=tmp_path / "out")
+    result = evaluation.compare_runs([runs / "s1", runs / "s2"], request)
+    found = result["others"][0]["heads"]["high"]["macro_auc"]["b"]
+    assert found == report["test"]["high"]["macro_auc"]
+
+
+def test_runs_are_compared_on_other_data(runs, data):
+    arguments = ["--compare", runs / "s2", "--data", data / "other"]
+    assert run(runs / "s1", *arguments, "--resamples", "20") == 0
+    folder = runs / "s1" / "evaluations" / "test-waves-1-compared-with-s2"
+    result = json.loads((folder / "comparison.json").read_text())
+    assert result["intervals"]["resamples"] == 20
+    assert not result["facts"]["is_own_data"]
+
+
+def test_runs_of_other_records_are_not_compared(runs, data, tmp_path, capsys):
+    write_run(tmp_path / "b", data / "other")
+    assert run(runs / "s1", "--compare", tmp_path / "b") == 2
+    error = failed(capsys)
+    assert "labelled otherwise" in error and "--data" in error
+
+
+def test_seeds_are_summed_up(runs, capsys):
+    assert run(runs / "s1", runs / "s2") == 0
+    folder = runs / "s1" / "evaluations" / "test-seeds-2"
+    summary = json.loads((folder / "seeds.json").read_text())
+    assert [entry["seed"] for entry in summary["runs"]] == [1, 2]
+    assert [entry["epoch"] for entry in summary["runs"]] == [1, 2]
+    for head in HEADS:
+        values = [
+            run_report.read(runs / f"s{seed}")["test"][head]["macro_auc"]
+            for seed in (1, 2)
+        ]
+        found = summary["heads"][head]["macro_auc"]
+        assert found["values"] == values
+        assert found["sd"] == pytest.approx(np.std(values, ddof=1))
+    with (folder / "seeds.csv").open(newline="") as file:
+        assert "seed_2" in next(csv.reader(file))
+    assert f"results: {folder}" in capsys.readouterr().out
+
+
+def test_runs_that_differ_in_more_than_the_seed_are_refused(
+    runs, data, tmp_path, capsys
+):
+    config = small_runs.config(data / "own").to_dict()
+    config["hparams"]["learning_rate"] = 0.5
+    write_run(tmp_path / "b", data / "own", config=config)
+    assert run(runs / "s1", tmp_path / "b") == 2
+    error = failed(capsys)
+    assert "config.hparams.learning_rate: 0.001 in" in error and "--compare" in error
+
+
+def test_one_seed_twice_is_refused(runs, capsys):
+    assert run(runs / "s1", runs / "s2", runs / "s1") == 2
+    assert "seed 1 in" in failed(capsys)
+
+
+def test_results_of_other_runs_are_not_overwritten(runs, tmp_path, capsys):
+    other = shutil.copytree(runs / "s2", tmp_path / "s2")
+    assert run(runs / "s1", "--compare", runs / "s2") == 0
+    assert run(runs / "s1", "--compare", runs / "s2") == 0
+    capsys.readouterr()
+    assert run(runs / "s1", "--compare", other) == 2
+    assert "comparison.json: of other runs" in failed(capsys)
+
+
+def test_seeds_on_both_sides_are_refused(runs, capsys):
+    assert run(runs / "s1", runs / "s2", "--compare", runs / "s1") == 2
+    assert "beside one run, found 2" in failed(capsys)
+
+
+def test_a_run_without_checkpoints_is_refused(tmp_path, capsys):
+    assert run(tmp_path) == 2
+    assert "no checkpoints; train first" in failed(capsys)
+    assert not (tmp_path / checkpoints.FOLDER).exists()
+
+
+def test_help_explains_every_flag_with_examples(capsys):
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for flag in ("--split", "--data", "--compare", "--out", "--resamples", "--seed"):
+        assert flag in text
+    assert "python -m mrm_jax.evaluate --workdir runs/A --compare runs/B" in text
+
+
+@pytest.mark.parametrize("flags", [["--resamples", "0"], ["--split", "all"]])
+def test_a_flag_out_of_range_is_refused(runs, flags):
+    with pytest.raises(SystemExit) as ended:
+        run(runs / "s1", *flags)
+    assert ended.value.code == 2

@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+
+from mrm_jax.data import leads, tables
+
+LEADS = leads.LEADS
+VALUES = np.random.default_rng(0).normal(size=(40, 12)).round(4)
+
+
+def write_csv(path, values, header=None, delimiter=","):
+    lines = [delimiter.join(map(str, row)) for row in values]
+    path.write_text("\n".join([header, *lines] if header else lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("array", [VALUES, VALUES.T])
+def test_npy_either_way_round(tmp_path, array):
+    np.save(tmp_path / "r.npy", array)
+    values, names = tables.read_npy(tmp_path / "r.npy", None)
+    np.testing.assert_array_equal(values, VALUES)
+    assert names == LEADS
+
+
+def test_npy_of_named_leads(tmp_path):
+    np.save(tmp_path / "r.npy", VALUES[:, :8].T)
+    given = ("II", "I", *LEADS[6:])
+    values, names = tables.read_npy(tmp_path / "r.npy", given)
+    np.testing.assert_array_equal(values, VALUES[:, :8])
+    assert names == given
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((12, 12), r"\(12, 12\) does not tell time from leads"),
+        ((5000, 8), r"expected one record, .* found \(5000, 8\); --leads names"),
+        ((2, 5000, 12), r"expected one record"),
+        ((12,), r"expected one record"),
+    ],
+)
+def test_npy_of_a_shape_that_does_not_tell(tmp_path, shape, message):
+    np.save(tmp_path / "r.npy", np.zeros(shape))
+    with pytest.raises(ValueError, match=f"^wrong shape: r.npy: {message}"):
+        tables.read_npy(tmp_path / "r.npy", None)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no array", b"PK\x03\x04", b"\x93NUMPY\x01\x00"]
+)
+def test_damaged_npy(tmp_path, content):
+    (tmp_path / "r.npy").write_bytes(content)
+    with pytest.raises(ValueError, match="^unreadable: r.npy: "):
+        tables.read_npy(tmp_path / "r.npy", None)
+
+
+def test_an_archive_is_no_npy(tmp_path):
+    np.savez(tmp_path / "r.npz", VALUES)
+    (tmp_path / "r.npz").rename(tmp_path / "r.npy")
+    with pytest.raises(ValueError, match="^unreadable: r.npy: no .npy file$"):
+        tables.read_npy(tmp_path / "r.npy", None)
+
+
+def test_npy_with_objects_runs_nothing(tmp_path):
+    np.save(tmp_path / "r.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(ValueError, match="^unreadable: r.npy: .*allow_pickle"):
+        tables.read_npy(tmp_path / "r.npy", None)
+
+
+def test_csv_without_a_header_has_the_standard_order(tmp_path):
+    values, names = tables.read_csv(write_csv(tmp_path / "r.csv", VALUES), None, "mV")
+    np.testing.assert_array_equal(values, VALUES)
+    assert names == LEADS
+
+
+@pytest.mark.parametrize("time", ["time", "Time (s)", "t", "time_ms", "index", ""])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_with_a_header_and_times(tmp_path, time, delimiter):
+    header = delimiter.join([time, *reversed(LEADS)])
+    rows = np.hstack([np.arange(40)[:, None] / 100, VALUES])
+    path = write_csv(tmp_path / "r.csv", rows, header, delimiter)
+    values, names = tables.read_csv(path, None, "mV")
+    np.testing.assert_array_equal(values, VALUES)
+    assert tuple(names) == LEADS[::-1]
+
+
+def test_csv_as_spreadsheets_write_it(tmp_path):
+    # A mark of the byte order, quotes, Windows' ends of lines, an empty last line.
+    quoted = ",".join(f'"{lead}"' for lead in LEADS)
+    rows = "\r\n".join(",".join(map(str, row)) for row in VALUES)
+    text = f"\ufeff{quoted}\r\n{rows}\r\n\r\n"
+    (tmp_path / "r.csv").write_bytes(text.encode())
+    values, names = tables.read_csv(tmp_path / "r.csv", None, "mV")
+    np.testing.assert_array_equal(values, VALUES)
+    assert tuple(names) == LEADS
+
+
+@pytest.mark.parametrize("form", ["{} (mV)", "{}[mV]", '"{} (mv)"'])
+def test_units_in_the_header_are_no_part_of_the_names(tmp_path, form):
+    header = ",".join(["time (s)", *map(form.format, reversed(LEADS))])
+    rows = np.hstack([np.arange(40)[:, None] / 100, VALUES])
+    path = write_csv(tmp_path / "r.csv", rows, header)
+    assert tables.is_record(path)
+    values, names = tables.read_csv(path, None, "mV")
+    np.testing.assert_array_equal(values, VALUES)
+    assert tuple(names) == LEADS[::-1]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("index", [False, True])
+def test_columns_that_are_only_numbered_are_a_header(tmp_path, first, index):
+    cells = [""] * index + [str(first + number) for number in range(12)]
+    rows = np.hstack([np.arange(40)[:, None], VALUES]) if index else VALUES
+    path = write_csv(tmp_path / "r.csv", rows, ",".join(cells))
+    assert tables.is_record(path)
+    values, names = tables.read_csv(path, None, "mV")
+    np.testing.assert_array_equal(values, VALUES)
+    assert names == LEADS
+
+
+def test_given_leads_win_over_the_header(tmp_path):
+    path = write_csv(tmp_path / "r.csv", VALUES[:, :2], "channel 1,channel 2")
+    assert tables.read_csv(path, ("V1", "V2"), "mV")[1] == ("V1", "V2")
+
+
+def test_empty_cells_are_missing_samples(tmp_path):
+    path = write_csv(tmp_path / "r.csv", VALUES)
+    path.write_text(path.read_text().replace(str(VALUES[3, 4]), ""))
+    values, _ = tables.read_csv(path, None, "mV")
+    assert np.argwhere(np.isnan(values)).tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,2,3\n4,5,6\n", r"^wrong shape: r.csv: expected 12 columns \(I, .*found 3"),
+        ("I,II\n1,2\n3,x\n", "^unreadable: r.csv: .*x.*; expected commas, semicolons"),
+        (
+            "I II\n1 2\n",
+            "^unreadable: r.csv: .*; expected commas, .* and decimal points",
+        ),
+        ("I;II\n0,1;0,2\n", "^unreadable: r.csv: .* and decimal points"),
+        (",".join(["0.5"] * 13), "^wrong shape: .*, name it time in --leads$"),
+        ("I (mV),II (uV)\n1,2\n", "^wrong unit: r.csv: the header row says uV, --unit"),
+        ("I,II\n1,2\n3,4,5\n", "^unreadable: r.csv: .*line 3"),
+        ("I,II\n", "^unreadable: r.csv: "),
+        ("", "^unreadable: r.csv: "),
+        ("I,II,V1\n1,2\n", "^wrong shape: r.csv: expected 3 columns"),
+    ],
+)
+def test_damaged_csv(tmp_path, text, message):
+    (tmp_path / "r.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        tables.read_csv(tmp_path / "r.csv", None, "mV")
+
+
+def test_csv_that_is_no_text(tmp_path):
+    (tmp_path / "r.csv").write_bytes(b"\xff\xfe\x00\x00\x81")
+    with pytest.raises(ValueError, match="^unreadable: r.csv: "):
+        tables.read_csv(tmp_path / "r.csv", None, "mV")
+
+
+@pytest.mark.parametrize(
+    ("first_row", "is_record"),
+    [
+        ("time,I,II", True),
+        ("0.1,0.2,0.3", True),
+        ("Recording,First_label,Second_label", False),
+        ("record,fold", False),
+    ],
+)
+def test_tables_of_labels_are_told_from_records(tmp_path, first_row, is_record):
+    (tmp_path / "r.csv").write_text(first_row + "\n")
+    assert tables.is_record(tmp_path / "r.csv") is is_record

@@ -1,0 +1,197 @@
+import numpy as np
+import pytest
+import wfdb
+
+from mrm_jax.data import wfdb_files
+from tests.helpers import raw_records
+
+# wfdb's writer, under pandas 3.
+wfdb_writes = pytest.mark.filterwarnings(
+    "ignore:The inplace keyword in DataFrame.drop:DeprecationWarning"
+)
+
+
+def as_wfdb_reads_it(path):
+    signal_mv, fields = wfdb.rdsamp(str(path.with_suffix("")))
+    order = {name.upper(): i for i, name in enumerate(fields["sig_name"])}
+    columns = [order[lead] for lead in wfdb_files.LEADS]
+    return signal_mv[:, columns].astype(np.float32), fields["fs"]
+
+
+def assert_same_as_wfdb(path):
+    signal_mv, rate = wfdb_files.read_record(path)
+    expected_mv, expected_rate = as_wfdb_reads_it(path)
+    assert signal_mv.dtype == np.float32
+    assert rate == expected_rate
+    np.testing.assert_array_equal(signal_mv, expected_mv)
+
+
+def test_values_are_millivolts(tmp_path):
+    values = raw_records.digital()
+    path = raw_records.write_wfdb(tmp_path / "r", values, 100)
+    signal_mv, rate = wfdb_files.read_record(path)
+    assert rate == 100
+    np.testing.assert_array_equal(signal_mv, (values / 1000).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["r", "r.hea", "r.dat"])
+def test_path_may_have_an_ending(tmp_path, name):
+    raw_records.write_wfdb(tmp_path / "r", raw_records.digital())
+    signal_mv, _ = wfdb_files.read_record(str(tmp_path / name))
+    assert signal_mv.shape == (1000, 12)
+
+
+@pytest.mark.parametrize(
+    "gain",
+    [
+        "1000.0(0)/mV",
+        "204.8/mV",
+        "200(1024)/mV",
+        "333.3(-77)/mV",
+        [f"{100 + 37 * i}.5({i - 6})/mV" for i in range(12)],
+    ],
+)
+def test_gains_and_baselines_as_wfdb(tmp_path, gain):
+    path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital(), gain=gain)
+    assert_same_as_wfdb(path)
+
+
+def test_baseline_defaults_to_the_adc_zero(tmp_path):
+    path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital())
+    path.write_text(path.read_text().replace(" 16 0 0 0 0 ", " 16 512 0 0 0 "))
+    assert_same_as_wfdb(path)
+    signal_mv, _ = wfdb_files.read_record(path)
+    assert signal_mv[0, 0] == np.float32((raw_records.digital()[0, 0] - 512) / 1000)
+
+
+def test_matlab_file_with_byte_offset(tmp_path):
+    values = raw_records.digital()
+    path = raw_records.write_wfdb(tmp_path / "A0001", values, 500, padding=24)
+    assert_same_as_wfdb(path)
+
+
+def test_two_signal_files(tmp_path):
+    values = raw_records.digital()
+    path = raw_records.write_wfdb(tmp_path / "r", values[:, :5], names=("x",) * 5)
+    (tmp_path / "s.dat").write_bytes(bytes(6) + values[:, 5:].tobytes())
+    lines = [f"r.dat 16 1000/mV 16 0 0 0 0 {n}" for n in raw_records.LEADS[:5]]
+    lines += [f"s.dat 16+6 500/mV 16 0 0 0 0 {n}" for n in raw_records.LEADS[5:]]
+    path.write_text("\n".join(["r 12 100 1000", *lines]))
+    assert_same_as_wfdb(path)
+    signal_mv, _ = wfdb_files.read_record(path)
+    np.testing.assert_allclose(signal_mv[:, 11], values[:, 11] / 500, rtol=1e-6)
+
+
+def test_order_capitals_and_other_leads_do_not_matter(tmp_path):
+    values = raw_records.digital(num_leads=13)
+    names = ["Vx", *(name.lower() for name in reversed(raw_records.LEADS))]
+    path = raw_records.write_wfdb(tmp_path / "r", values, names=names)
+    signal_mv, _ = wfdb_files.read_record(path)
+    expected_mv = (values[:, :0:-1] / 1000).astype(np.float32)
+    np.testing.assert_array_equal(signal_mv, expected_mv)
+
+
+@wfdb_writes
+@pytest.mark.parametrize("format_", ["212", "80", "24", "32"])
+def test_other_formats_go_to_wfdb(tmp_path, format_):
+    signal_mv = np.random.default_rng(0).normal(size=(400, 12))
+    wfdb.wrsamp(
+        "r",
+        fs=250,
+        units=["mV"] * 12,
+        sig_name=list(raw_records.LEADS),
+        p_signal=signal_mv,
+        fmt=[format_] * 12,
+        write_dir=str(tmp_path),
+    )
+    assert_same_as_wfdb(tmp_path / "r.hea")
+
+
+def test_missing_samples_are_nan(tmp_path):
+    values = raw_records.digital()
+    values[7, 3] = -32768
+    path = raw_records.write_wfdb(tmp_path / "r", values)
+    signal_mv, _ = wfdb_files.read_record(path)
+    assert np.argwhere(np.isnan(signal_mv)).tolist() == [[7, 3]]
+    assert_same_as_wfdb(path)
+
+
+@pytest.mark.parametrize(("padding", "file"), [(0, "r.dat"), (24, "r.mat")])
+def test_truncated_file(tmp_path, padding, file):
+    values = raw_records.digital()
+    path = raw_records.write_wfdb(tmp_path / "r", values, padding=padding)
+    (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:-2])
+    with pytest.raises(ValueError, match=f"^truncated file: {file}: .* found 11999"):
+        wfdb_files.read_record(path)
+
+
+@wfdb_writes
+def test_truncated_file_of_another_format(tmp_path):
+    wfdb.wrsamp(
+        "r",
+        fs=100,
+        units=["mV"] * 12,
+        sig_name=list(raw_records.LEADS),
+        p_signal=np.random.default_rng(0).normal(size=(400, 12)),
+        fmt=["212"] * 12,
+        write_dir=str(tmp_path),
+    )
+    data = (tmp_path / "r.dat").read_bytes()
+    (tmp_path / "r.dat").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match="^unreadable: r.hea"):
+        wfdb_files.read_record(tmp_path / "r")
+
+
+def test_missing_lead(tmp_path):
+    names = [*raw_records.LEADS[:11], "V7"]
+    path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital(), names=names)
+    with pytest.raises(ValueError, match="^missing lead: r.hea: no V6"):
+        wfdb_files.read_record(path)
+
+
+def test_doubled_lead(tmp_path):
+    names = [*raw_records.LEADS, "v1"]
+    values = raw_records.digital(num_leads=13)
+    path = raw_records.write_wfdb(tmp_path / "r", values, names=names)
+    with pytest.raises(ValueError, match="^doubled lead: r.hea: V1"):
+        wfdb_files.read_record(path)
+
+
+def test_wrong_unit(tmp_path):
+    gain = ["1000/mV"] * 11 + ["1000/uV"]
+    path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital(), gain=gain)
+    with pytest.raises(ValueError, match="^wrong unit: r.hea: .* found mV, uV"):
+        wfdb_files.read_record(path)
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(ValueError, match="^missing file: r.hea"):
+        wfdb_files.read_record(tmp_path / "r")
+    path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital())
+    (tmp_path / "r.dat").unlink()
+    with pytest.raises(ValueError, match="^missing file: r.dat"):
+        wfdb_files.read_record(path)
+
+
+@pytest.mark.parametrize("text", ["", "no header at all\n", "r 12 100\n", "\0\0"])
+def test_damaged_header(tmp_path, text):
+    (tmp_path / "r.hea").write_text(text)
+    with pytest.raises(ValueError, match=r"^\w[\w ]+: .*r.hea"):
+        wfdb_files.read_record(tmp_path / "r")
+
+
+def test_header_cannot_reach_out_of_its_folder(tmp_path):
+    raw_records.write_wfdb(tmp_path / "secret", raw_records.digital())
+    path = raw_records.write_wfdb(tmp_path / "in" / "r", raw_records.digital())
+    path.write_text(path.read_text().replace("r.dat", "../secret.dat"))
+    with pytest.raises(ValueError, match="r.hea"):
+        wfdb_files.read_record(path)
+
+
+def test_real_records_as_wfdb(real_data):
+    paths = sorted(real_data.glob("ptbxl_subset/records100/*/*.hea"))[::60]
+    paths += sorted(real_data.glob("ptbxl_subset/records500/*/*.hea"))[:5]
+    paths += sorted(real_data.glob("cpsc2018/wfdb/*.hea"))
+    assert len(paths) > 60
+    for path in paths:
+        assert_same_as_wfdb(path)

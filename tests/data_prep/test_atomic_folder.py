@@ -1,0 +1,38 @@
+import pytest
+
+from data_prep import atomic_folder
+
+
+def test_folder_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "a" / "b"
+    with atomic_folder.building(path) as folder:
+        (folder / "file").write_text("text")
+        assert not path.exists()
+    assert (path / "file").read_text() == "text"
+    assert [entry.name for entry in path.parent.iterdir()] == ["b"]
+
+
+def test_error_leaves_nothing(tmp_path):
+    with pytest.raises(KeyError), atomic_folder.building(tmp_path / "b") as folder:
+        (folder / "file").write_text("text")
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+
+
+def test_left_over_files_do_not_come_back(tmp_path):
+    (tmp_path / ".b.building").mkdir()
+    (tmp_path / ".b.building" / "old").write_text("text")
+    with atomic_folder.building(tmp_path / "b") as folder:
+        (folder / "new").write_text("text")
+    assert [entry.name for entry in (tmp_path / "b").iterdir()] == ["new"]
+
+
+def test_only_one_builds_at_a_time(tmp_path):
+    with atomic_folder.building(tmp_path / "b") as folder:
+        (folder / "file").write_text("text")
+        with (
+            pytest.raises(ValueError, match="another process is building"),
+            atomic_folder.building(tmp_path / "b"),
+        ):
+            pass
+    assert (tmp_path / "b" / "file").is_file()

@@ -1,0 +1,68 @@
+"""What --dask says where there is no cluster to work with."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from data_prep import dask_cluster, ptbxl, synthetic
+
+
+def prepare(tmp_path, *more):
+    flags = ["--raw_dir", str(tmp_path / "raw"), "--out_dir", str(tmp_path / "out")]
+    return ptbxl.main([*flags, *map(str, more)])
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_no_scheduler_answers(tmp_path, capfd, monkeypatch, answers):
+    pytest.importorskip("distributed", reason="needs the extra [cluster]")
+    monkeypatch.setattr(dask_cluster, "CONNECT_S", 0.5)
+    raw, out = tmp_path / "new" / "raw", tmp_path / "new" / "out"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        if answers:
+            taken.listen()  # takes a call and says nothing
+        address = "tcp://{}:{}".format(*taken.getsockname())
+        flags = ["--raw_dir", str(raw), "--out_dir", str(out), "--dask", address]
+        assert synthetic.main(flags) == 1
+    output = capfd.readouterr()
+    start = f"error: {address}: no Dask scheduler answered within 0.5 s"
+    assert output.err.startswith(start) and output.err.count("\n") == 1
+    assert not output.out and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (None, "no such scheduler file, and no address like tcp://host:8786"),
+        ("[]", "expected a scheduler file, as `dask scheduler --scheduler-file"),
+        ("{}", "expected a scheduler file"),
+        ("damaged", "expected a scheduler file"),
+    ],
+)
+def test_wrong_scheduler_file(tmp_path, capsys, text, message):
+    pytest.importorskip("distributed", reason="needs the extra [cluster]")
+    file = tmp_path / "scheduler.json"
+    if text is not None:
+        file.write_text(text)
+    assert prepare(tmp_path, "--dask", file) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {file}: ") and message in error
+
+
+def test_without_dask_the_error_says_how_to_install_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert prepare(tmp_path, "--dask", "tcp://127.0.0.1:8786") == 1
+    assert "pip install -c constraints.txt -e '.[cluster]'" in capsys.readouterr().err
+
+
+def test_jobs_and_dask_exclude_each_other(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        prepare(tmp_path, "--jobs", 2, "--dask", "tcp://host:8786")
+    assert "not allowed with argument --jobs" in capsys.readouterr().err
+
+
+def test_dask_is_imported_when_it_is_asked_for_only():
+    code = "import data_prep.synthetic, sys; sys.exit('dask' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

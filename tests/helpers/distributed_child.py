@@ -1,0 +1,53 @@
+"""A process of a run in float64, which may send itself a signal at a known call.
+
+Float64, since in float32 the rounding of another order of sums grows from step to step.
+
+Usage: python -m tests.helpers.distributed_child SIGNAL CALL FLAGS_OF_MRM_JAX_TRAIN
+       CALL counts training and scoring calls from 0; -1: no signal
+"""
+
+import os
+import signal
+import sys
+
+import jax
+import numpy as np
+
+from mrm_jax import train
+from mrm_jax.training import input_pipeline, train_state
+
+
+def signal_at(name: str, call: int) -> None:
+    """Sends this process a signal before a mapped call."""
+    calls, count = input_pipeline.Feed.calls, 0
+
+    def counted(feed, rows, steps_done=0):
+        nonlocal count
+        for each in calls(feed, rows, steps_done):
+            if count == call:
+                os.kill(os.getpid(), getattr(signal, name))
+            count += 1
+            yield each
+
+    input_pipeline.Feed.calls = counted
+
+
+def compute_in_float64() -> None:
+    """Makes records and states float64, and so all that is computed from them."""
+    jax.config.update("jax_enable_x64", True)
+    load, begin = input_pipeline.Feed._load, train_state.begin
+
+    def widened(tree):
+        return jax.tree.map(
+            lambda x: x.astype(float) if np.issubdtype(x.dtype, np.floating) else x,
+            tree,
+        )
+
+    input_pipeline.Feed._load = lambda *args: widened(load(*args))
+    train_state.begin = lambda rng, variables: begin(rng, widened(variables))
+
+
+if __name__ == "__main__":
+    signal_at(sys.argv[1], int(sys.argv[2]))
+    compute_in_float64()
+    sys.exit(train.main(sys.argv[3:]))

@@ -1,0 +1,69 @@
+"""Small shards and configurations: a run of seconds, with all its parts real."""
+
+from pathlib import Path
+
+import ml_collections
+import numpy as np
+
+from data_prep import shard_writer
+from experiments import base
+from mrm_jax.data import leads
+
+NUM_SAMPLES = 40
+LABELS = ("slow", "fast", "loud")
+
+
+def write_shards(
+    folder: Path,
+    records_per_fold: int = 4,
+    seed: int = 0,
+    spoilt_fold: int | None = None,
+) -> Path:
+    """Writes shards of waves whose period and height are the labels; returns folder.
+
+    Records of the spoilt fold are as loud as they can be, and have no wave.
+    """
+    rng = np.random.default_rng(seed)
+    num_records = 10 * records_per_fold
+    matrix = rng.integers(0, 2, (num_records, len(LABELS))).astype(np.uint8)
+    matrix[~matrix.any(axis=1), 0] = 1
+    # Whatever the seed, every label is present and absent in every fold.
+    matrix[:10], matrix[10:20] = (1, 0, 0), (0, 1, 1)
+    folder.mkdir(parents=True)
+    writer = shard_writer.Writer(folder, NUM_SAMPLES, shard_bytes=2**14)
+    time = np.arange(NUM_SAMPLES)[:, None]
+    folds = np.arange(num_records) % 10 + 1
+    for record, (slow, fast, loud) in enumerate(matrix.tolist()):
+        wave = slow * np.sin(time / 6) + fast * np.sin(time / 2)
+        noise = rng.normal(0, 0.3, (NUM_SAMPLES, len(leads.LEADS)))
+        signal_uv = (400 * (1 + loud) * (wave + noise)).astype(np.int16)
+        is_spoilt = folds[record] == spoilt_fold
+        writer.add(np.full_like(signal_uv, 32767) if is_spoilt else signal_uv)
+    descriptions = tuple(f"{label} wave" for label in LABELS)
+    writer.finish(
+        [f"R{i:03d}" for i in range(num_records)],
+        folds,
+        {"waves": shard_writer.LabelTable(LABELS, descriptions, matrix)},
+        rejected=[],
+        facts={
+            "data_set": "waves",
+            "data_set_version": "1",
+            "sampling_rate": 100,
+            "length_rule": "made at this length",
+            "sources": {},
+        },
+    )
+    return folder
+
+
+def config(shards_dir: Path, num_epochs: int = 2) -> ml_collections.ConfigDict:
+    """Returns the base recipe on small shards, with the narrowest network."""
+    result = base.get_config()
+    result.name = "waves"
+    result.data.shards = str(shards_dir)
+    result.data.label_set = "waves"
+    result.batch_size = 12
+    result.num_epochs = num_epochs
+    result.model.width = 4
+    result.lock()
+    return result

@@ -1,0 +1,25 @@
+"""States of the narrowest network, compiled quickly."""
+
+import functools
+
+import jax
+
+from mrm_jax.models.mrm_net import network
+from mrm_jax.training import train_state
+from tests.helpers import small_runs
+
+MODEL = network.MRMNet(
+    num_labels=len(small_runs.LABELS), num_samples=small_runs.NUM_SAMPLES, width=4
+)
+
+
+@functools.cache
+def _compiled(model):
+    # Run once or twice: what optimising takes, it would never give back.
+    options = {"xla_backend_optimization_level": 0}
+    create = functools.partial(train_state.create, model=model)
+    return jax.jit(create, compiler_options=options)
+
+
+def create(model=MODEL, seed=0):
+    return _compiled(model)(jax.random.PRNGKey(seed))

@@ -1,0 +1,41 @@
+"""Sweeps of seconds: a file as a user writes it, and the options to start it with."""
+
+import textwrap
+from pathlib import Path
+
+from mrm_jax.sweeps import search
+
+SPACE = """
+    "hparams.learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
+    "batch_size": CategoricalDistribution([12, 16]),
+"""
+
+
+def write(
+    folder: Path, shards_dir: Path, space: str = SPACE, num_epochs: int = 2
+) -> Path:
+    """Writes the file of a sweep of small runs."""
+    path = folder / "sweep_file.py"
+    path.write_text(
+        textwrap.dedent(
+            f"""
+            from optuna.distributions import *
+            from tests import small_runs
+
+
+            def get_config():
+                return small_runs.config({str(shards_dir)!r}, num_epochs={num_epochs})
+
+
+            def get_space():
+                return {{SPACE}}
+            """
+        ).replace("SPACE", space)
+    )
+    return path
+
+
+def options(config_file: Path, workdir: Path, **given) -> search.Options:
+    """Returns the options of a small sweep, some of them given."""
+    usual = {"trials": 6, "places": 4, "seeds": 2, "pruner": "none", "sampler": "sobol"}
+    return search.Options(str(config_file), [], workdir, **(usual | given))

@@ -1,0 +1,138 @@
+"""Pages and file names, with scores and explanations made by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrm_jax.data import preprocessing, recording, windows
+from mrm_jax.inference import attribution, explanation, plots
+from tests.helpers import small_predictions
+from tests.inference import test_prediction
+
+EXPECTED = windows.Expected(100, 40, preprocessing.STRETCH_OR_CUT)
+LEADS = recording.lead_names.LEADS
+
+
+def cut_of(num_samples, columns=range(12)):
+    """Returns a recording at 500 Hz with some of the leads, cut to windows of 0.4 s."""
+    columns = list(columns)
+    signal_mv = small_predictions.ecg_mv(num_samples)[:, columns]
+    names = tuple(LEADS[column] for column in columns)
+    return windows.cut(recording.Recording("A1", signal_mv, names, 500), EXPECTED)
+
+
+def result_of(cut, **changes):
+    """Returns scores of its windows: of AF the first is highest, of PVC the second."""
+    count = len(cut.start_s)
+    scores = np.array([[0.8, 0.2, 0.2], [0.4, 0.7, 0.1], [0.4, 0.1, 0.1]])[:count]
+    facts = {
+        "duration_s": cut.recording.duration_s,
+        "window_s": EXPECTED.duration_s,
+        "window_starts_s": cut.start_s,
+        "window_scores": dict.fromkeys(("mean", "high", "low"), scores),
+        "notes": cut.notes,
+    }
+    return test_prediction.made(**facts | changes)
+
+
+def explained(window=0):
+    """Returns an explanation of PVC that is a tenth off."""
+    values = np.full((EXPECTED.num_samples, len(LEADS)), 1.1 / 480)
+    parts = attribution.Attribution(values, logit=0.5, baseline_logit=-0.5)
+    gates = {"high": np.linspace(0, 1, 40), "low": np.linspace(1, 0, 40)}
+    start_s = (0.0, 0.4, 0.6)[window]
+    return explanation.Explanation("PVC", "mean", window, start_s, parts, gates)
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def traces_mv(figure, num_samples):
+    """Returns the traces [time, lead] that are drawn with so many samples."""
+    drawn = [line.get_ydata() for line in figure.axes[0].lines]
+    return np.stack([y for y in drawn if len(y) == num_samples], axis=1) / 10
+
+
+def test_what_was_found_is_said():
+    cut = cut_of(200)
+    said = texts(plots.draw(cut, result_of(cut)))
+    assert "A1" in said
+    assert "found: AF 0.80, STD 0.20" in said
+    assert not any("drawn" in line for line in said)
+
+
+def test_that_nothing_was_found_is_said():
+    cut = cut_of(200)
+    none = result_of(cut, thresholds=dict.fromkeys(("AF", "PVC", "STD"), 0.99))
+    assert "nothing found; highest AF 0.80" in texts(plots.draw(cut, none))
+
+
+def test_the_window_of_the_highest_finding_is_drawn():
+    cut = cut_of(500)
+    thresholds = {"AF": 0.9, "PVC": 0.3, "STD": 0.9}
+    figure = plots.draw(cut, result_of(cut, thresholds=thresholds))
+    said = texts(figure)
+    assert "found, mean of 3 windows: PVC 0.33" in said
+    assert "drawn: window 2 of 3, from 0.4 s to 0.8 s of 1 s" in said
+    (rhythm,) = traces_mv(figure, 200).T
+    expected = small_predictions.ecg_mv(500)[200:400, 1]
+    np.testing.assert_allclose(np.diff(rhythm), np.diff(expected), atol=1e-9)
+
+
+def test_an_explained_window_has_the_leads_of_the_network():
+    columns = [11, 10, 9, 8, 7, 6, 1, 0]  # no III, aVR, aVL, aVF, and turned round
+    cut = cut_of(500, columns)
+    figure = plots.draw(cut, result_of(cut), explained(window=2))
+    drawn = traces_mv(figure, 200)
+    expected = small_predictions.ecg_mv(500)[300:500]
+    np.testing.assert_allclose(
+        np.diff(drawn, axis=0), np.diff(expected, axis=0), 0, 3e-3
+    )
+    said = texts(figure)
+    assert "A1: what speaks for and against PVC" in said
+    assert "PVC is extra beat: score 0.10 here, a finding from 0.50 on" in said
+    assert any("sums to +1.10, 10.0% off" in line for line in said)
+    assert "drawn: window 3 of 3, from 0.6 s to 1 s of 1 s" in said
+    assert "note: III, aVR, aVL, aVF computed from I and II" in said
+
+
+def test_a_stretched_record_keeps_its_own_time():
+    cut = cut_of(150)
+    figure = plots.draw(cut, result_of(cut), explained())
+    drawn = traces_mv(figure, 150)
+    expected = small_predictions.ecg_mv(150)
+    np.testing.assert_allclose(
+        np.diff(drawn, axis=0), np.diff(expected, axis=0), 0, 1e-9
+    )
+    # 0.3 s are 7.5 mm, over which the shades are spread as well.
+    left, right, *_ = figure.axes[0].images[0].get_extent()
+    assert right - left == pytest.approx(7.5)
+    assert "note: stretched from 0.3 s to 0.4 s, as in training" in texts(figure)
+    assert "drawn: as recorded, where the network saw 0.4 s" in texts(figure)
+
+
+def test_a_record_of_which_the_start_counts():
+    cut = windows.cut(cut_of(500).recording, EXPECTED, first_only=True)
+    figure = plots.draw(cut, result_of(cut, aggregate="first"))
+    assert "drawn and scored: the first 0.4 s of 1 s" in texts(figure)
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["in/A1.hea", "in/A2.npy"], ["A1", "A2"]),
+        (["in/a/1.hea", "in/b/1.hea", "in/b/2.hea"], ["a-1", "b-1", "2"]),
+        (["in/1.hea", "in/b/1.hea"], ["1", "b-1"]),
+        (["1.hea", "1.csv", "1.npy"], ["1", "1-2", "1-3"]),
+        (["a/R.hea", "b/r.hea"], ["a-R", "b-r"]),
+        (["a/1.hea", "b/1.hea", "a-1.hea"], ["a-1", "b-1", "a-1-2"]),
+        (["../x/1.hea", "../y/1.hea"], ["x-1", "y-1"]),
+        (["two words.csv", "...hea", "a--b.hea"], ["two-words", "record", "a-b"]),
+        (["é\n:/\\*.hea"], ["record"]),
+        ([f"{'x' * 200}1.npy"], [f"{'x' * 59}1"]),
+    ],
+)
+def test_file_names(paths, names):
+    assert plots.file_names(list(map(Path, paths))) == names

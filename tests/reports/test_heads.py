@@ -1,0 +1,33 @@
+import pytest
+
+from mrm_jax.reports import heads as heads_lib
+
+
+@pytest.mark.parametrize("head", ["high", "low", "mean"])
+def test_the_head_that_picked_the_epoch_is_shown(head):
+    assert heads_lib.shown({"selection": f"val/macro_auc_{head}"}) == head
+
+
+@pytest.mark.parametrize("facts", [{}, {"selection": None}])
+def test_without_a_selection_it_is_the_mean(facts):
+    assert heads_lib.shown(facts) == "mean"
+
+
+@pytest.mark.parametrize(
+    "high, low, heads, notice",
+    [
+        (1.0, 0.5, (), ""),
+        (0.0, 1.0, ("high",), "high was not trained (weight 0): read low only"),
+        (1.0, 0, ("low",), "low was not trained (weight 0): read high only"),
+        (0, 0, ("high", "low"), "high and low were not trained (weight 0): read none"),
+    ],
+)
+def test_a_head_without_a_weight_is_untrained(high, low, heads, notice):
+    facts = {"config": {"hparams": {"high_weight": high, "low_weight": low}}}
+    assert heads_lib.untrained(facts) == heads
+    assert heads_lib.notice(heads) == notice
+
+
+@pytest.mark.parametrize("facts", [{}, {"config": None}, {"config": {"name": "x"}}])
+def test_without_weights_all_heads_count_as_trained(facts):
+    assert heads_lib.untrained(facts) == ()

@@ -1,0 +1,226 @@
+"""Real processes on this machine make one run, are stopped, killed and started again.
+
+All compute in float64, and the broken run is compared with one process that was not.
+"""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrm_jax.training import metrics_log
+from tests import conftest
+from tests.helpers import small_runs
+
+PEER_TIMEOUT_S = 5
+LIMIT_S = 240  # of one start, on a busy machine
+
+
+@dataclasses.dataclass
+class Ended:
+    """How one process ended."""
+
+    status: int
+    output: str
+    errors: str
+    at_s: float
+
+
+@dataclasses.dataclass
+class Runs:
+    """Starts runs of two or of one process on the same shards."""
+
+    shards_dir: str
+
+    def flags(self, workdir, num_epochs):
+        values = f"data.shards={self.shards_dir} data.label_set=waves model.width=4"
+        values += f" batch_size=12 num_epochs={num_epochs}"
+        flags = [f"--config.{value}" for value in values.split()]
+        return ["--config=experiments/base.py", f"--workdir={workdir}", *flags]
+
+    def one(self, flags, devices):
+        """Runs one process to its end."""
+        with started(flags, devices) as process:
+            return end(process)
+
+    def two(self, flags, devices, stop=("SIGTERM", -1), extra=((), ())):
+        """Runs two processes; the second may be sent a signal at a call."""
+        address = f"127.0.0.1:{free_port()}"
+        cluster = [f"--coordinator={address}", "--num_processes=2"]
+        cluster += [f"--peer_timeout={PEER_TIMEOUT_S}"]
+        with contextlib.ExitStack() as stack:
+            processes = [
+                stack.enter_context(
+                    started(
+                        [*flags, *cluster, f"--process_id={i}", *extra[i]],
+                        devices,
+                        stop if i == 1 else ("SIGTERM", -1),
+                    )
+                )
+                for i in range(2)
+            ]
+            return [end(process) for process in reversed(processes)][::-1]
+
+
+@contextlib.contextmanager
+def started(flags, devices, stop=("SIGTERM", -1)):
+    """Starts a process with so many devices; none is left behind."""
+    xla = f"--xla_force_host_platform_device_count={devices}"
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "tests.helpers.distributed_child",
+            *map(str, stop),
+            *flags,
+        ],
+        cwd=conftest.ROOT,
+        env={
+            **os.environ,
+            "XLA_FLAGS": f"{xla} {conftest.QUICK_TO_COMPILE}",
+            "JAX_COMPILATION_CACHE_DIR": str(conftest.ROOT / ".cache" / "jax"),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def end(process):
+    output, errors = process.communicate(timeout=LIMIT_S)
+    return Ended(process.returncode, output, errors, time.monotonic())
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "shards"
+    return Runs(str(small_runs.write_shards(folder)))
+
+
+@pytest.fixture(scope="module")
+def unbroken(runs, tmp_path_factory):
+    """A run of one process with four devices."""
+    workdir = tmp_path_factory.mktemp("runs") / "unbroken"
+    ended = runs.one(runs.flags(workdir, num_epochs=3), devices=4)
+    assert ended.status == 0, ended.errors
+    return workdir
+
+
+@dataclasses.dataclass
+class Broken:
+    """One run, start after start."""
+
+    workdir: Path
+    asked: list[Ended]  # two processes, one of them asked to leave in the first epoch
+    killed: list[Ended]  # two, one of them killed in the second epoch
+    finished: list[Ended]  # two with one device each instead of two
+    extended: Ended  # by an epoch; one process with one device
+
+
+@pytest.fixture(scope="module")
+def broken(runs, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "broken"
+    flags = runs.flags(workdir, num_epochs=2)
+    return Broken(
+        workdir,
+        asked=runs.two(flags, devices=2, stop=("SIGTERM", 1)),
+        # A step and the scoring are left of the first epoch; then one of the second.
+        killed=runs.two(flags, devices=2, stop=("SIGKILL", 3)),
+        finished=runs.two(flags, devices=1),
+        extended=runs.one(runs.flags(workdir, num_epochs=3), devices=1),
+    )
+
+
+def test_one_that_is_asked_to_leave_takes_all_with_it(broken):
+    for process in broken.asked:
+        assert process.status == 75, process.errors
+        assert "asked to leave, step 2 of epoch 1" in process.errors
+
+
+def test_the_same_commands_continue_within_the_epoch(broken):
+    assert "continues after step 2 of epoch 1" in broken.killed[0].output
+    assert "epoch 1/2: loss" in broken.killed[0].output
+
+
+def test_one_that_is_killed_ends_all_with_a_last_word(broken):
+    survivor, killed = broken.killed
+    assert killed.status == -signal.SIGKILL
+    assert survivor.status not in (0, 75)
+    assert survivor.at_s - killed.at_s < 3 * PEER_TIMEOUT_S
+    last = survivor.errors.split("error: ")[-1]
+    assert "another process of the run did not come, failed" in last
+    assert f"was silent for {PEER_TIMEOUT_S}\nseconds" in last
+    assert last.endswith("The same commands again continue the run.\n")
+
+
+def test_process_0_alone_prints_and_all_succeed(broken):
+    main, other = broken.finished
+    assert (main.status, other.status) == (0, 0), main.errors + other.errors
+    assert "2 x cpu in 2 processes" in main.output
+    assert "results: " in main.output
+    assert "process 1 of 2; process 0 prints for all" in other.output
+    assert "epoch" not in other.output
+
+
+def test_the_broken_run_is_the_unbroken_one_of_a_single_process(broken, unbroken):
+    assert broken.extended.status == 0, broken.extended.errors
+    assert "continues after epoch 2" in broken.extended.output
+    lines = [metrics_log.read(folder) for folder in (broken.workdir, unbroken)]
+    for found, expected in zip(*lines, strict=True):
+        assert found.keys() == expected.keys()
+        for name in expected.keys() - {"train/records_per_second"}:
+            np.testing.assert_allclose(
+                found[name], expected[name], rtol=1e-9, err_msg=name
+            )
+    with (
+        np.load(broken.workdir / "scores.npz") as found,
+        np.load(unbroken / "scores.npz") as expected,
+    ):
+        assert list(found["names"]) == list(expected["names"])
+        np.testing.assert_allclose(found["mean"], expected["mean"], rtol=1e-7)
+
+
+def test_processes_with_other_settings_are_refused(runs, tmp_path):
+    flags = runs.flags(tmp_path / "run", num_epochs=2)
+    other = ["--config.hparams.learning_rate=3e-4"]
+    for process in runs.two(flags, devices=1, extra=((), other)):
+        assert process.status == 2
+        assert "learning_rate: 0.001 on process 0, 0.0003 on process 1" in (
+            process.errors
+        )
+
+
+def test_what_one_process_lacks_is_an_error_of_all(runs, tmp_path):
+    flags = runs.flags(tmp_path / "run", num_epochs=2)
+    other = [f"--config.data.shards={tmp_path / 'missing'}"]
+    main, other = runs.two(flags, devices=1, extra=((), other))
+    assert (main.status, other.status) == (2, 2)
+    assert main.errors.startswith("error: process 1: ")
+    assert "missing/manifest.json: not found" in main.errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_a_cluster_there_is_a_way_out(runs, tmp_path):
+    ended = runs.one([*runs.flags(tmp_path, 1), "--distributed"], devices=1)
+    assert ended.status == 2
+    assert ended.errors.startswith("error: --distributed: no cluster in the env")
+    assert "give --coordinator" in ended.errors

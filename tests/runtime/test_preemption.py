@@ -1,0 +1,162 @@
+"""Notices to one process, sent for real, at every place where a run may be."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mrm_jax.runs import evaluation, experiment
+from mrm_jax.runtime import preemption
+from mrm_jax.training import checkpoints, input_pipeline, metrics_log
+from tests import conftest
+from tests.helpers import small_runs
+
+
+@pytest.fixture(scope="module")
+def shards_dir(tmp_path_factory):
+    return small_runs.write_shards(tmp_path_factory.mktemp("data") / "shards")
+
+
+def run(shards_dir, workdir, num_epochs=2):
+    config = small_runs.config(shards_dir, num_epochs)
+    with preemption.Notice() as notice:
+        return experiment.train_and_evaluate(config, workdir, notice=notice)
+
+
+@pytest.fixture(scope="module")
+def unbroken(shards_dir, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "unbroken"
+    run(shards_dir, workdir)
+    return workdir
+
+
+def send_before_call(monkeypatch, number):
+    """Sends this process SIGTERM before a mapped call, counted from 0."""
+    calls, count = input_pipeline.Feed.calls, iter(range(1000))
+
+    def counted(*args):
+        for call in calls(*args):
+            if next(count) == number:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield call
+
+    monkeypatch.setattr(input_pipeline.Feed, "calls", counted)
+
+
+def history(workdir):
+    return [
+        {name: v for name, v in line.items() if name != "train/records_per_second"}
+        for line in metrics_log.read(workdir)
+    ]
+
+
+# An epoch is three training calls and one of scoring; the report has two of scoring.
+@pytest.mark.parametrize(
+    "case",
+    [
+        (0, "step 0 of epoch 1", ""),
+        (2, "step 2 of epoch 1", "after step 2 of epoch 1"),
+        (3, "step 3 of epoch 1", "after step 3 of epoch 1"),
+        (4, "step 0 of epoch 2", "after epoch 1"),
+        (5, "step 1 of epoch 2", "after step 1 of epoch 2"),
+        (9, "while scoring", "after epoch 2"),
+    ],
+    ids=str,
+)
+def test_a_run_that_left_ends_as_one_that_did_not(
+    shards_dir, unbroken, tmp_path, monkeypatch, capsys, case
+):
+    number, left_at, continues = case
+    with monkeypatch.context() as patch:
+        send_before_call(patch, number)
+        with pytest.raises(preemption.Preempted, match=left_at):
+            run(shards_dir, tmp_path)
+    capsys.readouterr()
+    run(shards_dir, tmp_path)
+    assert (f"continues {continues}" in capsys.readouterr().out) == bool(continues)
+    assert history(tmp_path) == history(unbroken)
+    with (
+        np.load(tmp_path / "scores.npz") as found,
+        np.load(unbroken / "scores.npz") as expected,
+    ):
+        for name in expected:
+            np.testing.assert_array_equal(found[name], expected[name])
+    assert not (tmp_path / checkpoints.UNFINISHED).exists()
+
+
+def test_an_unfinished_epoch_is_neither_best_nor_reported(
+    shards_dir, unbroken, tmp_path, monkeypatch
+):
+    send_before_call(monkeypatch, 6)
+    with pytest.raises(preemption.Preempted, match="step 2 of epoch 2"):
+        run(shards_dir, tmp_path)
+    with checkpoints.open_existing(tmp_path) as manager:
+        assert manager.all_steps() == [1] and manager.best_step() == 1
+    assert evaluation.evaluate_run(tmp_path)["facts"]["epochs_trained"] == 1
+
+
+def test_a_run_that_leaves_twice_at_one_place_loses_nothing(
+    shards_dir, unbroken, tmp_path, monkeypatch
+):
+    for number in (1, 0):  # the second start is asked to leave before its first step
+        with monkeypatch.context() as patch:
+            send_before_call(patch, number)
+            with pytest.raises(preemption.Preempted, match="step 1 of epoch 1"):
+                run(shards_dir, tmp_path)
+    run(shards_dir, tmp_path)
+    assert history(tmp_path) == history(unbroken)
+
+
+def test_an_unfinished_epoch_of_other_settings_is_refused(
+    shards_dir, tmp_path, monkeypatch
+):
+    send_before_call(monkeypatch, 1)
+    with pytest.raises(preemption.Preempted):
+        run(shards_dir, tmp_path)
+    config = small_runs.config(shards_dir)
+    config.model.width = 8
+    with pytest.raises(ValueError, match="model.width: 4 there, 8 now"):
+        experiment.train_and_evaluate(config, tmp_path)
+
+
+def test_the_handler_is_put_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with preemption.Notice():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_the_second_notice_ends_the_process_at_once():
+    code = (
+        "import os, signal\n"
+        "from mrm_jax import preemption\n"
+        "with preemption.Notice():\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('one', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('two', flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("one\n", -signal.SIGTERM)
+
+
+def test_the_command_leaves_with_its_own_status(shards_dir, tmp_path):
+    flags = f"data.shards={shards_dir} data.label_set=waves model.width=4"
+    flags = [f"--config.{flag}" for flag in f"{flags} batch_size=12".split()]
+    child = "tests.helpers.distributed_child"
+    command = [sys.executable, "-m", child, "SIGTERM", "1", f"--workdir={tmp_path}"]
+    cache = str(conftest.ROOT / ".cache" / "jax")
+    done = subprocess.run(
+        [*command, "--config=experiments/base.py", *flags],
+        cwd=conftest.ROOT,
+        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": cache},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 75, done.stderr
+    assert done.stderr.endswith(
+        "asked to leave, step 1 of epoch 1; the same command continues\n"
+    )

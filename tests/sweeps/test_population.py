@@ -1,0 +1,285 @@
+"""A member of a population is the run alone, in every way that members share devices.
+
+In float64: in float32 the order of sums differs between the programs, and Adam lets
+that grow from step to step.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from mrm_jax.data import shards
+from mrm_jax.metrics import classification
+from mrm_jax.runtime import devices
+from mrm_jax.sweeps import members, population
+from mrm_jax.training import epoch as epoch_lib
+from mrm_jax.training import input_pipeline, scoring
+from mrm_jax.training.train_state import HParams
+from tests.helpers import small_runs, small_states
+
+EPOCHS, BATCH_SIZE = 2, 3
+ACCELERATORS = ("cuda", "tpu")
+RTOL = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What one member has of its own."""
+
+    seed: int
+    hparams: HParams
+
+    def rows(self, epoch):
+        """Two steps, the last with padding; more would only take longer."""
+        return input_pipeline.epoch_rows(32, BATCH_SIZE, self.seed, epoch)[-2:]
+
+    def state(self):
+        return widened(small_states.create(seed=self.seed))
+
+
+def widened(tree):
+    """The tree with its floats in float64, on the host."""
+    return jax.tree.map(
+        lambda x: x.astype(float) if np.issubdtype(x.dtype, np.floating) else x,
+        jax.device_get(tree),
+    )
+
+
+class WideFeed(input_pipeline.Feed):
+    """Records that a call computes with in float64."""
+
+    def records(self, shares):
+        records, rows = super().records(shares)
+        return widened(records), rows
+
+
+SETTINGS = [
+    Setting(seed, HParams(learning_rate=rate, dropout_rate=dropout))
+    for seed, rate, dropout in [
+        (1, 1e-3, 0.2),
+        (2, 1e-3, 0.2),
+        (1, 1e-4, 0.5),
+        (3, 3e-3, 0.0),
+        (4, 1e-3, 0.1),
+        (5, 3e-4, 0.3),
+    ]
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "shards"
+    return shards.load(small_runs.write_shards(folder))
+
+
+def make_feeds(data):
+    label_set = data.label_set("waves")
+    return {
+        name: WideFeed(data, data.split("waves", name), label_set)
+        for name in ("train", "val")
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="module")
+def feeds(data):
+    return make_feeds(data)
+
+
+def judged(means, scores):
+    """Every metric of an epoch, by name."""
+    values = {f"train/{k}": v for k, v in means.items() if k != "records_per_second"}
+    for head, found in scores.heads.items():
+        for name, value in classification.evaluate(found, scores.labels).items():
+            values[f"val/{name}_{head}"] = value
+    return values
+
+
+def alone(setting, data):
+    """The run of a setting by itself on one device, as mrm_jax.train makes it."""
+    model = small_states.MODEL.clone(axis_name=devices.AXIS)
+    history = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(devices, "device_count", lambda: 1)
+        own = make_feeds(data)
+        state = devices.replicate(setting.state())
+        hparams = devices.replicate(setting.hparams)
+        for epoch in range(1, EPOCHS + 1):
+            state, means = epoch_lib.train_epoch(
+                epoch_lib.mapped(model),
+                state,
+                own["train"],
+                epoch_lib.Epoch(setting.rows(epoch)),
+                hparams,
+                lambda calls, total: calls,
+            )
+            scores = scoring.predict(model, state, own["val"], BATCH_SIZE)
+            history.append(judged(means, scores))
+        return history, devices.take_first(state)
+
+
+@pytest.fixture(scope="module")
+def runs_alone(data):
+    return [alone(setting, data) for setting in SETTINGS]
+
+
+def filled(way, settings=SETTINGS):
+    result = population.Population(small_states.MODEL, len(SETTINGS), BATCH_SIZE, way)
+    for place, setting in enumerate(settings):
+        result.put(place, setting.state(), setting.hparams)
+    return result
+
+
+def one_epoch(runs, feeds, settings, epoch):
+    rows = {place: setting.rows(epoch) for place, setting in settings.items()}
+    means = runs.train(feeds["train"], rows)
+    scores = runs.predict(feeds["val"], rows)
+    return {place: judged(means[place], scores[place]) for place in rows}
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=RTOL, err_msg=name)
+
+
+@pytest.mark.parametrize("way", ["vmap", "unrolled"])
+def test_a_member_is_the_run_alone(way, feeds, runs_alone):
+    runs = filled(way)
+    assert runs.size == 8  # two on each of four devices
+    for epoch in range(EPOCHS):
+        found = one_epoch(runs, feeds, dict(enumerate(SETTINGS)), epoch + 1)
+        for place, (history, _) in enumerate(runs_alone):
+            assert_same(found[place], history[epoch])
+    for place, state in runs.states(range(len(SETTINGS))).items():
+        assert state.step == 4
+        assert np.array_equal(state.rng, runs_alone[place][1].rng)
+
+
+def test_a_whole_run_is_a_pure_function(data):
+    """Mapped over settings, it makes the first step of a population."""
+    label_set = data.label_set("waves")
+    settings, rows = SETTINGS[:2], np.stack([s.rows(1)[:1] for s in SETTINGS[:2]])
+    with jax.enable_x64(False):
+        feed = input_pipeline.Feed(data, data.split("waves", "train"), label_set)
+        records = jax.tree.map(lambda x: x[0], feed.records(rows)[0])
+        hparams = jax.tree.map(lambda *x: np.stack(x), *[s.hparams for s in settings])
+        rngs = np.stack([jax.random.PRNGKey(s.seed) for s in settings])
+        run = functools.partial(members.run, model=small_states.MODEL)
+        states, terms = jax.jit(jax.vmap(run, (0, 0, None, 0)))(
+            hparams, rngs, records, rows
+        )
+        runs = population.Population(small_states.MODEL, 2, BATCH_SIZE, "unrolled")
+        for place, setting in enumerate(settings):
+            runs.put(place, small_states.create(seed=setting.seed), setting.hparams)
+        expected = runs.train(feed, dict(enumerate(rows)))
+    for place, means in expected.items():
+        assert states.step[place] == 1
+        for name, value in means.items():
+            np.testing.assert_allclose(terms[name][place, 0], value, rtol=1e-4)
+
+
+def test_a_place_is_filled_again_and_the_others_do_not_notice(feeds, runs_alone):
+    runs = filled("vmap")
+    one_epoch(runs, feeds, dict(enumerate(SETTINGS)), epoch=1)
+    runs.put(1, SETTINGS[0].state(), SETTINGS[0].hparams)
+    others = {place: SETTINGS[place] for place in (0, 2, 5)}
+    rows = {place: setting.rows(2) for place, setting in others.items()}
+    means = runs.train(feeds["train"], rows | {1: SETTINGS[0].rows(1)})
+    scores = runs.predict(feeds["val"], means)
+    assert_same(judged(means[1], scores[1]), runs_alone[0][0][0])
+    for place in others:
+        assert_same(judged(means[place], scores[place]), runs_alone[place][0][1])
+
+
+@pytest.mark.parametrize("way", ["vmap", "unrolled"])
+def test_a_run_that_diverges_disturbs_no_other(data, way):
+    with jax.enable_x64(False):
+        feed = input_pipeline.Feed(
+            data, data.split("waves", "train"), data.label_set("waves")
+        )
+        wild = HParams(learning_rate=1e30)
+        found = []
+        for first in (SETTINGS[0].hparams, wild):
+            runs = population.Population(small_states.MODEL, 8, BATCH_SIZE, way)
+            for place, hparams in ((0, first), (4, SETTINGS[1].hparams)):
+                runs.put(place, small_states.create(), hparams)
+            rows = {place: SETTINGS[0].rows(1) for place in (0, 4)}
+            found.append(runs.train(feed, rows))
+            found.append(runs.train(feed, {4: SETTINGS[0].rows(2)}))
+        calm, calm_after, beside, beside_after = found
+        assert not np.isfinite(list(beside[0].values())).all()
+        assert beside[4] == calm[4]  # on the same device as 0
+        assert beside_after == calm_after
+
+
+def abstract_call():
+    """The shapes of one device's arguments, for three steps of two records."""
+    shape = jax.ShapeDtypeStruct
+    scalar = shape((), np.float32)
+    records = input_pipeline.Records(
+        shape((32, 40, 12), np.int16), shape((32, 3), np.uint8), scalar, scalar
+    )
+    both = jax.eval_shape(lambda: members.empty(small_states.MODEL, 2))
+    return both, records, shape((2, 3, 2), np.int32)
+
+
+@pytest.mark.parametrize(("way", "loops"), [("vmap", 1), ("map", 2), ("unrolled", 1)])
+def test_ways_lower_for_accelerators_without_communication(monkeypatch, way, loops):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    members.train_mapped.cache_clear()  # traced before, with its loop written out
+    with jax.enable_x64(False):
+        arguments = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((4, *x.shape), x.dtype), abstract_call()
+        )
+        call = members.train_mapped(small_states.MODEL, way)
+        exported = jax.export.export(
+            jax.jit(lambda *given: call(*given)), platforms=ACCELERATORS
+        )(*arguments)
+    members.train_mapped.cache_clear()
+    module = exported.mlir_module()
+    assert exported.nr_devices == 4
+    assert module.count("stablehlo.while") == loops
+    assert "all_reduce" not in module and "collective" not in module
+
+
+def test_new_settings_and_new_runs_compile_nothing(feeds):
+    runs = filled("unrolled")
+    one_epoch(runs, feeds, dict(enumerate(SETTINGS)), epoch=1)
+    events = []
+
+    def listen(event, duration, **_):
+        events.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    runs.put(3, SETTINGS[4].state(), SETTINGS[4].hparams)
+    one_epoch(runs, feeds, {3: SETTINGS[4], 7: SETTINGS[0]}, epoch=1)
+    jax.monitoring.unregister_event_duration_listener(listen)
+    assert not [event for event in events if "backend_compile" in event]
+
+
+@pytest.mark.parametrize(
+    ("size", "way", "message"),
+    [
+        (0, None, "1 place or more, got 0"),
+        (2, "scan", r"expected one of \('vmap', 'map', 'unrolled'\), got 'scan'"),
+        (2, "map", "60 times slower on the CPU; take 'unrolled'"),
+    ],
+)
+def test_what_cannot_be_is_refused(size, way, message):
+    with pytest.raises(ValueError, match=message):
+        population.Population(small_states.MODEL, size, BATCH_SIZE, way)
+
+
+def test_a_place_that_does_not_exist_is_refused():
+    runs = population.Population(small_states.MODEL, 1, BATCH_SIZE)
+    with pytest.raises(ValueError, match="from 0 to 3, got 4"):
+        runs.put(4, SETTINGS[0].state(), SETTINGS[0].hparams)

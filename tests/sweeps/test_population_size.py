@@ -1,0 +1,86 @@
+import jax
+import pytest
+
+from mrm_jax.data import shards
+from mrm_jax.runtime import devices
+from mrm_jax.sweeps import members, population
+from mrm_jax.training import input_pipeline
+from tests.helpers import small_runs, small_states
+
+BATCH_SIZE = 7
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "shards"
+    data = shards.load(small_runs.write_shards(folder))
+    split = data.split("waves", "train")
+    return input_pipeline.Feed(data, split, data.label_set("waves"))
+
+
+def needs(feed, slots, way):
+    return population.call_bytes(small_states.MODEL, feed, BATCH_SIZE, slots, way)
+
+
+def largest(feed, at_most):
+    return population.largest(small_states.MODEL, feed, BATCH_SIZE, at_most)
+
+
+def state_bytes():
+    state = members.empty(small_states.MODEL, 1)
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+
+
+def test_members_need_their_states_and_activations_and_share_the_records(feed):
+    one, two = (needs(feed, slots, "vmap") for slots in (1, 2))
+    assert one > state_bytes()
+    assert two - one > 2 * state_bytes()
+
+
+def test_members_in_turns_need_only_their_states(feed):
+    one, four = (needs(feed, slots, "unrolled") for slots in (1, 4))
+    assert four - one == 3 * state_bytes()
+
+
+@pytest.fixture
+def accelerator(monkeypatch):
+    """Four devices with so many bytes free, on which a setting needs 100, another 40.
+
+    XLA's plans are another test's; these would take minutes to compile.
+    """
+    planned = []
+
+    def call_bytes(model, feed, batch_size, slots, way):
+        planned.append(slots)
+        # As XLA may do it: more than in proportion from the fourth on.
+        return 60 + 40 * slots + 30 * max(0, slots - 3)
+
+    def make(free):
+        monkeypatch.setattr(devices, "free_bytes", lambda: free)
+        return planned
+
+    monkeypatch.setattr(devices, "rolls_loops", lambda: True)
+    monkeypatch.setattr(population, "call_bytes", call_bytes)
+    return make
+
+
+def test_the_largest_population_is_compiled_before_it_is_taken(feed, accelerator):
+    planned = accelerator(240)  # in proportion four settings a device would fit
+    assert largest(feed, at_most=100) == 12
+    assert planned == [1, 2, 4, 3]
+
+
+def test_no_more_places_than_settings(feed, accelerator):
+    accelerator(10_000)
+    assert largest(feed, at_most=6) == 6
+
+
+def test_a_setting_that_does_not_fit_is_an_error(feed, accelerator):
+    accelerator(99)
+    with pytest.raises(ValueError, match="take a smaller batch_size"):
+        largest(feed, at_most=6)
+
+
+def test_on_the_cpu_more_places_than_devices_gain_nothing(feed):
+    assert largest(feed, at_most=100) == 4
+    assert largest(feed, at_most=3) == 3

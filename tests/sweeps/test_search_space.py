@@ -1,0 +1,114 @@
+import pytest
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from experiments import base
+from mrm_jax.sweeps import search_space
+
+RATE = FloatDistribution(1e-4, 1e-2, log=True)
+
+
+def check(**distributions):
+    named = {name.replace("__", "."): d for name, d in distributions.items()}
+    return search_space.check(named, base.get_config())
+
+
+def test_hparams_and_seed_are_traced_and_the_rest_makes_programs():
+    space = check(
+        seed=IntDistribution(1, 5),
+        model__width=IntDistribution(8, 16, step=8),
+        hparams__learning_rate=RATE,
+        batch_size=CategoricalDistribution([32, 64, 96]),
+    )
+    assert list(space.traced) == ["hparams.learning_rate", "seed"]
+    assert len(space.programs) == 6
+    assert {"batch_size": 64, "model.width": 8} in space.programs
+
+
+def test_programs_are_numbered_alike_whatever_the_order_of_the_names():
+    width, size = CategoricalDistribution([8, 16]), CategoricalDistribution([32, 64])
+    one = check(model__width=width, batch_size=size)
+    assert one.programs == check(batch_size=size, model__width=width).programs
+
+
+def test_without_program_values_there_is_one_program():
+    assert check(hparams__learning_rate=RATE).programs == ({},)
+
+
+@pytest.mark.parametrize(
+    ("distributions", "message"),
+    [
+        ({}, "space is empty"),
+        ({"hparams.rate": RATE}, r"no value .*hparams\.rate(?s:.*)learning_rate=0.001"),
+        ({"hparams": RATE}, "no value --config.hparams; the experiment has"),
+        ({"data.label_set": CategoricalDistribution(["all", "form"])}, "same records"),
+        ({"num_epochs": IntDistribution(1, 9)}, "equally many epochs"),
+        ({"name": CategoricalDistribution(["a"])}, "only names the folder"),
+        ({"selection_head": CategoricalDistribution(["high"])}, "compared by"),
+        ({"seed": FloatDistribution(1, 2)}, "expected values of int, got float"),
+        ({"model.exchange": CategoricalDistribution([True, 1])}, "got bool or int"),
+        ({"model.width": CategoricalDistribution([8, None])}, "got NoneType or int"),
+        ({"hparams.dropout_rate": CategoricalDistribution(["0.1"])}, "float or int"),
+        ({"model.mutual_stages": CategoricalDistribution([1])}, "one,other"),
+        ({"batch_size": IntDistribution(1, 33)}, "batch_size make 33 programs"),
+    ],
+)
+def test_a_space_that_does_not_fit_is_refused(distributions, message):
+    with pytest.raises(ValueError, match=message):
+        search_space.check(distributions, base.get_config())
+
+
+def test_values_go_into_a_locked_copy():
+    config = base.get_config()
+    values = {
+        "hparams.temperature": 2,
+        "seed": 7,
+        "model.mutual_stages": "attention, extractor",
+        "model.exchange": True,
+    }
+    changed = search_space.apply(config, values)
+    assert changed.hparams.temperature == 2.0
+    assert isinstance(changed.hparams.temperature, float)
+    assert changed.model.mutual_stages == ("attention", "extractor")
+    assert changed.seed == 7 and changed.model.exchange
+    assert changed.is_locked and changed.model.is_locked
+    assert config.to_dict() == base.get_config().to_dict()
+
+
+def test_no_stage_at_all_is_an_empty_text():
+    stages = search_space.apply(base.get_config(), {"model.mutual_stages": ""})
+    assert stages.model.mutual_stages == ()
+
+
+@pytest.mark.parametrize(
+    ("distribution", "expected"),
+    [
+        (CategoricalDistribution(["a", None]), ["a", None]),
+        (IntDistribution(2, 8, step=3), [2, 5, 8]),
+        (FloatDistribution(0, 0.5, step=0.25), [0, 0.25, 0.5]),
+        (FloatDistribution(3, 3), [3]),
+        (FloatDistribution(0, 1), None),
+    ],
+)
+def test_choices_of_a_distribution(distribution, expected):
+    found = search_space.choices(distribution)
+    assert found is None if expected is None else list(found) == expected
+
+
+def test_an_experiment_file_without_a_space_is_refused():
+    with pytest.raises(ValueError, match=r"base.py: has no get_space"):
+        search_space.load("experiments/base.py", base.get_config())
+
+
+def test_the_space_of_a_file_is_checked(tmp_path):
+    file = tmp_path / "sweep.py"
+    file.write_text(
+        "from optuna.distributions import FloatDistribution\n"
+        "def get_space():\n"
+        "    return {'hparams.dropout_rate': FloatDistribution(0, 0.5)}\n"
+    )
+    space = search_space.load(str(file), base.get_config())
+    assert list(space.distributions) == ["hparams.dropout_rate"]

@@ -1,0 +1,87 @@
+import socket
+import threading
+import time
+
+import pytest
+
+from mrm_jax.sweeps import storage as storage_lib
+from mrm_jax.sweeps import study
+from tests.helpers import study_worker
+
+
+def join(storage, patience_s=1.0):
+    settings = study_worker.settings()
+    return study.Study(storage, settings, "a", 1, 3, patience_s)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(capsys):
+    storage = f"postgresql://user:secret@127.0.0.1:{free_port()}/sweeps"
+    start = time.monotonic()
+    with pytest.raises(ConnectionError, match=r"postgresql://user:\*\*\*@127") as error:
+        join(storage)
+    assert 0.5 < time.monotonic() - start < 5
+    assert "Connection refused" in str(error.value)
+    said = capsys.readouterr().out
+    assert "trying again" in said
+    assert "secret" not in said + str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("storage", "message"),
+    [
+        ("study.txt", "study.txt: expected a storage such as postgresql://USER@"),
+        ("postgres://user:secret@host/db", "expected a storage such as postgresql://"),
+        ("mysql+nothing://user:secret@host/db", "expected a storage such as"),
+        ("postgresql+pg8000://user:secret@host/db", "driver is not installed"),
+    ],
+)
+def test_a_storage_of_another_kind_is_refused(storage, message):
+    with pytest.raises(ValueError, match=message) as error:
+        join(storage)
+    assert "secret" not in str(error.value)
+
+
+def test_an_outage_of_the_server_is_waited_for(
+    postgresql_server, postgresql_url, capsys
+):
+    with join(postgresql_url, patience_s=30) as worker:
+        claim = worker.claim()
+        postgresql_server.stop()
+        restart = threading.Timer(1, postgresql_server.start)
+        restart.start()
+        assert worker.report(claim, 1, 0.5) is study.Verdict.GO_ON
+        restart.join()
+        assert worker.finish(claim, 0.6)
+        assert [row.state for row in worker.table()] == ["complete"]
+    assert "trying again" in capsys.readouterr().out
+
+
+def test_what_is_no_outage_is_raised_at_once():
+    calls = []
+
+    def fail():
+        calls.append(1)
+        raise KeyError("a mistake")
+
+    with pytest.raises(KeyError):
+        storage_lib.Patience("study.journal", 60)(fail)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [("timezone", "UTC"), ("idle_in_transaction_session_timeout", "1min")],
+)
+def test_sessions_do_not_depend_on_the_settings_of_the_server(
+    postgresql_url, setting, expected
+):
+    storage = storage_lib.open_storage(postgresql_url, 1, 3)
+    with storage.engine.connect() as connection:
+        assert connection.exec_driver_sql(f"show {setting}").scalar() == expected
+    storage_lib.close(storage)

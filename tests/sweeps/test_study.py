@@ -1,0 +1,315 @@
+"""One study on a journal or SQLite file; other processes: test_study_processes.py."""
+
+import dataclasses
+import math
+
+import optuna
+import pytest
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from experiments import base
+from mrm_jax.sweeps import search_space, study, trials
+from mrm_jax.sweeps import storage as storage_lib
+
+RATES = search_space.check(
+    {
+        "hparams.learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
+        "model.width": CategoricalDistribution([8, 16]),
+    },
+    base.get_config(),
+)
+GRID = search_space.check(
+    {
+        "hparams.temperature": CategoricalDistribution([1.0, 2.0, 4.0]),
+        "seed": IntDistribution(1, 2),
+        "model.width": CategoricalDistribution([8, 16]),
+    },
+    base.get_config(),
+)
+ONE_PROGRAM = search_space.check(
+    {"hparams.dropout_rate": FloatDistribution(0, 1)}, base.get_config()
+)
+COMMON = {
+    "name": "sweep",
+    "space": RATES,
+    "trials": 6,
+    "num_epochs": 2,
+    "sampler": "random",
+    "pruner": "none",
+    "config": "abc",
+}
+
+
+@pytest.fixture(params=["journal", "sqlite"])
+def storage(request, tmp_path):
+    file = tmp_path / f"study.{request.param}"
+    return f"sqlite:///{file}" if request.param == "sqlite" else str(file)
+
+
+@pytest.fixture
+def join(tmp_path):
+    """Joins the study as a worker; a worker that is not closed is one that died."""
+    joined = []
+
+    def join_as(worker="a", storage=None, **changes):
+        settings = study.Settings(**COMMON | changes)
+        place = storage or str(tmp_path / "study.journal")
+        joined.append(study.Study(place, settings, worker, patience_s=1))
+        return joined[-1]
+
+    yield join_as
+    for worker in joined:
+        worker.close()
+
+
+def train(worker, value_of, program=None):
+    """Trains one setting; returns its claim, None where there is none."""
+    claim = worker.claim(program)
+    if claim is None:
+        return None
+    for epoch in range(1, worker._settings.num_epochs + 1):
+        value = value_of(claim.values, epoch)
+        verdict = worker.report(claim, epoch, value)
+        if verdict is study.Verdict.PRUNE:
+            assert worker.prune(claim)
+            return claim
+        assert verdict is study.Verdict.GO_ON
+    assert worker.finish(claim, value)
+    return claim
+
+
+def train_all(worker, value_of=lambda values, epoch: epoch):
+    claims = []
+    while (claim := train(worker, value_of)) is not None:
+        claims.append(claim)
+    return claims
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "sobol"])
+def test_as_many_settings_as_asked_for_and_equally_many_of_each_program(join, sampler):
+    worker = join(trials=13, sampler=sampler)
+    claims = train_all(worker)
+    widths = [claim.values["model.width"] for claim in claims]
+    assert (widths.count(8), widths.count(16)) == (7, 6)
+    assert all(
+        claim.values["model.width"] == RATES.programs[claim.program]["model.width"]
+        for claim in claims
+    )
+    progress = worker.progress()
+    assert progress == study.Progress(total=13, ended=13, running=0, open=(0, 0))
+    assert progress.done
+
+
+def test_a_grid_is_covered_once_by_two_workers(join):
+    settings = {"space": GRID, "sampler": "grid", "trials": 1000}
+    a, b = join("a", **settings), join("b", **settings)
+    claims = []
+    while (held := [w.claim() for w in (a, b)]) != [None, None]:
+        claims += [claim for claim in held if claim is not None]
+    found = {tuple(sorted(claim.values.items())) for claim in claims}
+    assert len(claims) == len(found) == a.progress().total == 12
+
+
+def test_workers_spread_over_the_programs(join):
+    a, b = join("a"), join("b")
+    assert (a.claim().program, b.claim().program) == (0, 1)
+
+
+def test_a_program_whose_settings_are_all_claimed_has_no_more(join):
+    worker = join()
+    assert [worker.claim(1).program for _ in range(3)] == [1, 1, 1]
+    assert worker.claim(1) is None
+    assert worker.progress().open == (3, 0)
+
+
+def test_a_worker_with_other_settings_is_refused(join):
+    join("a")
+    with pytest.raises(ValueError, match="other settings") as error:
+        join("b", num_epochs=3, config="xyz", sampler="tpe", trials=5, space=GRID)
+    for line in [
+        "num_epochs: 2 there, 3 here",
+        "config: 'abc' there, 'xyz' here",
+        "sampler: 'random' there, 'tpe' here",
+        "trials: 6 there, 5 here (only more)",
+        "space.seed: None there, {'name': 'IntDistribution'",
+        "space.hparams.learning_rate: {'name': 'FloatDistribution'",
+    ]:
+        assert line in str(error.value)
+
+
+def test_a_study_of_something_else_is_refused(join, storage):
+    opened = storage_lib.open_storage(storage, 1, 3)
+    optuna.create_study(storage=opened, study_name="sweep").enqueue_trial({})
+    storage_lib.close(opened)
+    with pytest.raises(ValueError, match="'sweep' was not made by a sweep"):
+        join(storage=storage)
+
+
+def test_a_finished_sweep_goes_on_when_more_are_asked_for(join):
+    first = train_all(join("a"))
+    assert join("a").claim() is None
+    more = train_all(join("a", trials=9))
+    assert len(first + more) == 9
+    assert len({tuple(claim.values.items()) for claim in first + more}) == 9
+    assert len(join("b", trials=9).table()) == 9
+
+
+def test_a_running_worker_hears_that_more_are_asked_for(join):
+    worker = join("a")
+    train_all(worker)
+    join("b", trials=8)
+    assert worker.progress().total == 8
+    assert worker.claim() is not None
+
+
+def test_the_same_points_whoever_asks_and_whatever_dies(join, tmp_path):
+    alone = train_all(join("a"))
+    journal = str(tmp_path / "other.journal")
+    for _ in range(2):
+        join("dying", journal).claim()
+    rest = train_all(join("dying", journal))
+    found = [row.values for row in join("reader", journal).table()]
+    assert len(rest) == 6
+    assert sorted(map(str, found)) == sorted(str(claim.values) for claim in alone)
+
+
+def test_a_worker_that_comes_back_goes_on_with_its_own(join, storage):
+    before = join("a", storage)
+    claim = before.claim()
+    before.report(claim, 1, 0.5)
+    other = join("b", storage).claim(claim.program)
+    after = join("a", storage)
+    again = after.claim()
+    assert (again.number, again.values) == (claim.number, claim.values)
+    assert (again.reported, again.earlier) == ({1: 0.5}, ())
+    assert other.number != claim.number
+    # The process from before is told, should it still live.
+    assert before.report(claim, 2, 0.6) is study.Verdict.LOST
+    assert not before.finish(claim, 0.6)
+    assert after.report(again, 2, 0.7) is study.Verdict.GO_ON
+    assert after.finish(again, 0.7)
+    assert [row.value for row in after.table() if row.state == "complete"] == [0.7]
+
+
+def test_who_comes_too_late_for_a_trial_leaves_no_trace(join, storage):
+    a, late = join("a", storage), join("late", storage)
+    program = dict(RATES.programs[0])
+    late._claims.study.enqueue_trial(program, user_attrs={trials.PROGRAM: 0})
+    (seen_waiting,) = late._claims.refresh()[1]
+    claim = a.claim(0)
+    assert late._claims._take(seen_waiting) is None
+    assert [row.worker for row in a.table()] == ["a"]
+    assert late.give_back() == 0
+    assert a.report(claim, 1, 0.5) is study.Verdict.GO_ON
+    assert join("a", storage).claim().number == claim.number
+
+
+def test_what_is_given_back_goes_on_elsewhere(join, storage):
+    a, b = join("a", storage), join("b", storage)
+    claim = a.claim(0)
+    a.report(claim, 1, 0.5)
+    assert (a.give_back(), a.give_back()) == (1, 0)
+    follower = b.claim(0)
+    assert (follower.values, follower.earlier) == (claim.values, (claim.number,))
+    assert follower.reported == {1: 0.5}
+    assert a.report(claim, 2, 0.6) is study.Verdict.LOST
+    b.report(follower, 2, 0.7)
+    assert b.finish(follower, 0.7)
+    assert [row.epochs for row in b.table()] == [2]
+
+
+def test_what_another_left_is_given_back(join):
+    join("dead").claim(0)
+    worker = join("a")
+    assert worker.give_back("dead") == 1
+    assert worker.claim(0).earlier == (0,)
+
+
+def test_a_setting_that_kills_its_workers_is_given_up(join):
+    numbers = {join("a", trials=2).claim(0).number for _ in range(3)}
+    assert len(numbers) == 1
+    worker = join("a", trials=2)
+    assert worker.claim(0) is None
+    assert [row.state for row in worker.table()] == ["given up"]
+    train_all(worker)
+    assert worker.progress().done
+
+
+def test_a_setting_that_gets_further_each_time_is_not_given_up(join):
+    for epoch in range(1, 6):
+        worker = join("a", num_epochs=9)
+        claim = worker.claim(0)
+        worker.report(claim, epoch, 0.5)
+    assert claim.number == 0 and max(claim.reported) == 4
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_setting_that_diverges_counts_and_is_not_repeated(join, storage, value):
+    worker = join("a", storage, trials=2, sampler="tpe")
+    claim = worker.claim(0)
+    assert worker.report(claim, 1, 0.5) is study.Verdict.GO_ON
+    assert worker.report(claim, 2, value) is study.Verdict.DIVERGED
+    assert worker.diverge(claim, 2)
+    loss_was_not_finite = worker.claim(1)
+    assert worker.diverge(loss_was_not_finite, 1)
+    assert worker.claim() is None and worker.progress().done
+    assert [(row.state, row.value) for row in worker.table()] == [
+        ("diverged", 0.5),
+        ("diverged", None),
+    ]
+    assert worker.best() is None
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "sobol"])
+def test_hyperband_prunes_bad_settings_and_keeps_the_best(join, sampler):
+    worker = join(
+        trials=30, num_epochs=9, space=ONE_PROGRAM, pruner="hyperband", sampler=sampler
+    )
+    train_all(worker, lambda values, epoch: epoch - 20 * values["hparams.dropout_rate"])
+    table = worker.table()
+    pruned = [row for row in table if row.state == "pruned"]
+    complete = [row for row in table if row.state == "complete"]
+    assert len(pruned) + len(complete) == 30
+    assert len(pruned) >= 10
+    assert all(row.epochs in (1, 3) for row in pruned)
+    assert all(row.epochs == 9 for row in complete)
+    assert all(row.value == row.reported[row.epochs] for row in table)
+    best = min(table, key=lambda row: row.values["hparams.dropout_rate"])
+    assert best.state == "complete" and worker.best() == best
+
+
+def test_tpe_learns_from_what_was_told(join):
+    worker = join(trials=50, space=ONE_PROGRAM, sampler="tpe")
+    train_all(worker, lambda values, epoch: -abs(values["hparams.dropout_rate"] - 0.3))
+    rates = [row.values["hparams.dropout_rate"] for row in worker.table()]
+    away = sum(abs(rate - 0.3) for rate in rates[20:]) / 30
+    assert away < 0.2  # 0.29 at random
+
+
+def test_the_table_says_what_was_trained(join):
+    worker = join(trials=2)
+    claim = train(worker, lambda values, epoch: 0.5 * epoch)
+    (row,) = worker.table()
+    assert dataclasses.asdict(row) | {"seconds": 0} == {
+        "number": claim.number,
+        "state": "complete",
+        "value": 1.0,
+        "values": claim.values,
+        "program": 0,
+        "epochs": 2,
+        "worker": "a",
+        "seconds": 0,
+        "reported": {1: 0.5, 2: 1.0},
+    }
+    assert 0 <= row.seconds < 10
+
+
+def test_fewer_settings_than_programs_are_refused():
+    with pytest.raises(ValueError, match="at least 2, one for each program.*got 1"):
+        study.Settings(**COMMON | {"trials": 1})
+    with pytest.raises(ValueError, match="num_epochs: expected 1 or more, got 0"):
+        study.Settings(**COMMON | {"num_epochs": 0})

@@ -1,0 +1,218 @@
+"""Sweeps in this process, on small runs; real processes are in test_sweep_processes."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from mrm_jax import sweep
+from mrm_jax.runs import evaluation
+from mrm_jax.sweeps import search, trial_run
+from mrm_jax.training import checkpoints, metrics_log
+from tests.helpers import small_runs, small_sweeps
+
+
+@pytest.fixture(scope="module")
+def shards_dir(tmp_path_factory):
+    return small_runs.write_shards(tmp_path_factory.mktemp("data") / "shards")
+
+
+@pytest.fixture(scope="module")
+def swept(shards_dir, tmp_path_factory):
+    """A sweep of six settings in two programs; its options and what it returned."""
+    folder = tmp_path_factory.mktemp("sweep")
+    file = small_sweeps.write(folder, shards_dir)
+    options = small_sweeps.options(file, folder / "out")
+    return options, search.run(options, "the command")
+
+
+def rows(workdir):
+    with (workdir / "sweep.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def without_clock(workdir):
+    return [
+        {name: v for name, v in row.items() if name != "seconds"}
+        for row in rows(workdir)
+    ]
+
+
+def test_every_setting_is_in_the_table_the_best_first(swept):
+    options, report = swept
+    table = rows(options.workdir)
+    assert {row["state"] for row in table} == {"complete"}
+    assert sorted(int(row["setting"]) for row in table) == [0, 1, 2, 3, 4, 5]
+    assert [row["batch_size"] for row in table].count("12") == 3
+    assert len({row["hparams.learning_rate"] for row in table}) == 3  # in each program
+    values = [float(row["value"]) for row in table]
+    assert values == sorted(values, reverse=True)
+    assert report["best"]["value"] == values[0]
+    assert report["states"] == {"complete": 6}
+    assert json.loads((options.workdir / "sweep.json").read_text()) == report
+
+
+def test_a_value_is_the_best_epochs_on_validation(swept):
+    workdir = swept[0].workdir
+    for row in rows(workdir):
+        folder = trial_run.folder(workdir, int(row["setting"]))
+        history = metrics_log.read(folder)
+        assert [line["epoch"] for line in history] == [1, 2]
+        best = max(line["val/macro_auc_mean"] for line in history)
+        assert float(row["value"]) == pytest.approx(best)
+
+
+def test_the_best_setting_is_an_ordinary_run(swept):
+    options, report = swept
+    judged = evaluation.evaluate_run(options.workdir / "best")
+    facts = judged["facts"]
+    rate = report["best"]["hparams.learning_rate"]
+    assert judged["val"]["mean"]["macro_auc"] == pytest.approx(report["best"]["value"])
+    assert facts["config"]["hparams"]["learning_rate"] == rate
+    assert f"--config.hparams.learning_rate={rate}" in facts["command"]
+    assert facts["command"].startswith("python -m mrm_jax.train --config=")
+
+
+def test_only_the_best_keeps_its_states(swept):
+    options, report = swept
+    kept = [
+        folder.name
+        for folder in (options.workdir / trial_run.TRIALS).iterdir()
+        if (folder / checkpoints.FOLDER).exists()
+    ]
+    assert kept == [f"{report['best']['setting']:04d}"]
+
+
+def test_the_best_setting_is_trained_again_with_other_seeds(swept):
+    options, report = swept
+    seeds = report["seeds"]
+    assert len(seeds["values"]) == 2
+    assert all(1001 <= int(seed) <= 2000 for seed in seeds["values"])
+    first, second = seeds["values"].values()
+    assert first != second
+    assert seeds["mean"] == pytest.approx((first + second) / 2)
+    assert seeds["sd"] == pytest.approx(abs(first - second) / np.sqrt(2))
+
+
+def test_pictures_are_drawn(swept):
+    for name in ("search.png", "importance.png", "parallel.png"):
+        assert (swept[0].workdir / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_command_trains_nothing_and_more_trials_go_on(swept, capsys):
+    options, _ = swept
+    before = without_clock(options.workdir)
+    search.run(options)
+    assert without_clock(options.workdir) == before
+    assert "setting 6" not in capsys.readouterr().out
+    more = small_sweeps.options(options.config_file, options.workdir, trials=7)
+    search.run(more)
+    assert "setting 6: complete after 2 epochs" in capsys.readouterr().out
+    known = {row["setting"]: row for row in without_clock(options.workdir)}
+    assert len(known) == 7
+    assert all(known[row["setting"]] == row for row in before)
+
+
+def test_other_settings_are_refused(swept, tmp_path, shards_dir):
+    options, _ = swept
+    file = small_sweeps.write(tmp_path, shards_dir, num_epochs=3)
+    with pytest.raises(ValueError, match="num_epochs"):
+        search.run(small_sweeps.options(file, options.workdir))
+
+
+def test_the_folder_of_another_sweep_is_refused(swept):
+    options, _ = swept
+    other = dataclasses.replace(options, study="another")
+    with pytest.raises(ValueError, match="holds the sweep 'waves'"):
+        search.run(other)
+
+
+def test_more_seeds_train_only_the_new_ones(swept, capsys):
+    options = dataclasses.replace(swept[0], trials=7)
+    before = search.run(options)
+    capsys.readouterr()
+    after = search.run(dataclasses.replace(options, seeds=3))
+    assert capsys.readouterr().out.count("; seed ") == 1
+    assert after["seeds"]["values"].items() > before["seeds"]["values"].items()
+
+
+def test_the_test_fold_is_never_read(swept, tmp_path):
+    """With other test records, every number of the sweep is the same."""
+    data = small_runs.write_shards(tmp_path / "shards", spoilt_fold=10)
+    file = small_sweeps.write(tmp_path, data)
+    search.run(small_sweeps.options(file, tmp_path / "out", trials=2))
+    names = ("hparams.learning_rate", "batch_size", "value", "epochs")
+    found, known = (
+        {tuple(row[name] for name in names) for row in rows(workdir)}
+        for workdir in (tmp_path / "out", swept[0].workdir)
+    )
+    assert len(found) == 2 and found <= known
+
+
+def test_a_setting_that_diverges_is_listed_and_the_others_go_on(shards_dir, tmp_path):
+    space = '"hparams.learning_rate": CategoricalDistribution([1e-3, 1e30])'
+    file = small_sweeps.write(tmp_path, shards_dir, space)
+    options = small_sweeps.options(file, tmp_path / "out", sampler="grid", seeds=0)
+    report = search.run(options)
+    states = {
+        row["hparams.learning_rate"]: row["state"] for row in rows(options.workdir)
+    }
+    assert states == {"0.001": "complete", "1e+30": "diverged"}
+    assert report["best"]["hparams.learning_rate"] == 1e-3
+
+
+def test_places_of_pruned_settings_are_filled_again(shards_dir, tmp_path):
+    space = '"hparams.learning_rate": FloatDistribution(1e-6, 1e-2, log=True)'
+    file = small_sweeps.write(tmp_path, shards_dir, space, num_epochs=4)
+    options = small_sweeps.options(
+        file, tmp_path / "out", trials=8, pruner="hyperband", seeds=0
+    )
+    report = search.run(options)
+    assert sum(report["states"].values()) == 8
+    assert report["states"]["pruned"] > 0 and report["states"]["complete"] > 0
+    for row in rows(options.workdir):
+        assert (row["state"] == "complete") == (row["epochs"] == "4")
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ('"model.width": CategoricalDistribution([4, 6])', "model.width 6: width: exp"),
+        ('"hparams.temperature": FloatDistribution(0, 4)', "temperature 0: hparams.te"),
+        ('"hparams.rate": FloatDistribution(0, 4)', "hparams.rate"),
+        ('"data.shards": CategoricalDistribution(["a", "b"])', "same records"),
+    ],
+)
+def test_a_wrong_space_is_refused_before_training(
+    shards_dir, tmp_path, capsys, space, message
+):
+    file = small_sweeps.write(tmp_path, shards_dir, space)
+    status = sweep.main(["--config", str(file), "--workdir", str(tmp_path / "out")])
+    assert status == sweep.WRONG_INPUT
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--config.hparams.rate=1"], "no value --config.hparams.rate"),
+        (["--trails", "3"], r"unexpected ['--trails', '3']"),
+        (["--config", "nowhere.py"], "nowhere.py"),
+    ],
+)
+def test_wrong_flags_are_named(shards_dir, tmp_path, capsys, words, message):
+    file = small_sweeps.write(tmp_path, shards_dir)
+    assert sweep.main(["--config", str(file), *words]) == sweep.WRONG_INPUT
+    assert message in capsys.readouterr().err
+
+
+def test_help_explains_every_flag(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        sweep.main(["--help"])
+    text = capsys.readouterr().out
+    for flag in ("--population", "--storage", "--seeds", "--pruner", "get_space()"):
+        assert flag in text

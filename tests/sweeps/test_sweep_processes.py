@@ -1,0 +1,124 @@
+"""Sweeps as real processes on real storages, killed and terminated for real."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mrm_jax import sweep
+from mrm_jax.sweeps import trial_run
+from mrm_jax.training import metrics_log
+from tests import conftest
+from tests.helpers import small_runs, small_sweeps
+
+EPOCHS, TRIALS, SEEDS = 6, 5, 2
+SPACE = '"hparams.learning_rate": FloatDistribution(1e-4, 1e-2, log=True)'
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    shards_dir = small_runs.write_shards(folder / "shards", records_per_fold=12)
+    return small_sweeps.write(folder, shards_dir, SPACE, EPOCHS)
+
+
+@pytest.fixture
+def start(file, tmp_path):
+    """Starts workers of one sweep; what still runs at the end of a test is killed."""
+    started = []
+
+    def start_worker(*words):
+        command = [sys.executable, "-m", "mrm_jax.sweep", f"--config={file}"]
+        command += [f"--workdir={tmp_path / 'sweep'}", f"--trials={TRIALS}"]
+        command += ["--population=2", f"--seeds={SEEDS}", "--pruner=none"]
+        cache = str(conftest.ROOT / ".cache" / "jax")
+        process = subprocess.Popen(
+            [*command, *words],
+            cwd=conftest.ROOT,
+            env={**os.environ, "XLA_FLAGS": "", "JAX_COMPILATION_CACHE_DIR": cache},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start_worker
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_epoch(process, folder, epoch):
+    deadline = time.monotonic() + 240
+    while len(metrics_log.read(folder)) < epoch:
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline, "the sweep never came that far"
+        time.sleep(0.005)
+
+
+def check_complete(workdir):
+    """Every setting ended, each counts once, and no epoch is twice in its metrics."""
+    report = json.loads((workdir / "sweep.json").read_text())
+    assert report["states"] == {"complete": TRIALS}
+    assert len(report["seeds"]["values"]) == SEEDS
+    with (workdir / "sweep.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert len({row["hparams.learning_rate"] for row in rows}) == TRIALS
+    for row in rows:
+        history = metrics_log.read(trial_run.folder(workdir, int(row["setting"])))
+        assert [line["epoch"] for line in history] == list(range(1, EPOCHS + 1))
+    return rows
+
+
+def test_two_workers_end_a_sweep_of_which_one_is_killed(
+    postgresql_url, start, tmp_path
+):
+    workdir = tmp_path / "sweep"
+    shared = [f"--storage={postgresql_url}", "--beat_s=1", "--grace_s=4"]
+    dying = start(*shared, "--worker=dying")
+    wait_for_epoch(dying, trial_run.folder(workdir, 0), 3)
+    staying = start(*shared, "--worker=staying")
+    dying.send_signal(signal.SIGKILL)
+    dying.wait()
+    output, _ = staying.communicate(timeout=240)
+    assert staying.returncode == 0, output
+    rows = check_complete(workdir)
+    assert {row["worker"] for row in rows} == {"staying"}
+    numbers = [int(row["setting"]) for row in rows]
+    assert 0 not in numbers and 1 not in numbers  # the dead one's; others followed
+    # One of them began with the epochs of setting 0, down to their speed. The second
+    # epoch's checkpoint was perhaps being written, the first one's was there.
+    first = metrics_log.read(trial_run.folder(workdir, 0))[0]
+    followers = [
+        n for n in numbers if metrics_log.read(trial_run.folder(workdir, n))[0] == first
+    ]
+    assert len(followers) == 1
+
+
+def test_a_terminated_sweep_goes_on_by_the_same_command(start, tmp_path):
+    workdir = tmp_path / "sweep"
+    first = start()
+    wait_for_epoch(first, trial_run.folder(workdir, 0), 2)
+    first.send_signal(signal.SIGTERM)
+    output, _ = first.communicate(timeout=60)
+    assert first.returncode == sweep.TERMINATED
+    assert "terminated; the same command goes on" in output
+    again = start()
+    output, _ = again.communicate(timeout=240)
+    assert again.returncode == 0, output
+    check_complete(workdir)
+
+
+def test_a_storage_that_does_not_answer_is_named(start):
+    url = "postgresql://mrm:secret@127.0.0.1:1/none"
+    process = start(f"--storage={url}", "--patience_s=1")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == sweep.NO_STORAGE
+    assert "error: " in output and "127.0.0.1:1" in output
+    assert "secret" not in output

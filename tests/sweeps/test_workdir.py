@@ -1,0 +1,37 @@
+import platform
+import signal
+import subprocess
+import sys
+
+from mrm_jax.sweeps import workdir
+from tests import conftest
+
+HOLD = """
+import sys, time, pathlib
+from mrm_jax.sweeps import worker_name
+with workdir.taken(pathlib.Path(sys.argv[1])) as name:
+    print(name, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workers_of_a_machine_have_different_names(tmp_path):
+    with workdir.taken(tmp_path) as first, workdir.taken(tmp_path) as second:
+        assert (first, second) == (platform.node(), f"{platform.node()}-2")
+    with workdir.taken(tmp_path) as again:
+        assert again == first
+
+
+def test_a_killed_process_leaves_its_name_to_who_comes_back(tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    process = subprocess.Popen(
+        command, cwd=conftest.ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == platform.node()
+    with workdir.taken(tmp_path) as beside:
+        assert beside == f"{platform.node()}-2"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    with workdir.taken(tmp_path) as again:
+        assert again == platform.node()

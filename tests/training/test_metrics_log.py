@@ -1,0 +1,101 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from tensorboardX.proto import event_pb2
+
+from mrm_jax.training import metrics_log
+
+
+def write_epochs(workdir, epochs, value=1.0):
+    with metrics_log.MetricWriter(workdir, epochs[0]) as writer:
+        for epoch in epochs:
+            writer.write(epoch, {"train/loss": value, "val/macro_auc_mean": 0.5})
+
+
+def read_events(workdir):
+    """Returns the events of each file, decoded without tensorboardX's own reader."""
+    files = []
+    for path in sorted((workdir / "tensorboard").iterdir()):
+        data, at, events = path.read_bytes(), 0, []
+        while at < len(data):
+            length = int.from_bytes(data[at : at + 8], "little")
+            events.append(event_pb2.Event.FromString(data[at + 12 : at + 12 + length]))
+            at += 8 + 4 + length + 4  # length, its checksum, data, their checksum
+        files.append(events)
+    return files
+
+
+def test_one_line_of_json_per_epoch(tmp_path):
+    write_epochs(tmp_path, [0, 1])
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"epoch": 0, "train/loss": 1.0, "val/macro_auc_mean": 0.5},
+        {"epoch": 1, "train/loss": 1.0, "val/macro_auc_mean": 0.5},
+    ]
+    assert metrics_log.read(tmp_path) == [json.loads(line) for line in lines]
+
+
+def test_a_line_is_readable_before_the_writer_is_closed(tmp_path):
+    with metrics_log.MetricWriter(tmp_path, 0) as writer:
+        writer.write(0, {"train/loss": 2.0})
+        assert metrics_log.read(tmp_path) == [{"epoch": 0, "train/loss": 2.0}]
+
+
+def test_array_scalars_are_written_as_numbers(tmp_path):
+    with metrics_log.MetricWriter(tmp_path, 0) as writer:
+        writer.write(0, {"a": np.float32(0.5), "b": np.array(2), "c": 3})
+    assert metrics_log.read(tmp_path) == [{"epoch": 0, "a": 0.5, "b": 2.0, "c": 3.0}]
+
+
+def test_what_is_no_number_becomes_null_and_is_read_as_nan(tmp_path):
+    with metrics_log.MetricWriter(tmp_path, 0) as writer:
+        writer.write(0, {"a": math.nan, "b": math.inf})
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert text == '{"epoch": 0, "a": null, "b": null}\n'
+    (entry,) = metrics_log.read(tmp_path)
+    assert math.isnan(entry["a"]) and math.isnan(entry["b"])
+
+
+def test_a_resumed_run_writes_every_epoch_once(tmp_path):
+    write_epochs(tmp_path, [0, 1, 2, 3], value=1.0)
+    write_epochs(tmp_path, [2, 3, 4], value=2.0)
+    history = metrics_log.read(tmp_path)
+    assert [line["epoch"] for line in history] == [0, 1, 2, 3, 4]
+    assert [line["train/loss"] for line in history] == [1.0, 1.0, 2.0, 2.0, 2.0]
+
+
+def test_a_torn_last_line_is_dropped(tmp_path):
+    write_epochs(tmp_path, [0, 1])
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(path.read_text()[:-10])
+    assert [line["epoch"] for line in metrics_log.read(tmp_path)] == [0]
+    write_epochs(tmp_path, [1])
+    assert [line["epoch"] for line in metrics_log.read(tmp_path)] == [0, 1]
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "7", '{"train/loss": 1}', ""])
+def test_a_line_of_something_else_is_an_error_that_names_it(tmp_path, line):
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 0}\n' + line + "\n")
+    with pytest.raises(ValueError, match=r"metrics.jsonl, line 2: expected a JSON obj"):
+        metrics_log.read(tmp_path)
+
+
+def test_no_file_is_an_empty_history(tmp_path):
+    assert metrics_log.read(tmp_path / "new") == []
+
+
+def test_tensorboard_gets_every_scalar_and_purges_what_runs_again(tmp_path):
+    write_epochs(tmp_path, [0, 1])
+    write_epochs(tmp_path, [1])
+    first, second = read_events(tmp_path)
+    scalars = [(e.step, v.tag, v.simple_value) for e in first for v in e.summary.value]
+    assert scalars == [
+        (0, "train/loss", 1.0),
+        (0, "val/macro_auc_mean", 0.5),
+        (1, "train/loss", 1.0),
+        (1, "val/macro_auc_mean", 0.5),
+    ]
+    starts = [e.step for e in second if e.session_log.status == e.session_log.START]
+    assert starts == [1]
