@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mrm_jax.models.mrm_net import attention, mutual, network
-from mrm_jax.models.mrm_net.network import Outputs
+from mrm_jax.models.outputs import Outputs
 
 # head -> what it is of the logits of the high and of the low branch
 HEADS = {"high": (1.0, 0.0), "low": (0.0, 1.0), "mean": (0.5, 0.5)}

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mrm_jax.models.mrm_net import network as mrm_net
-from mrm_jax.models.mrm_net.network import Outputs
+from mrm_jax.models.outputs import Outputs
 
 INPUT = "signal_mv"
 OUTPUTS = ("scores_mean", "scores_high", "scores_low")

@@ -25,9 +25,9 @@ HostOrDevice = Any  # np.ndarray before, jax.Array inside a mapped call
 class Batch:
     """One device's share of a batch."""
 
-    signal: jax.Array  # [batch, time, lead], standardised, so without a unit
-    labels: jax.Array  # [batch, label], 0. or 1.
-    mask: jax.Array  # [batch], 1. for a record, 0. for padding
+    signal: HostOrDevice  # [batch, time, lead], standardised, so without a unit
+    labels: HostOrDevice  # [batch, label], 0. or 1.
+    mask: HostOrDevice  # [batch], 1. for a record, 0. for padding
 
 
 @flax.struct.dataclass

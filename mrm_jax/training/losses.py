@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float
 
 from mrm_jax.models.mrm_net import network
-from mrm_jax.models.mrm_net.network import Outputs
+from mrm_jax.models.outputs import Outputs
 from mrm_jax.training.train_state import HParams
 
 Scalar = Float[Array, ""] | float

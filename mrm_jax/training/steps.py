@@ -7,7 +7,7 @@ import jax
 import optax
 
 from mrm_jax.models.mrm_net import network
-from mrm_jax.models.mrm_net.network import Outputs
+from mrm_jax.models.outputs import Outputs
 from mrm_jax.training import losses, train_state
 from mrm_jax.training.input_pipeline import Batch
 from mrm_jax.training.train_state import HParams

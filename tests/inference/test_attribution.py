@@ -9,7 +9,7 @@ import pytest
 
 from mrm_jax.inference import attribution
 from mrm_jax.models.mrm_net import stem
-from mrm_jax.models.mrm_net.network import Outputs
+from mrm_jax.models.outputs import Outputs
 from tests.helpers import small_runs, small_states
 
 NUM_LEADS = 12

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mrm_jax.models.mrm_net import network
-from mrm_jax.models.mrm_net.network import Outputs
+from mrm_jax.models.outputs import Outputs
 from mrm_jax.runtime import devices
 from mrm_jax.training import losses
 from mrm_jax.training.train_state import HParams

@@ -1,27 +1,16 @@
 """MRM-Net: a signal in, logits of two resolutions and their feature maps out."""
 
 import flax.linen as nn
-import flax.struct
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mrm_jax.models import layers
 from mrm_jax.models.mrm_net import branches, mutual, stem
+from mrm_jax.models.outputs import Outputs
 
 DIVERGENCES = ("softmax", "bernoulli")
 COMPUTE_DTYPES = ("float32", "bfloat16")
-
-
-@flax.struct.dataclass
-class Outputs:
-    """What the network says of one batch."""
-
-    high_logits: jax.Array  # [batch, label]
-    low_logits: jax.Array  # [batch, label]
-    high_features: dict[str, jax.Array]  # stage -> [batch, time, channel]
-    low_features: dict[str, jax.Array]  # stage -> [batch, time / 2, 2 channel]
-    mutual_pairs: tuple[tuple[jax.Array, jax.Array], ...]
 
 
 class MRMNet(nn.Module):
