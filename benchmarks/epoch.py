@@ -27,28 +27,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     harness.add_config_flag(parser)
     args, overrides = parser.parse_known_args(argv)
     try:
-        plan = run_spec.read(config.load(args.config, overrides))
+        spec = run_spec.build_run_spec(config.load(args.config, overrides))
     except (ValueError, OSError, absl_flags.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     device = "cuda" if torch.cuda.is_available() else "cpu"
     ways = {
-        EAGER: _epoch(parity_runs.TorchSide(plan, device), plan),
-        OURS: _epoch(parity_runs.JaxSide(plan, _state(plan)), plan),
+        EAGER: _epoch(parity_runs.TorchSide(spec, device), spec),
+        OURS: _epoch(parity_runs.JaxSide(spec, _state(spec)), spec),
     }
-    records = plan.described_labels.records["train"]
+    records = spec.described_labels.records["train"]
     found = harness.compare(harness.alternate(ways, args.rounds), records, EAGER)
-    title = f"{plan.name}: {records} training records, batch {plan.batch_size}"
+    title = f"{spec.name}: {records} training records, batch {spec.batch_size}"
     harness.print_table(f"whole epoch, training records/s: {title}", found)
     entry = {"rounds": args.rounds, "records_per_second": {title: found}}
     harness.save(args.out, "epoch", entry)
     return 0
 
 
-def _epoch(side: parity_runs.Side, plan: run_spec.Plan) -> Callable[[], None]:
+def _epoch(side: parity_runs.Side, spec: run_spec.RunSpec) -> Callable[[], None]:
     """Returns what trains one epoch and judges it."""
-    records = plan.described_labels.records["train"]
-    rows = input_pipeline.epoch_rows(records, plan.batch_size, plan.seed, epoch=1)
+    records = spec.described_labels.records["train"]
+    rows = input_pipeline.shuffled_batches(records, spec.batch_size, spec.seed, epoch=1)
 
     def work() -> None:
         side.train_epoch(rows, lambda calls, total: calls)
@@ -59,8 +59,8 @@ def _epoch(side: parity_runs.Side, plan: run_spec.Plan) -> Callable[[], None]:
     return work
 
 
-def _state(plan: run_spec.Plan) -> train_state.TrainState:
-    return train_state.create(jax.random.PRNGKey(plan.seed), plan.model)
+def _state(spec: run_spec.RunSpec) -> train_state.TrainState:
+    return train_state.create(jax.random.PRNGKey(spec.seed), spec.model)
 
 
 if __name__ == "__main__":

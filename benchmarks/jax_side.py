@@ -32,10 +32,10 @@ class JaxSide:
         )
         self._records = devices.replicate(records)
         self._hparams = devices.replicate(HParams())
-        rows = input_pipeline.ordered_rows(load.records, load.batch)
+        rows = input_pipeline.sequential_batches(load.records, load.batch)
         limit = min(devices.steps_per_call(), len(rows))
         self._rows = [
-            devices.split_rows(rows[i : i + limit]) for i in range(0, len(rows), limit)
+            devices.shard_batch(rows[i : i + limit]) for i in range(0, len(rows), limit)
         ]
 
     def train(self) -> None:

@@ -33,7 +33,7 @@ Summary = dict[str, dict[str, float]]  # side or "difference" -> mean, sd -> AUC
 
 
 def facts(
-    plan: run_spec.Plan, mode: str, torch_device: str, command: str
+    spec: run_spec.RunSpec, mode: str, torch_device: str, command: str
 ) -> dict[str, Any]:
     """Returns what the numbers depend on."""
     return {
@@ -47,8 +47,8 @@ def facts(
             "torch_device": torch_device,
         },
         "versions": metadata_lib.versions() | {"torch": metadata.version("torch")},
-        "data": {name: plan.facts["data"][name] for name in DATA_FACTS},
-        "config": plan.facts["config"],
+        "data": {name: spec.facts["data"][name] for name in DATA_FACTS},
+        "config": spec.facts["config"],
     }
 
 

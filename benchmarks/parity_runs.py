@@ -52,17 +52,17 @@ class Side(Protocol):
 class JaxSide:
     """The path of mrm_jax.train, without checkpoints."""
 
-    def __init__(self, plan: run_spec.Plan, state: train_state.TrainState):
+    def __init__(self, spec: run_spec.RunSpec, state: train_state.TrainState):
         """Puts records and state on the devices."""
-        self._model, self._batch_size = plan.model, plan.batch_size
+        self._model, self._batch_size = spec.model, spec.batch_size
         self._state = devices.replicate(state)
-        self._hparams = devices.replicate(plan.hparams)
-        self._feeds = {
-            name: input_pipeline.Feed(
-                plan.data,
-                plan.data.split(plan.label_set, name),
-                plan.described_labels,
-                plan.resident_bytes,
+        self._hparams = devices.replicate(spec.hparams)
+        self._loaders = {
+            name: input_pipeline.SplitLoader(
+                spec.data,
+                spec.data.split(spec.label_set, name),
+                spec.described_labels,
+                spec.resident_bytes,
             )
             for name in SPLITS
         }
@@ -72,7 +72,7 @@ class JaxSide:
         self._state, terms = epoch_lib.train_epoch(
             epoch_lib.mapped(self._model),
             self._state,
-            self._feeds["train"],
+            self._loaders["train"],
             epoch_lib.Epoch(rows),
             self._hparams,
             track,
@@ -81,34 +81,34 @@ class JaxSide:
 
     def score(self, split: str) -> SplitScores:
         """Returns the scores of a split in its stored order."""
-        feed = self._feeds[split]
-        return scoring.predict(self._model, self._state, feed, self._batch_size)
+        loader = self._loaders[split]
+        return scoring.predict(self._model, self._state, loader, self._batch_size)
 
 
 class TorchSide:
     """The reference network, torch.optim.Adam and a loop over batches."""
 
     def __init__(
-        self, plan: run_spec.Plan, device: str, weights: Weights | None = None
+        self, spec: run_spec.RunSpec, device: str, weights: Weights | None = None
     ):
         """Starts from `weights`, or from PyTorch's own initialisation by plan.seed."""
-        torch.manual_seed(plan.seed)
-        self._model, self._batch_size = plan.model, plan.batch_size
+        torch.manual_seed(spec.seed)
+        self._model, self._batch_size = spec.model, spec.batch_size
         self._net = torch_model.TorchMRMNet(
-            plan.model.num_labels,
-            plan.model.width,
-            exchange=plan.model.exchange,
-            eca_conv=plan.model.eca_conv,
-            dropout=float(plan.hparams.dropout_rate),
+            spec.model.num_labels,
+            spec.model.width,
+            exchange=spec.model.exchange,
+            eca_conv=spec.model.eca_conv,
+            dropout=float(spec.hparams.dropout_rate),
         )
         if weights is not None:
             _load_weights(self._net, weights)
         self._net.to(device)
-        learning_rate = float(plan.hparams.learning_rate)
+        learning_rate = float(spec.hparams.learning_rate)
         self._optimizer = torch.optim.Adam(self._net.parameters(), lr=learning_rate)
-        self._splits = {name: plan.data.split(plan.label_set, name) for name in SPLITS}
+        self._splits = {name: spec.data.split(spec.label_set, name) for name in SPLITS}
         self._signals = {
-            name: torch.from_numpy(_standardised(plan, split.rows)).to(device)
+            name: torch.from_numpy(_standardised(spec, split.rows)).to(device)
             for name, split in self._splits.items()
         }
         self._labels = torch.from_numpy(self._splits["train"].labels).float().to(device)
@@ -157,13 +157,13 @@ class TorchSide:
         return total
 
 
-def same_weights(plan: run_spec.Plan, device: str) -> dict[str, Curves]:
+def same_weights(spec: run_spec.RunSpec, device: str) -> dict[str, Curves]:
     """Trains both from one set of weights, and PyTorch once more from a neighbour.
 
     In the neighbour, MOVED, every weight is the next larger float32: what its curves
     lie from PyTorch's is what rounding alone does to this training.
     """
-    state = _initial_state(plan)
+    state = _initial_state(spec)
     weights = torch_weights.to_torch(
         {"params": state.params, "batch_stats": state.batch_stats}
     )
@@ -171,28 +171,30 @@ def same_weights(plan: run_spec.Plan, device: str) -> dict[str, Curves]:
         name: np.nextafter(array, np.float32(np.inf)) for name, array in weights.items()
     }
     return {
-        JAX: train(JAX, JaxSide(plan, state), plan),
-        TORCH: train(TORCH, TorchSide(plan, device, weights), plan),
-        MOVED: train(MOVED, TorchSide(plan, device, moved), plan),
+        JAX: train(JAX, JaxSide(spec, state), spec),
+        TORCH: train(TORCH, TorchSide(spec, device, weights), spec),
+        MOVED: train(MOVED, TorchSide(spec, device, moved), spec),
     }
 
 
-def own_weights(plan: run_spec.Plan, device: str) -> dict[str, Curves]:
+def own_weights(spec: run_spec.RunSpec, device: str) -> dict[str, Curves]:
     """Trains both, each from weights and with dropout of its own drawn by plan.seed."""
     return {
-        JAX: train(JAX, JaxSide(plan, _initial_state(plan)), plan),
-        TORCH: train(TORCH, TorchSide(plan, device), plan),
+        JAX: train(JAX, JaxSide(spec, _initial_state(spec)), spec),
+        TORCH: train(TORCH, TorchSide(spec, device), spec),
     }
 
 
-def train(name: str, side: Side, plan: run_spec.Plan) -> Curves:
+def train(name: str, side: Side, spec: run_spec.RunSpec) -> Curves:
     """Trains one side for all epochs of the plan, on the batches of plan.seed."""
     start = time.perf_counter()
-    num_records = plan.described_labels.records["train"]
+    num_records = spec.described_labels.records["train"]
     curves = Curves([], {head: [] for head in run_spec.HEADS}, {}, 0.0)
-    for epoch in range(1, plan.num_epochs + 1):
-        rows = input_pipeline.epoch_rows(num_records, plan.batch_size, plan.seed, epoch)
-        shown = f"{name}, seed {plan.seed}, epoch {epoch}/{plan.num_epochs}"
+    for epoch in range(1, spec.num_epochs + 1):
+        rows = input_pipeline.shuffled_batches(
+            num_records, spec.batch_size, spec.seed, epoch
+        )
+        shown = f"{name}, seed {spec.seed}, epoch {epoch}/{spec.num_epochs}"
         curves.loss.append(side.train_epoch(rows, console.tracker(shown)))
         for head, auc in _macro_aucs(side.score("val")).items():
             curves.val_macro_auc[head].append(auc)
@@ -214,8 +216,8 @@ def _macro_aucs(scores: SplitScores) -> dict[str, float]:
     }
 
 
-def _initial_state(plan: run_spec.Plan) -> train_state.TrainState:
-    return train_state.create(jax.random.PRNGKey(plan.seed), plan.model)
+def _initial_state(spec: run_spec.RunSpec) -> train_state.TrainState:
+    return train_state.create(jax.random.PRNGKey(spec.seed), spec.model)
 
 
 def _load_weights(net: torch.nn.Module, weights: Weights) -> None:
@@ -229,9 +231,9 @@ def _load_weights(net: torch.nn.Module, weights: Weights) -> None:
     net.load_state_dict(counts | tensors)
 
 
-def _standardised(plan: run_spec.Plan, rows: np.ndarray) -> np.ndarray:
+def _standardised(spec: run_spec.RunSpec, rows: np.ndarray) -> np.ndarray:
     """Returns signals [record, lead, time], float32, without a unit."""
-    moments = plan.described_labels
-    signals = plan.data.signals_uv(rows).astype(np.float32)
+    moments = spec.described_labels
+    signals = spec.data.signals_uv(rows).astype(np.float32)
     signals = (signals - np.float32(moments.mean_uv)) / np.float32(moments.std_uv)
     return np.ascontiguousarray(signals.swapaxes(1, 2))

@@ -45,14 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = shlex.join(["python", "-m", "benchmarks.parity_training", *arguments])
     try:
         config = config_lib.load(args.config, args.overrides)
-        plan = read_plan(config, args.mode)
+        spec = read_plan(config, args.mode)
         _check_torch(args.torch_device)
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        console.say(f"{plan.headline()}\n{_describe_work(plan, args)}")
+        console.say(f"{spec.headline()}\n{_describe_work(spec, args)}")
         devices.use_compilation_cache()
-        facts = parity_report.facts(plan, args.mode, args.torch_device, command)
+        facts = parity_report.facts(spec, args.mode, args.torch_device, command)
         compare = compare_same_weights if args.mode == "same_weights" else compare_seeds
-        _write(args.out, facts | compare(plan, args))
+        _write(args.out, facts | compare(spec, args))
     except ModuleNotFoundError as error:
         print(f"error: {error}; make parity installs PyTorch", file=sys.stderr)
         return 2
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def read_plan(config: ml_collections.ConfigDict, mode: str) -> run_spec.Plan:
+def read_plan(config: ml_collections.ConfigDict, mode: str) -> run_spec.RunSpec:
     """Returns the plan of an experiment; same_weights takes its dropout out.
 
     Raises:
@@ -70,37 +70,37 @@ def read_plan(config: ml_collections.ConfigDict, mode: str) -> run_spec.Plan:
     """
     if mode == "same_weights":
         config.hparams.dropout_rate = 0.0
-    plan = run_spec.read(config)
+    spec = run_spec.build_run_spec(config)
     recipe = dataclasses.asdict(HParams())
-    asked = dataclasses.asdict(plan.hparams)
+    asked = dataclasses.asdict(spec.hparams)
     other = [n for n in recipe if asked[n] != recipe[n] and n not in SETTABLE]
     if other:
         raise ValueError(
             f"hparams: expected {other} as in experiments/base.py, found other values; "
             f"the PyTorch loop follows those of {SETTABLE} only"
         )
-    if plan.described_labels.records["train"] % plan.batch_size == 1:
+    if spec.described_labels.records["train"] % spec.batch_size == 1:
         raise ValueError(
-            f"batch_size {plan.batch_size} leaves a last batch of one record, which "
+            f"batch_size {spec.batch_size} leaves a last batch of one record, which "
             "PyTorch's batch norm refuses; give another --config.batch_size"
         )
     for split in ("val", "test"):
-        labels = plan.data.split(plan.label_set, split).labels
+        labels = spec.data.split(spec.label_set, split).labels
         if not classification.has_both_classes(labels).any():
             raise ValueError(
-                f"{plan.data.folder}: no label of {plan.label_set} is both present and "
+                f"{spec.data.folder}: no label of {spec.label_set} is both present and "
                 f"absent in the {split} records; more records are needed"
             )
-    return plan
+    return spec
 
 
 def compare_same_weights(
-    plan: run_spec.Plan, args: argparse.Namespace
+    spec: run_spec.RunSpec, args: argparse.Namespace
 ) -> dict[str, Any]:
     """Returns the curves of one start and how far they lie from PyTorch's."""
     from benchmarks import parity_runs  # it imports torch
 
-    runs = parity_runs.same_weights(plan, args.torch_device)
+    runs = parity_runs.same_weights(spec, args.torch_device)
     curves = {name: dataclasses.asdict(run) for name, run in runs.items()}
     difference = {
         name: parity_report.differences(curves[name], curves["pytorch"])
@@ -111,13 +111,13 @@ def compare_same_weights(
     return {"absolute_difference": difference, "curves": curves}
 
 
-def compare_seeds(plan: run_spec.Plan, args: argparse.Namespace) -> dict[str, Any]:
+def compare_seeds(spec: run_spec.RunSpec, args: argparse.Namespace) -> dict[str, Any]:
     """Returns the last macro AUCs of every seed, and mean ± sd over the seeds."""
     from benchmarks import parity_runs  # as above
 
-    seeds = list(range(plan.seed, plan.seed + args.seeds))
+    seeds = list(range(spec.seed, spec.seed + args.seeds))
     runs = [
-        parity_runs.own_weights(dataclasses.replace(plan, seed=seed), args.torch_device)
+        parity_runs.own_weights(dataclasses.replace(spec, seed=seed), args.torch_device)
         for seed in seeds
     ]
     curves = {name: [dataclasses.asdict(run[name]) for run in runs] for name in runs[0]}
@@ -153,9 +153,9 @@ def _write(out: Path, report: dict[str, Any]) -> None:
     console.say(f"results: {paths[0]}, {paths[1]}")
 
 
-def _describe_work(plan: run_spec.Plan, args: argparse.Namespace) -> str:
-    batches = -(-plan.described_labels.records["train"] // plan.batch_size)
-    each = f"{plan.num_epochs} epochs of {batches} steps of {plan.batch_size} records"
+def _describe_work(spec: run_spec.RunSpec, args: argparse.Namespace) -> str:
+    batches = -(-spec.described_labels.records["train"] // spec.batch_size)
+    each = f"{spec.num_epochs} epochs of {batches} steps of {spec.batch_size} records"
     where = f"mrm_jax on {devices.describe()}, PyTorch on {args.torch_device}"
     num_runs = 3 if args.mode == "same_weights" else 2 * args.seeds
     return f"{args.mode}: {num_runs} runs, each {each}; {where} -> {args.out}"

@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=96, help="(default: %(default)s)")
     harness.add_dtype_flag(parser)
     args = parser.parse_args(argv)
-    if not devices.rolls_loops():
+    if not devices.supports_scan():
         print("error: this measures accelerators, found the CPU", file=sys.stderr)
         return 2
     found: dict[str, dict[str, Any]] = {}

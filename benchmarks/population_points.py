@@ -15,8 +15,8 @@ from mrm_jax.training import input_pipeline, train_state
 from mrm_jax.training.train_state import HParams
 
 
-class NoiseFeed:
-    """Records of noise that lie on every device, as `input_pipeline.Feed` hands them.
+class NoiseLoader:
+    """Noise that lies on every device, as `input_pipeline.SplitLoader` hands records.
 
     A feed of shards would measure the same: resident records are not sent again.
     """
@@ -71,11 +71,11 @@ def measure(
         "records" of a round and planned "call_mib" of a device.
     """
     work = loads.Load(**load)
-    feed: Any = NoiseFeed(work)
+    loader: Any = NoiseLoader(work)
     model = network.MRMNet(work.labels, work.samples, width)
     points = {f"{size} {way}": (size, way) for size in sizes for way in ways}
     turns = {
-        name: _turn(model, feed, work, size, way)
+        name: _turn(model, loader, work, size, way)
         for name, (size, way) in points.items()
     }
     seconds = harness.alternate(turns, rounds, settle=True)
@@ -83,7 +83,7 @@ def measure(
     found = []
     for name, (size, way) in points.items():
         slots = -(-size // devices)
-        planned = population.call_bytes(model, feed, work.batch, slots, way)
+        planned = population.call_bytes(model, loader, work.batch, slots, way)
         found.append(
             {
                 "places": size,
@@ -98,7 +98,7 @@ def measure(
 
 
 def _turn(
-    model: network.MRMNet, feed: Any, work: loads.Load, size: int, way: str
+    model: network.MRMNet, loader: Any, work: loads.Load, size: int, way: str
 ) -> Callable[[], None]:
     """Returns what trains every place of a population for the load's batches."""
     runs = population.Population(model, size, work.batch, way)
@@ -106,11 +106,11 @@ def _turn(
     for place in range(size):
         runs.put(place, state, HParams())
     rows = {
-        place: input_pipeline.epoch_rows(len(feed), work.batch, place, 1)
+        place: input_pipeline.shuffled_batches(len(loader), work.batch, place, 1)
         for place in range(size)
     }
 
     def train() -> None:
-        runs.train(feed, rows)
+        runs.train(loader, rows)
 
     return train

@@ -106,10 +106,13 @@ def _rescore(
     """Returns what scoring in bfloat16 changes, for a network trained in float32."""
     with checkpoints.open_existing(folder) as manager:
         best = manager.best_step()
-        plans = [run_spec.read(_with(config, dtype, seed)) for dtype in (EXACT, SHORT)]
-        like = train_state.shapes(plans[0].model)
+        specs = [
+            run_spec.build_run_spec(_with(config, dtype, seed))
+            for dtype in (EXACT, SHORT)
+        ]
+        like = train_state.shapes(specs[0].model)
         state = devices.replicate(checkpoints.restore(manager, best, like))
-    exact, short = (_score(state, plan_) for plan_ in plans)
+    exact, short = (_score(state, spec_) for spec_ in specs)
     labels = exact.labels
     auc, changed = (
         float(classification.evaluate(found.heads["mean"], labels)["macro_auc"])
@@ -124,9 +127,9 @@ def _rescore(
     }
 
 
-def _score(state: Any, plan_: run_spec.Plan) -> Any:
-    feed = scoring.feed(plan_, "test")
-    return scoring.predict(plan_.model, state, feed, plan_.batch_size)
+def _score(state: Any, spec_: run_spec.RunSpec) -> Any:
+    loader = scoring.loader(spec_, "test")
+    return scoring.predict(spec_.model, state, loader, spec_.batch_size)
 
 
 def _print(entry: dict[str, Any]) -> None:

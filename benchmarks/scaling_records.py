@@ -99,7 +99,7 @@ def input_rates(folder: Path, batch: int, rounds: int) -> dict[str, list[float]]
         STREAMED: functools.partial(_epoch, streamed, batch),
         GATHER: lambda: [None for _ in streamed.calls(_rows(streamed, batch))],
     }
-    resident = _feed(folder)
+    resident = _loader(folder)
     if resident.resident:
         ways[RESIDENT] = functools.partial(_epoch, resident, batch)
         ways[PLACE] = functools.partial(_place, folder, batch)
@@ -121,22 +121,24 @@ def metrics_cost(count: int, num_labels: int, rounds: int) -> dict[str, Any]:
     return {"seconds": scaling_points.spread(seconds), "peak_bytes": peak}
 
 
-def _feed(folder: Path, resident_bytes: int | None = None) -> input_pipeline.Feed:
+def _loader(
+    folder: Path, resident_bytes: int | None = None
+) -> input_pipeline.SplitLoader:
     data = shards.load(folder)
     split, facts = data.split(LABEL_SET, "train"), data.label_set(LABEL_SET)
-    return input_pipeline.Feed(data, split, facts, resident_bytes)
+    return input_pipeline.SplitLoader(data, split, facts, resident_bytes)
 
 
 def _place(folder: Path, batch: int) -> None:
     """Opens the files and waits until all records lie on the device."""
-    feed = _feed(folder)
-    jax.block_until_ready(next(feed.calls(_rows(feed, batch))))
+    loader = _loader(folder)
+    jax.block_until_ready(next(loader.calls(_rows(loader, batch))))
 
 
-def _streamed(folder: Path) -> input_pipeline.Feed:
+def _streamed(folder: Path) -> input_pipeline.SplitLoader:
     """Returns a feed that is streamed, for a byte that it is larger than allowed."""
-    size = _feed(folder, 0).signal_bytes()
-    return _feed(folder, size - 1)
+    size = _loader(folder, 0).signal_bytes()
+    return _loader(folder, size - 1)
 
 
 def _first_epoch(folder: Path, batch: int) -> float:
@@ -145,20 +147,20 @@ def _first_epoch(folder: Path, batch: int) -> float:
         with path.open("rb") as file:
             os.fsync(file)
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    feed = _streamed(folder)
+    loader = _streamed(folder)
     start = time.perf_counter()
-    _epoch(feed, batch)
+    _epoch(loader, batch)
     return time.perf_counter() - start
 
 
-def _rows(feed: input_pipeline.Feed, batch: int) -> np.ndarray:
-    return input_pipeline.epoch_rows(len(feed), batch, seed=0, epoch=1)
+def _rows(loader: input_pipeline.SplitLoader, batch: int) -> np.ndarray:
+    return input_pipeline.shuffled_batches(len(loader), batch, seed=0, epoch=1)
 
 
-def _epoch(feed: input_pipeline.Feed, batch: int) -> None:
+def _epoch(loader: input_pipeline.SplitLoader, batch: int) -> None:
     """Feeds one epoch; like training, the host prepares a call while one runs."""
     call, pending = _mapped(), None
-    for records, shares in feed.calls(_rows(feed, batch)):
+    for records, shares in loader.calls(_rows(loader, batch)):
         total = call(records, shares)
         jax.block_until_ready(pending)
         pending = total

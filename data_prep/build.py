@@ -61,8 +61,8 @@ def build(
     if cluster is not None:
         readers.check(cluster, index.paths, reading)
     with atomic_folder.building(out_dir) as folder:
-        crew = cluster or readers.processes(len(index.paths), jobs)
-        return _write(index, reading, folder, strict=strict, crew=crew)
+        pool = cluster or readers.processes(len(index.paths), jobs)
+        return _write(index, reading, folder, strict=strict, pool=pool)
 
 
 def finished(
@@ -111,13 +111,13 @@ def _write(
     folder: Path,
     *,
     strict: bool,
-    crew: workers.Workers,
+    pool: workers.Workers,
 ) -> manifests.Manifest:
     writer = shard_writer.Writer(folder, reading.num_samples, shard_writer.SHARD_BYTES)
     kept: list[int] = []
     rejected = list(index.rejected)
     _refuse(index, rejected, strict)
-    for row, result in enumerate(readers.read_all(index.paths, reading, crew)):
+    for row, result in enumerate(readers.read_all(index.paths, reading, pool)):
         if isinstance(result, str):
             rejected.append((index.names[row], result))
             _refuse(index, rejected, strict)

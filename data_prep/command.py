@@ -78,8 +78,8 @@ def _build(
     args: argparse.Namespace,
     cluster: dask_cluster.Cluster | None,
 ) -> None:
-    crew = cluster or readers.processes(len(index.paths), args.jobs)
-    print(f"{_plan(index, reading)}, {crew} -> {args.out_dir}", flush=True)
+    pool = cluster or readers.processes(len(index.paths), args.jobs)
+    print(f"{_plan(index, reading)}, {pool} -> {args.out_dir}", flush=True)
     done = build.finished(index, reading, args.out_dir)
     if done and args.strict and done.num_rejected:
         raise ValueError(

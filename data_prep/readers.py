@@ -54,14 +54,14 @@ def check(
 
 
 def read_all(
-    paths: Sequence[Path], reading: Reading, crew: workers.Workers
+    paths: Sequence[Path], reading: Reading, pool: workers.Workers
 ) -> Iterator[np.ndarray | str]:
     """Yields each record's signal, or why there is none, in order."""
     absolute = _absolute(paths)
     batches = [absolute[i : i + BATCH] for i in range(0, len(paths), BATCH)]
     read = functools.partial(_read_batch, reading=reading)
     with workers.bar("reading records", len(paths)) as advance:
-        for batch, results in zip(batches, crew.map(read, batches), strict=True):
+        for batch, results in zip(batches, pool.map(read, batches), strict=True):
             for path, result in zip(batch, results, strict=True):
                 # Read here too before it is left out: a machine of a cluster may have
                 # lost the disk after the check.

@@ -117,7 +117,7 @@ def plan(recipe: Recipe) -> list[Plan]:
     return sorted(plans, key=lambda planned: planned.number)
 
 
-def write_records(raw_dir: Path, recipe: Recipe, crew: workers.Workers) -> None:
+def write_records(raw_dir: Path, recipe: Recipe, pool: workers.Workers) -> None:
     """Writes WFDB records, REFERENCE.csv and folds.csv, unless they are there already.
 
     Args:
@@ -137,7 +137,7 @@ def write_records(raw_dir: Path, recipe: Recipe, crew: workers.Workers) -> None:
         workers.bar("modelling records", len(plans)) as advance,
     ):
         simulate = functools.partial(_simulate_batch, seed=recipe.seed)
-        for records in crew.map(simulate, batches):
+        for records in pool.map(simulate, batches):
             for record in records:
                 cpsc_writer.write_record(folder, record)
             advance(len(records))
@@ -211,10 +211,10 @@ def _make_index(
     args: argparse.Namespace, cluster: dask_cluster.Cluster | None
 ) -> build.Index:
     recipe = Recipe(args.records, args.seed)
-    crew = cluster or workers.Workers(joblib.effective_n_jobs(args.jobs))
+    pool = cluster or workers.Workers(joblib.effective_n_jobs(args.jobs))
     what = f"{DATA_SET} {recipe}: {recipe.records:,} raw records"
-    print(f"{what}, {crew} -> {args.raw_dir}", flush=True)
-    write_records(args.raw_dir, recipe, crew)
+    print(f"{what}, {pool} -> {args.raw_dir}", flush=True)
+    write_records(args.raw_dir, recipe, pool)
     return index(args.raw_dir, recipe)
 
 

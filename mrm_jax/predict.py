@@ -66,14 +66,16 @@ def _run(args: argparse.Namespace) -> int:
     model = predictor.load(
         args.workdir, head=args.head, threshold=args.threshold, shards_dir=args.shards
     )
-    album = None if args.plot is None else _album(model, found.records, args)
+    plot_writer = None if args.plot is None else _album(model, found.records, args)
     console.say(_headline(model, found, args))
     first_only = prediction.first_only(args.aggregate)
     cuts = windows.cuts(found.records, form, model.expected, first_only)
     scored = model.predict_cuts(cuts, args.aggregate)
-    track = console.tracker("scoring" if album is None else "scoring, drawing")
+    track = console.tracker("scoring" if plot_writer is None else "scoring, drawing")
     shown = track(scored, len(found.records))
-    results, warnings, undrawn = _kept(zip(found.records, shown, strict=True), album)
+    results, warnings, plot_failures = _kept(
+        zip(found.records, shown, strict=True), plot_writer
+    )
     if args.out is not None:
         about = _about(model, args.aggregate)
         prediction.write(args.out, results, about, args.windows)
@@ -86,30 +88,30 @@ def _run(args: argparse.Namespace) -> int:
         if place is not None:
             console.say(f"{what}: {place}")
     failed = sum(isinstance(result, ValueError) for _, result in results)
-    return 2 if failed == len(results) else int(failed + undrawn > 0)
+    return 2 if failed == len(results) else int(failed + plot_failures > 0)
 
 
 def _kept(
-    scored: Iterable[tuple[Path, tuple[windows.Cut, predictor.Result]]],
-    album: "plots.Album | None",
+    scored: Iterable[tuple[Path, tuple[windows.Windowed, predictor.Result]]],
+    plot_writer: "plots.PlotWriter | None",
 ) -> tuple[list[tuple[Path, predictor.Result]], list[str], int]:
     """Returns what is said of each record, and warnings; draws those with scores.
 
     The last number is that of records whose pictures could not be made.
     """
-    results, warnings, undrawn = [], [], 0
+    results, warnings, plot_failures = [], [], 0
     for path, (cut, result) in scored:
         results.append((path, result))
         if isinstance(cut, ValueError) or isinstance(result, ValueError):
             continue
-        if album is None:
+        if plot_writer is None:
             continue
         try:
-            warnings += album.add(path, cut, result)
+            warnings += plot_writer.add(path, cut, result)
         except (OSError, ValueError) as error:  # its scores are worth keeping
             warnings.append(f"{path}: no picture: {error}")
-            undrawn += 1
-    return results, warnings, undrawn
+            plot_failures += 1
+    return results, warnings, plot_failures
 
 
 def _check_apart(out: Path | None, records: Sequence[Path]) -> None:
@@ -120,11 +122,11 @@ def _check_apart(out: Path | None, records: Sequence[Path]) -> None:
 
 def _album(
     model: predictor.Predictor, paths: Sequence[Path], args: argparse.Namespace
-) -> "plots.Album":
+) -> "plots.PlotWriter":
     from mrm_jax.inference import plots  # loads matplotlib
 
     suffix = f".{args.plot_format}"
-    return plots.Album(args.plot, suffix, paths, model.run, args.explain)
+    return plots.PlotWriter(args.plot, suffix, paths, model.run, args.explain)
 
 
 def _headline(

@@ -71,8 +71,8 @@ def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> No
         places=given.pop("population"),
         **given,
     )
-    with preemption.Notice() as notice:
-        search.run(options, command, notice)
+    with preemption.PreemptionHandler() as handler:
+        search.run(options, command, handler)
 
 
 def _flags() -> argparse.ArgumentParser:

@@ -71,13 +71,13 @@ def _run(arguments: Sequence[str]) -> int:
     cluster = parse_cluster(arguments)
     command = shlex.join(["python", "-m", "mrm_jax.train", *arguments])
     devices.use_compilation_cache()
-    with distributed.joined(cluster) if cluster else contextlib.nullcontext():
+    with distributed.initialize(cluster) if cluster else contextlib.nullcontext():
         return _status(lambda: _train(config, workdir, command))
 
 
 def _train(config: ml_collections.ConfigDict, workdir: Path, command: str) -> int:
-    with preemption.Notice() as notice:
-        experiment.train_and_evaluate(config, workdir, command, notice)
+    with preemption.PreemptionHandler() as handler:
+        experiment.train_and_evaluate(config, workdir, command, handler)
     return 0
 
 

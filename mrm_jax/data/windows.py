@@ -28,7 +28,7 @@ TOO_SMALL_MV = 0.002  # the largest lead: volts
 
 
 @dataclasses.dataclass(frozen=True)
-class Expected:
+class InputSpec:
     """What a network takes; the leads are always leads.LEADS, in microvolts."""
 
     sampling_rate: int  # Hz
@@ -51,11 +51,11 @@ class Windows:
     notes: tuple[str, ...]  # what was done to it, and what is odd about it
 
 
-Cut = Windows | ValueError  # a recording, or why it is unfit
+Windowed = Windows | ValueError  # a recording, or why it is unfit
 
 
 def cut(
-    recording: recordings.Recording, expected: Expected, first_only: bool = False
+    recording: recordings.Recording, expected: InputSpec, first_only: bool = False
 ) -> Windows:
     """Returns the windows of a recording, side by side; the last one is its end.
 
@@ -113,7 +113,7 @@ def check_amplitude(signal_mv: np.ndarray, unit: str) -> None:
 
 
 def _conversions(
-    recording: recordings.Recording, expected: Expected
+    recording: recordings.Recording, expected: InputSpec
 ) -> tuple[str, ...]:
     notes = []
     if recording.unit != "mV":
@@ -126,7 +126,7 @@ def _conversions(
     return tuple(notes)
 
 
-def _stretched(signal_mv: np.ndarray, expected: Expected) -> np.ndarray:
+def _stretched(signal_mv: np.ndarray, expected: InputSpec) -> np.ndarray:
     if expected.length_rule != preprocessing.STRETCH_OR_CUT:
         raise ValueError(
             f"too short: expected {expected.duration_s:g} s or more, found "
@@ -142,7 +142,7 @@ def _starts(num_samples: int, size: int) -> list[int]:
     return [*range(0, last, size), last]
 
 
-def _window_uv(resampled: np.ndarray, start: int, expected: Expected) -> np.ndarray:
+def _window_uv(resampled: np.ndarray, start: int, expected: InputSpec) -> np.ndarray:
     try:
         window = resampled[start : start + expected.num_samples]
         signal_uv = preprocessing.to_microvolts(window)
@@ -160,9 +160,9 @@ def _window_uv(resampled: np.ndarray, start: int, expected: Expected) -> np.ndar
 def cuts(
     paths: Iterable[Path | str],
     form: files.TableForm | None,
-    expected: Expected,
+    expected: InputSpec,
     first_only: bool = False,
-) -> Iterator[Cut]:
+) -> Iterator[Windowed]:
     """Yields the windows of each file, in order, or why there are none.
 
     Args:
@@ -173,7 +173,7 @@ def cuts(
     """
     read = functools.partial(_read, form=form, expected=expected, first_only=first_only)
     with futures.ThreadPoolExecutor(READERS) as readers:
-        reading: collections.deque[futures.Future[Cut]] = collections.deque()
+        reading: collections.deque[futures.Future[Windowed]] = collections.deque()
         for path in paths:
             reading.append(readers.submit(read, path))
             if len(reading) > READ_AHEAD:
@@ -185,9 +185,9 @@ def cuts(
 def _read(
     path: Path | str,
     form: files.TableForm | None,
-    expected: Expected,
+    expected: InputSpec,
     first_only: bool,
-) -> Cut:
+) -> Windowed:
     try:
         return cut(files.read(path, form), expected, first_only)
     except ValueError as error:

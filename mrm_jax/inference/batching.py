@@ -35,23 +35,23 @@ class Scorer:
         """
         self._model = model
         self._state = devices.replicate(state)
-        batch = ACCELERATOR_BATCH if devices.rolls_loops() else BATCH
-        self._batch = devices.split_rows(np.arange(batch)[None]).size
-        self._shares = devices.split_rows(np.arange(self._batch)[None])
+        batch = ACCELERATOR_BATCH if devices.supports_scan() else BATCH
+        self._batch = devices.shard_batch(np.arange(batch)[None]).size
+        self._shares = devices.shard_batch(np.arange(self._batch)[None])
         self._moments = [
             np.full(len(self._shares), moment, np.float32)
             for moment in (mean_uv, std_uv)
         ]
 
     def score(
-        self, cuts: Iterable[windows.Cut]
-    ) -> Iterator[tuple[windows.Cut, np.ndarray]]:
+        self, cuts: Iterable[windows.Windowed]
+    ) -> Iterator[tuple[windows.Windowed, np.ndarray]]:
         """Yields each with its scores [branch, window, label], high before low.
 
         A batch takes the next windows, whosever they are. Errors pass through in their
         place, with no scores.
         """
-        waiting: collections.deque[windows.Cut] = collections.deque()
+        waiting: collections.deque[windows.Windowed] = collections.deque()
         signals_uv: list[np.ndarray] = []  # of what waits, not scored yet
         scores: list[np.ndarray] = []  # of what waits, [branch, label] each
         for cut in itertools.chain(cuts, [None]):
@@ -81,9 +81,9 @@ class Scorer:
         )
         rows = self._shares - self._shares[:, :, :1]  # places among a device's own
         branches = scoring.mapped(self._model)(self._state, records, rows)
-        joined = [devices.join_rows(part, self._batch)[0] for part in branches]
+        joined = [devices.gather_batch(part, self._batch)[0] for part in branches]
         return np.stack(joined, axis=1)[: len(signals_uv)]
 
 
-def _signals_uv(cut: windows.Cut) -> Sequence[np.ndarray] | np.ndarray:
+def _signals_uv(cut: windows.Windowed) -> Sequence[np.ndarray] | np.ndarray:
     return () if isinstance(cut, ValueError) else cut.signals_uv

@@ -120,7 +120,7 @@ def _facts(result: prediction.Prediction, window: int) -> Iterator[str]:
     yield from (f"note: {note}" for note in result.notes)
 
 
-class Album:
+class PlotWriter:
     """Pictures of many records in one folder: of each, and of each explanation."""
 
     def __init__(

@@ -44,7 +44,7 @@ def load(
     """
     run = trained_run.read(workdir)
     if shards_dir is not None:
-        run = trained_run.told(run, shards_dir)
+        run = trained_run.with_data_spec(run, shards_dir)
     return Predictor(run, head, threshold)
 
 
@@ -66,7 +66,7 @@ class Predictor:
 
     def __init__(self, run: trained_run.TrainedRun, head: str, threshold: float | None):
         """Puts the network on the devices."""
-        trained_run.check_known(run)
+        trained_run.require_data_spec(run)
         prediction.check_choice("head", head, prediction.HEADS)
         data = run.data
         own = run.thresholds[head]
@@ -78,7 +78,7 @@ class Predictor:
         self.labels = run.labels
         self.descriptions = tuple(data["descriptions"] or run.labels)
         self.leads = tuple(data["leads"])
-        self.expected = windows.Expected(
+        self.expected = windows.InputSpec(
             data["sampling_rate"], data["num_samples"], data["length_rule"]
         )
         self.sampling_rate = self.expected.sampling_rate
@@ -199,8 +199,8 @@ class Predictor:
             yield result
 
     def predict_cuts(
-        self, cuts: Iterable[windows.Cut], aggregate: str
-    ) -> Iterator[tuple[windows.Cut, Result]]:
+        self, cuts: Iterable[windows.Windowed], aggregate: str
+    ) -> Iterator[tuple[windows.Windowed, Result]]:
         """Yields recordings as the network took them, and what it says of each.
 
         Args:
@@ -227,7 +227,7 @@ class Predictor:
         ((_, scores),) = self._scorer.score([cut])
         return cut, self._prediction(cut, scores, aggregate)
 
-    def _cut(self, one: recording.Recording, first_only: bool) -> windows.Cut:
+    def _cut(self, one: recording.Recording, first_only: bool) -> windows.Windowed:
         try:
             return windows.cut(one, self.expected, first_only)
         except ValueError as error:  # kept until those before it are scored

@@ -127,7 +127,7 @@ def read_labels(path: Path) -> list[str]:
 def _facts(config: ml_collections.ConfigDict, labels: Sequence[str]) -> dict[str, Any]:
     """Returns the facts of a new run; its data may be unknown."""
     if config.data.shards is not None:
-        return run_spec.read(run_spec.with_label_set(config, labels)).facts
+        return run_spec.build_run_spec(run_spec.with_label_set(config, labels)).facts
     return {
         "config": metadata.plain(config.to_dict()),
         "data": metadata.describe_labels(labels),

@@ -39,7 +39,7 @@ MAX_DRAWN = 1000  # for each fit one
 Counts = Int[np.ndarray, "resample record"]
 
 
-class TooRareError(ValueError):
+class InsufficientPositivesError(ValueError):
     """Resamples with both classes of every label are too rare to be drawn."""
 
     def __init__(self, message: str, label: int):
@@ -78,7 +78,7 @@ def draw(labels: Labels, resamples: int, rng: np.random.Generator) -> Counts:
     while len(accepted) < resamples:
         if num_drawn >= MAX_REJECTED and num_drawn > MAX_DRAWN * len(accepted):
             rarest = int(columns[num_lacking.argmax()])
-            raise TooRareError(
+            raise InsufficientPositivesError(
                 f"{num_drawn - len(accepted)} of {num_drawn} resamples lack a class of "
                 f"a label, most often of label {rarest} (counted from 0), present in "
                 f"{int(labels[:, rarest].sum())} of {len(labels)} records; leave out "

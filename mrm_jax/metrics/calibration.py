@@ -64,7 +64,7 @@ def weighted(
     Returns:
         ece: expected calibration error, sum over bins of n_bin / n * |mean score of
             the bin - share of its cells that are present|. Chance only adds to it: it
-            is too high for few records; see `reflect_ece`.
+            is too high for few records; see `basic_interval_ece`.
         brier: mean squared difference of score and label.
         nll: mean cross-entropy, in nats.
 
@@ -83,7 +83,7 @@ def weighted(
     }
 
 
-def reflect_ece(
+def basic_interval_ece(
     values: Float[np.ndarray, " resample"], value: float
 ) -> Float[np.ndarray, " resample"]:
     """Returns values whose percentile interval is the basic interval of the ece.

@@ -116,7 +116,7 @@ def draw(
         return None, "a single record cannot be resampled"
     try:
         return bootstrap.draw(labels, resamples, np.random.default_rng(seed)), None
-    except bootstrap.TooRareError as error:
+    except bootstrap.InsufficientPositivesError as error:
         positive = int(labels[:, error.label].sum())
         return None, (
             "hardly any resample of the records has both classes of every label; most "

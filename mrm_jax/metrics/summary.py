@@ -182,7 +182,7 @@ def measure(
         resampled = bootstrap.evaluate(scores, labels, counts, chosen.overall)
         resampled |= weigh(counts.astype(np.float64))
         for name in ("ece", "ece" + SCALED):
-            resampled[name] = calibration.reflect_ece(
+            resampled[name] = calibration.basic_interval_ece(
                 resampled[name], float(others[name])
             )
     return Head(

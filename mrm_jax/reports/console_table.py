@@ -64,7 +64,7 @@ def table(report: Mapping[str, Any], width: int) -> rich.table.Table:
             has its intervals.
     """
     of_heads = report[_split(report)]
-    shown = heads.shown(report["facts"])
+    shown = heads.primary(report["facts"])
     result = _table(_title(report), _caption(report, width))
     result.add_column("")
     for head in of_heads:
@@ -80,7 +80,7 @@ def table(report: Mapping[str, Any], width: int) -> rich.table.Table:
 
 def label_table(report: Mapping[str, Any]) -> rich.table.Table:
     """Returns one row for each of the first SHOWN_LABELS labels, of the shown head."""
-    head = heads.shown(report["facts"])
+    head = heads.primary(report["facts"])
     whose = "mean of high and low" if head == "mean" else f"{head} score"
     result = _table(
         f"each label, {whose}; thresholds: validation's",
@@ -172,7 +172,7 @@ def _caption(report: Mapping[str, Any], width: int) -> str:
         return macro
     if intervals["note"]:
         return f"{macro}\nno intervals: {intervals['note']}"
-    shown = heads.shown(report["facts"])
+    shown = heads.primary(report["facts"])
     others = " and ".join(head for head in report[split] if head != shown)
     where = "" if _is_wide(width) else f"; those of {others}: metrics.csv"
     return (

@@ -6,7 +6,7 @@ from typing import Any
 TRAINED = ("high", "low")  # each with a weight in the loss; the mean is of both
 
 
-def shown(facts: Mapping[str, Any]) -> str:
+def primary(facts: Mapping[str, Any]) -> str:
     """Returns the head that picked the best epoch: high, low or mean.
 
     Args:

@@ -91,7 +91,7 @@ def _numbers(report: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
     """Returns what the template shows beside the figures."""
     facts = report["facts"]
     split = facts.get("split", "test")
-    shown = heads.shown(facts)
+    shown = heads.primary(facts)
     of_head = report[split][shown]
     of_bins = (report["calibration"] or {}).get(shown, {})
     return {
@@ -129,7 +129,7 @@ def _figures(
     read_signal_mv: html_figures.ReadSignals,
 ) -> dict[str, Any]:
     facts, rows = report["facts"], report["labels"]
-    shown = heads.shown(facts)
+    shown = heads.primary(facts)
     threshold = report[facts.get("split", "test")][shown].get("val_threshold")
     fallback = classification.THRESHOLD if threshold is None else threshold
     return {

@@ -186,7 +186,7 @@ def wrong(
     read_signal_mv: ReadSignals,
 ) -> list[Wrong]:
     """Returns the NUM_ERRORS most confident errors of the shown head, with ECGs."""
-    scores = split.heads[heads_lib.shown(facts)]
+    scores = split.heads[heads_lib.primary(facts)]
     found = most_confident(scores, split.labels, NUM_ERRORS)
     data = facts.get("evaluated_on") or facts
     signals = read_signal_mv(np.array([each.record for each in found], np.int64))

@@ -110,7 +110,7 @@ def _overall(report: Mapping[str, Any]) -> Table:
 def _by_label(report: Mapping[str, Any]) -> Table:
     facts = report["facts"]
     split = facts.get("split", "test")
-    head, rows = heads_lib.shown(facts), []
+    head, rows = heads_lib.primary(facts), []
     for entry in report["labels"]:
         found = entry["heads"][head]
         cells = (

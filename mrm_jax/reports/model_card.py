@@ -54,7 +54,7 @@ def render(
 ) -> str:
     """Returns the model card of a run as Markdown; see `write`."""
     facts = model_card_rows.Known(report["facts"])
-    head = heads.shown(facts)
+    head = heads.primary(facts)
     template = _environment().get_template("model_card.md.j2")
     return template.render(
         workdir=Path(workdir).as_posix(),

@@ -89,10 +89,10 @@ def evaluate_run(workdir: Path, request: Request = DEFAULT) -> dict[str, Any]:
     """
     run = scores_lib.read(workdir)
     subject = scores_lib.open_subject(run, request.shards_dir)
-    plan, other = subject.plan, subject.evaluated_on
+    spec, other = subject.spec, subject.evaluated_on
     is_report = other is None and request.split == "test"
     folder = request.folder(workdir, other, rewrites=is_report)
-    console.say(f"{plan.headline()}\nscored on {devices.describe()} -> {folder}")
+    console.say(f"{spec.headline()}\nscored on {devices.describe()} -> {folder}")
     scores = subject.score(request.split)
     _say_undefined(run.labels, scores, request.split)
     val = None
@@ -107,7 +107,7 @@ def evaluate_run(workdir: Path, request: Request = DEFAULT) -> dict[str, Any]:
         request.seed,
     )
     facts = reporting.facts(
-        plan,
+        spec,
         run.epoch,
         run.epochs_trained,
         request.split,
@@ -115,10 +115,10 @@ def evaluate_run(workdir: Path, request: Request = DEFAULT) -> dict[str, Any]:
         evaluated_by=request.command,
     )
     if is_report and folder == workdir:
-        report = reporting.write_own(folder, plan, facts, evaluated)
+        report = reporting.write_own(folder, spec, facts, evaluated)
     else:
         history = metrics_log.read(workdir)
-        report = reporting.write(folder, plan, facts, evaluated, history)
+        report = reporting.write(folder, spec, facts, evaluated, history)
     reporting.show(report, folder)
     return report
 

@@ -15,7 +15,7 @@ def train_and_evaluate(
     config: ml_collections.ConfigDict,
     workdir: Path,
     command: str = "",
-    notice: preemption.Notice | None = None,
+    handler: preemption.PreemptionHandler | None = None,
 ) -> dict[str, Any]:
     """Runs, continues or recalls the run of a configuration.
 
@@ -36,21 +36,21 @@ def train_and_evaluate(
         FloatingPointError: if the loss is not finite; checkpoints stay as they were.
         preemption.Preempted: if the run was asked to leave; a later call continues.
     """
-    notice = notice or preemption.Notice()
-    plan = processes.succeed(lambda: run_spec.read(config, command))
-    metadata.check_same_everywhere(processes.gather(plan.facts))
-    console.say(f"{plan.headline()}\n{_describe_work(plan)} -> {workdir}")
+    handler = handler or preemption.PreemptionHandler()
+    spec = processes.all_or_raise(lambda: run_spec.build_run_spec(config, command))
+    metadata.check_same_everywhere(processes.gather(spec.facts))
+    console.say(f"{spec.headline()}\n{_describe_work(spec)} -> {workdir}")
     with processes.main_only(lambda: checkpoints.open_manager(workdir)) as manager:
-        position = processes.decide(
-            lambda: trainer.find_position(manager, plan, workdir)
+        position = processes.run_on_main(
+            lambda: trainer.find_resume_point(manager, spec, workdir)
         )
         report = None
-        if position.epoch > plan.num_epochs:
-            report = processes.decide(lambda: _recall(workdir, position.epoch - 1))
+        if position.epoch > spec.num_epochs:
+            report = processes.run_on_main(lambda: _recall(workdir, position.epoch - 1))
         if report is None:
-            processes.decide(lambda: run_report.discard(workdir))
-            trainer.train(manager, plan, position, workdir, notice)
-            report = reporting.report(manager, plan, workdir, notice)
+            processes.run_on_main(lambda: run_report.discard(workdir))
+            trainer.train(manager, spec, position, workdir, handler)
+            report = reporting.report(manager, spec, workdir, handler)
     reporting.show(report, workdir)
     return report
 
@@ -63,10 +63,10 @@ def _recall(workdir: Path, epoch: int) -> dict[str, Any] | None:
     return run_report.read(workdir)
 
 
-def _describe_work(plan: run_spec.Plan) -> str:
-    batches = -(-plan.described_labels.records["train"] // plan.batch_size)
-    steps = plan.num_epochs * batches
+def _describe_work(spec: run_spec.RunSpec) -> str:
+    batches = -(-spec.described_labels.records["train"] // spec.batch_size)
+    steps = spec.num_epochs * batches
     return (
-        f"{reporting.num_parameters(plan):,} parameters on {devices.describe()}, "
-        f"{plan.num_epochs} epochs, {steps:,} steps of {plan.batch_size} records"
+        f"{reporting.num_parameters(spec):,} parameters on {devices.describe()}, "
+        f"{spec.num_epochs} epochs, {steps:,} steps of {spec.batch_size} records"
     )

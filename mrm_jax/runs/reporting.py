@@ -18,9 +18,9 @@ CURVES_FILE = "curves.png"
 
 def report(
     manager: ocp.CheckpointManager,
-    plan: run_spec.Plan,
+    spec: run_spec.RunSpec,
     workdir: Path,
-    notice: preemption.Notice,
+    handler: preemption.PreemptionHandler,
 ) -> dict[str, Any]:
     """Scores the test fold with the best checkpoint and writes what a run leaves.
 
@@ -33,29 +33,31 @@ def report(
     Raises:
         preemption.Preempted: if it did.
     """
-    state = devices.replicate(processes.decide(lambda: _best_state(manager, plan)))
-    val, test = (scoring.score(plan, state, split, notice) for split in ("val", "test"))
+    state = devices.replicate(processes.run_on_main(lambda: _best_state(manager, spec)))
+    val, test = (
+        scoring.score(spec, state, split, handler) for split in ("val", "test")
+    )
     evaluated = summary.Evaluated(test, thresholds.choose(val), val=val)
-    return processes.decide(
+    return processes.run_on_main(
         lambda: write_own(
             workdir,
-            plan,
-            facts(plan, manager.best_step(), manager.latest_step()),
+            spec,
+            facts(spec, manager.best_step(), manager.latest_step()),
             evaluated,
         )
     )
 
 
 def _best_state(
-    manager: ocp.CheckpointManager, plan: run_spec.Plan
+    manager: ocp.CheckpointManager, spec: run_spec.RunSpec
 ) -> train_state.TrainState:
     manager.wait_until_finished()
-    like = train_state.shapes(plan.model)
+    like = train_state.shapes(spec.model)
     return checkpoints.restore(manager, manager.best_step(), like)
 
 
 def facts(
-    plan: run_spec.Plan,
+    spec: run_spec.RunSpec,
     epoch: int,
     epochs_trained: int,
     split: str = "test",
@@ -72,13 +74,13 @@ def facts(
             "evaluated_by": the command, where it is no training.
     """
     return {
-        **plan.facts["data"],
-        "seed": plan.seed,
+        **spec.facts["data"],
+        "seed": spec.seed,
         "epoch": epoch,
         "epochs_trained": epochs_trained,
-        "selection": plan.selection,
+        "selection": spec.selection,
         "devices": devices.describe(),
-        **{name: plan.facts[name] for name in ("command", "config", "versions")},
+        **{name: spec.facts[name] for name in ("command", "config", "versions")},
         "split": split,
         **{"evaluated_on": None, "evaluated_by": "", **more},
     }
@@ -86,7 +88,7 @@ def facts(
 
 def write_own(
     workdir: Path,
-    plan: run_spec.Plan,
+    spec: run_spec.RunSpec,
     facts: Mapping[str, Any],
     evaluated: summary.Evaluated,
 ) -> dict[str, Any]:
@@ -106,16 +108,16 @@ def write_own(
     run_report.discard(workdir)
     history = metrics_log.read(workdir)
     if history:  # not where only the checkpoints were copied
-        training_curves.draw(history, workdir / CURVES_FILE, epoch, plan.name)
+        training_curves.draw(history, workdir / CURVES_FILE, epoch, spec.name)
     thresholds_file.write(workdir, facts["labels"], evaluated.thresholds, epoch)
-    model_card.write(workdir, report, num_parameters(plan))
-    _write(workdir, plan, report, evaluated, history)
+    model_card.write(workdir, report, num_parameters(spec))
+    _write(workdir, spec, report, evaluated, history)
     return report
 
 
 def write(
     folder: Path,
-    plan: run_spec.Plan,
+    spec: run_spec.RunSpec,
     facts: Mapping[str, Any],
     evaluated: summary.Evaluated,
     history: Sequence[Mapping[str, Any]],
@@ -132,13 +134,13 @@ def write(
     report = _compose(facts, evaluated)
     folder.mkdir(parents=True, exist_ok=True)
     run_report.discard(folder)
-    _write(folder, plan, report, evaluated, history)
+    _write(folder, spec, report, evaluated, history)
     return report
 
 
-def num_parameters(plan: run_spec.Plan) -> int:
+def num_parameters(spec: run_spec.RunSpec) -> int:
     """Returns how many numbers a network learns."""
-    return sum(p.size for p in jax.tree.leaves(train_state.shapes(plan.model).params))
+    return sum(p.size for p in jax.tree.leaves(train_state.shapes(spec.model).params))
 
 
 def _compose(facts: Mapping[str, Any], evaluated: summary.Evaluated) -> dict[str, Any]:
@@ -148,7 +150,7 @@ def _compose(facts: Mapping[str, Any], evaluated: summary.Evaluated) -> dict[str
 
 def _write(
     folder: Path,
-    plan: run_spec.Plan,
+    spec: run_spec.RunSpec,
     report: Mapping[str, Any],
     evaluated: summary.Evaluated,
     history: Sequence[Mapping[str, Any]],
@@ -156,11 +158,11 @@ def _write(
     """Writes page, tables and numbers, report.json last: it says that all is there."""
     from mrm_jax.reports import html  # here, as matplotlib would delay the first step
 
-    records = plan.data.split(plan.label_set, evaluated.split)
+    records = spec.data.split(spec.label_set, evaluated.split)
 
     def read_signal_mv(rows: np.ndarray) -> np.ndarray:
         """Returns signals [record, time, lead] in mV of rows of the split."""
-        return plan.data.signals_uv(records.rows[rows]) / 1000
+        return spec.data.signals_uv(records.rows[rows]) / 1000
 
     html.write(folder, report, evaluated.scores, history, read_signal_mv)
     latex.write_report(folder, report)

@@ -66,7 +66,7 @@ class Subject:
     """A run and a folder of shards."""
 
     run: SavedRun
-    plan: run_spec.Plan  # its data are those shards, its facts those of the run
+    spec: run_spec.RunSpec  # its data are those shards, its facts those of the run
     evaluated_on: dict[str, Any] | None  # the shards' facts; None: they are its own
 
     def score(self, split: str) -> SplitScores:
@@ -75,11 +75,13 @@ class Subject:
         Raises:
             ValueError: if no record of the split has a label of the label set.
         """
-        return scoring.score(self.plan, self._state, split, preemption.Notice())
+        return scoring.score(
+            self.spec, self._state, split, preemption.PreemptionHandler()
+        )
 
     @functools.cached_property
     def _state(self) -> train_state.TrainState:
-        like = train_state.shapes(self.plan.model)
+        like = train_state.shapes(self.spec.model)
         with checkpoints.open_existing(self.run.workdir) as manager:
             state = checkpoints.restore(manager, self.run.epoch, like)
         return devices.replicate(state)
@@ -102,13 +104,13 @@ def open_subject(run: SavedRun, shards_dir: str | None = None) -> Subject:
     """
     if shards_dir is not None:
         _check_input(shards.load(shards_dir).manifest, run, shards_dir)
-    plan = run_spec.plan_again(run.facts, shards_dir)
-    found = plan.facts["data"]
+    spec = run_spec.plan_again(run.facts, shards_dir)
+    found = spec.facts["data"]
     if run.data["sha256"] in (None, found["sha256"]):
-        return Subject(run, plan, None)
+        return Subject(run, spec, None)
     if shards_dir is None:
         raise ValueError(
-            f"{plan.data.folder}: no longer the shards that {run.workdir} was trained "
+            f"{spec.data.folder}: no longer the shards that {run.workdir} was trained "
             f"on (data.sha256: {run.data['sha256']} then, {found['sha256']} now); name "
             "those with --data, or these, to score them as other data"
         )
@@ -116,9 +118,9 @@ def open_subject(run: SavedRun, shards_dir: str | None = None) -> Subject:
         f"other data than trained on: {name(found)}; standardiser and "
         f"thresholds are those of {name(run.data)}, of {run.workdir}"
     )
-    facts = plan.facts | {"data": run.data, "config": run.facts["config"]}
-    seen = _standardised(plan, run.data)
-    return Subject(run, dataclasses.replace(plan, data=seen, facts=facts), found)
+    facts = spec.facts | {"data": run.data, "config": run.facts["config"]}
+    seen = _standardised(spec, run.data)
+    return Subject(run, dataclasses.replace(spec, data=seen, facts=facts), found)
 
 
 def _check_input(found: manifest.Manifest, run: SavedRun, shards_dir: str) -> None:
@@ -138,14 +140,14 @@ def _check_input(found: manifest.Manifest, run: SavedRun, shards_dir: str) -> No
         )
 
 
-def _standardised(plan: run_spec.Plan, facts: Mapping[str, Any]) -> shards.Shards:
+def _standardised(spec: run_spec.RunSpec, facts: Mapping[str, Any]) -> shards.Shards:
     """Returns the plan's shards with the mean and deviation of a run's own."""
-    told = plan.data.manifest
+    told = spec.data.manifest
     moments = {name: facts[name] for name in ("mean_uv", "std_uv")}
-    label_set = dataclasses.replace(told.label_sets[plan.label_set], **moments)
-    changed = told.label_sets | {plan.label_set: label_set}
+    label_set = dataclasses.replace(told.label_sets[spec.label_set], **moments)
+    changed = told.label_sets | {spec.label_set: label_set}
     return shards.Shards(
-        plan.data.folder, dataclasses.replace(told, label_sets=changed)
+        spec.data.folder, dataclasses.replace(told, label_sets=changed)
     )
 
 
@@ -180,7 +182,7 @@ def score(run: SavedRun, split: str, shards_dir: str | None = None) -> ScoredRun
     subject = open_subject(run, shards_dir)
     console.say(f"{run.workdir}: scoring {split} with epoch {run.epoch}")
     is_own = subject.evaluated_on is None
-    data = subject.evaluated_on or subject.plan.facts["data"]
+    data = subject.evaluated_on or subject.spec.facts["data"]
     return ScoredRun(run, subject.score(split), data, is_own)
 
 

@@ -78,7 +78,7 @@ def _model(facts: Mapping[str, Any]) -> network.MRMNet:
     )
 
 
-def check_known(run: TrainedRun) -> None:
+def require_data_spec(run: TrainedRun) -> None:
     """Refuses weights that came without their data, such as PyTorch's.
 
     Raises:
@@ -93,7 +93,7 @@ def check_known(run: TrainedRun) -> None:
         )
 
 
-def told(run: TrainedRun, shards_dir: Path | str) -> TrainedRun:
+def with_data_spec(run: TrainedRun, shards_dir: Path | str) -> TrainedRun:
     """Returns a run that did not know its data, with what shards say of it.
 
     Raises:

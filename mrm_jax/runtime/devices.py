@@ -1,8 +1,8 @@
 """The only file that names devices: mapping, copies of the state, loops over steps.
 
 The training and scoring steps are mapped with `jax.pmap` over AXIS. All values that
-enter a mapped call carry a leading axis of devices; `replicate` and `split_rows` add
-it, `take_first` and `join_rows` remove it. AXIS covers the devices of all processes of
+enter a mapped call carry a leading axis of devices; `replicate` and `shard_batch`
+add it, `unreplicate` and `gather_batch` remove it. AXIS covers the devices of all processes of
 a run, the leading axis those of this process, in the same order.
 """
 
@@ -44,10 +44,10 @@ def steps_per_call() -> int:
     On the CPU a rolled loop with convolutions in it runs some 60 times slower than
     single calls, on an accelerator it saves the launches.
     """
-    return ACCELERATOR_STEPS_PER_CALL if rolls_loops() else 1
+    return ACCELERATOR_STEPS_PER_CALL if supports_scan() else 1
 
 
-def rolls_loops() -> bool:
+def supports_scan() -> bool:
     """Returns whether a loop over steps may stay a loop in the program."""
     return jax.default_backend() != "cpu"
 
@@ -96,7 +96,7 @@ def loop(
     Rolled on accelerators, written out on the CPU; `steps_per_call` says why. There
     even a scan of one step, which XLA keeps as a loop, would run slowly.
     """
-    if rolls_loops():
+    if supports_scan():
         return jax.lax.scan(body, carry, inputs)
     outputs = []
     for step in range(len(jax.tree.leaves(inputs)[0])):
@@ -125,7 +125,7 @@ def replicate(tree: Tree) -> Tree:
     return jax.tree.map(copy, tree)
 
 
-def take_first(tree: Tree) -> Tree:
+def unreplicate(tree: Tree) -> Tree:
     """Returns the first device's share as NumPy arrays, without the leading axis.
 
     Reads that device's buffer: indexing a mapped array would gather all of them.
@@ -133,7 +133,7 @@ def take_first(tree: Tree) -> Tree:
     return jax.tree.map(lambda x: np.asarray(x.addressable_data(0))[0], tree)
 
 
-def split_rows(rows: np.ndarray) -> np.ndarray:
+def shard_batch(rows: np.ndarray) -> np.ndarray:
     """Returns rows [step, batch] as [own device, step, batch per device], int32.
 
     A batch that the devices cannot share evenly is filled with PADDING.
@@ -147,7 +147,7 @@ def split_rows(rows: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(own, dtype=np.int32)
 
 
-def join_rows(shares: jax.Array, batch_size: int) -> np.ndarray:
+def gather_batch(shares: jax.Array, batch_size: int) -> np.ndarray:
     """Returns [own device, step, batch per device, ...] as [step, batch_size, ...].
 
     The shares of all processes' devices, on every process.
@@ -157,7 +157,7 @@ def join_rows(shares: jax.Array, batch_size: int) -> np.ndarray:
     return values.reshape(len(values), -1, *values.shape[3:])[:, :batch_size]
 
 
-def ask_all(flag: Callable[[], bool]) -> Callable[[], bool]:
+def any_process(flag: Callable[[], bool]) -> Callable[[], bool]:
     """Returns what tells whether flag holds in any process; all get the same answer.
 
     In several processes flag is read now and the answer is waited for when it is read:
@@ -166,7 +166,7 @@ def ask_all(flag: Callable[[], bool]) -> Callable[[], bool]:
     if processes_lib.count() == 1:
         return flag
     answer = _largest()(np.full(_own_count(), int(flag())))
-    return lambda: bool(take_first(answer))
+    return lambda: bool(unreplicate(answer))
 
 
 @functools.cache

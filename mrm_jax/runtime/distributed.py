@@ -63,7 +63,7 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def joined(cluster: Cluster) -> Iterator[None]:
+def initialize(cluster: Cluster) -> Iterator[None]:
     """Makes this process one of a run's; nothing may have asked for a device before.
 
     Inside, only process 0's standard output is seen. At the end all wait for each
@@ -96,7 +96,7 @@ def joined(cluster: Cluster) -> Iterator[None]:
 
 
 def _initialize(cluster: Cluster) -> None:
-    # Its handler of SIGTERM would take the place of `preemption.Notice`.
+    # Its handler of SIGTERM would take the place of `preemption.PreemptionHandler`.
     jax.config.update("jax_enable_preemption_service", False)
     by_hand = cluster.coordinator is not None
     try:

@@ -16,7 +16,7 @@ class Preempted(Exception):
     """The run was asked to leave, and stopped where it can go on."""
 
 
-class Notice:
+class PreemptionHandler:
     """Whether the run was asked to leave. A context that listens; in the main thread.
 
     The second SIGTERM ends the process as if nobody listened.
@@ -28,7 +28,7 @@ class Notice:
         self._agreed = False  # all processes stopped before the same call
         self._before: Any = signal.SIG_DFL
 
-    def __enter__(self) -> "Notice":
+    def __enter__(self) -> "PreemptionHandler":
         """Begins to listen."""
         self._before = signal.signal(signal.SIGTERM, self._hear)
         return self
@@ -45,7 +45,7 @@ class Notice:
         """Returns track for calls that raise Preempted once all agreed to leave."""
         return lambda calls, total: track(self._or_leave(calls), total)
 
-    def leave_if_agreed(self) -> None:
+    def raise_if_preempted(self) -> None:
         """Ends the run if its calls paused.
 
         Raises:
@@ -65,7 +65,7 @@ class Notice:
 
     def _or_leave(self, calls: Iterable[Any]) -> Iterator[Any]:
         yield from self._until(calls)
-        self.leave_if_agreed()
+        self.raise_if_preempted()
 
     def _until(self, calls: Iterable[Any]) -> Iterator[Any]:
         """Yields calls until all processes agree to leave.
@@ -74,12 +74,12 @@ class Notice:
         that no call waits for it. JAX's reached_preemption_sync_point would do this in
         several processes only, and take no notice of a second SIGTERM.
         """
-        answer = devices.ask_all(self._is_heard)
+        answer = devices.any_process(self._is_heard)
         for call in calls:
             self._agreed = answer()
             if self._agreed:
                 return
-            answer = devices.ask_all(self._is_heard)
+            answer = devices.any_process(self._is_heard)
             yield call
 
     def _hear(self, *_: object) -> None:

@@ -35,7 +35,7 @@ def is_main() -> bool:
     return index() == 0
 
 
-def decide(function: Callable[[], Value]) -> Value:
+def run_on_main(function: Callable[[], Value]) -> Value:
     """Returns on every process what function returns on process 0, which alone runs it.
 
     For all that touches a run's folder: the other hosts need not see it.
@@ -54,18 +54,18 @@ def decide(function: Callable[[], Value]) -> Value:
 
 @contextlib.contextmanager
 def main_only(open_it: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
-    """Opens on process 0 what only it uses, in `decide`; the others get None.
+    """Opens on process 0 what only it uses, in `run_on_main`; the others get None.
 
     Raises:
         Exception: what open_it raises, on every process.
     """
     with contextlib.ExitStack() as stack:
         opened = []
-        decide(lambda: opened.append(stack.enter_context(open_it())))
+        run_on_main(lambda: opened.append(stack.enter_context(open_it())))
         yield opened[0] if opened else None
 
 
-def succeed(function: Callable[[], Value]) -> Value:
+def all_or_raise(function: Callable[[], Value]) -> Value:
     """Returns function's result, which may differ, once all processes have theirs.
 
     Raises:

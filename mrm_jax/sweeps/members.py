@@ -63,7 +63,7 @@ def checked_way(way: str | None) -> str:
     Raises:
         ValueError: if it is none of WAYS, or does not suit the backend.
     """
-    rolled = devices.rolls_loops()
+    rolled = devices.supports_scan()
     way = way or ("vmap" if rolled else "unrolled")
     if way not in WAYS:
         raise ValueError(f"way: expected one of {WAYS}, got {way!r}")

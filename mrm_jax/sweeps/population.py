@@ -76,7 +76,7 @@ class Population:
 
     def train(
         self,
-        feed: input_pipeline.Feed,
+        loader: input_pipeline.SplitLoader,
         rows: Mapping[int, np.ndarray],
         track: Track = lambda calls, total: calls,
     ) -> dict[int, dict[str, float]]:
@@ -93,14 +93,14 @@ class Population:
             norm; not finite where a run diverged, whose place is empty then.
         """
         call = members.train_mapped(self._model, self.way)
-        chunks = self._chunks(feed, next(iter(rows.values())))
+        chunks = self._chunks(loader, next(iter(rows.values())))
         calls = [(chunk, group) for chunk in chunks for group in self._in_use(rows)]
         epochs = {place: epoch_lib.Epoch(own) for place, own in rows.items()}
         pending: list[tuple[int, steps.Terms]] = []
         for chunk, group in track(calls, len(calls)):
             shares = self._shares(group, rows, chunk)
             self._groups[group], terms = call(
-                self._groups[group], *feed.records(shares)
+                self._groups[group], *loader.records(shares)
             )
             pending.append((group, terms))
             # One call behind, so that the host prepares the next while this one runs.
@@ -115,22 +115,22 @@ class Population:
 
     def predict(
         self,
-        feed: input_pipeline.Feed,
+        loader: input_pipeline.SplitLoader,
         places: Collection[int],
         track: Track = lambda calls, total: calls,
     ) -> dict[int, SplitScores]:
         """Returns the scores of every record of feed, place by place."""
         call = members.predict_mapped(self._model, self.way)
-        rows = input_pipeline.ordered_rows(len(feed), self._batch_size)
-        chunks = self._chunks(feed, rows)
+        rows = input_pipeline.sequential_batches(len(loader), self._batch_size)
+        chunks = self._chunks(loader, rows)
         calls = [(chunk, group) for chunk in chunks for group in self._in_use(places)]
         parts: dict[int, list[Any]] = {place: [] for place in places}
         for chunk, group in track(calls, len(calls)):
             shares = np.broadcast_to(rows[chunk], (self._devices, *rows[chunk].shape))
-            scores = call(self._groups[group].state, *feed.records(shares))
+            scores = call(self._groups[group].state, *loader.records(shares))
             self._sort(group, scores, parts)
         return {
-            place: scoring.split_scores(feed, *zip(*found, strict=True))
+            place: scoring.split_scores(loader, *zip(*found, strict=True))
             for place, found in parts.items()
         }
 
@@ -155,9 +155,11 @@ class Population:
     def _in_use(self, places: Iterable[int]) -> list[int]:
         return sorted({self._locate(place).group for place in places})
 
-    def _chunks(self, feed: input_pipeline.Feed, rows: np.ndarray) -> list[slice]:
+    def _chunks(
+        self, loader: input_pipeline.SplitLoader, rows: np.ndarray
+    ) -> list[slice]:
         """Returns the steps of each call; streamed records count for every member."""
-        per_call = feed.steps_per_call(np.tile(rows, (1, self._slots)))
+        per_call = loader.steps_per_call(np.tile(rows, (1, self._slots)))
         return [slice(i, i + per_call) for i in range(0, len(rows), per_call)]
 
     def _shares(
@@ -194,7 +196,7 @@ class Population:
 
 def largest(
     model: network.MRMNet,
-    feed: input_pipeline.Feed,
+    loader: input_pipeline.SplitLoader,
     batch_size: int,
     at_most: int,
     way: str | None = None,
@@ -217,10 +219,10 @@ def largest(
         ValueError: if not even one setting a device fits.
     """
     devices = devices_lib.device_count()
-    if not devices_lib.rolls_loops():
+    if not devices_lib.supports_scan():
         return max(1, min(devices, at_most))
     limit = devices_lib.free_bytes()
-    needs = [call_bytes(model, feed, batch_size, slots, way) for slots in (1, 2)]
+    needs = [call_bytes(model, loader, batch_size, slots, way) for slots in (1, 2)]
     if needs[0] > limit:
         raise ValueError(
             f"one setting needs {needs[0] / 2**30:.1f} GiB of a device beside the "
@@ -228,14 +230,14 @@ def largest(
         )
     each = max(1, needs[1] - needs[0])
     slots = min(1 + int((limit - needs[0]) // each), -(-at_most // devices))
-    while slots > 1 and call_bytes(model, feed, batch_size, slots, way) > limit:
+    while slots > 1 and call_bytes(model, loader, batch_size, slots, way) > limit:
         slots -= 1
     return min(slots * devices, at_most)
 
 
 def call_bytes(
     model: network.MRMNet,
-    feed: input_pipeline.Feed,
+    loader: input_pipeline.SplitLoader,
     batch_size: int,
     slots: int,
     way: str | None = None,
@@ -252,21 +254,21 @@ def call_bytes(
     way = members.checked_way(way)
     model, devices = model.clone(axis_name=None), devices_lib.device_count()
     together = 1 if way == "unrolled" else slots
-    rows = input_pipeline.ordered_rows(len(feed), batch_size)
-    steps = feed.steps_per_call(np.tile(rows, (1, together)))
+    rows = input_pipeline.sequential_batches(len(loader), batch_size)
+    steps = loader.steps_per_call(np.tile(rows, (1, together)))
     shares = np.broadcast_to(rows[:steps], (devices, together, steps, batch_size))
-    records, named = feed.records(shares)
+    records, named = loader.records(shares)
     some = jax.tree.map(
         lambda x: np.broadcast_to(x, (devices, *x.shape)),
         members.empty(model, together),
     )
     arguments = jax.eval_shape(lambda *given: given, some, records, named)
-    plan = members.train_mapped(model, way).lower(*arguments).compile()
-    planned = plan.memory_analysis()
+    spec = members.train_mapped(model, way).lower(*arguments).compile()
+    planned = spec.memory_analysis()
     state = sum(
         x.size * x.dtype.itemsize for x in jax.tree.leaves(members.empty(model, 1))
     )
-    resident = feed.signal_bytes() if feed.resident else 0
+    resident = loader.signal_bytes() if loader.resident else 0
     needed = planned.temp_size_in_bytes + planned.argument_size_in_bytes - resident
     needed += planned.output_size_in_bytes - planned.alias_size_in_bytes
     return needed + (slots - together) * state

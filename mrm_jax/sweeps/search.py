@@ -53,7 +53,9 @@ class Options:
 
 
 def run(
-    options: Options, command: str = "", notice: preemption.Notice | None = None
+    options: Options,
+    command: str = "",
+    handler: preemption.PreemptionHandler | None = None,
 ) -> dict[str, Any]:
     """Works on a sweep until all its settings have ended, and reports.
 
@@ -73,20 +75,20 @@ def run(
     config = config_lib.load(options.config_file, options.overrides)
     space = search_space.load(options.config_file, config)
     search_space.check_trainable(config, space)
-    plan = run_spec.read(config, command)
+    spec = run_spec.build_run_spec(config, command)
     settings = Settings(
         name=options.study or config.name,
         space=space,
         trials=options.trials,
-        num_epochs=plan.num_epochs,
+        num_epochs=spec.num_epochs,
         sampler=options.sampler,
         pruner=options.pruner,
         seed=options.sampler_seed,
-        config=metadata.fingerprint(plan.facts),
+        config=metadata.fingerprint(spec.facts),
     )
     workdir_lib.claim(options.workdir, settings.name, settings.config)
     with _name(options) as worker:
-        console.say(_headline(options, plan, settings, worker))
+        console.say(_headline(options, spec, settings, worker))
         arguments = ["mrm_jax.train", f"--config={options.config_file}"]
         job = worker_lib.Job(
             config,
@@ -94,11 +96,11 @@ def run(
             options.workdir,
             options.places,
             options.way,
-            notice or preemption.Notice(),
+            handler or preemption.PreemptionHandler(),
             options.keep_all,
         )
         rows, trained_again = _search(options, settings, job, worker)
-    facts = _facts(options, plan, settings, command)
+    facts = _facts(options, spec, settings, command)
     report = report_lib.write(options.workdir, facts, rows, trained_again)
     report_lib.draw(options.workdir, rows, space, report)
     report_lib.print_table(report, rows, console.console())
@@ -126,7 +128,7 @@ def _search(
         trials=options.seeds,
         sampler="grid",
         pruner="none",
-        config=metadata.fingerprint(run_spec.read(config).facts),
+        config=metadata.fingerprint(run_spec.build_run_spec(config).facts),
     )
     job = dataclasses.replace(
         job,
@@ -176,16 +178,16 @@ def _name(options: Options) -> contextlib.AbstractContextManager[str]:
 
 
 def _headline(
-    options: Options, plan: run_spec.Plan, settings: Settings, worker: str
+    options: Options, spec: run_spec.RunSpec, settings: Settings, worker: str
 ) -> str:
     space, total = settings.space, settings.total(settings.trials)
     programs = len(space.programs)
     storage = options.storage or f"{options.workdir / STUDY_FILE}"
     return (
-        f"{plan.headline()}; the test records stay unread\n"
+        f"{spec.headline()}; the test records stay unread\n"
         f"{total} settings of {', '.join(space.distributions)} in {programs} "
         f"program{'s' if programs > 1 else ''}, {settings.sampler}, "
-        f"pruner {settings.pruner}, {plan.num_epochs} epochs each; "
+        f"pruner {settings.pruner}, {spec.num_epochs} epochs each; "
         f"{options.places or 'as many as fit'} at once on {devices.describe()}\n"
         f"worker {worker}, study {settings.name!r} in "
         f"{storage_lib.shown(storage)} -> {options.workdir}"
@@ -193,19 +195,19 @@ def _headline(
 
 
 def _facts(
-    options: Options, plan: run_spec.Plan, settings: Settings, command: str
+    options: Options, spec: run_spec.RunSpec, settings: Settings, command: str
 ) -> dict[str, Any]:
     return {
         "study": settings.name,
-        "metric": plan.selection,
+        "metric": spec.selection,
         "trials": settings.total(settings.trials),
         "sampler": settings.sampler,
         "sampler_seed": settings.seed,
         "pruner": settings.pruner,
-        "num_epochs": plan.num_epochs,
+        "num_epochs": spec.num_epochs,
         "space": {n: str(d) for n, d in settings.space.distributions.items()},
         "command": command,
-        **{name: plan.facts[name] for name in ("data", "config", "versions")},
+        **{name: spec.facts[name] for name in ("data", "config", "versions")},
     }
 
 

@@ -210,7 +210,7 @@ def check_trainable(config: ml_collections.ConfigDict, space: Space) -> None:
     ]
     for values in [*space.programs, *ends]:
         try:
-            run_spec.read(apply(config, values))
+            run_spec.build_run_spec(apply(config, values))
         except ValueError as error:
             shown = written(values)
             raise ValueError(f"the space has {shown}: {error}") from None

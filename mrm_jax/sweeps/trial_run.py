@@ -40,19 +40,19 @@ class Trial:
         self.workdir = folder(workdir, claim.number)
         if not self.workdir.exists():
             _inherit([folder(workdir, n) for n in claim.earlier], self.workdir)
-        self.plan = run_spec.read(own, f"python -m {shlex.join(words)}")
-        self.run = run_folder.RunFolder(self.plan, self.workdir)
+        self.spec = run_spec.build_run_spec(own, f"python -m {shlex.join(words)}")
+        self.run = run_folder.RunFolder(self.spec, self.workdir)
 
     def rows(self, num_records: int) -> np.ndarray:
         """Returns the order of its next epoch, [step, batch]."""
-        return input_pipeline.epoch_rows(
-            num_records, self.plan.batch_size, self.plan.seed, self.run.epochs_done + 1
+        return input_pipeline.shuffled_batches(
+            num_records, self.spec.batch_size, self.spec.seed, self.run.epochs_done + 1
         )
 
     @property
     def trained(self) -> bool:
         """Whether all its epochs are done."""
-        return self.run.epochs_done >= self.plan.num_epochs
+        return self.run.epochs_done >= self.spec.num_epochs
 
 
 def folder(workdir: Path, number: int) -> Path:

@@ -29,7 +29,7 @@ class Job:
     workdir: Path
     places: int | None  # settings trained at once at most; None: as many as fit
     way: str | None  # how they share a device, see population.Population
-    notice: preemption.Notice  # may ask the worker to leave
+    handler: preemption.PreemptionHandler  # may ask the worker to leave
     keep_all: bool = False  # checkpoints of all settings, not of the best alone
     poll_s: float = 5.0  # between two looks for work where there is none
 
@@ -45,10 +45,10 @@ class Worker:
         The test fold is not opened: a sweep is not to know it.
         """
         self._job, self._study, self._shown = job, study, shown
-        plan = run_spec.read(job.config)
-        self._train = scoring.feed(plan, "train")
+        spec = run_spec.build_run_spec(job.config)
+        self._train = scoring.loader(spec, "train")
         taken = self._train.signal_bytes() if self._train.resident else 0
-        self._val = scoring.feed(plan, "val", taken)
+        self._val = scoring.loader(spec, "val", taken)
 
     def work(self) -> None:
         """Trains until every setting has ended, here or at another worker's.
@@ -61,7 +61,7 @@ class Worker:
             claim = self._study.claim()
             if claim is None:  # others train the rest, and may die of it
                 self._show()
-                self._job.notice.leave_if_heard()
+                self._job.handler.leave_if_heard()
                 time.sleep(self._job.poll_s)
             else:
                 self._train_program(claim, progress)
@@ -76,10 +76,10 @@ class Worker:
         first = self._open(claim)
         # What is open was counted before the claim, which is one of them.
         places = self._places(
-            first.plan, max(1, progress.open[claim.program]), progress
+            first.spec, max(1, progress.open[claim.program]), progress
         )
         runs = population.Population(
-            first.plan.model, places, first.plan.batch_size, self._job.way
+            first.spec.model, places, first.spec.batch_size, self._job.way
         )
         self._place(runs, live, 0, first)
         try:
@@ -93,7 +93,7 @@ class Worker:
             for trial in live.values():
                 trial.run.close()
 
-    def _places(self, plan: run_spec.Plan, wanted: int, progress: Progress) -> int:
+    def _places(self, spec: run_spec.RunSpec, wanted: int, progress: Progress) -> int:
         """Returns how many settings to train at once, no more than are wanted.
 
         Where the number is found, at most a share of all: a sampler is to learn from
@@ -103,9 +103,9 @@ class Worker:
             return min(self._job.places, wanted)
         share = max(devices.device_count(), -(-progress.total // SHARES))
         return population.largest(
-            plan.model,
+            spec.model,
             self._train,
-            plan.batch_size,
+            spec.batch_size,
             min(wanted, share),
             self._job.way,
         )
@@ -139,7 +139,7 @@ class Worker:
         if trial.trained:
             self._finish(trial)
         else:
-            runs.put(place, trial.run.state(), trial.plan.hparams)
+            runs.put(place, trial.run.state(), trial.spec.hparams)
             live[place] = trial
 
     def _train_epoch(self, runs: population.Population, live: dict[int, Trial]) -> None:
@@ -160,12 +160,12 @@ class Worker:
             else:
                 terms = means[place] | {"records_per_second": rate}
                 values = trial.run.record(terms, scores[place], states[place])
-                if not self._judge(trial, values[trial.plan.selection]):
+                if not self._judge(trial, values[trial.spec.selection]):
                     continue
             del live[place]
 
     def _tracker(self, description: str) -> preemption.Track:
-        return self._job.notice.leaving(self._shown.tracker(description))
+        return self._job.handler.leaving(self._shown.tracker(description))
 
     def _judge(self, trial: Trial, value: float) -> bool:
         """Reports a metric; returns whether the trial ended."""

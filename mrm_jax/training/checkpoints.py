@@ -82,7 +82,7 @@ def save(
     Args:
         manager: from `open_manager`.
         epoch: counted from 1.
-        state: on the host, as `devices.take_first` returns it.
+        state: on the host, as `devices.unreplicate` returns it.
         facts: JSON.
         selection: the validation metric; the largest is the best.
     """

@@ -75,7 +75,7 @@ class Epoch:
 def train_epoch(
     call: TrainCall,
     state: train_state.TrainState,
-    feed: input_pipeline.Feed,
+    loader: input_pipeline.SplitLoader,
     epoch: Epoch,
     hparams: HParams,
     track: Track,
@@ -101,9 +101,11 @@ def train_epoch(
     """
     start = time.perf_counter()
     begin, rows = epoch.steps_done, epoch.rows
-    step_before = int(devices.take_first(state.step)) - begin
+    step_before = int(devices.unreplicate(state.step)) - begin
     pending: steps.Terms = {}
-    for records, shares in track(feed.calls(rows, begin), feed.num_calls(rows, begin)):
+    for records, shares in track(
+        loader.calls(rows, begin), loader.num_calls(rows, begin)
+    ):
         state, terms = call(state, records, shares, hparams)
         # One call behind, so that the host prepares the next while this one runs.
         if pending:
@@ -118,7 +120,7 @@ def train_epoch(
 
 def _read_finite(terms: steps.Terms, first_step: int) -> dict[str, np.ndarray]:
     """Returns the terms [step] on the host; raises if one is not finite."""
-    values: dict[str, Any] = devices.take_first(terms)
+    values: dict[str, Any] = devices.unreplicate(terms)
     finite = np.all([np.isfinite(value) for value in values.values()], axis=0)
     bad = np.flatnonzero(~finite)
     if len(bad):

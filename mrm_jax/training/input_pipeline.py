@@ -52,7 +52,9 @@ def take(records: Records, rows: Int[Array, " batch"]) -> Batch:
     )
 
 
-def epoch_rows(num_records: int, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+def shuffled_batches(
+    num_records: int, batch_size: int, seed: int, epoch: int
+) -> np.ndarray:
     """Returns a shuffled order, [step, batch], as a function of seed and epoch.
 
     Every record comes exactly once; the last batch is filled up with padding.
@@ -61,7 +63,7 @@ def epoch_rows(num_records: int, batch_size: int, seed: int, epoch: int) -> np.n
     return _batches(order, batch_size)
 
 
-def ordered_rows(num_records: int, batch_size: int) -> np.ndarray:
+def sequential_batches(num_records: int, batch_size: int) -> np.ndarray:
     """Returns the stored order, [step, batch], filled up with padding."""
     return _batches(np.arange(num_records), batch_size)
 
@@ -72,7 +74,7 @@ def _batches(order: np.ndarray, batch_size: int) -> np.ndarray:
     return padded.reshape(-1, batch_size).astype(np.int32)
 
 
-class Feed:
+class SplitLoader:
     """One split of a folder of shards, ready to be fed to mapped calls."""
 
     def __init__(
@@ -143,7 +145,7 @@ class Feed:
         """
         per_call = self.steps_per_call(rows)
         for start in range(steps_done, len(rows), per_call):
-            yield self.records(devices.split_rows(rows[start : start + per_call]))
+            yield self.records(devices.shard_batch(rows[start : start + per_call]))
 
     def records(self, shares: np.ndarray) -> tuple[Records, np.ndarray]:
         """Returns what one mapped call gets: records, and the rows that name them.

@@ -19,7 +19,7 @@ DATA_FACTS = tuple(
 )
 # May differ when a run is continued: its name, more epochs, the same shards elsewhere,
 # and where their signals are kept.
-FREE = ("name", "num_epochs", "data.shards", "data.resident_gib")
+RESUME_MAY_CHANGE = ("name", "num_epochs", "data.shards", "data.resident_gib")
 # And what may differ between one setting's runs of several seeds.
 FREE_OF_SEEDS = ("name", "seed", "data.shards", "data.resident_gib")
 
@@ -59,7 +59,7 @@ def _hash(manifest: manifests.Manifest, label_set: manifests.LabelSet) -> str:
 def fingerprint(facts: Mapping[str, Any]) -> str:
     """Returns what tells a run's configuration and data from others, but for FREE."""
     flat = _flat({"config": facts["config"], "data": facts["data"]})
-    free = {f"config.{name}" for name in FREE}
+    free = {f"config.{name}" for name in RESUME_MAY_CHANGE}
     content = {name: v for name, v in flat.items() if not _is_in(name, free)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -86,7 +86,7 @@ def check_same_run(
         ValueError: if anything but FREE differs; lists what.
     """
     before, after = _compared(saved), _compared(now)
-    free = {f"config.{name}" for name in FREE}
+    free = {f"config.{name}" for name in RESUME_MAY_CHANGE}
     free |= {name for name, value in before.items() if value is None}
     differing = _differences(before, after, free, ("there", "now"))
     if differing:

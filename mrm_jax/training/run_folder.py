@@ -14,23 +14,23 @@ from mrm_jax.training import checkpoints, metadata, metrics_log, run_spec, train
 class RunFolder:
     """What a run continues from, and what its epochs leave; a context manager."""
 
-    def __init__(self, plan: run_spec.Plan, workdir: Path):
+    def __init__(self, spec: run_spec.RunSpec, workdir: Path):
         """Opens the folder, or makes it.
 
         Raises:
             ValueError: if it holds another run.
         """
-        self._plan, self._workdir = plan, workdir
+        self._plan, self._workdir = spec, workdir
         self._manager = checkpoints.open_manager(workdir)
         newest = self._manager.latest_step()
         if newest is not None:
             saved = checkpoints.read_facts(self._manager, newest)
-            metadata.check_same_run(saved, plan.facts, workdir)
+            metadata.check_same_run(saved, spec.facts, workdir)
         self.epochs_done = newest or 0
         self._writer = metrics_log.MetricWriter(workdir, self.epochs_done + 1)
         done = metrics_log.read(workdir)
         self.best_value = max(
-            (line[plan.selection] for line in done), default=-math.inf
+            (line[spec.selection] for line in done), default=-math.inf
         )
 
     def state(self) -> train_state.TrainState:
@@ -81,7 +81,7 @@ class RunFolder:
 def record(
     manager: ocp.CheckpointManager,
     writer: metrics_log.MetricWriter,
-    plan: run_spec.Plan,
+    spec: run_spec.RunSpec,
     epoch: int,
     values: dict[str, float],
     state: train_state.TrainState,
@@ -97,8 +97,8 @@ def record(
         state: after the epoch, on the host.
     """
     writer.write(epoch, values)
-    facts = plan.facts | {"epoch": epoch, "metrics": values}
-    checkpoints.save(manager, epoch, state, facts, values[plan.selection])
+    facts = spec.facts | {"epoch": epoch, "metrics": values}
+    checkpoints.save(manager, epoch, state, facts, values[spec.selection])
 
 
 def epoch_values(terms: dict[str, float], val: SplitScores) -> dict[str, float]:

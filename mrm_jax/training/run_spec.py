@@ -14,14 +14,14 @@ from mrm_jax.training import metadata
 from mrm_jax.training.train_state import HParams
 
 # Of config.model, added since: what runs computed with before there was a choice.
-LATER_OPTIONS = {"compute_dtype": "float32"}
+CONFIG_DEFAULTS_SINCE = {"compute_dtype": "float32"}
 
 
 HEADS = ("high", "low", "mean")
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class RunSpec:
     """One run: its data, its network and its recipe.
 
     Raises:
@@ -100,7 +100,7 @@ def _check_hparams(hparams: HParams) -> None:
             )
 
 
-def plan_again(facts: Mapping[str, Any], shards_dir: str | None = None) -> Plan:
+def plan_again(facts: Mapping[str, Any], shards_dir: str | None = None) -> RunSpec:
     """Returns the plan of a checkpoint, to score records with it.
 
     Args:
@@ -122,19 +122,19 @@ def plan_again(facts: Mapping[str, Any], shards_dir: str | None = None) -> Plan:
             "--data"
         )
     config = with_label_set(config, facts["data"]["labels"])
-    return read(config, facts["command"])
+    return build_run_spec(config, facts["command"])
 
 
 def saved_config(facts: Mapping[str, Any]) -> ml_collections.ConfigDict:
     """Returns the configuration of a checkpoint, with options that came later."""
     config = ml_collections.ConfigDict(facts["config"])
-    for name, value in LATER_OPTIONS.items():
+    for name, value in CONFIG_DEFAULTS_SINCE.items():
         if name not in config.model:
             config.model[name] = value
     return config
 
 
-def read(config: ml_collections.ConfigDict, command: str = "") -> Plan:
+def build_run_spec(config: ml_collections.ConfigDict, command: str = "") -> RunSpec:
     """Returns the plan of a configuration; the only place that reads one.
 
     Raises:
@@ -144,7 +144,7 @@ def read(config: ml_collections.ConfigDict, command: str = "") -> Plan:
     label_set = config.data.label_set
     num_labels = len(data.label_set(label_set).labels)
     resident_gib = config.data.resident_gib
-    return Plan(
+    return RunSpec(
         name=config.name,
         seed=config.seed,
         batch_size=config.batch_size,

@@ -44,7 +44,7 @@ def mapped(model: network.MRMNet) -> PredictCall:
 def predict(
     model: network.MRMNet,
     state: train_state.TrainState,
-    feed: input_pipeline.Feed,
+    loader: input_pipeline.SplitLoader,
     batch_size: int,
     track: Track = lambda calls, total: calls,
 ) -> SplitScores:
@@ -57,16 +57,18 @@ def predict(
         batch_size: records scored at once, over all devices.
         track: wraps the calls and shows their progress, given how many there are.
     """
-    rows = input_pipeline.ordered_rows(len(feed), batch_size)
+    rows = input_pipeline.sequential_batches(len(loader), batch_size)
     parts = [
-        [devices.join_rows(part, batch_size) for part in mapped(model)(state, *call)]
-        for call in track(feed.calls(rows), feed.num_calls(rows))
+        [devices.gather_batch(part, batch_size) for part in mapped(model)(state, *call)]
+        for call in track(loader.calls(rows), loader.num_calls(rows))
     ]
-    return split_scores(feed, *zip(*parts, strict=True))
+    return split_scores(loader, *zip(*parts, strict=True))
 
 
 def split_scores(
-    feed: input_pipeline.Feed, high: Sequence[np.ndarray], low: Sequence[np.ndarray]
+    loader: input_pipeline.SplitLoader,
+    high: Sequence[np.ndarray],
+    low: Sequence[np.ndarray],
 ) -> SplitScores:
     """Returns the scores of feed, in the order of its split.
 
@@ -76,10 +78,10 @@ def split_scores(
         low: likewise.
     """
     high_scores, low_scores = (
-        np.concatenate(parts).reshape(-1, parts[0].shape[-1])[: len(feed)]
+        np.concatenate(parts).reshape(-1, parts[0].shape[-1])[: len(loader)]
         for parts in (high, low)
     )
-    split = feed.split
+    split = loader.split
     return SplitScores(
         names=split.names,
         labels=split.labels,
@@ -90,10 +92,10 @@ def split_scores(
 
 
 def score(
-    plan: run_spec.Plan,
+    spec: run_spec.RunSpec,
     state: train_state.TrainState,
     split: str,
-    notice: preemption.Notice,
+    handler: preemption.PreemptionHandler,
 ) -> SplitScores:
     """Returns the scores of every record of a split, in its order.
 
@@ -107,40 +109,42 @@ def score(
         ValueError: if the split has no record with a label of the label set.
         preemption.Preempted: if it was asked to leave.
     """
-    records = plan.data.split(plan.label_set, split)
+    records = spec.data.split(spec.label_set, split)
     if not len(records):
         raise ValueError(
-            f"{plan.data.folder}: no {split} record has a label of {plan.label_set}"
+            f"{spec.data.folder}: no {split} record has a label of {spec.label_set}"
         )
-    track = notice.leaving(console.tracker(f"scoring {split}"))
-    fed = _feed(plan, records)
-    return predict(plan.model, state, fed, plan.batch_size, track)
+    track = handler.leaving(console.tracker(f"scoring {split}"))
+    fed = _loader(spec, records)
+    return predict(spec.model, state, fed, spec.batch_size, track)
 
 
-def feed(plan: run_spec.Plan, split: str, taken: int = 0) -> input_pipeline.Feed:
+def loader(
+    spec: run_spec.RunSpec, split: str, taken: int = 0
+) -> input_pipeline.SplitLoader:
     """Returns a split to train with; `taken` bytes of a device are in use already.
 
     Raises:
         ValueError: if a macro AUC of a split but the test one would not be defined.
     """
-    records = plan.data.split(plan.label_set, split)
+    records = spec.data.split(spec.label_set, split)
     needs_both_classes = split != "test"
     if not len(records) or (
         needs_both_classes and not classification.has_both_classes(records.labels).any()
     ):
         raise ValueError(
-            f"{plan.data.folder}: no label of {plan.label_set} is both present and "
+            f"{spec.data.folder}: no label of {spec.label_set} is both present and "
             f"absent in the {len(records)} {split} records; more records are needed"
         )
-    return _feed(plan, records, taken)
+    return _loader(spec, records, taken)
 
 
-def _feed(
-    plan: run_spec.Plan, records: shards.Split, taken: int = 0
-) -> input_pipeline.Feed:
-    limit = plan.resident_bytes
+def _loader(
+    spec: run_spec.RunSpec, records: shards.Split, taken: int = 0
+) -> input_pipeline.SplitLoader:
+    limit = spec.resident_bytes
     if limit is None:
         limit = devices.resident_bytes()
-    return input_pipeline.Feed(
-        plan.data, records, plan.described_labels, max(0, limit - taken)
+    return input_pipeline.SplitLoader(
+        spec.data, records, spec.described_labels, max(0, limit - taken)
     )

@@ -25,7 +25,7 @@ from mrm_jax.training.train_state import HParams
 
 
 @dataclasses.dataclass(frozen=True)
-class Position:
+class ResumePoint:
     """How far a run is."""
 
     state: train_state.TrainState  # on the host
@@ -33,48 +33,48 @@ class Position:
     done: dict[str, Any]  # what `epoch.Epoch` knows of its part that was trained
 
 
-def find_position(
-    manager: ocp.CheckpointManager, plan: run_spec.Plan, workdir: Path
-) -> Position:
+def find_resume_point(
+    manager: ocp.CheckpointManager, spec: run_spec.RunSpec, workdir: Path
+) -> ResumePoint:
     """Returns where a run goes on: in an epoch, after one, or at its beginning.
 
     Raises:
         ValueError: if workdir holds a run with other settings.
     """
-    like = train_state.shapes(plan.model)
+    like = train_state.shapes(spec.model)
     newest = manager.latest_step() or 0
     saved = checkpoints.read_unfinished_facts(workdir)
     if saved and saved["epoch"] == newest + 1:
-        metadata.check_same_run(saved, plan.facts, workdir)
+        metadata.check_same_run(saved, spec.facts, workdir)
         console.say(
             f"continues after {_place(saved['epoch'], saved['done']['steps_done'])}"
         )
         state = checkpoints.restore_unfinished(workdir, like)
-        return Position(state, saved["epoch"], saved["done"])
+        return ResumePoint(state, saved["epoch"], saved["done"])
     checkpoints.discard_unfinished(workdir)  # of an epoch that was finished since
     if newest:
         saved = checkpoints.read_facts(manager, newest)
-        metadata.check_same_run(saved, plan.facts, workdir)
+        metadata.check_same_run(saved, spec.facts, workdir)
         console.say(f"continues after epoch {newest}")
         state = checkpoints.restore(manager, newest, like)
-        return Position(state, newest + 1, {})
-    state = train_state.create(jax.random.PRNGKey(plan.seed), plan.model)
-    return Position(jax.tree.map(np.asarray, state), 1, {})
+        return ResumePoint(state, newest + 1, {})
+    state = train_state.create(jax.random.PRNGKey(spec.seed), spec.model)
+    return ResumePoint(jax.tree.map(np.asarray, state), 1, {})
 
 
 def train(
     manager: ocp.CheckpointManager,
-    plan: run_spec.Plan,
-    position: Position,
+    spec: run_spec.RunSpec,
+    position: ResumePoint,
     workdir: Path,
-    notice: preemption.Notice,
+    handler: preemption.PreemptionHandler,
 ) -> None:
     """Trains from position to the last epoch; each leaves metrics and a checkpoint.
 
     Args:
         manager: of the run's checkpoints, on process 0.
         plan: of the run.
-        position: from `find_position`, the same on every process.
+        position: from `find_resume_point`, the same on every process.
         workdir: of the run.
         notice: stops an epoch; what was trained of it is saved.
 
@@ -82,78 +82,82 @@ def train(
         preemption.Preempted: if it did.
         FloatingPointError: if the loss is not finite; checkpoints stay as they were.
     """
-    if position.epoch > plan.num_epochs:
+    if position.epoch > spec.num_epochs:
         return
-    train_feed, val_feed = _feeds(plan)
+    train_loader, val_loader = _loaders(spec)
     state, done = devices.replicate(position.state), position.done
     with processes.main_only(
         lambda: metrics_log.MetricWriter(workdir, position.epoch)
     ) as writer:
         loop = _Loop(
-            plan=plan,
+            spec=spec,
             workdir=workdir,
             manager=manager,
             writer=writer,
-            notice=notice,
-            feeds=(train_feed, val_feed),
-            hparams=devices.replicate(plan.hparams),
+            handler=handler,
+            loaders=(train_loader, val_loader),
+            hparams=devices.replicate(spec.hparams),
         )
-        for number in range(position.epoch, plan.num_epochs + 1):
-            rows = input_pipeline.epoch_rows(
-                len(train_feed), plan.batch_size, plan.seed, number
+        for number in range(position.epoch, spec.num_epochs + 1):
+            rows = input_pipeline.shuffled_batches(
+                len(train_loader), spec.batch_size, spec.seed, number
             )
             state = loop.run_epoch(number, state, epoch_lib.Epoch(rows, **done))
             done = {}
-    processes.decide(lambda: checkpoints.discard_unfinished(workdir))
+    processes.run_on_main(lambda: checkpoints.discard_unfinished(workdir))
 
 
-def _feeds(plan: run_spec.Plan) -> tuple[input_pipeline.Feed, input_pipeline.Feed]:
+def _loaders(
+    spec: run_spec.RunSpec,
+) -> tuple[input_pipeline.SplitLoader, input_pipeline.SplitLoader]:
     """Returns the training and the validation split."""
-    train_feed = scoring.feed(plan, "train")
-    taken = train_feed.signal_bytes() if train_feed.resident else 0
-    return train_feed, scoring.feed(plan, "val", taken=taken)
+    train_loader = scoring.loader(spec, "train")
+    taken = train_loader.signal_bytes() if train_loader.resident else 0
+    return train_loader, scoring.loader(spec, "val", taken=taken)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Loop:
     """What stays the same from epoch to epoch."""
 
-    plan: run_spec.Plan
+    spec: run_spec.RunSpec
     workdir: Path
     manager: ocp.CheckpointManager  # on process 0, as the writer
     writer: metrics_log.MetricWriter
-    notice: preemption.Notice
-    feeds: tuple[input_pipeline.Feed, input_pipeline.Feed]  # train, val
+    handler: preemption.PreemptionHandler
+    loaders: tuple[input_pipeline.SplitLoader, input_pipeline.SplitLoader]  # train, val
     hparams: HParams  # replicated
 
     def run_epoch(
         self, number: int, state: train_state.TrainState, epoch: epoch_lib.Epoch
     ) -> train_state.TrainState:
         """Trains, scores the validation split, records both; returns the state."""
-        train_feed, val_feed = self.feeds
+        train_loader, val_loader = self.loaders
         state, terms = epoch_lib.train_epoch(
-            epoch_lib.mapped(self.plan.model),
+            epoch_lib.mapped(self.spec.model),
             state,
-            train_feed,
+            train_loader,
             epoch,
             self.hparams,
-            self.notice.pausing(console.tracker(f"epoch {number}")),
+            self.handler.pausing(console.tracker(f"epoch {number}")),
         )
         try:
-            self.notice.leave_if_agreed()
+            self.handler.raise_if_preempted()
             scores = scoring.predict(
-                self.plan.model,
+                self.spec.model,
                 state,
-                val_feed,
-                self.plan.batch_size,
-                self.notice.leaving(console.tracker("scoring val")),
+                val_loader,
+                self.spec.batch_size,
+                self.handler.leaving(console.tracker("scoring val")),
             )
         except preemption.Preempted:
-            host_state = devices.take_first(state)
-            processes.decide(lambda: self._save_unfinished(number, host_state, epoch))
+            host_state = devices.unreplicate(state)
+            processes.run_on_main(
+                lambda: self._save_unfinished(number, host_state, epoch)
+            )
             raise preemption.Preempted(_place(number, epoch.steps_done)) from None
-        host_state = devices.take_first(state)
-        processes.decide(lambda: self._record(number, host_state, terms, scores))
+        host_state = devices.unreplicate(state)
+        processes.run_on_main(lambda: self._record(number, host_state, terms, scores))
         return state
 
     def _record(
@@ -163,9 +167,9 @@ class _Loop:
         terms: dict[str, float],
         scores: SplitScores,
     ) -> None:
-        plan, values = self.plan, run_folder.epoch_values(terms, scores)
-        run_folder.record(self.manager, self.writer, plan, number, values, state)
-        console.say(plan.epoch_line(number, values))
+        spec, values = self.spec, run_folder.epoch_values(terms, scores)
+        run_folder.record(self.manager, self.writer, spec, number, values, state)
+        console.say(spec.epoch_line(number, values))
 
     def _save_unfinished(
         self, number: int, state: train_state.TrainState, epoch: epoch_lib.Epoch
@@ -173,7 +177,7 @@ class _Loop:
         if epoch.steps_done:  # else the epoch before has it
             self.manager.wait_until_finished()  # without which this is of no use
             done = {"steps_done": epoch.steps_done, "sums": epoch.sums}
-            facts = self.plan.facts | {"epoch": number, "done": done}
+            facts = self.spec.facts | {"epoch": number, "done": done}
             checkpoints.save_unfinished(self.workdir, state, facts)
 
 

@@ -144,11 +144,11 @@ class Recorder:
 
 def test_the_order_is_that_of_seed_and_epoch(flags):
     config = config_lib.load("experiments/base.py", flags[1:])
-    plan = parity_training.read_plan(config, "seeds")
+    spec = parity_training.read_plan(config, "seeds")
     side = Recorder()
-    curves = parity_runs.train("recorder", side, plan)
+    curves = parity_runs.train("recorder", side, spec)
     for epoch, rows in enumerate(side.rows, 1):
-        expected = input_pipeline.epoch_rows(32, 12, plan.seed, epoch)
+        expected = input_pipeline.shuffled_batches(32, 12, spec.seed, epoch)
         np.testing.assert_array_equal(rows, expected)
     assert curves.loss == [1.0, 2.0]
     # The mean scores, 0.5 and 0.15, are in the wrong order.

@@ -24,7 +24,7 @@ def write_run(folder, shards_dir, seed=1, **facts):
     """A run whose only epoch is that of its first weights."""
     config = small_runs.config(shards_dir)
     config.seed = seed
-    known = run_spec.read(config, f"train {seed}").facts | facts
+    known = run_spec.build_run_spec(config, f"train {seed}").facts | facts
     conversion.write_run(folder, small_states.create(seed=seed), known, epoch=seed)
     return folder
 
@@ -226,7 +226,7 @@ def test_a_split_without_records_is_refused(runs, data, tmp_path, capsys):
 
 
 def test_weights_without_data_take_the_first_as_their_own(data, tmp_path, capsys):
-    facts = run_spec.read(small_runs.config(data / "own")).facts
+    facts = run_spec.build_run_spec(small_runs.config(data / "own")).facts
     unknown = dict.fromkeys(facts["data"]) | {"labels": list(small_runs.LABELS)}
     config = facts["config"] | {"data": dict.fromkeys(facts["config"]["data"])}
     write_run(tmp_path / "run", data / "own", data=unknown, config=config)
@@ -243,7 +243,7 @@ def test_weights_without_data_take_the_first_as_their_own(data, tmp_path, capsys
 
 
 def test_a_run_from_before_an_option_is_evaluated(data, tmp_path):
-    facts = run_spec.read(small_runs.config(data / "own")).facts
+    facts = run_spec.build_run_spec(small_runs.config(data / "own")).facts
     old = {n: v for n, v in facts["config"]["model"].items() if n != "compute_dtype"}
     write_run(tmp_path / "old", data / "own", config=facts["config"] | {"model": old})
     assert run(tmp_path / "old") == 0

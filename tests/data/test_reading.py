@@ -1,7 +1,7 @@
 from mrm_jax.data import windows
 from tests.helpers import small_predictions
 
-EXPECTED = windows.Expected(100, 40, "exact")
+EXPECTED = windows.InputSpec(100, 40, "exact")
 
 
 def test_files_come_in_order_with_the_reasons_of_the_unfit(tmp_path):

@@ -5,8 +5,8 @@ from mrm_jax.data import cpsc_mat, leads, preprocessing, recording, wfdb_files, 
 from tests.helpers import small_predictions
 
 LEADS = leads.LEADS
-STRETCHING = windows.Expected(100, 1000, preprocessing.STRETCH_OR_CUT)
-EXACT = windows.Expected(100, 1000, preprocessing.EXACT)
+STRETCHING = windows.InputSpec(100, 1000, preprocessing.STRETCH_OR_CUT)
+EXACT = windows.InputSpec(100, 1000, preprocessing.EXACT)
 
 
 def of_length(num_samples, rate=500.0, **others):

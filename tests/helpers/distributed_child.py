@@ -19,23 +19,23 @@ from mrm_jax.training import input_pipeline, train_state
 
 def signal_at(name: str, call: int) -> None:
     """Sends this process a signal before a mapped call."""
-    calls, count = input_pipeline.Feed.calls, 0
+    calls, count = input_pipeline.SplitLoader.calls, 0
 
-    def counted(feed, rows, steps_done=0):
+    def counted(loader, rows, steps_done=0):
         nonlocal count
-        for each in calls(feed, rows, steps_done):
+        for each in calls(loader, rows, steps_done):
             if count == call:
                 os.kill(os.getpid(), getattr(signal, name))
             count += 1
             yield each
 
-    input_pipeline.Feed.calls = counted
+    input_pipeline.SplitLoader.calls = counted
 
 
 def compute_in_float64() -> None:
     """Makes records and states float64, and so all that is computed from them."""
     jax.config.update("jax_enable_x64", True)
-    load, begin = input_pipeline.Feed._load, train_state.begin
+    load, begin = input_pipeline.SplitLoader._load, train_state.begin
 
     def widened(tree):
         return jax.tree.map(
@@ -43,7 +43,7 @@ def compute_in_float64() -> None:
             tree,
         )
 
-    input_pipeline.Feed._load = lambda *args: widened(load(*args))
+    input_pipeline.SplitLoader._load = lambda *args: widened(load(*args))
     train_state.begin = lambda rng, variables: begin(rng, widened(variables))
 
 

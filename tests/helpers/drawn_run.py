@@ -20,7 +20,7 @@ def write_run(folder: Path, records_per_fold: int, **options) -> trained_run.Tra
     shards_dir = small_runs.write_shards(folder / "shards", records_per_fold)
     config = small_runs.config(shards_dir)
     config.model.update(options)
-    plan = run_spec.read(config, "python -m mrm_jax.train")
+    spec = run_spec.build_run_spec(config, "python -m mrm_jax.train")
     case = cases.Case(
         num_labels=len(small_runs.LABELS),
         num_samples=small_runs.NUM_SAMPLES,
@@ -31,5 +31,5 @@ def write_run(folder: Path, records_per_fold: int, **options) -> trained_run.Tra
     drawn = torch_weights.from_torch(cases.state_dict(case))
     drawn = jax.tree.map(lambda array: array.astype(np.float32), drawn)
     state = dataclasses.replace(small_states.create(case.model()), **drawn)
-    conversion.write_run(folder / "run", state, plan.facts, epoch=3)
+    conversion.write_run(folder / "run", state, spec.facts, epoch=3)
     return trained_run.read(folder / "run")

@@ -5,7 +5,7 @@ from mrm_jax.data import recording, windows
 from mrm_jax.inference import batching
 from tests.helpers import small_predictions, small_states
 
-EXPECTED = windows.Expected(100, 40, "exact")
+EXPECTED = windows.InputSpec(100, 40, "exact")
 MEAN_UV, STD_UV = 3.0, 200.0
 
 

@@ -10,7 +10,7 @@ from mrm_jax.inference import attribution, explanation, plots
 from tests.helpers import small_predictions
 from tests.inference import test_prediction
 
-EXPECTED = windows.Expected(100, 40, preprocessing.STRETCH_OR_CUT)
+EXPECTED = windows.InputSpec(100, 40, preprocessing.STRETCH_OR_CUT)
 LEADS = recording.lead_names.LEADS
 
 

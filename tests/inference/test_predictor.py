@@ -59,9 +59,9 @@ def evaluated(model, paths, folder):
         data.label_set("raw"), mean_uv=run["mean_uv"], std_uv=run["std_uv"]
     )
     # Streamed in batches of the predictor's size: the same program, compiled once.
-    feed = input_pipeline.Feed(data, data.split("raw", "test"), moments, 0)
+    loader = input_pipeline.SplitLoader(data, data.split("raw", "test"), moments, 0)
     state = devices.replicate(model.run.state)
-    return scoring.predict(model.run.model, state, feed, batch_size=32)
+    return scoring.predict(model.run.model, state, loader, batch_size=32)
 
 
 def test_what_a_network_is_and_expects(model, workdir):

@@ -145,7 +145,7 @@ def test_a_label_too_rare_is_an_error_that_names_it(monkeypatch):
     monkeypatch.setattr(bootstrap, "_draw_once", draw_without_record_3)
     monkeypatch.setattr(bootstrap, "MAX_REJECTED", 10)
     message = r"^12 of 12 resamples lack .* of label 4 .*, present in 1 of 80 records"
-    with pytest.raises(bootstrap.TooRareError, match=message) as error:
+    with pytest.raises(bootstrap.InsufficientPositivesError, match=message) as error:
         draw(labels)
     assert error.value.label == 4
 
@@ -163,7 +163,9 @@ def batches_with_one_fit_in(every, monkeypatch):
 
 def test_a_fit_resample_now_and_then_does_not_keep_it_drawing(monkeypatch):
     drawn = batches_with_one_fit_in(2500, monkeypatch)
-    with pytest.raises(bootstrap.TooRareError, match="^4998 of 5000 resamples"):
+    with pytest.raises(
+        bootstrap.InsufficientPositivesError, match="^4998 of 5000 resamples"
+    ):
         draw((np.arange(20) % 2)[:, np.newaxis])
     assert len(drawn) == 2
 

@@ -71,7 +71,7 @@ def test_certain_and_wrong_is_finite():
 
 
 def test_resamples_are_reflected_at_the_error_of_the_split():
-    found = calibration.reflect_ece(np.array([0.03, 0.015, 0.08]), 0.02)
+    found = calibration.basic_interval_ece(np.array([0.03, 0.015, 0.08]), 0.02)
     np.testing.assert_allclose(found, [0.01, 0.025, 0])
 
 
@@ -87,7 +87,7 @@ def test_the_interval_of_the_ece_covers_the_true_one():
         counts = rng.multinomial(336, np.full(336, 1 / 336), size=200)
         values = calibration.weighted(terms, counts.astype(float))["ece"]
         value = calibration.weighted(terms, np.ones((1, 336)))["ece"][0]
-        low, high = bootstrap.percentile(calibration.reflect_ece(values, value))
+        low, high = bootstrap.percentile(calibration.basic_interval_ece(values, value))
         covered += low <= true <= high
     assert covered / trials > 0.8  # with the estimate as the resamples' mean: below 0.5
 

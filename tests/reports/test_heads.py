@@ -5,12 +5,12 @@ from mrm_jax.reports import heads as heads_lib
 
 @pytest.mark.parametrize("head", ["high", "low", "mean"])
 def test_the_head_that_picked_the_epoch_is_shown(head):
-    assert heads_lib.shown({"selection": f"val/macro_auc_{head}"}) == head
+    assert heads_lib.primary({"selection": f"val/macro_auc_{head}"}) == head
 
 
 @pytest.mark.parametrize("facts", [{}, {"selection": None}])
 def test_without_a_selection_it_is_the_mean(facts):
-    assert heads_lib.shown(facts) == "mean"
+    assert heads_lib.primary(facts) == "mean"
 
 
 @pytest.mark.parametrize(

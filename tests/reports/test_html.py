@@ -23,7 +23,7 @@ class Page(html.parser.HTMLParser):
         super().__init__()
         self.text, self.words, self.open = text, [], []
         self.tags = collections.defaultdict(list)
-        self.feed(text)
+        self.loader(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags[tag].append(dict(attrs))

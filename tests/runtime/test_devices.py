@@ -21,7 +21,7 @@ def test_four_cpu_devices_are_simulated():
 
 def test_rows_are_shared_in_order(devices):
     rows = np.arange(16).reshape(2, 8)
-    shares = devices_lib.split_rows(rows)
+    shares = devices_lib.shard_batch(rows)
     assert shares.shape == (devices, 2, 8 // devices)
     assert shares.dtype == np.int32
     np.testing.assert_array_equal(shares[0, 1], rows[1, : 8 // devices])
@@ -29,7 +29,7 @@ def test_rows_are_shared_in_order(devices):
 
 
 def test_an_uneven_batch_is_filled_with_padding():
-    shares = devices_lib.split_rows(np.array([[5, 6, 7, 8, 9]]))
+    shares = devices_lib.shard_batch(np.array([[5, 6, 7, 8, 9]]))
     np.testing.assert_array_equal(shares[:, 0], [[5, 6], [7, 8], [9, -1], [-1, -1]])
 
 
@@ -38,8 +38,8 @@ def test_an_uneven_batch_is_filled_with_padding():
 def test_join_undoes_split(devices, batch_size, tail):
     rows = np.arange(2 * batch_size).reshape(2, batch_size)
     values = np.random.default_rng(0).random((2 * batch_size + 1, *tail))
-    shares = values[devices_lib.split_rows(rows)]
-    found = devices_lib.join_rows(shares, batch_size)
+    shares = values[devices_lib.shard_batch(rows)]
+    found = devices_lib.gather_batch(shares, batch_size)
     np.testing.assert_array_equal(found, values[rows])
 
 
@@ -49,7 +49,7 @@ def test_replicate_and_take_first(devices):
     assert copies["a"].shape == (devices, 3)
     assert len(copies["a"].sharding.device_set) == devices
     np.testing.assert_array_equal(copies["b"][0], devices * [7])
-    first = devices_lib.take_first(copies)
+    first = devices_lib.unreplicate(copies)
     assert isinstance(first["a"], np.ndarray)
     jax.tree.map(np.testing.assert_array_equal, first, tree)
 
@@ -58,11 +58,11 @@ def test_what_was_taken_outlives_the_donated_original():
     # A checkpoint may still be written from it while the next epoch trains.
     double = devices_lib.map_devices(lambda x: 2 * x, donate_argnums=(0,))
     copies = devices_lib.replicate(np.arange(3.0, dtype=np.float32))
-    taken = devices_lib.take_first(copies)
+    taken = devices_lib.unreplicate(copies)
     for _ in range(3):
         copies = double(copies)
     np.testing.assert_array_equal(taken, [0, 1, 2])
-    np.testing.assert_array_equal(devices_lib.take_first(copies), [0, 8, 16])
+    np.testing.assert_array_equal(devices_lib.unreplicate(copies), [0, 8, 16])
 
 
 def test_mapped_devices_share_an_axis(devices):

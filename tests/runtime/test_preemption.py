@@ -22,8 +22,8 @@ def shards_dir(tmp_path_factory):
 
 def run(shards_dir, workdir, num_epochs=2):
     config = small_runs.config(shards_dir, num_epochs)
-    with preemption.Notice() as notice:
-        return experiment.train_and_evaluate(config, workdir, notice=notice)
+    with preemption.PreemptionHandler() as handler:
+        return experiment.train_and_evaluate(config, workdir, handler=handler)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def unbroken(shards_dir, tmp_path_factory):
 
 def send_before_call(monkeypatch, number):
     """Sends this process SIGTERM before a mapped call, counted from 0."""
-    calls, count = input_pipeline.Feed.calls, iter(range(1000))
+    calls, count = input_pipeline.SplitLoader.calls, iter(range(1000))
 
     def counted(*args):
         for call in calls(*args):
@@ -43,7 +43,7 @@ def send_before_call(monkeypatch, number):
                 os.kill(os.getpid(), signal.SIGTERM)
             yield call
 
-    monkeypatch.setattr(input_pipeline.Feed, "calls", counted)
+    monkeypatch.setattr(input_pipeline.SplitLoader, "calls", counted)
 
 
 def history(workdir):
@@ -124,7 +124,7 @@ def test_an_unfinished_epoch_of_other_settings_is_refused(
 
 def test_the_handler_is_put_back():
     before = signal.getsignal(signal.SIGTERM)
-    with preemption.Notice():
+    with preemption.PreemptionHandler():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
 

@@ -34,7 +34,7 @@ class Setting:
 
     def rows(self, epoch):
         """Two steps, the last with padding; more would only take longer."""
-        return input_pipeline.epoch_rows(32, BATCH_SIZE, self.seed, epoch)[-2:]
+        return input_pipeline.shuffled_batches(32, BATCH_SIZE, self.seed, epoch)[-2:]
 
     def state(self):
         return widened(small_states.create(seed=self.seed))
@@ -48,7 +48,7 @@ def widened(tree):
     )
 
 
-class WideFeed(input_pipeline.Feed):
+class WideFeed(input_pipeline.SplitLoader):
     """Records that a call computes with in float64."""
 
     def records(self, shares):
@@ -90,7 +90,7 @@ def in_float64():
 
 
 @pytest.fixture(scope="module")
-def feeds(data):
+def loaders(data):
     return make_feeds(data)
 
 
@@ -123,7 +123,7 @@ def alone(setting, data):
             )
             scores = scoring.predict(model, state, own["val"], BATCH_SIZE)
             history.append(judged(means, scores))
-        return history, devices.take_first(state)
+        return history, devices.unreplicate(state)
 
 
 @pytest.fixture(scope="module")
@@ -138,10 +138,10 @@ def filled(way, settings=SETTINGS):
     return result
 
 
-def one_epoch(runs, feeds, settings, epoch):
+def one_epoch(runs, loaders, settings, epoch):
     rows = {place: setting.rows(epoch) for place, setting in settings.items()}
-    means = runs.train(feeds["train"], rows)
-    scores = runs.predict(feeds["val"], rows)
+    means = runs.train(loaders["train"], rows)
+    scores = runs.predict(loaders["val"], rows)
     return {place: judged(means[place], scores[place]) for place in rows}
 
 
@@ -152,11 +152,11 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("way", ["vmap", "unrolled"])
-def test_a_member_is_the_run_alone(way, feeds, runs_alone):
+def test_a_member_is_the_run_alone(way, loaders, runs_alone):
     runs = filled(way)
     assert runs.size == 8  # two on each of four devices
     for epoch in range(EPOCHS):
-        found = one_epoch(runs, feeds, dict(enumerate(SETTINGS)), epoch + 1)
+        found = one_epoch(runs, loaders, dict(enumerate(SETTINGS)), epoch + 1)
         for place, (history, _) in enumerate(runs_alone):
             assert_same(found[place], history[epoch])
     for place, state in runs.states(range(len(SETTINGS))).items():
@@ -169,8 +169,10 @@ def test_a_whole_run_is_a_pure_function(data):
     label_set = data.label_set("waves")
     settings, rows = SETTINGS[:2], np.stack([s.rows(1)[:1] for s in SETTINGS[:2]])
     with jax.enable_x64(False):
-        feed = input_pipeline.Feed(data, data.split("waves", "train"), label_set)
-        records = jax.tree.map(lambda x: x[0], feed.records(rows)[0])
+        loader = input_pipeline.SplitLoader(
+            data, data.split("waves", "train"), label_set
+        )
+        records = jax.tree.map(lambda x: x[0], loader.records(rows)[0])
         hparams = jax.tree.map(lambda *x: np.stack(x), *[s.hparams for s in settings])
         rngs = np.stack([jax.random.PRNGKey(s.seed) for s in settings])
         run = functools.partial(members.run, model=small_states.MODEL)
@@ -180,21 +182,21 @@ def test_a_whole_run_is_a_pure_function(data):
         runs = population.Population(small_states.MODEL, 2, BATCH_SIZE, "unrolled")
         for place, setting in enumerate(settings):
             runs.put(place, small_states.create(seed=setting.seed), setting.hparams)
-        expected = runs.train(feed, dict(enumerate(rows)))
+        expected = runs.train(loader, dict(enumerate(rows)))
     for place, means in expected.items():
         assert states.step[place] == 1
         for name, value in means.items():
             np.testing.assert_allclose(terms[name][place, 0], value, rtol=1e-4)
 
 
-def test_a_place_is_filled_again_and_the_others_do_not_notice(feeds, runs_alone):
+def test_a_place_is_filled_again_and_the_others_do_not_notice(loaders, runs_alone):
     runs = filled("vmap")
-    one_epoch(runs, feeds, dict(enumerate(SETTINGS)), epoch=1)
+    one_epoch(runs, loaders, dict(enumerate(SETTINGS)), epoch=1)
     runs.put(1, SETTINGS[0].state(), SETTINGS[0].hparams)
     others = {place: SETTINGS[place] for place in (0, 2, 5)}
     rows = {place: setting.rows(2) for place, setting in others.items()}
-    means = runs.train(feeds["train"], rows | {1: SETTINGS[0].rows(1)})
-    scores = runs.predict(feeds["val"], means)
+    means = runs.train(loaders["train"], rows | {1: SETTINGS[0].rows(1)})
+    scores = runs.predict(loaders["val"], means)
     assert_same(judged(means[1], scores[1]), runs_alone[0][0][0])
     for place in others:
         assert_same(judged(means[place], scores[place]), runs_alone[place][0][1])
@@ -203,7 +205,7 @@ def test_a_place_is_filled_again_and_the_others_do_not_notice(feeds, runs_alone)
 @pytest.mark.parametrize("way", ["vmap", "unrolled"])
 def test_a_run_that_diverges_disturbs_no_other(data, way):
     with jax.enable_x64(False):
-        feed = input_pipeline.Feed(
+        loader = input_pipeline.SplitLoader(
             data, data.split("waves", "train"), data.label_set("waves")
         )
         wild = HParams(learning_rate=1e30)
@@ -213,8 +215,8 @@ def test_a_run_that_diverges_disturbs_no_other(data, way):
             for place, hparams in ((0, first), (4, SETTINGS[1].hparams)):
                 runs.put(place, small_states.create(), hparams)
             rows = {place: SETTINGS[0].rows(1) for place in (0, 4)}
-            found.append(runs.train(feed, rows))
-            found.append(runs.train(feed, {4: SETTINGS[0].rows(2)}))
+            found.append(runs.train(loader, rows))
+            found.append(runs.train(loader, {4: SETTINGS[0].rows(2)}))
         calm, calm_after, beside, beside_after = found
         assert not np.isfinite(list(beside[0].values())).all()
         assert beside[4] == calm[4]  # on the same device as 0
@@ -251,9 +253,9 @@ def test_ways_lower_for_accelerators_without_communication(monkeypatch, way, loo
     assert "all_reduce" not in module and "collective" not in module
 
 
-def test_new_settings_and_new_runs_compile_nothing(feeds):
+def test_new_settings_and_new_runs_compile_nothing(loaders):
     runs = filled("unrolled")
-    one_epoch(runs, feeds, dict(enumerate(SETTINGS)), epoch=1)
+    one_epoch(runs, loaders, dict(enumerate(SETTINGS)), epoch=1)
     events = []
 
     def listen(event, duration, **_):
@@ -261,7 +263,7 @@ def test_new_settings_and_new_runs_compile_nothing(feeds):
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     runs.put(3, SETTINGS[4].state(), SETTINGS[4].hparams)
-    one_epoch(runs, feeds, {3: SETTINGS[4], 7: SETTINGS[0]}, epoch=1)
+    one_epoch(runs, loaders, {3: SETTINGS[4], 7: SETTINGS[0]}, epoch=1)
     jax.monitoring.unregister_event_duration_listener(listen)
     assert not [event for event in events if "backend_compile" in event]
 

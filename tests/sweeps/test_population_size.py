@@ -11,19 +11,19 @@ BATCH_SIZE = 7
 
 
 @pytest.fixture(scope="module")
-def feed(tmp_path_factory):
+def loader(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "shards"
     data = shards.load(small_runs.write_shards(folder))
     split = data.split("waves", "train")
-    return input_pipeline.Feed(data, split, data.label_set("waves"))
+    return input_pipeline.SplitLoader(data, split, data.label_set("waves"))
 
 
-def needs(feed, slots, way):
-    return population.call_bytes(small_states.MODEL, feed, BATCH_SIZE, slots, way)
+def needs(loader, slots, way):
+    return population.call_bytes(small_states.MODEL, loader, BATCH_SIZE, slots, way)
 
 
-def largest(feed, at_most):
-    return population.largest(small_states.MODEL, feed, BATCH_SIZE, at_most)
+def largest(loader, at_most):
+    return population.largest(small_states.MODEL, loader, BATCH_SIZE, at_most)
 
 
 def state_bytes():
@@ -31,14 +31,14 @@ def state_bytes():
     return sum(leaf.nbytes for leaf in jax.tree.leaves(state))
 
 
-def test_members_need_their_states_and_activations_and_share_the_records(feed):
-    one, two = (needs(feed, slots, "vmap") for slots in (1, 2))
+def test_members_need_their_states_and_activations_and_share_the_records(loader):
+    one, two = (needs(loader, slots, "vmap") for slots in (1, 2))
     assert one > state_bytes()
     assert two - one > 2 * state_bytes()
 
 
-def test_members_in_turns_need_only_their_states(feed):
-    one, four = (needs(feed, slots, "unrolled") for slots in (1, 4))
+def test_members_in_turns_need_only_their_states(loader):
+    one, four = (needs(loader, slots, "unrolled") for slots in (1, 4))
     assert four - one == 3 * state_bytes()
 
 
@@ -50,7 +50,7 @@ def accelerator(monkeypatch):
     """
     planned = []
 
-    def call_bytes(model, feed, batch_size, slots, way):
+    def call_bytes(model, loader, batch_size, slots, way):
         planned.append(slots)
         # As XLA may do it: more than in proportion from the fourth on.
         return 60 + 40 * slots + 30 * max(0, slots - 3)
@@ -64,23 +64,23 @@ def accelerator(monkeypatch):
     return make
 
 
-def test_the_largest_population_is_compiled_before_it_is_taken(feed, accelerator):
+def test_the_largest_population_is_compiled_before_it_is_taken(loader, accelerator):
     planned = accelerator(240)  # in proportion four settings a device would fit
-    assert largest(feed, at_most=100) == 12
+    assert largest(loader, at_most=100) == 12
     assert planned == [1, 2, 4, 3]
 
 
-def test_no_more_places_than_settings(feed, accelerator):
+def test_no_more_places_than_settings(loader, accelerator):
     accelerator(10_000)
-    assert largest(feed, at_most=6) == 6
+    assert largest(loader, at_most=6) == 6
 
 
-def test_a_setting_that_does_not_fit_is_an_error(feed, accelerator):
+def test_a_setting_that_does_not_fit_is_an_error(loader, accelerator):
     accelerator(99)
     with pytest.raises(ValueError, match="take a smaller batch_size"):
-        largest(feed, at_most=6)
+        largest(loader, at_most=6)
 
 
-def test_on_the_cpu_more_places_than_devices_gain_nothing(feed):
-    assert largest(feed, at_most=100) == 4
-    assert largest(feed, at_most=3) == 3
+def test_on_the_cpu_more_places_than_devices_gain_nothing(loader):
+    assert largest(loader, at_most=100) == 4
+    assert largest(loader, at_most=3) == 3

@@ -25,13 +25,13 @@ def data(tmp_path_factory):
     return shards.load(small_runs.write_shards(folder))
 
 
-def feed(data):
+def loader(data):
     split = data.split("waves", "train")
-    return input_pipeline.Feed(data, split, data.label_set("waves"))
+    return input_pipeline.SplitLoader(data, split, data.label_set("waves"))
 
 
-def epoch_rows():
-    return input_pipeline.epoch_rows(32, BATCH_SIZE, seed=0, epoch=1)
+def shuffled_batches():
+    return input_pipeline.shuffled_batches(32, BATCH_SIZE, seed=0, epoch=1)
 
 
 @dataclasses.dataclass
@@ -65,15 +65,15 @@ def run(data, devices, dtype):
         hparams = devices_lib.replicate(HParams())
         result = Run([], [], state)
         jax.monitoring.register_event_duration_secs_listener(listen)
-        for records, rows in feed(data).calls(epoch_rows()):
+        for records, rows in loader(data).calls(shuffled_batches()):
             given = cast(records) if dtype == np.float64 else records
             events.clear()
             state, terms = call(state, given, rows, hparams)
             result.compilations.append(sum("backend_compile" in e for e in events))
-            host_terms = devices_lib.take_first(terms)
+            host_terms = devices_lib.unreplicate(terms)
             result.losses.append({k: float(v[0]) for k, v in host_terms.items()})
         jax.monitoring.unregister_event_duration_listener(listen)
-        result.state = devices_lib.take_first(state)
+        result.state = devices_lib.unreplicate(state)
     return result
 
 
@@ -126,8 +126,8 @@ def train_epoch(data, hparams, totals=None):
     return epoch.train_epoch(
         epoch.mapped(MODEL),
         devices_lib.replicate(small_states.create()),
-        feed(data),
-        epoch.Epoch(epoch_rows()),
+        loader(data),
+        epoch.Epoch(shuffled_batches()),
         devices_lib.replicate(hparams),
         track,
     )
@@ -137,7 +137,7 @@ def test_an_epochs_means_are_over_its_records(data, trained):
     totals = []
     state, means = train_epoch(data, HParams(), totals)
     assert totals == [NUM_STEPS]
-    assert devices_lib.take_first(state.step) == NUM_STEPS
+    assert devices_lib.unreplicate(state.step) == NUM_STEPS
     assert means.pop("records_per_second") > 0
     for name, value in means.items():
         values = [losses[name] for losses in trained.losses]

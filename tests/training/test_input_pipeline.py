@@ -44,7 +44,7 @@ def test_take_masks_padding_and_keeps_it_finite():
 
 @pytest.mark.parametrize(("num_records", "batch_size"), [(10, 4), (12, 4), (3, 8)])
 def test_an_epoch_has_every_record_once(num_records, batch_size):
-    rows = input_pipeline.epoch_rows(num_records, batch_size, seed=1, epoch=1)
+    rows = input_pipeline.shuffled_batches(num_records, batch_size, seed=1, epoch=1)
     assert rows.shape == (-(-num_records // batch_size), batch_size)
     assert rows.dtype == np.int32
     assert sorted(rows[rows >= 0]) == list(range(num_records))
@@ -54,7 +54,7 @@ def test_an_epoch_has_every_record_once(num_records, batch_size):
 
 def test_the_order_is_a_function_of_seed_and_epoch():
     def order(seed, epoch):
-        return input_pipeline.epoch_rows(50, 8, seed, epoch)
+        return input_pipeline.shuffled_batches(50, 8, seed, epoch)
 
     np.testing.assert_array_equal(order(1, 2), order(1, 2))
     distinct = {order(seed, epoch).tobytes() for seed in (1, 2) for epoch in (1, 2, 3)}
@@ -62,7 +62,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 
 
 def test_stored_order():
-    found = input_pipeline.ordered_rows(5, 3)
+    found = input_pipeline.sequential_batches(5, 3)
     np.testing.assert_array_equal(found, [[0, 1, 2], [3, 4, -1]])
 
 
@@ -72,9 +72,11 @@ def data(tmp_path_factory):
     return shards.load(small_runs.write_shards(folder))
 
 
-def feed(data, resident_bytes=None):
+def loader(data, resident_bytes=None):
     split = data.split("waves", "train")
-    return input_pipeline.Feed(data, split, data.label_set("waves"), resident_bytes)
+    return input_pipeline.SplitLoader(
+        data, split, data.label_set("waves"), resident_bytes
+    )
 
 
 def batches(data, rows, resident_bytes):
@@ -86,12 +88,12 @@ def batches(data, rows, resident_bytes):
     )
     return [
         jax.device_get(take_all(*call))
-        for call in feed(data, resident_bytes).calls(rows)
+        for call in loader(data, resident_bytes).calls(rows)
     ]
 
 
 def test_a_small_split_lies_on_every_device(data):
-    small = feed(data)
+    small = loader(data)
     assert len(small) == 32
     assert small.signal_bytes() == 32 * 40 * 12 * 2
     assert small.resident
@@ -103,7 +105,7 @@ def test_a_small_split_lies_on_every_device(data):
 
 
 def test_a_large_split_stays_off_the_devices(data):
-    large = feed(data, resident_bytes=32 * 40 * 12 * 2 - 1)
+    large = loader(data, resident_bytes=32 * 40 * 12 * 2 - 1)
     assert not large.resident
     for given, rows in large.calls(np.arange(8).reshape(1, 8)):
         assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(given))
@@ -112,7 +114,9 @@ def test_a_large_split_stays_off_the_devices(data):
 
 
 def test_streamed_batches_equal_resident_ones_bit_for_bit(data):
-    rows = input_pipeline.epoch_rows(32, 6, seed=0, epoch=1)  # 6 steps, padded twice
+    rows = input_pipeline.shuffled_batches(
+        32, 6, seed=0, epoch=1
+    )  # 6 steps, padded twice
     resident, streamed = batches(data, rows, None), batches(data, rows, 0)
     assert len(resident) == len(streamed) == 6
     for one, other in zip(resident, streamed, strict=True):
@@ -134,13 +138,13 @@ def test_batches_are_the_shards_records_standardised(data):
 
 def test_several_steps_go_with_one_call_where_loops_are_rolled(data, monkeypatch):
     monkeypatch.setattr(devices, "steps_per_call", lambda: 4)
-    rows = input_pipeline.epoch_rows(32, 6, seed=0, epoch=1)
+    rows = input_pipeline.shuffled_batches(32, 6, seed=0, epoch=1)
     # Six steps go as 3 + 3: a call of 4 and one of 2 would be compiled twice.
-    calls = list(feed(data).calls(rows))
+    calls = list(loader(data).calls(rows))
     assert [shares.shape for _, shares in calls] == [(4, 3, 2), (4, 3, 2)]
     found = [batch.signal for batch in batches(data, rows, 0)]
     expected = [batch.signal for batch in batches(data, rows, None)]
-    present = devices.split_rows(rows) >= 0
+    present = devices.shard_batch(rows) >= 0
     np.testing.assert_array_equal(
         np.concatenate(found, axis=1)[present],
         np.concatenate(expected, axis=1)[present],
@@ -149,12 +153,14 @@ def test_several_steps_go_with_one_call_where_loops_are_rolled(data, monkeypatch
 
 def test_what_is_left_of_rows_goes_with_calls_as_long_as_before(data, monkeypatch):
     monkeypatch.setattr(devices, "steps_per_call", lambda: 4)
-    rows = input_pipeline.epoch_rows(32, 5, seed=0, epoch=1)  # 7 steps: 4 + 3
-    whole, left = list(feed(data).calls(rows)), list(feed(data).calls(rows, 4))
+    rows = input_pipeline.shuffled_batches(32, 5, seed=0, epoch=1)  # 7 steps: 4 + 3
+    whole, left = list(loader(data).calls(rows)), list(loader(data).calls(rows, 4))
     assert [shares.shape[1] for _, shares in whole] == [4, 3]
-    assert len(left) == feed(data).num_calls(rows, 4) == 1
+    assert len(left) == loader(data).num_calls(rows, 4) == 1
     np.testing.assert_array_equal(left[0][1], whole[1][1])
-    assert feed(data).num_calls(rows, 7) == 0 and not list(feed(data).calls(rows, 7))
+    assert loader(data).num_calls(rows, 7) == 0 and not list(
+        loader(data).calls(rows, 7)
+    )
 
 
 @pytest.mark.parametrize("process", [0, 1])
@@ -162,18 +168,18 @@ def test_each_of_several_processes_reads_its_own_records_only(
     data, monkeypatch, process
 ):
     rows = np.arange(16).reshape(2, 8)
-    whole = feed(data, resident_bytes=0)
+    whole = loader(data, resident_bytes=0)
     expected = [next(iter(whole.calls(rows[i : i + 1])))[0] for i in range(2)]
     monkeypatch.setattr(processes, "count", lambda: 2)
     monkeypatch.setattr(processes, "index", lambda: process)
     read = []
-    load = input_pipeline.Feed._load
+    load = input_pipeline.SplitLoader._load
     monkeypatch.setattr(
-        input_pipeline.Feed,
+        input_pipeline.SplitLoader,
         "_load",
         lambda self, numbers: read.extend(numbers) or load(self, numbers),
     )
-    own = feed(data, resident_bytes=2**30)
+    own = loader(data, resident_bytes=2**30)
     assert not own.resident  # it would need all records
     own_devices = slice(2 * process, 2 * process + 2)
     for i, (records, shares) in enumerate(own.calls(rows)):
@@ -186,11 +192,11 @@ def test_each_of_several_processes_reads_its_own_records_only(
 
 def test_a_streamed_call_keeps_to_its_memory(data, monkeypatch):
     monkeypatch.setattr(devices, "steps_per_call", lambda: 256)
-    rows = input_pipeline.epoch_rows(32, 6, seed=0, epoch=1)
+    rows = input_pipeline.shuffled_batches(32, 6, seed=0, epoch=1)
     record_bytes = small_runs.NUM_SAMPLES * 12 * 2
     step_bytes = 6 * record_bytes
     for budget, steps in [(0, 1), (2 * step_bytes, 1), (4 * step_bytes, 2)]:
-        streamed = feed(data, budget)
+        streamed = loader(data, budget)
         assert streamed.num_calls(rows) == 6 // steps
         for records, shares in streamed.calls(rows):
             assert shares.shape[1] == steps

@@ -13,40 +13,42 @@ from tests.helpers import small_runs
 def setup(tmp_path_factory):
     folder = small_runs.write_shards(tmp_path_factory.mktemp("data") / "shards")
     data = shards.load(folder)
-    feed = input_pipeline.Feed(
+    loader = input_pipeline.SplitLoader(
         data, data.split("waves", "train"), data.label_set("waves")
     )
     model = network.MRMNet(
         num_labels=3, num_samples=small_runs.NUM_SAMPLES, width=4, axis_name="batch"
     )
     state = train_state.create(np.array([0, 7], np.uint32), model)
-    return data, feed, model, state
+    return data, loader, model, state
 
 
 @pytest.fixture(scope="module")
 def scores(setup):
-    _, feed, model, state = setup
-    return scoring.predict(model, devices.replicate(state), feed, batch_size=12)
+    _, loader, model, state = setup
+    return scoring.predict(model, devices.replicate(state), loader, batch_size=12)
 
 
 def test_every_record_is_scored_once_in_its_order(setup, scores):
-    _, feed, _, _ = setup
-    assert len(feed) == 32  # no multiple of the batch, and the batch none of 4 devices
-    np.testing.assert_array_equal(scores.names, feed.split.names)
+    _, loader, _, _ = setup
+    assert (
+        len(loader) == 32
+    )  # no multiple of the batch, and the batch none of 4 devices
+    np.testing.assert_array_equal(scores.names, loader.split.names)
     assert scores.high.shape == scores.low.shape == (32, 3)
 
 
 def test_a_batch_that_the_devices_cannot_share_changes_nothing(setup, scores):
-    _, feed, model, state = setup
-    uneven = scoring.predict(model, devices.replicate(state), feed, batch_size=11)
+    _, loader, model, state = setup
+    uneven = scoring.predict(model, devices.replicate(state), loader, batch_size=11)
     np.testing.assert_allclose(uneven.high, scores.high, rtol=1e-5)
     np.testing.assert_allclose(uneven.low, scores.low, rtol=1e-5)
 
 
 def test_scores_are_those_of_the_network_itself(setup, scores):
-    data, feed, model, state = setup
+    data, loader, model, state = setup
     label_set = data.label_set("waves")
-    signal_uv = data.signals_uv(feed.split.rows[[3, 30]]).astype(np.float32)
+    signal_uv = data.signals_uv(loader.split.rows[[3, 30]]).astype(np.float32)
     signal = (signal_uv - label_set.mean_uv) / label_set.std_uv
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     outputs = model.apply(variables, jnp.asarray(signal, jnp.float32), train=False)
