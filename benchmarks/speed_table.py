@@ -1,4 +1,4 @@
-"""The tables of speed in README.md and docs/speed.md."""
+"""The tables of speed in docs/benchmarks.md and docs/speed.md."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,7 +11,10 @@ BENCHMARKS = {
     "epoch": ("records_per_second", "whole epoch, training records/s"),
     "startup": ("seconds", "first step after, s"),
 }
-COLUMNS = "device, work, way, median, range, ratio to PyTorch eager, its range"
+COLUMNS = (
+    "device, work, implementation, median, range, ratio to PyTorch eager, "
+    "range of the ratio"
+)
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:

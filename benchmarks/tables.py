@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and docs/ from benchmarks/results/.
+"""Writes the tables of docs/ from benchmarks/results/.
 
 Each between the lines `<!-- NAME -->` and `<!-- end of NAME -->` of its document; with
 --check it only compares and leaves with status 1 if they differ.
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 Results = Mapping[str, Mapping[str, Any]]
 Tables = Mapping[str, Callable[[Results], str]]  # name -> what makes it
 DOCUMENTS: Mapping[Path, Tables] = {
-    ROOT / "README.md": {"speed": speed_table.table},
+    ROOT / "docs" / "benchmarks.md": {"speed": speed_table.table},
     ROOT / "docs" / "speed.md": {"hardware": speed_table.hardware},
     ROOT / "docs" / "scaling.md": scaling_tables.TABLES,
     ROOT / "docs" / "sweeps.md": population_tables.TABLES,

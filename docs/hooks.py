@@ -7,7 +7,12 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-OUTSIDE = ("ARCHITECTURE.md", "CHANGELOG.md", "benchmarks/results/*.png")
+OUTSIDE = (
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "benchmarks/results/*.png",
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -20,7 +25,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Leads links out of docs/ to where `on_files` put their files."""
+    """Leads links out of docs/, and into it, to where `on_files` put the files."""
     if "/" in page.file.src_uri:
         return markdown
-    return markdown.replace("](../", "](")
+    return markdown.replace("](../", "](").replace("](docs/", "](")

@@ -113,7 +113,7 @@ def test_a_table_is_replaced_and_the_text_about_it_stays():
 def test_a_document_without_the_place_for_it_is_an_error(
     tmp_path, monkeypatch, capsys, text
 ):
-    path = tmp_path / "README.md"
+    path = tmp_path / "benchmarks.md"
     path.write_text(text)
     monkeypatch.setattr(tables, "DOCUMENTS", {path: {"speed": speed_table.table}})
     assert tables.main([]) == 2
@@ -122,7 +122,7 @@ def test_a_document_without_the_place_for_it_is_an_error(
 
 
 def test_a_difference_is_found_and_written(tmp_path, monkeypatch):
-    path = tmp_path / "README.md"
+    path = tmp_path / "benchmarks.md"
     path.write_text("<!-- speed -->\nold\n<!-- end of speed -->")
     monkeypatch.setattr(tables, "DOCUMENTS", {path: {"speed": lambda results: "new"}})
     assert tables.main(["--check"]) == 1
