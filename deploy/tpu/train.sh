@@ -1,11 +1,11 @@
 #!/bin/bash
-# Starts one training on all hosts of a TPU slice, after install.sh:
+# Starts one training on all hosts of a TPU slice. Run install.sh first:
 #
 #   deploy/tpu/train.sh mrm us-east5-a --config experiments/ptbxl_all.py \
 #       --config.data.shards=/mnt/disk/shards/ptbxl --workdir /mnt/disk/runs/all
 #
 # /mnt/disk stands for a disk that all hosts see and that outlives the slice (Filestore).
-# What it prints, and how to ask it to save and leave:
+# Show its output, and stop it (it saves first):
 #
 #   gcloud compute tpus queued-resources ssh mrm --zone=us-east5-a \
 #       --command='journalctl --follow --unit=mrm_train'
@@ -16,8 +16,8 @@ set -euo pipefail
 name=$1 zone=$2
 shift 2
 arguments=$(printf " %q" "$@") # as a shell reads them
-# systemd keeps it when the connection ends, starts it again when it ends with 75 or dies
-# (not with 2 or 3), and sends it SIGTERM when the machine is shut down.
+# systemd keeps the process when the connection ends. It restarts the process after status
+# 75 or a crash (not after 2 or 3), and sends SIGTERM when the machine shuts down.
 gcloud compute tpus queued-resources ssh "$name" --zone="$zone" --worker=all --command="
     sudo systemd-run --unit=mrm_train --collect --uid=\$USER \
         --working-directory=\$HOME/mrm_jax --property=LimitMEMLOCK=infinity \
