@@ -160,13 +160,13 @@ class _Split:
         self._correct = self._positives * predicted
         self._marked = self._positives + predicted
         self._records = classification.evaluate_records(scores, labels)
-        self._f_terms = {
-            "fmax": classification.f_terms(
+        self._f_statistics = {
+            "fmax": classification.f_per_record(
                 scores, labels, classification.FMAX_THRESHOLDS
             )
         }
         if val_threshold is not None:
-            self._f_terms["f_at_val_threshold"] = classification.f_terms(
+            self._f_statistics["f_at_val_threshold"] = classification.f_per_record(
                 scores, labels, np.array([val_threshold])
             )
 
@@ -181,8 +181,8 @@ class _Split:
             "macro_f1": self._macro(by_label["label_f1"]),
             **{name: weights @ v / size for name, v in self._records.items()},
             **{
-                name: classification.weighted_f(terms, weights).max(axis=1)
-                for name, terms in self._f_terms.items()
+                name: classification.aggregate_f(statistics, weights).max(axis=1)
+                for name, statistics in self._f_statistics.items()
             },
             **by_label,
         }

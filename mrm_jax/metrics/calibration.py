@@ -4,8 +4,8 @@ A cell is a record and a label, and all cells count alike. Most of them are abse
 labels scored near 0, so that the error over all cells is smaller than among findings;
 `reliability` shows where it lies.
 
-    terms = calibration.terms(scores, labels)
-    calibration.weighted(terms, np.ones((1, len(scores))))["ece"]
+    statistics = calibration.per_record(scores, labels)
+    calibration.aggregate(statistics, np.ones((1, len(scores))))["ece"]
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ EDGES = np.arange(NUM_BINS + 1) / NUM_BINS
 
 
 @dataclasses.dataclass(frozen=True)
-class Terms:
+class RecordStatistics:
     """What the measures add up over records."""
 
     cells: np.ndarray  # [record, bin], how many of a record's cells
@@ -38,8 +38,8 @@ class Terms:
     nll: np.ndarray  # [record], mean over labels, in nats
 
 
-def terms(scores: Scores, labels: Labels) -> Terms:
-    """Returns the terms of each record; a bin holds its lower edge, the last both.
+def per_record(scores: Scores, labels: Labels) -> RecordStatistics:
+    """Returns the statistics of each record; a bin holds its lower edge, the last both.
 
     Raises:
         ValueError: as `classification.check`.
@@ -47,7 +47,7 @@ def terms(scores: Scores, labels: Labels) -> Terms:
     classification.check(scores, labels)
     wide = scores.astype(np.float64)
     bins = np.digitize(wide, EDGES[1:-1])
-    return Terms(
+    return RecordStatistics(
         cells=_sum_bins(bins, np.ones_like(wide)),
         scores=_sum_bins(bins, wide),
         ones=_sum_bins(bins, labels),
@@ -56,8 +56,8 @@ def terms(scores: Scores, labels: Labels) -> Terms:
     )
 
 
-def weighted(
-    terms: Terms, weights: Float[np.ndarray, "sample record"]
+def aggregate(
+    statistics: RecordStatistics, weights: Float[np.ndarray, "sample record"]
 ) -> dict[str, Float[np.ndarray, " sample"]]:
     """Returns the measures of records that count as often as `weights` says.
 
@@ -74,12 +74,12 @@ def weighted(
         1706.04599.
     """
     size = weights.sum(axis=1)
-    num_cells = weights @ terms.cells.sum(axis=1)
-    gaps = np.abs(weights @ terms.scores - weights @ terms.ones)
+    num_cells = weights @ statistics.cells.sum(axis=1)
+    gaps = np.abs(weights @ statistics.scores - weights @ statistics.ones)
     return {
         "ece": gaps.sum(axis=1) / num_cells,
-        "brier": weights @ terms.brier / size,
-        "nll": weights @ terms.nll / size,
+        "brier": weights @ statistics.brier / size,
+        "nll": weights @ statistics.nll / size,
     }
 
 
@@ -107,12 +107,12 @@ def basic_interval_ece(
     return np.maximum(2 * value - values, 0)
 
 
-def reliability(terms: Terms) -> list[dict[str, float | int | None]]:
+def reliability(statistics: RecordStatistics) -> list[dict[str, float | int | None]]:
     """Returns each bin's edges, number of cells, mean score and share of ones.
 
     An empty bin has neither mean nor share: None.
     """
-    columns = (terms.cells, terms.scores, terms.ones)
+    columns = (statistics.cells, statistics.scores, statistics.ones)
     sums = zip(*(column.sum(axis=0).tolist() for column in columns), strict=True)
     return [
         {

@@ -29,7 +29,7 @@ class LabelMetrics:
 
 
 @dataclasses.dataclass(frozen=True)
-class FTerms:
+class FStatistics:
     """What F averages over records, at each threshold."""
 
     precision: np.ndarray  # [record, threshold], 0 without a prediction
@@ -153,31 +153,33 @@ def f_curve(
     References:
         Radivojac et al., 2013, doi 10.1038/nmeth.2340.
     """
-    return weighted_f(f_terms(scores, labels, thresholds), np.ones(len(scores)))
+    return aggregate_f(f_per_record(scores, labels, thresholds), np.ones(len(scores)))
 
 
-def f_terms(
+def f_per_record(
     scores: Scores, labels: Labels, thresholds: Float[np.ndarray, " threshold"]
-) -> FTerms:
+) -> FStatistics:
     """Returns the precision and recall of each record at the rising thresholds."""
     # Each cell clears its first `cleared` thresholds, so that counting the cells by
     # `cleared` serves all thresholds at once.
     cleared = np.searchsorted(thresholds, scores, side="right")
     predicted = _count_cleared(cleared, np.ones_like(cleared), len(thresholds))
     correct = _count_cleared(cleared, labels, len(thresholds))
-    return FTerms(
+    return FStatistics(
         precision=ratio(correct, predicted),
         has_prediction=(predicted > 0).astype(np.float64),
         recall=ratio(correct, labels.sum(axis=1, keepdims=True)),
     )
 
 
-def weighted_f(
-    terms: FTerms, weights: Float[np.ndarray, "*sample record"]
+def aggregate_f(
+    statistics: FStatistics, weights: Float[np.ndarray, "*sample record"]
 ) -> Float[np.ndarray, "*sample threshold"]:
     """Returns F at each threshold, of records that count as often as `weights` says."""
-    precision = ratio(weights @ terms.precision, weights @ terms.has_prediction)
-    recall = weights @ terms.recall / weights.sum(axis=-1, keepdims=True)
+    precision = ratio(
+        weights @ statistics.precision, weights @ statistics.has_prediction
+    )
+    recall = weights @ statistics.recall / weights.sum(axis=-1, keepdims=True)
     return ratio(2 * precision * recall, precision + recall)
 
 

@@ -32,11 +32,11 @@ def evaluate(
         ValueError: as `record_cells`.
     """
     cells = record_cells(scores, labels, first_label)
-    found = weighted(cells, np.ones((1, len(scores))))
+    found = aggregate(cells, np.ones((1, len(scores))))
     return {name: float(value[0]) for name, value in found.items()}
 
 
-def weighted(
+def aggregate(
     cells: Int[np.ndarray, " record"], weights: Float[np.ndarray, "sample record"]
 ) -> dict[str, Float[np.ndarray, " sample"]]:
     """Returns the scores of records that count as often as `weights` says.

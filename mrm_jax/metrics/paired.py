@@ -57,7 +57,7 @@ def resample(run: Contender, counts: np.ndarray) -> ByHead:
         found[head] = bootstrap.evaluate(scores, split.labels, counts, threshold)
         if first is not None:
             cells = cpsc2018.record_cells(scores, split.labels, first)
-            found[head] |= cpsc2018.weighted(cells, counts.astype(np.float64))
+            found[head] |= cpsc2018.aggregate(cells, counts.astype(np.float64))
     return found
 
 

@@ -166,13 +166,13 @@ def measure(
         counts: [resample, record], from `bootstrap.draw`; None: no intervals.
 
     Raises:
-        ValueError: as `classification.check` and `thresholds.terms`.
+        ValueError: as `classification.check` and `thresholds.per_record`.
     """
     labels = split.labels
     scaled = calibration.scale(scores, chosen.temperature)
     calibrated = {
-        "": calibration.terms(scores, labels),
-        SCALED: calibration.terms(scaled, labels),
+        "": calibration.per_record(scores, labels),
+        SCALED: calibration.per_record(scaled, labels),
     }
     weigh = _weigher(split, scores, chosen, calibrated)
     by_label = dataclasses.asdict(classification.evaluate_labels(scores, labels))
@@ -190,8 +190,8 @@ def measure(
         others=_of_labels(by_label) | others,
         intervals={name: bootstrap.percentile(v) for name, v in resampled.items()},
         reliability={
-            suffix: calibration.reliability(terms)
-            for suffix, terms in calibrated.items()
+            suffix: calibration.reliability(statistics)
+            for suffix, statistics in calibrated.items()
         },
     )
 
@@ -215,13 +215,13 @@ def _weigher(
     split: SplitScores,
     scores: np.ndarray,
     chosen: thresholds.Thresholds,
-    calibrated: Mapping[str, calibration.Terms],
+    calibrated: Mapping[str, calibration.RecordStatistics],
 ) -> Callable[[np.ndarray], Values]:
     """Returns the function of weights [sample, record] to numbers [sample, *label].
 
     What does not depend on the weights is computed here, once.
     """
-    found = thresholds.terms(scores, split.labels, np.array(chosen.by_label))
+    found = thresholds.per_record(scores, split.labels, np.array(chosen.by_label))
     first = first_label(split)
     cells = None
     if first is not None:
@@ -229,12 +229,12 @@ def _weigher(
 
     def weigh(weights: np.ndarray) -> Values:
         """Returns numbers [sample, *label] of weights [sample, record]."""
-        result = _of_labels(thresholds.weighted(found, weights))
-        for suffix, terms in calibrated.items():
-            measures = calibration.weighted(terms, weights)
+        result = _of_labels(thresholds.aggregate(found, weights))
+        for suffix, statistics in calibrated.items():
+            measures = calibration.aggregate(statistics, weights)
             result |= {name + suffix: value for name, value in measures.items()}
         if cells is not None:
-            result |= cpsc2018.weighted(cells, weights)
+            result |= cpsc2018.aggregate(cells, weights)
         return result
 
     return weigh

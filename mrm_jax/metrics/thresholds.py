@@ -74,7 +74,7 @@ def best_f1(scores: Scores, labels: Labels) -> Float[np.ndarray, " label"]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Terms:
+class RecordStatistics:
     """What the measures add up over records, [record, label], 0. or 1."""
 
     present: np.ndarray
@@ -82,10 +82,10 @@ class Terms:
     right: np.ndarray  # both
 
 
-def terms(
+def per_record(
     scores: Scores, labels: Labels, thresholds: Float[np.ndarray, " threshold"]
-) -> Terms:
-    """Returns the terms of each record; each label has its own threshold.
+) -> RecordStatistics:
+    """Returns the statistics of each record; each label has its own threshold.
 
     Raises:
         ValueError: as `classification.check`, or if a label lacks its threshold.
@@ -97,11 +97,13 @@ def terms(
             f"{len(thresholds)}; choose them for these labels"
         )
     present, found = labels == 1, scores >= thresholds
-    return Terms(*(x.astype(np.float64) for x in (present, found, present & found)))
+    return RecordStatistics(
+        *(x.astype(np.float64) for x in (present, found, present & found))
+    )
 
 
-def weighted(
-    terms: Terms, weights: Float[np.ndarray, "sample record"]
+def aggregate(
+    statistics: RecordStatistics, weights: Float[np.ndarray, "sample record"]
 ) -> dict[str, Float[np.ndarray, "sample label"]]:
     """Returns the measures of records that count as often as `weights` says.
 
@@ -113,7 +115,7 @@ def weighted(
             without a finding; NaN without a positive record.
     """
     present, found, right = (
-        weights @ x for x in (terms.present, terms.found, terms.right)
+        weights @ x for x in (statistics.present, statistics.found, statistics.right)
     )
     absent = weights.sum(axis=1, keepdims=True) - present
     of_present = {

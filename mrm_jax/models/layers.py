@@ -16,7 +16,7 @@ BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_DECAY = 0.9
 LAYER_NORM_EPSILON = 1e-6
 
-Map = Float[Array, "batch time channel"]
+FeatureMap = Float[Array, "batch time channel"]
 Mask = Float[Array, " batch"] | None
 
 
@@ -32,7 +32,7 @@ def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
 
 
 def convolve(
-    signal: Map, kernel: Float[Array, "tap channel channel_out"], stride: int = 1
+    signal: FeatureMap, kernel: Float[Array, "tap channel channel_out"], stride: int = 1
 ) -> Float[Array, "batch time_out channel_out"]:
     """Returns the cross-correlation with k // 2 zeros on both sides, as PyTorch.
 
@@ -87,7 +87,9 @@ class Conv(nn.Module):
     grouped: bool = False
 
     @nn.compact
-    def __call__(self, signal: Map) -> Float[Array, "batch time_out channel_out"]:
+    def __call__(
+        self, signal: FeatureMap
+    ) -> Float[Array, "batch time_out channel_out"]:
         """Returns [batch, time_out, channels]."""
         inputs = GROUP_WIDTH if self.grouped else signal.shape[-1]
         shape = (self.taps, inputs, self.channels)
@@ -131,7 +133,7 @@ class Linear(nn.Module):
         outputs = inputs @ kernel.astype(inputs.dtype)
         if self.use_bias:
             bias = self.param("bias", init, (self.features,)).astype(inputs.dtype)
-            outputs = outputs + spread(bias, outputs)
+            outputs = outputs + expand_dims(bias, outputs)
         return outputs
 
 
@@ -161,16 +163,18 @@ class BatchNorm(nn.Module):
         if mask is None:
             mean, var = running_mean.value, running_var.value
         else:
-            mean, var, count = self._moments(inputs, mask)
+            mean, var, count = self._batch_statistics(inputs, mask)
             unbiased = var * count / jnp.maximum(count - 1, 1)
             if not self.is_initializing():
                 _move(running_mean, mean)
                 _move(running_var, jnp.where(count > 1, unbiased, running_var.value))
         factor = scale * jax.lax.rsqrt(var + BATCH_NORM_EPSILON)
         shift = bias - mean * factor
-        return (inputs * spread(factor, inputs) + spread(shift, inputs)).astype(dtype)
+        return (
+            inputs * expand_dims(factor, inputs) + expand_dims(shift, inputs)
+        ).astype(dtype)
 
-    def _moments(self, inputs, mask):
+    def _batch_statistics(self, inputs, mask):
         """Returns mean and biased variance [channel] over all devices, and their n.
 
         In one pass, of the distances to a value from the middle of the inputs: the mean
@@ -181,7 +185,7 @@ class BatchNorm(nn.Module):
         near = jax.lax.stop_gradient(inputs[(0, *middle)])
         if self.axis_name is not None:
             near = jax.lax.pmean(near, self.axis_name)
-        distance = inputs - spread(near, inputs)
+        distance = inputs - expand_dims(near, inputs)
         masked = distance * mask.reshape(-1, *[1] * (inputs.ndim - 1))
         sums = (
             jnp.sum(masked, axes),
@@ -220,7 +224,9 @@ class Dropout(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, signal: Map, mask: Mask, rate: jax.Array | float) -> Map:
+    def __call__(
+        self, signal: FeatureMap, mask: Mask, rate: jax.Array | float
+    ) -> FeatureMap:
         """Returns signal with a share `rate` of zeros, the rest over (1 - rate)."""
         if mask is None or (isinstance(rate, float) and rate == 0):
             return signal
@@ -236,14 +242,14 @@ class Dropout(nn.Module):
         return jnp.where(keep, signal / (1 - rate), 0).astype(signal.dtype)
 
 
-def spread(
+def expand_dims(
     values: Float[Array, " channel"], like: Float[Array, "*batch channel"]
 ) -> Float[Array, "*one channel"]:
     """Returns values with leading axes of length 1, as many as `like` has."""
     return values.reshape(*[1] * (like.ndim - 1), -1)
 
 
-def max_pool(signal: Map) -> Float[Array, "batch time_out channel"]:
+def max_pool(signal: FeatureMap) -> Float[Array, "batch time_out channel"]:
     """Returns the maximum of every two neighbours, stride 2; drops an odd last one.
 
     As a maximum of two slices: its gradient is two selects, where that of a reduce
@@ -254,7 +260,7 @@ def max_pool(signal: Map) -> Float[Array, "batch time_out channel"]:
 
 
 def max_pool_overlapping(
-    signal: Map,
+    signal: FeatureMap,
 ) -> Float[Array, "batch time_plus_1 channel"]:
     """Returns the maximum of width 2, stride 1, with one −∞ on either side."""
     inner = jnp.maximum(signal[:, :-1], signal[:, 1:])
@@ -262,7 +268,7 @@ def max_pool_overlapping(
 
 
 def maximum(
-    signal: Map, axis: int
+    signal: FeatureMap, axis: int
 ) -> Float[Array, "batch channel"] | Float[Array, "batch time"]:
     """Returns the maximum over an axis, its gradient going to the first place of it.
 

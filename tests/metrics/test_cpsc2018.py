@@ -111,7 +111,7 @@ def test_records_that_count_twice_are_scored_like_two():
     split = random_split(3)
     counts = np.random.default_rng(0).integers(0, 4, (4, len(split[0])))
     cells = cpsc2018.record_cells(*split)
-    found = cpsc2018.weighted(cells, counts.astype(float))
+    found = cpsc2018.aggregate(cells, counts.astype(float))
     for i, count in enumerate(counts):
         expected = naive_score(*(np.repeat(array, count, axis=0) for array in split))
         assert {name: v[i] for name, v in found.items()} == pytest.approx(expected)

@@ -20,7 +20,7 @@ class ChannelGate(nn.Module):
 
     @nn.compact
     def __call__(
-        self, inputs: layers.Map, mask: layers.Mask
+        self, inputs: layers.FeatureMap, mask: layers.Mask
     ) -> Float[Array, "batch channel"]:
         """Returns a factor in (0, 1) for every channel."""
         channels = inputs.shape[-1]
@@ -39,7 +39,7 @@ class TimeGate(nn.Module):
 
     @nn.compact
     def __call__(
-        self, inputs: layers.Map, mask: layers.Mask
+        self, inputs: layers.FeatureMap, mask: layers.Mask
     ) -> Float[Array, "batch time"]:
         """Returns a factor in (0, 1) for every time step."""
         rows = [layers.maximum(inputs, axis=-1), jnp.mean(inputs, axis=-1)]
@@ -55,7 +55,9 @@ class AttentionStage(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
+    def __call__(
+        self, inputs: layers.FeatureMap, mask: layers.Mask
+    ) -> layers.FeatureMap:
         """Returns the attended map, [batch, time, channel]."""
         channel_gate = ChannelGate(self.axis_name, name="channel_gate")(inputs, mask)
         time_gate = TimeGate(self.axis_name, name="time_gate")(inputs, mask)

@@ -18,7 +18,7 @@ class ResidualBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, inputs: layers.Map, mask: layers.Mask
+        self, inputs: layers.FeatureMap, mask: layers.Mask
     ) -> Float[Array, "batch time channel_out"]:
         """Returns ReLU(skip(inputs) + residual(inputs)), [batch, time, channels]."""
         hidden = layers.Conv(self.channels, 3, name="conv1")(inputs)
@@ -41,7 +41,9 @@ class SEBlock(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
+    def __call__(
+        self, inputs: layers.FeatureMap, mask: layers.Mask
+    ) -> layers.FeatureMap:
         """Returns inputs + gate · hidden, [batch, time, channel]."""
         channels = inputs.shape[-1]
         hidden = layers.Conv(channels, 3, grouped=True, name="conv")(inputs)
@@ -66,7 +68,9 @@ class ECABlock(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
+    def __call__(
+        self, inputs: layers.FeatureMap, mask: layers.Mask
+    ) -> layers.FeatureMap:
         """Returns inputs + gate · hidden, [batch, time, channel]."""
         channels = inputs.shape[-1]
         hidden = layers.Conv(channels, 7, grouped=True, name="conv")(inputs)

@@ -33,17 +33,19 @@ class Branch(nn.Module):
     def _residual(self) -> blocks.ResidualBlock:
         return blocks.ResidualBlock(self.channels, self.axis_name)
 
-    def extract(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
+    def extract(
+        self, inputs: layers.FeatureMap, mask: layers.Mask
+    ) -> layers.FeatureMap:
         """Returns the extractor's map, of the shape of inputs."""
         for block in self.extractor:
             inputs = block(inputs, mask)
         return inputs
 
-    def attend(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
+    def attend(self, inputs: layers.FeatureMap, mask: layers.Mask) -> layers.FeatureMap:
         """Returns the attended map, of the shape of inputs."""
         return self.attention(inputs, mask)
 
-    def classify(self, inputs: layers.Map) -> Float[Array, "batch label"]:
+    def classify(self, inputs: layers.FeatureMap) -> Float[Array, "batch label"]:
         """Returns the logits."""
         return self.head(self.head_norm(jnp.mean(inputs, axis=1)))
 

@@ -9,12 +9,14 @@ from jaxtyping import Array, Float
 from mrm_jax.models import layers
 from mrm_jax.models.mrm_net import branches
 
-HighMap = Float[Array, "batch time channel"]
-LowMap = Float[Array, "batch half_time twice_channel"]
+HighFeatureMap = Float[Array, "batch time channel"]
+LowFeatureMap = Float[Array, "batch half_time twice_channel"]
 Flat = Float[Array, "batch feature"]
 
 
-def flatten_pair(high: HighMap, low: LowMap, pairing: str) -> tuple[Flat, Flat]:
+def flatten_pair(
+    high: HighFeatureMap, low: LowFeatureMap, pairing: str
+) -> tuple[Flat, Flat]:
     """Returns both maps flattened so that equal places are compared.
 
     Args:
@@ -40,8 +42,8 @@ class Exchange(nn.Module):
 
     @nn.compact
     def __call__(
-        self, high: HighMap, low: LowMap, mask: layers.Mask
-    ) -> tuple[HighMap, LowMap]:
+        self, high: HighFeatureMap, low: LowFeatureMap, mask: layers.Mask
+    ) -> tuple[HighFeatureMap, LowFeatureMap]:
         """Returns high + up(low) and low + down(high)."""
         up = layers.Conv(high.shape[-1], 3, name="up_conv")(low)
         up = layers.BatchNorm(self.axis_name, name="up_norm")(up, mask)

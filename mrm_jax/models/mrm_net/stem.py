@@ -39,7 +39,10 @@ class MultiScale(nn.Module):
 
     @nn.compact
     def __call__(
-        self, inputs: layers.Map, mask: layers.Mask, dropout_rate: jax.Array | float
+        self,
+        inputs: layers.FeatureMap,
+        mask: layers.Mask,
+        dropout_rate: jax.Array | float,
     ) -> Float[Array, "batch time_out channel_out"]:
         """Returns [batch, time // (2 · stride), channels]."""
         path_a = layers.convolve(inputs, self._merged_kernel(inputs), self.stride)
@@ -51,7 +54,9 @@ class MultiScale(nn.Module):
         path_b = nn.relu(layers.BatchNorm(self.axis_name, name="norm_b")(path_b, mask))
         return path_a + layers.max_pool(path_b)
 
-    def _merged_kernel(self, inputs: layers.Map) -> Float[Array, "33 channel out"]:
+    def _merged_kernel(
+        self, inputs: layers.FeatureMap
+    ) -> Float[Array, "33 channel out"]:
         """Returns the mean of the four kernels, the shorter ones padded with zeros.
 
         The mean of four convolutions of one input is one convolution with the mean of
