@@ -14,8 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from mrm_jax.metrics import bootstrap, classification, cpsc2018, significance, summary
-from mrm_jax.metrics import names as metric_names
+from mrm_jax.metrics import (
+    bootstrap,
+    classification,
+    cpsc2018,
+    names,
+    significance,
+    summary,
+)
 from mrm_jax.metrics.scores import SplitScores
 
 MAX_NAMED = 3  # of records that differ
@@ -159,7 +165,7 @@ def _compare_heads(
                 twos[head][metric],
                 [of_run[head].get(metric) for of_run in values],
             )
-            for metric, _ in metric_names.known(ones[head].keys() & twos[head].keys())
+            for metric in names.compared(ones[head].keys() & twos[head].keys())
         }
         for head in ones
     }
@@ -170,8 +176,8 @@ def _note_of(rare: np.ndarray) -> str | None:
     if not rare.any():
         return None
     return (
-        f"{rare.sum()} of {len(rare)} labels: fewer than {significance.RARE} records "
-        "with or without the label, so neither interval nor p"
+        f"{rare.sum()} of {len(rare)} labels have fewer than {significance.RARE} "
+        "records with or without the label, so no interval or p-value"
     )
 
 

@@ -1,7 +1,7 @@
 """How easily a difference could be none."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -70,9 +70,9 @@ def limits(resamples: int, num_adjusted: int) -> dict[str, Any]:
     note = None
     if holm_limit > ALPHA:
         note = (
-            f"with {resamples:,} resamples no label of {num_adjusted} can reach p "
-            f"(Holm) below {holm_limit:.3f}, whatever its difference; with "
-            f"{_enough(num_adjusted):,} (--resamples) it can"
+            f"with {resamples:,} resamples, no Holm-adjusted p-value of {num_adjusted} "
+            f"labels can fall below {holm_limit:.3f}, however large the difference; "
+            f"draw {_enough(num_adjusted):,} or more (--resamples)"
         )
     return {
         "num_adjusted": num_adjusted,
@@ -87,15 +87,6 @@ def _enough(num_adjusted: int) -> int:
     least = 2 * num_adjusted / (ALPHA / 5)
     unit = 10 ** math.floor(math.log10(least))
     return math.ceil(least / unit) * unit
-
-
-def notes(said: Mapping[str, Any]) -> list[str]:
-    """Returns what readers of the labels' p-values must know, without full stops.
-
-    Args:
-        said: "intervals" of comparison.json.
-    """
-    return [said[name] for name in ("rare_note", "holm_note") if said[name]]
 
 
 def draw(
@@ -133,23 +124,3 @@ def is_rare(labels: np.ndarray) -> np.ndarray:
     """
     positives = (labels == 1).sum(axis=0)
     return np.minimum(positives, len(labels) - positives) < RARE
-
-
-def warn_of_rare(labels: Sequence[Mapping[str, Any]], head: str) -> str:
-    """Returns a sentence on the labels whose intervals cannot be relied on, or "".
-
-    Args:
-        labels: as in report.json.
-        head: whose intervals are shown.
-    """
-    num_rare = sum(
-        label["positive_records"] < RARE
-        and label["heads"][head].get("auc_interval") is not None
-        for label in labels
-    )
-    if not num_rare:
-        return ""
-    return (
-        f"labels with fewer than {RARE} records: {num_rare}; their intervals are too "
-        "narrow"
-    )

@@ -14,19 +14,16 @@ from mrm_jax.metrics import (
     calibration,
     classification,
     cpsc2018,
+    names,
     significance,
     thresholds,
 )
 from mrm_jax.metrics.scores import SplitScores
 
-SCALED = "_scaled"  # ends the name of what is measured after the temperature
+LABEL_METRICS = tuple(key for key in names.LABEL if key != "threshold")
+CALIBRATION = (*names.CALIBRATION, *(key + names.SCALED for key in names.CALIBRATION))
+
 Values = dict[str, np.ndarray]
-
-
-LABEL_METRICS = tuple(
-    "auc average_precision f1 f1_at_threshold sensitivity specificity ppv".split()
-)
-CALIBRATION = tuple("ece brier nll ece_scaled brier_scaled nll_scaled".split())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Head:
     overall: dict[str, float | int]  # as `overall`
     others: Values  # [*label]; of `findings` and of `calibration`, plain and scaled
     intervals: Values  # [2, *label], of any of these; those without one are left out
-    reliability: dict[str, list[dict[str, Any]]]  # "" and SCALED -> bins
+    reliability: dict[str, list[dict[str, Any]]]  # "" and names.SCALED -> bins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +169,7 @@ def measure(
     scaled = calibration.scale(scores, chosen.temperature)
     calibrated = {
         "": calibration.per_record(scores, labels),
-        SCALED: calibration.per_record(scaled, labels),
+        names.SCALED: calibration.per_record(scaled, labels),
     }
     weigh = _weigher(split, scores, chosen, calibrated)
     by_label = dataclasses.asdict(classification.evaluate_labels(scores, labels))
@@ -181,7 +178,7 @@ def measure(
     if counts is not None:
         resampled = bootstrap.evaluate(scores, labels, counts, chosen.overall)
         resampled |= weigh(counts.astype(np.float64))
-        for name in ("ece", "ece" + SCALED):
+        for name in ("ece", "ece" + names.SCALED):
             resampled[name] = calibration.basic_interval_ece(
                 resampled[name], float(others[name])
             )

@@ -26,7 +26,7 @@ PAPERS = {"A4, landscape": 210.0, "A3": 420.0}  # higher than so many mm is none
 HEADLINE_FONT = FontProperties(size=11, weight="bold")
 TEXT_FONT = FontProperties(size=9)
 FOOTER_POINTS = 7
-DISCLAIMER = "for research, no medical device"
+DISCLAIMER = "for research only, not a medical device"
 
 Line = tuple[str, FontProperties]  # a text and its font
 

@@ -142,7 +142,7 @@ class Style(NamedTuple):
     line: str
 
 
-HEADS = {
+HEAD_STYLES = {
     "mean": Style("mean", "#000000", "o", "-"),
     "high": Style("high", "#0072B2", "^", "--"),
     "low": Style("low", "#D55E00", "v", "-."),
@@ -159,7 +159,7 @@ AVERAGES = {
     "macro": Style("macro", "#0072B2", "", "--"),
 }
 TEMPERATURES = {
-    "reliability": Style("as trained", "#D55E00", "^", "--"),
-    "reliability_scaled": Style("with temperature", "#000000", "o", "-"),
+    "reliability": Style("uncalibrated", "#D55E00", "^", "--"),
+    "reliability_scaled": Style("temperature-scaled", "#000000", "o", "-"),
 }
 CHANCE: dict[str, Any] = {"color": "0.6", "linestyle": ":", "linewidth": 1.2}

@@ -18,7 +18,7 @@ DOTS_PER_INCH = 150
 MAX_MARKERS = 25
 LEGEND_BELOW = 42  # points below the panel; ticks and their name are in between
 LOSSES = style_lib.LOSSES
-AUCS = {f"val/macro_auc_{head}": style for head, style in style_lib.HEADS.items()}
+AUCS = {f"val/macro_auc_{head}": style for head, style in style_lib.HEAD_STYLES.items()}
 
 
 def draw(

@@ -124,7 +124,7 @@ def test_rare_labels_have_neither_interval_nor_p_value_and_do_not_count():
         [often["p_value"], enough["p_value"]]
     )
     said = result["intervals"]
-    assert said["rare_note"].startswith("1 of 3 labels: fewer than 10 records")
+    assert said["rare_note"].startswith("1 of 3 labels have fewer than 10 records")
     assert said["num_adjusted"] == 2
     assert said["smallest_p"] == pytest.approx(2 / 51)
     assert said["smallest_p_holm"] == pytest.approx(4 / 51)
