@@ -80,7 +80,7 @@ def report(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     split = SplitScores(records, labels, scores, scores**2)
     of_val = thresholds.Thresholds(0.5, (0.5,) * len(names), temperature=2.0)
     chosen = dict.fromkeys(split.heads, of_val)
-    return summary.evaluate(summary.Evaluated(split, chosen), names, names)
+    return summary.summarise(summary.Evaluated(split, chosen), names, names)
 
 
 def loop(

@@ -1,6 +1,6 @@
 """What an evaluated run leaves: numbers and scores.
 
-report.json   facts of the run, and all its numbers (`summary.evaluate`); written last,
+report.json   facts of the run, and all its numbers (`summary.summarise`); written last,
               so that it stands for a finished run
 metrics.csv   one row per metric and head: metric, head, value, interval_low,
               interval_high; of the whole split, the calibration among them
@@ -62,7 +62,7 @@ def compose(
         {
             "facts": {"evaluated_on": None, **facts, "split": evaluated.split},
             "num_labels": len(label_names),
-            **summary.evaluate(evaluated, label_names, descriptions),
+            **summary.summarise(evaluated, label_names, descriptions),
         }
     )
 

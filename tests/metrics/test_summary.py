@@ -35,7 +35,7 @@ def report(splits):
 def evaluate(test, val, split="test"):
     names = [*NAMES, *map(str, range(test.labels.shape[1]))][: test.labels.shape[1]]
     evaluated = summary.Evaluated(test, thresholds.choose(val), split, val, RESAMPLES)
-    return summary.evaluate(evaluated, names, names)
+    return summary.summarise(evaluated, names, names)
 
 
 def repeated(split, head, count):
@@ -210,7 +210,7 @@ def test_any_split_can_be_reported(splits):
     found = report["val"]["mean"]
     assert found["f_at_val_threshold"] == found["fmax"]
     chosen = thresholds.choose(val)
-    alone = summary.evaluate(
+    alone = summary.summarise(
         summary.Evaluated(test, chosen, resamples=RESAMPLES), NAMES, DESCRIPTIONS
     )
     assert "val" not in alone

@@ -15,7 +15,7 @@ def make(num_labels=3, names=NAMES, descriptions=DESCRIPTIONS, first_labels=Fals
         small_reports.split(seed, 60, num_labels, first_labels) for seed in (0, 1)
     )
     evaluated = summary.Evaluated(test, thresholds.choose(val), val=val)
-    numbers = summary.evaluate(evaluated, names, descriptions)
+    numbers = summary.summarise(evaluated, names, descriptions)
     return {"facts": FACTS | {"split": "test"}, "num_labels": num_labels, **numbers}
 
 

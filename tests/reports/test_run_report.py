@@ -48,7 +48,7 @@ def test_the_report_holds_facts_and_all_numbers(finished, splits):
     assert report == run_report.read(folder)
     assert report["facts"] == FACTS | {"split": "test", "evaluated_on": None}
     evaluated = summary.Evaluated(test, thresholds.choose(val), val=val)
-    numbers = summary.evaluate(evaluated, NAMES, DESCRIPTIONS)
+    numbers = summary.summarise(evaluated, NAMES, DESCRIPTIONS)
     assert report == {"facts": report["facts"], "num_labels": 3, **numbers}
     assert report["intervals"]["resamples"] == 1000
 
