@@ -10,24 +10,24 @@ GRID = np.linspace(0, 1, 201)  # of false-positive rates and recalls, for the me
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """Both curves of the same scores, through all thresholds from the highest down."""
+    """The ROC and precision-recall curves of one label, from the highest threshold."""
 
     false_rate: np.ndarray  # [threshold], 1 - specificity; rises from 0 to 1
     recall: np.ndarray  # [threshold], sensitivity; rises from 0 to 1
-    precision: np.ndarray  # [threshold]; holds from the recall before up to this one
+    precision: np.ndarray  # [threshold]; applies from the previous recall to this one
 
     @property
     def precision_recall(self) -> tuple[np.ndarray, np.ndarray]:
-        """Recall and precision up to the threshold that finds all."""
+        """Recall and precision, up to the first threshold with a recall of 1."""
         end = np.searchsorted(self.recall, 1.0) + 1
         return self.recall[:end], self.precision[:end]
 
 
 def compute(scores: np.ndarray, labels: np.ndarray) -> Curves:
-    """Returns the curves of scores [record] and labels [record] of both classes."""
+    """Returns the curves of scores [record] and labels [record] with both classes."""
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
-    # Records of one score are taken all at once.
+    # Records with the same score pass the threshold together.
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
     found = np.cumsum(labels[order], dtype=np.int64)[last]
     false, precision = last + 1 - found, found / (last + 1)
@@ -39,9 +39,10 @@ def compute(scores: np.ndarray, labels: np.ndarray) -> Curves:
 
 
 def macro(of_labels: Sequence[Curves]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean recall at each false rate of GRID, and precision at each recall.
+    """Returns the labels' mean recall and mean precision on GRID.
 
-    Every label counts the same.
+    The recall is taken at the false-positive rates of GRID, the precision at its
+    recalls. Every label counts the same.
     """
     recall = [np.interp(GRID, each.false_rate, each.recall) for each in of_labels]
     precision = [

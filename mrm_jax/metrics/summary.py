@@ -123,7 +123,9 @@ def _intervals(
     }
 
 
-def _label(found: HeadSummary, chosen: thresholds.Thresholds, label: int) -> dict[str, Any]:
+def _label(
+    found: HeadSummary, chosen: thresholds.Thresholds, label: int
+) -> dict[str, Any]:
     result: dict[str, Any] = {"threshold": chosen.by_label[label]}
     for name in LABEL_METRICS:
         result[name] = float(found.others[f"label_{name}"][label])
@@ -140,7 +142,9 @@ def _calibration(found: HeadSummary, temperature: float) -> dict[str, Any]:
     return result | bins
 
 
-def _pair(found: HeadSummary, name: str, label: int | None = None) -> list[float] | None:
+def _pair(
+    found: HeadSummary, name: str, label: int | None = None
+) -> list[float] | None:
     """Returns both ends of an interval, or None if there is none."""
     if name not in found.intervals:
         return None

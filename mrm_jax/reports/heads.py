@@ -1,4 +1,4 @@
-"""Which head's scores a report shows first, and which heads were never trained."""
+"""The primary head of a report, and the heads that were not trained."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,10 +7,10 @@ from mrm_jax.metrics import scores
 
 
 def primary(facts: Mapping[str, Any]) -> str:
-    """Returns the head that picked the best epoch: high, low or mean.
+    """Returns the head that selected the best epoch: high, low or mean.
 
     Args:
-        facts: of report.json; mean where its "selection" is missing.
+        facts: facts of report.json; without "selection" the primary head is mean.
     """
     return (facts.get("selection") or "mean").rpartition("_")[2]
 

@@ -1,8 +1,4 @@
-"""The figures of report.html, as SVG elements with descriptions.
-
-Of many labels, only the best and the worst have curves of their own; the page has room
-for a limited number of errors.
-"""
+"""The figures of report.html, as SVG elements with descriptions for screen readers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple

@@ -91,7 +91,9 @@ def test_the_lowest_of_equal_scores_is_predicted():
 @pytest.mark.parametrize("first", [-1, 9, 5])
 def test_a_first_label_that_cannot_be_is_refused(first):
     scores, labels = np.zeros((2, 9)), one_hot([0, 4])
-    with pytest.raises(ValueError, match=f"the first in row 1 .*: {first}; .*REFERENC"):
+    with pytest.raises(
+        ValueError, match=rf"the first in row 1 .*: {first}. .*REFERENC"
+    ):
         cpsc2018.confusion(scores, labels, np.array([0, first], np.int16))
 
 

@@ -190,5 +190,7 @@ def test_arrays_of_other_records_are_refused(splits):
 
 
 def test_a_run_without_a_report_says_so(tmp_path):
-    with pytest.raises(ValueError, match="report.json: not found; the run is not fini"):
+    with pytest.raises(
+        ValueError, match="report.json was not found: the run is not fin"
+    ):
         run_report.read(tmp_path)

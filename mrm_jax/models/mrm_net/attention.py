@@ -1,4 +1,4 @@
-"""The attention stage: a gate over channels and a gate over time, fused."""
+"""The attention stage: channel attention and temporal attention, fused."""
 
 import flax.linen as nn
 import jax
@@ -12,8 +12,8 @@ from mrm_jax.models.mrm_net import blocks
 class ChannelGate(nn.Module):
     """sigmoid(m(max over time) + m(mean over time)), m linear and batch-normalised.
 
-    m is one function called twice, the maximum first: while training each call is
-    normalised by its own statistics and the running averages move twice.
+    m is one function called twice, first on the maximum. During training, each call is
+    normalised by its own statistics, and the running averages are updated twice.
     """
 
     axis_name: str | None = None
@@ -49,7 +49,7 @@ class TimeGate(nn.Module):
 
 
 class AttentionStage(nn.Module):
-    """Both gates on one map, concatenated, normalised and brought back to its shape."""
+    """Both gates on one feature map, concatenated, normalised and projected back."""
 
     eca_conv: bool = False
     axis_name: str | None = None
@@ -58,7 +58,7 @@ class AttentionStage(nn.Module):
     def __call__(
         self, inputs: layers.FeatureMap, mask: layers.Mask
     ) -> layers.FeatureMap:
-        """Returns the attended map, [batch, time, channel]."""
+        """Returns the attended feature map, [batch, time, channel]."""
         channel_gate = ChannelGate(self.axis_name, name="channel_gate")(inputs, mask)
         time_gate = TimeGate(self.axis_name, name="time_gate")(inputs, mask)
         gated = [channel_gate[:, None] * inputs, time_gate[..., None] * inputs]

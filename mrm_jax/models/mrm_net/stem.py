@@ -1,4 +1,4 @@
-"""The stem, and the multi-scale block that splits it into two resolutions."""
+"""The stem, and the multi-scale blocks that begin the two resolutions."""
 
 import flax.linen as nn
 import jax
@@ -31,7 +31,7 @@ class Stem(nn.Module):
 
 
 class MultiScale(nn.Module):
-    """Four kernel lengths at once (path A) beside a short convolution (path B)."""
+    """Convolutions of four kernel lengths (path A) and a short convolution (path B)."""
 
     channels: int
     stride: int
@@ -60,7 +60,7 @@ class MultiScale(nn.Module):
         """Returns the mean of the four kernels, the shorter ones padded with zeros.
 
         The mean of four convolutions of one input is one convolution with the mean of
-        their kernels: the same function with 33 taps of work instead of 72.
+        their kernels. It needs 33 taps instead of 72.
         """
         kernels = []
         for taps in SCALES:
