@@ -1,4 +1,4 @@
-"""What each label reaches, and which labels are called together."""
+"""Figures of labels: bars of a metric per label, and label co-occurrence."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,25 +10,25 @@ from matplotlib.figure import Figure
 
 from mrm_jax.plotting import style as style_lib
 
-# Up to here labels have room: wide bars, and a number in each cell of a matrix.
+# Up to this many labels have wide bars, and a number in each cell of a matrix.
 FEW_LABELS = 12
 BAR: dict[str, Any] = {"color": "#c3d9ea", "edgecolor": "#5b7f9c", "linewidth": 0.8}
 VALUE_WIDTH = 48  # of the numbers beside the bars, pixels
 COLOURS = "Blues"
 INTERVAL = "95 % interval"
-DARK = 0.55  # from here on a number stands in white
+DARK = 0.55  # from here on, numbers are white
 
 
 def bars(
     rows: Sequence[Mapping[str, Any]], metric: str, title: str, primary: str
 ) -> Figure:
-    """Returns a metric of each label: one head's with its interval, and the others'.
+    """Returns a figure of a metric per label, for all heads.
 
     Args:
-        rows: of report.json's "labels", drawn from the top in this order.
-        metric: of a row's heads.
-        title: of the figure.
-        shown: the head that has bars and intervals.
+        rows: "labels" of report.json, drawn from the top in this order.
+        metric: key of the metric.
+        title: title of the figure.
+        primary: head that is drawn as bars with intervals; the others have marks.
     """
     names = [style_lib.shorten(row["label"]) for row in rows]
     left, height = (
@@ -39,7 +39,7 @@ def bars(
     axes = style_lib.place(
         canvas, left, 26, style_lib.WIDTH - left - VALUE_WIDTH, height
     )
-    start = 0.5 if metric == "auc" else 0.0  # what chance reaches
+    start = 0.5 if metric == "auc" else 0.0  # the value of a random guess
     lowest = _draw_bars(axes, rows, metric, primary, start)
     axes.set(ylim=(len(rows) - 0.5, -0.5))
     axes.set_xlim(lowest - 0.02 * (lowest < start), 1.005)
@@ -108,12 +108,12 @@ def _add_legend(canvas: Figure, primary: str, top: float) -> None:
 
 
 def others(primary: str) -> list[str]:
-    """Returns the heads that have marks beside the bars of the one shown."""
+    """Returns the heads that are drawn as marks beside the primary head's bars."""
     return [head for head in style_lib.HEAD_STYLES if head != primary]
 
 
 def _column(rows: Sequence[Mapping[str, Any]], head: str, metric: str) -> np.ndarray:
-    """Returns a head's metric [label], NaN where it is None."""
+    """Returns a head's metric [label]; NaN where it is None."""
     return np.array([row["heads"][head][metric] for row in rows], float)
 
 
@@ -121,10 +121,10 @@ def matrix(names: Sequence[str], shares: np.ndarray, title: str, across: str) ->
     """Returns a picture of `errors.co_occurrence`, with numbers where there is room.
 
     Args:
-        names: of the labels.
-        shares: [label, label].
-        title: of the figure.
-        across: what the columns are.
+        names: [label], names of the labels.
+        shares: [label, label], from 0 to 1.
+        title: title of the figure.
+        across: title of the columns.
     """
     names = [style_lib.shorten(name) for name in names]
     margin, few = _name_width(names) + 20, len(names) <= FEW_LABELS
@@ -134,7 +134,7 @@ def matrix(names: Sequence[str], shares: np.ndarray, title: str, across: str) ->
     axes = style_lib.place(canvas, margin, margin, side, side)
     colours = matplotlib.colormaps[COLOURS].with_extremes(bad="0.85")
     image = axes.imshow(shares, vmin=0, vmax=1, cmap=colours, interpolation="none")
-    axes.set(title=title, ylabel="label of the record", xlabel=across)
+    axes.set(title=title, ylabel="true label", xlabel=across)
     axes.set_yticks(range(len(names)), names)
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.tick_params(length=0)

@@ -1,4 +1,4 @@
-"""What scores say: curves over all thresholds, and how far they are probabilities."""
+"""Figures of scores: ROC and precision-recall curves, and reliability diagrams."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,14 +13,19 @@ from mrm_jax.plotting import style as style_lib
 MAX_POINTS = 300  # of one curve; finer than a figure can show
 HALVES = {0: "0", 0.5: "½", 1: "1"}
 FIFTHS = np.arange(6) / 5
-# Where the threshold of a label lies.
+# They place the threshold of a label on the curves.
 RATES = ("sensitivity", "specificity", "ppv")
 
 
 def all_labels(scores: np.ndarray, labels: np.ndarray) -> Figure:
-    """Returns both curves over all cells [record, label], and the mean of the labels'.
+    """Returns a figure of both curves, pooled over all labels.
 
-    At least one label has both classes.
+    The micro curve is taken over all cells, the macro curve is the mean of the labels'
+    curves. At least one label must have both classes.
+
+    Args:
+        scores: [record, label], from 0 to 1.
+        labels: [record, label], 0 or 1.
     """
     micro = curves.compute(scores.ravel(), labels.ravel())
     usable = np.flatnonzero(classification.has_both_classes(labels))
@@ -43,13 +48,13 @@ def one_label(
     row: Mapping[str, Any],
     primary: str,
 ) -> Figure:
-    """Returns both curves of one label, which has both classes.
+    """Returns a figure of both curves of one label, for all heads.
 
     Args:
-        heads: scores [record] by name.
-        labels: [record], 0 or 1.
-        row: of report.json's "labels"; where its threshold lies is marked.
-        shown: the head whose numbers and threshold these are.
+        heads: head -> scores [record].
+        labels: [record], 0 or 1, with both classes.
+        row: entry of the label in "labels" of report.json; its threshold is marked.
+        primary: head whose numbers and threshold are shown.
     """
     of_head = row["heads"][primary]
     numbers = f"AUC {_text(of_head['auc'])}, AP {_text(of_head['average_precision'])}"
@@ -73,7 +78,7 @@ def one_label(
 
 
 def _panels(title: str, prevalence: float) -> tuple[Figure, Axes, Axes]:
-    """Returns a figure with axes for both curves, and what chance reaches in them."""
+    """Returns a figure with axes for both curves and the lines of a random guess."""
     canvas = style_lib.figure(style_lib.WIDTH, 204)
     roc, pr = (style_lib.place(canvas, x, 42, 130, 130) for x in (42, 222))
     canvas.suptitle(title, y=0.98, va="top")
@@ -95,9 +100,9 @@ def _draw(
     style: style_lib.Style,
     steps: bool = False,
 ) -> None:
-    """Draws a curve with no more points than can be seen.
+    """Draws a curve with at most MAX_POINTS points.
 
-    In steps, y holds from the point before.
+    With steps, each y applies from the previous point on.
     """
     way = np.cumsum(np.abs(np.diff(x, prepend=x[0])) + np.abs(np.diff(y, prepend=y[0])))
     kept = np.unique(np.searchsorted(way, np.linspace(0, way[-1], MAX_POINTS)))
@@ -113,11 +118,11 @@ def _draw(
 
 
 def reliability(calibration: Mapping[str, Any], head: str) -> Figure:
-    """Returns how often labels are there against the scores that say so.
+    """Returns a reliability diagram, before and after temperature scaling.
 
     Args:
-        calibration: of the head, from report.json.
-        head: its name.
+        calibration: "calibration" of the head in report.json.
+        head: name of the head.
     """
     canvas = style_lib.figure(style_lib.WIDTH, 426)
     axes = style_lib.place(canvas, 72, 124, 252, 252)
@@ -146,7 +151,7 @@ def reliability(calibration: Mapping[str, Any], head: str) -> Figure:
 
 
 def _column(bins: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    """Returns a number of each bin, NaN where it is None."""
+    """Returns a number of each bin; NaN where it is None."""
     return np.array([each[name] for each in bins], float)
 
 
