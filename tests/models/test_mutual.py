@@ -119,7 +119,7 @@ def test_lengths_that_work(num_samples):
 @pytest.mark.parametrize("num_samples", [2, 3, 999, 1002, 1003])
 def test_lengths_that_are_refused(num_samples):
     below = num_samples // 4 * 4
-    near = f"for example {below}, {below + 1} or {below + 4}"
+    near = f"for example {below}, {below + 1}, {below + 4}"
     with pytest.raises(ValueError, match=f"{num_samples} gives.*a test needs.*{near}"):
         mutual.check_length(num_samples, "a test")
 

@@ -82,7 +82,7 @@ def check_length(num_samples: int, reason: str) -> None:
     raise ValueError(
         f"num_samples: {num_samples} gives feature maps of {high} and {low} time steps,"
         f" but {reason} needs the first to be twice the second. Choose a multiple of 4 "
-        f"or a multiple of 4 plus 1, for example {below}, {below + 1} or {below + 4}."
+        f"or a multiple of 4 plus 1, for example {below}, {below + 1}, {below + 4}"
     )
 
 
