@@ -25,9 +25,9 @@ SPLIT = {
     "cpsc_f_pc": "CPSC2018, premature contraction",
     "cpsc_f_st": "CPSC2018, ST change",
 }
-NOT_OF_THE_MODEL = ("share_of_zeros", "val_threshold")  # no model is better for these
+NOT_COMPARED = ("share_of_zeros", "val_threshold")  # more does not mean better
 
-# Of one label. All but the threshold have a bootstrap interval.
+# Of one label; all but the threshold have a bootstrap interval.
 LABEL = {
     "auc": "AUC",
     "average_precision": "average precision",
@@ -39,8 +39,8 @@ LABEL = {
     "threshold": "threshold",
 }
 
-# Of a split's scores as probabilities; SCALED ends the key of what is measured after
-# temperature scaling.
+# Of the calibration of a split's scores. With SCALED at its end, a key stands for the
+# same metric after temperature scaling.
 CALIBRATION = {
     "ece": "calibration error (ECE)",
     "brier": "Brier score",
@@ -55,6 +55,6 @@ def of_split(metrics: Container[str]) -> dict[str, str]:
 
 
 def compared(metrics: Container[str]) -> dict[str, str]:
-    """Returns the same without what says nothing of a model; more is better in each."""
+    """Returns the entries of `of_split` that compare models: more is better."""
     found = of_split(metrics)
-    return {key: found[key] for key in found if key not in NOT_OF_THE_MODEL}
+    return {key: found[key] for key in found if key not in NOT_COMPARED}

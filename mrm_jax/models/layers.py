@@ -247,13 +247,6 @@ class Dropout(nn.Module):
         return jnp.where(keep, signal / (1 - rate), 0).astype(signal.dtype)
 
 
-def expand_dims(
-    values: Float[Array, " channel"], like: Float[Array, "*batch channel"]
-) -> Float[Array, "*one channel"]:
-    """Returns values with leading axes of length 1, as many as `like` has."""
-    return values.reshape(*[1] * (like.ndim - 1), -1)
-
-
 def max_pool(signal: FeatureMap) -> Float[Array, "batch time_out channel"]:
     """Returns the maximum of every two neighbours, stride 2; drops an odd last one.
 
@@ -284,3 +277,10 @@ def maximum(
     first = jnp.argmax(jax.lax.stop_gradient(signal), axis, keepdims=True)
     places = jax.lax.broadcasted_iota(first.dtype, signal.shape, axis % signal.ndim)
     return jnp.sum(jnp.where(places == first, signal, 0), axis)
+
+
+def expand_dims(
+    values: Float[Array, " channel"], like: Float[Array, "*batch channel"]
+) -> Float[Array, "*one channel"]:
+    """Returns values with leading axes of length 1, as many as `like` has."""
+    return values.reshape(*[1] * (like.ndim - 1), -1)

@@ -38,6 +38,38 @@ SETTINGS: dict[Any, Any] = {
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
+class Style(NamedTuple):
+    """The look of one curve."""
+
+    name: str
+    colour: str
+    marker: str
+    line: str
+
+
+HEAD_STYLES = {
+    "mean": Style("mean", "#000000", "o", "-"),
+    "high": Style("high", "#0072B2", "^", "--"),
+    "low": Style("low", "#D55E00", "v", "-."),
+}
+LOSSES = {
+    "train/loss": Style("total", "#000000", "o", "-"),
+    "train/bce_high": Style("cross-entropy, high", "#0072B2", "^", "--"),
+    "train/bce_low": Style("cross-entropy, low", "#D55E00", "v", "-."),
+    "train/feature_kl": Style("mutual, features", "#009E73", "s", ":"),
+    "train/logit_kl": Style("mutual, logits", "#CC79A7", "D", ":"),
+}
+AVERAGES = {
+    "micro": Style("micro", "#000000", "", "-"),
+    "macro": Style("macro", "#0072B2", "", "--"),
+}
+TEMPERATURES = {
+    "reliability": Style("uncalibrated", "#D55E00", "^", "--"),
+    "reliability_scaled": Style("temperature-scaled", "#000000", "o", "-"),
+}
+CHANCE: dict[str, Any] = {"color": "0.6", "linestyle": ":", "linewidth": 1.2}
+
+
 def settings() -> contextlib.AbstractContextManager[None]:
     """Returns the context in which figures of the page are drawn and converted."""
     return matplotlib.rc_context(SETTINGS)
@@ -135,35 +167,3 @@ def _rewrite(name: str, value: str, prefix: str) -> str:
         return re.sub(r"^#", f"#{prefix}-", value)
     value = re.sub(r"font-family: [^;]*;? ?", "", value) if name == "style" else value
     return value.replace("url(#", f"url(#{prefix}-")
-
-
-class Style(NamedTuple):
-    """The look of one curve."""
-
-    name: str
-    colour: str
-    marker: str
-    line: str
-
-
-HEAD_STYLES = {
-    "mean": Style("mean", "#000000", "o", "-"),
-    "high": Style("high", "#0072B2", "^", "--"),
-    "low": Style("low", "#D55E00", "v", "-."),
-}
-LOSSES = {
-    "train/loss": Style("total", "#000000", "o", "-"),
-    "train/bce_high": Style("cross-entropy, high", "#0072B2", "^", "--"),
-    "train/bce_low": Style("cross-entropy, low", "#D55E00", "v", "-."),
-    "train/feature_kl": Style("mutual, features", "#009E73", "s", ":"),
-    "train/logit_kl": Style("mutual, logits", "#CC79A7", "D", ":"),
-}
-AVERAGES = {
-    "micro": Style("micro", "#000000", "", "-"),
-    "macro": Style("macro", "#0072B2", "", "--"),
-}
-TEMPERATURES = {
-    "reliability": Style("uncalibrated", "#D55E00", "^", "--"),
-    "reliability_scaled": Style("temperature-scaled", "#000000", "o", "-"),
-}
-CHANCE: dict[str, Any] = {"color": "0.6", "linestyle": ":", "linewidth": 1.2}

@@ -71,7 +71,7 @@ def label_table(report: Mapping[str, Any]) -> rich.table.Table:
     head = heads.primary(report["facts"])
     whose = "mean of high and low" if head == "mean" else f"{head} score"
     result = tables.new(
-        f"per label, {whose}; F1 at the threshold chosen on validation",
+        f"per label, {whose}; F1 at validation threshold",
         caveats.rare_labels(report["labels"], head),
     )
     result.add_column("")

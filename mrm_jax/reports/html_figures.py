@@ -7,7 +7,7 @@ import markupsafe
 import numpy as np
 from matplotlib.figure import Figure
 
-from mrm_jax.metrics import classification, errors
+from mrm_jax.metrics import classification, errors, names
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.plotting import (
     ecg_layout,
@@ -22,11 +22,7 @@ from mrm_jax.reports import heads as heads_lib
 NUM_EXTREMES = 4  # best and worst labels whose curves stand for those of many
 NUM_PAIRS = 10
 NUM_ERRORS = 10
-BARS = {
-    "auc": "AUC",
-    "average_precision": "average precision",
-    "f1_at_threshold": "F1 at validation threshold",
-}
+BARS = ("auc", "average_precision", "f1_at_threshold")
 SMALLEST_TEXT = 8.25  # points, which are 11 CSS pixels
 # The part of an ECG page's margins that a screen does not need, in points: at the
 # sides, and above and below.
@@ -62,11 +58,12 @@ def bars(rows: Rows, primary: str) -> list[markupsafe.Markup]:
     ordered = [rows[i] for i in by_auc(rows, primary)]
     return [
         style.markup(
-            label_figures.bars(ordered, metric, title, primary),
+            label_figures.bars(ordered, metric, names.LABEL[metric], primary),
             f"bars-{metric}",
-            f"{title} of each label with its interval; see the table for the numbers",
+            f"{names.LABEL[metric]} of each label with its interval; "
+            "see the table for the numbers",
         )
-        for metric, title in BARS.items()
+        for metric in BARS
     ]
 
 

@@ -16,6 +16,12 @@ from mrm_jax.reports import caveats
 from mrm_jax.reports import heads as heads_lib
 from mrm_jax.runtime import atomic
 
+REPORT_FILE = "report.tex"
+COMPARISON_FILE = "comparison.tex"
+SEEDS_FILE = "seeds.tex"
+PRIMARY_HEAD = "mean"  # first in a comparison, and the only one for its labels
+LABEL_METRICS = ("auc", "average_precision", "f1_at_threshold")
+UNDEFINED = "--"
 MAX_ROWS = 30  # more make a longtable
 ESCAPED = {
     "\\": r"\textbackslash{}",
@@ -28,14 +34,6 @@ ESCAPED = {
     "]": "{]}",
     "±": r"$\pm$",
 }
-
-
-REPORT_FILE = "report.tex"
-COMPARISON_FILE = "comparison.tex"
-SEEDS_FILE = "seeds.tex"
-PRIMARY_HEAD = "mean"  # first in a comparison, and the only one for its labels
-LABEL_METRICS = ("auc", "average_precision", "f1_at_threshold")
-UNDEFINED = "--"
 
 
 class Table(NamedTuple):
@@ -178,8 +176,8 @@ def _describe_pair(
         for name, run in (("A", result["a"]), (letter, other["b"]))
     )
     return (
-        f"{runs} Positive differences favour {letter}; they are shown "
-        f"{_describe_intervals(result['intervals'])}; p is two-sided. "
+        f"{runs} Differences {_describe_intervals(result['intervals'])}; positive ones "
+        f"favour {letter}. The p-values are two-sided. "
         f"{_origin(result['facts'])}"
     )
 

@@ -8,7 +8,7 @@ LABELS = np.array([[0, 1, 1], [1, 0, 1], [1, 0, 0]], np.uint8)
 
 
 def measure(scores, labels, counts=None):
-    """Returns the measures of the split, or of records that stand so often."""
+    """Returns the metrics of the split, or of records repeated `counts` times."""
     counts = np.ones(len(scores)) if counts is None else np.asarray(counts, float)
     found = calibration.aggregate(
         calibration.per_record(scores, labels), counts[np.newaxis]

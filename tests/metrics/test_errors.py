@@ -19,7 +19,7 @@ def test_a_model_without_errors_has_none():
     assert errors.most_confident(labels * 0.4 + 0.3, labels, 10) == []
 
 
-def test_what_is_called_together_by_hand():
+def test_co_occurrence_by_hand():
     labels = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]])
     predicted = np.array([[1, 1, 0], [0, 1, 1], [0, 1, 0]])
     expected = [[0.5, 1, 0.5], [0, 1, 0.5], [np.nan] * 3]

@@ -8,7 +8,7 @@ EVERY = ("f1_at_threshold", "sensitivity", "specificity", "ppv")
 
 
 def measure(scores, labels, thresholds, counts=None):
-    """Returns the measures of each label of records that stand so often."""
+    """Returns the metrics of each label, of records repeated `counts` times."""
     counts = np.ones(len(scores)) if counts is None else np.asarray(counts, float)
     statistics = thresholds_lib.per_record(
         scores, labels, np.asarray(thresholds, float)

@@ -136,7 +136,7 @@ def test_a_run_of_one_head_is_shown_by_it(tmp_path, report, scores, found):
         "low, validation",
         "sorted by the AUC of the low scores. Bars: low scores",
         "circles: mean of both branches; upright triangles: high-resolution branch.",
-        "The first panel pools all labels of the low scores",
+        "First panel: all labels pooled, low scores",
         "Table of reliability bins, low scores",
         "where the low score reaches",
         "between the low score and the true label",

@@ -147,7 +147,7 @@ def test_differences_stand_with_their_sign(tmp_path):
     text = (tmp_path / "comparison.tex").read_text()
     row = "macro AUC, mean & 0.750 & 0.500 & $-0.250$ & [$-0.375$, $-0.125$] & 0.002"
     assert row in text
-    assert "Positive differences favour B" in text
+    assert "positive ones favour B" in text
     assert text.count(r"\begin{table}") == 2
 
 
