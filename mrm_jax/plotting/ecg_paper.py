@@ -94,7 +94,7 @@ def save(figure: Figure, path: Path | str) -> None:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f"{path}: expected the suffix {', '.join(SUFFIXES)}")
+        raise ValueError(f"{path}: expected a suffix out of {', '.join(SUFFIXES)}")
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with (
         matplotlib.rc_context({"svg.hashsalt": "mrm_jax"}),

@@ -245,7 +245,7 @@ def test_a_saved_png_is_what_was_drawn(tmp_path):
 
 def test_refuses_other_kinds_of_files(tmp_path):
     figure = ecg_paper.draw(flat(), RATE, leads.LEADS, "")
-    with pytest.raises(ValueError, match=r"page.bmp: expected one of .png, .svg, .pdf"):
+    with pytest.raises(ValueError, match=r"page.bmp: expected a suffix out of .png"):
         ecg_paper.save(figure, tmp_path / "page.bmp")
 
 
