@@ -5,7 +5,7 @@ import json
 import pytest
 import rich.console
 
-from mrm_jax.metrics import significance
+from mrm_jax.metrics import names, significance
 from mrm_jax.reports import comparison
 
 
@@ -105,6 +105,17 @@ def test_the_tables_say_what_was_compared_and_what_the_sign_means():
     ):
         assert part in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_no_row_is_folded_at_80_columns():
+    given = result()
+    metrics = dict.fromkeys(names.SPLIT, found(0.75, 0.5, [-0.375, -0.125], 0.002))
+    given["others"][0]["heads"] = {"mean": metrics}
+    lines = printed(given).splitlines()
+    for title in names.compared(names.SPLIT).values():
+        (line,) = (line for line in lines if line.strip().startswith(f"{title} "))
+        assert line.endswith("0.750  0.500  -0.250  -0.375 -0.125  0.002  "), title
+    assert max(map(len, lines)) <= 80
 
 
 def test_a_run_of_one_head_is_told_as_one():

@@ -5,7 +5,7 @@ import math
 
 import rich.console
 
-from mrm_jax.metrics import seeds
+from mrm_jax.metrics import names, seeds
 from mrm_jax.reports import seed_summary
 
 RUNS = [
@@ -52,3 +52,15 @@ def test_the_table_fits_80_columns_and_lists_the_runs():
     assert "seed 2: epoch 12 of runs/[s2]" in text
     assert "PTB-XL, version 1.0.3, label set form: 882 test records" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_no_row_is_folded_at_80_columns():
+    values = dict.fromkeys(names.SPLIT, 0.5)
+    heads = dict.fromkeys(("high", "low", "mean"), values)
+    console = rich.console.Console(file=io.StringIO(), width=80)
+    given = {"facts": FACTS, **seeds.summarise(RUNS[:2], [heads, heads])}
+    seed_summary.print_table(given, console)
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]
+    for title in names.compared(names.SPLIT).values():
+        (line,) = (line for line in lines if line.startswith(f"{title} "))
+        assert line.split()[-9:] == ["0.500", "±", "0.000"] * 3, title
