@@ -1,10 +1,10 @@
 """Seconds of 1000 bootstrap resamples, mrm_jax beside a plain loop with scikit-learn.
 
-Ours draws the resamples and finds the intervals of every metric, overall and by label.
-The report does so for three heads and, besides, for calibration and for the measures at
-each label's threshold; it always takes 1000. The loop takes only ROC-AUC and average
-precision of each label, on the same resamples; as it is slow, it does fewer of them
-(--loop_resamples), and its time is scaled to 1000.
+mrm_jax draws the resamples and computes the intervals of every metric, overall and per
+label. Its report always takes 1000 resamples, for three heads, and also computes
+calibration and the metrics at each label's threshold. The loop computes only the
+ROC-AUC and average precision of each label, on the same resamples. As it is slow, it
+does fewer of them (--loop_resamples), and its time is scaled to 1000.
 
 Example: python -m benchmarks.intervals --records 2203 --labels 71
 """
@@ -80,7 +80,7 @@ def report(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     split = SplitScores(records, labels, scores, scores**2)
     of_val = thresholds.Thresholds(0.5, (0.5,) * len(names), temperature=2.0)
     chosen = dict.fromkeys(split.heads, of_val)
-    return summary.evaluate(summary.Evaluated(split, chosen), names, names)
+    return summary.summarise(summary.Evaluated(split, chosen), names, names)
 
 
 def loop(

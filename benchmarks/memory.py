@@ -27,7 +27,7 @@ CODE = {
     OURS: """
 import json, sys, jax
 from benchmarks import jax_side, load
-from mrm_jax import parallel
+from mrm_jax.runtime import devices
 devices.use_compilation_cache()
 size = load.Load(*map(int, sys.argv[2:]))
 jax_side.JaxSide(size, compute_dtype=sys.argv[1]).train()

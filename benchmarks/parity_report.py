@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import harness
+from mrm_jax.metrics import seeds
 from mrm_jax.runtime import devices
 from mrm_jax.training import metadata as metadata_lib
 from mrm_jax.training import run_spec
@@ -87,10 +88,7 @@ def summary(found: Sequence[float], base: Sequence[float]) -> Summary:
         "pytorch": base,
         "difference": np.subtract(found, base),
     }
-    return {
-        name: {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1))}
-        for name, values in columns.items()
-    }
+    return {name: seeds.mean_sd(list(values)) for name, values in columns.items()}
 
 
 def difference_line(name: str, found: Mapping[str, Any]) -> str:
@@ -104,7 +102,7 @@ def difference_line(name: str, found: Mapping[str, Any]) -> str:
 
 def summary_line(split: str, found: Summary) -> str:
     """Returns a split's mean ± sd in one line."""
-    columns = (f"{n} {v['mean']:.4f} ± {v['sd']:.4f}" for n, v in found.items())
+    columns = (f"{n} {seeds.text(v, 4)}" for n, v in found.items())
     return f"{split} macro AUC, mean ± sd over seeds: {', '.join(columns)}"
 
 

@@ -53,11 +53,11 @@ class GroupedByXla(nn.Module):
 class MomentsTogether(layers.BatchNorm):
     """Batch norm with its two sums in one reduction with two results."""
 
-    def _moments(self, inputs, mask):
+    def _batch_statistics(self, inputs, mask):
         """Returns mean, biased variance and count, [channel]."""
         middle = tuple(size // 2 for size in inputs.shape[1:-1])
         near = jax.lax.stop_gradient(inputs[(0, *middle)])
-        distance = inputs - layers.spread(near, inputs)
+        distance = inputs - layers.expand_dims(near, inputs)
         masked = distance * mask.reshape(-1, *[1] * (inputs.ndim - 1))
         zero = jnp.zeros((), inputs.dtype)
         total, squares = jax.lax.reduce(

@@ -24,7 +24,7 @@ from mrm_jax.sweeps import members
 CHILD = """
 import json, sys
 from benchmarks import population_points
-from mrm_jax import parallel
+from mrm_jax.runtime import devices
 devices.use_compilation_cache()
 print(json.dumps(population_points.measure(**json.loads(sys.argv[1]))))
 """

@@ -64,9 +64,14 @@ def processes(results: Results) -> str:
                 [3600 / alone for _, alone in pairs],
             ]
             ratios = [point["settings"] * alone / both for both, alone in pairs]
-            cells = [_spread(values, "{:,.0f}") for values in rates]
+            cells = [_median_range(values, "{:,.0f}") for values in rates]
             rows.append(
-                [device, str(point["settings"]), *cells, _spread(ratios, "{:.2f}")]
+                [
+                    device,
+                    str(point["settings"]),
+                    *cells,
+                    _median_range(ratios, "{:.2f}"),
+                ]
             )
     return markdown.table(columns.split(", "), rows)
 
@@ -113,7 +118,7 @@ def _sizes(points: Sequence[Mapping[str, Any]]) -> list[int]:
 
 
 def _rates(point: Mapping[str, Any]) -> str:
-    return _spread([point["records"] / s for s in point["seconds"]], "{:,.1f}")
+    return _median_range([point["records"] / s for s in point["seconds"]], "{:,.1f}")
 
 
 def _ratio(point: Mapping[str, Any], base: Mapping[str, Any]) -> str:
@@ -122,10 +127,10 @@ def _ratio(point: Mapping[str, Any], base: Mapping[str, Any]) -> str:
         (point["records"] / seconds) / (base["records"] / base_seconds)
         for seconds, base_seconds in zip(point["seconds"], base["seconds"], strict=True)
     ]
-    return _spread(ratios, "{:.2f}")
+    return _median_range(ratios, "{:.2f}")
 
 
-def _spread(values: Sequence[float], form: str) -> str:
+def _median_range(values: Sequence[float], form: str) -> str:
     """Returns the median, and the range in brackets."""
     median, low, high = statistics.median(values), min(values), max(values)
     if len(values) == 1:

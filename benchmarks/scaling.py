@@ -24,7 +24,7 @@ Sizes = Mapping[str, Sequence[scaling_points.Size]]  # what is varied -> its poi
 CHILD = """
 import json, sys
 from benchmarks import scaling_points, scaling_records
-from mrm_jax import parallel
+from mrm_jax.runtime import devices
 devices.use_compilation_cache()
 module, arguments = sys.argv[1:]
 measure = {"points": scaling_points, "records": scaling_records}[module].measure

@@ -81,7 +81,9 @@ def measure(
         {
             **dataclasses.asdict(point),
             **{
-                way: spread([load.records / s for s in seconds[f"{way} {number}"]])
+                way: median_range(
+                    [load.records / s for s in seconds[f"{way} {number}"]]
+                )
                 for way in WORK
             },
             "memory_mib": memory[number],
@@ -90,7 +92,7 @@ def measure(
     ]
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
+def median_range(values: Sequence[float]) -> dict[str, float]:
     """Returns median, lowest and highest."""
     return {
         "median": statistics.median(values),

@@ -53,7 +53,7 @@ def measure(
                 "records": count,
                 "labels": size.labels,
                 "record_bytes": size.samples * len(leads.LEADS) * 2,
-                "input": {n: scaling_points.spread(r) for n, r in rates.items()},
+                "input": {n: scaling_points.median_range(r) for n, r in rates.items()},
                 "metrics": metrics_cost(count, size.labels, rounds),
             }
         )
@@ -108,7 +108,7 @@ def input_rates(folder: Path, batch: int, rounds: int) -> dict[str, list[float]]
 
 
 def metrics_cost(count: int, num_labels: int, rounds: int) -> dict[str, Any]:
-    """Returns seconds, by `spread`, and the peak of the metrics of one head."""
+    """Returns seconds, by `median_range`, and the peak of the metrics of one head."""
     rng = np.random.default_rng(0)
     scores = rng.random((count, num_labels), dtype=np.float32)
     labels = (rng.random(scores.shape) < 0.05).astype(np.uint8)
@@ -118,7 +118,7 @@ def metrics_cost(count: int, num_labels: int, rounds: int) -> dict[str, Any]:
     evaluate()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    return {"seconds": scaling_points.spread(seconds), "peak_bytes": peak}
+    return {"seconds": scaling_points.median_range(seconds), "peak_bytes": peak}
 
 
 def _loader(

@@ -22,7 +22,8 @@ EAGER, COLD, WARM = "pytorch eager", "mrm_jax, cold", "mrm_jax, warm cache"
 OURS_ONCE = """
 import sys
 from benchmarks import jax_side, load
-from mrm_jax import parallel, train
+from mrm_jax import train
+from mrm_jax.runtime import devices
 devices.use_compilation_cache()
 jax_side.JaxSide(load.Load(*map(int, sys.argv[1:]))).train()
 """

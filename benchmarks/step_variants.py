@@ -31,7 +31,7 @@ VARIANTS = {
 CHILD = """
 import json, sys, time
 from benchmarks import jax_side, load
-from mrm_jax import parallel
+from mrm_jax.runtime import devices
 from mrm_jax.models import layers
 size, dtype, width, steps, rounds = json.loads(sys.argv[1])
 layers.BLOCK_WIDTH, devices.ACCELERATOR_STEPS_PER_CALL = width, steps

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from mrm_jax.metrics import scores as scores_lib
 from mrm_jax.runtime import atomic
 
 SUFFIXES = (".csv", ".json")
 FEW = 3  # records that are shown with their scores
 MOST_ROWS = 40  # of more records
 NAME_WIDTH = 32
-HEADS = ("mean", "high", "low")
+HEADS = scores_lib.MEAN_FIRST
 # How the scores of several windows become one.
 AGGREGATES = {
     "mean": lambda scores: scores.mean(axis=0),

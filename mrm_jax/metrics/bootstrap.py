@@ -1,15 +1,16 @@
-"""Bootstrap intervals of a split's metrics.
+"""Bootstrap intervals for the metrics of a split.
 
     counts = bootstrap.draw(labels, bootstrap.RESAMPLES, np.random.default_rng(seed))
     values = bootstrap.evaluate(scores, labels, counts)
     low, high = bootstrap.percentile(values["macro_auc"])
 
-A resample says how often it holds each record. So every metric becomes a weighted one,
-and the records are sorted once for all resamples. Models are compared on the same
-counts: `values["macro_auc"] - others["macro_auc"]` is their difference by resample.
+A resample is stored as counts: how often it contains each record. Every metric is then
+computed from weighted records, which are sorted once for all resamples. Models are
+compared on the same counts: `values["macro_auc"] - others["macro_auc"]` is the
+difference in each resample.
 
-What is perfect in the split is so in every resample. An interval from 1 to 1 says that
-the records hold no error to learn from, not that there will be none.
+A metric that is perfect on the split is perfect in every resample. An interval from 1
+to 1 means that no resample had an error, not that there will be none.
 
 References:
     Efron and Tibshirani, 1993, An Introduction to the Bootstrap, chapter 13.
@@ -25,50 +26,51 @@ from mrm_jax.metrics.ranking import Labels, Scores
 
 LEVEL = 0.95
 RESAMPLES = 1000
-SEED = 0  # of reports, so that anyone draws the same resamples again
-# Of resamples times records: what is worked on at once, to stay in the cache, but not
-# fewer resamples than give an array operation some length.
+SEED = 0  # of reports, so that anyone can draw the same resamples again
+# Sizes in cells, resamples times records. A block is processed at once: small enough
+# for the cache, but with at least MIN_BLOCK resamples to keep array operations long.
 BLOCK_CELLS = 2**18
 MIN_BLOCK = 16
 DRAW_CELLS = 2**20
-# After so many resamples it is judged whether fit ones are too rare. PTB-XL's fold 10
-# with all labels rejects 9 of 10.
+# From this many resamples on, `draw` gives up if valid ones are too rare. On PTB-XL's
+# fold 10 with all labels, 9 of 10 resamples are rejected.
 MAX_REJECTED = 50_000
-MAX_DRAWN = 1000  # for each fit one
+MAX_DRAWN = 1000  # for each valid one
 
 Counts = Int[np.ndarray, "resample record"]
 
 
 class InsufficientPositivesError(ValueError):
-    """Resamples with both classes of every label are too rare to be drawn."""
+    """Too few resamples have both classes of every label."""
 
     def __init__(self, message: str, label: int):
-        """Keeps which label lacks a class most often."""
+        """Stores the label that most often lacks a class."""
         super().__init__(message)
         self.label = label
 
 
 @dataclasses.dataclass(frozen=True)
 class _Ranks:
-    """One label's records from the highest score down, and how the classes mix."""
+    """One label's records, sorted from the highest score down, and their counts."""
 
     positives: np.ndarray  # [positive], records
     negatives: np.ndarray  # [negative], records
-    above: np.ndarray  # [positive], negatives with a higher score
-    reached: np.ndarray  # [positive], negatives with a higher or the same score
-    found: np.ndarray  # [positive], positives with a higher or the same score
+    above: np.ndarray  # [positive], number of negatives with a higher score
+    reached: np.ndarray  # [positive], of negatives with a higher or the same score
+    found: np.ndarray  # [positive], of positives with a higher or the same score
 
 
 def draw(labels: Labels, resamples: int, rng: np.random.Generator) -> Counts:
-    """Returns how often each resample holds each record.
+    """Returns how often each resample contains each record.
 
-    As many records as the split has are drawn with replacement. A resample in which a
-    label lacks a class is drawn again, but for labels that lack one in the whole split.
-    With the same generator, fewer resamples are the first of more.
+    Each resample draws as many records as the split has, with replacement. A resample
+    in which a label lacks a class is drawn again, except for labels that lack a class
+    in the whole split. With the same generator, a smaller number of resamples is a
+    prefix of a larger one.
 
     Raises:
-        TooRareError: if, of MAX_REJECTED resamples or more, fewer than one in MAX_DRAWN
-            have both classes of each label.
+        InsufficientPositivesError: if, of MAX_REJECTED resamples or more, fewer than
+            one in MAX_DRAWN have both classes of each label.
     """
     columns = np.flatnonzero(classification.has_both_classes(labels))
     usable = (labels[:, columns] == 1).astype(np.float32)  # exact up to 2**24 records
@@ -80,9 +82,9 @@ def draw(labels: Labels, resamples: int, rng: np.random.Generator) -> Counts:
             rarest = int(columns[num_lacking.argmax()])
             raise InsufficientPositivesError(
                 f"{num_drawn - len(accepted)} of {num_drawn} resamples lack a class of "
-                f"a label, most often of label {rarest} (counted from 0), present in "
-                f"{int(labels[:, rarest].sum())} of {len(labels)} records; leave out "
-                "the rarest labels or take more records",
+                f"a label, most often of label {rarest} (counted from 0), which is "
+                f"present in {int(labels[:, rarest].sum())} of {len(labels)} records. "
+                "Remove the rarest labels or evaluate more records.",
                 rarest,
             )
         counts = _draw_once(len(labels), rng)
@@ -102,7 +104,7 @@ def evaluate(
 ) -> dict[str, np.ndarray]:
     """Returns the metrics of each resample by name.
 
-    They are those that `metrics` finds where each record stands as often as `counts`
+    They equal the metrics of `classification` on records repeated as often as `counts`
     says. Fmax takes the best threshold of each resample.
 
     Args:
@@ -112,19 +114,19 @@ def evaluate(
         val_threshold: as for `classification.evaluate`.
 
     Returns:
-        macro_auc, macro_ap, macro_f1, tpr, f1, accuracy, fmax, and f_at_val_threshold
-            if asked for: [resample], as in `classification.evaluate`.
+        macro_auc, macro_ap, macro_f1, tpr, f1, accuracy, fmax, and with val_threshold
+            f_at_val_threshold: [resample], as in `classification.evaluate`.
         label_auc, label_average_precision, label_f1: [resample, label], as in
             `classification.evaluate_labels`.
 
     Raises:
-        ValueError: as `classification.check`, or if the counts are of other records.
+        ValueError: as `classification.check`, or if the counts belong to other records.
     """
     classification.check(scores, labels)
     if not len(counts) or counts.shape[1:] != (len(labels),):
         raise ValueError(
             f"expected counts [resample, {len(labels)}], found shape {counts.shape}; "
-            "draw them for these records"
+            "draw the counts for these records"
         )
     split = _Split(scores, labels, val_threshold)
     block = max(MIN_BLOCK, BLOCK_CELLS // len(labels))
@@ -138,20 +140,20 @@ def evaluate(
 def percentile(
     values: Float[np.ndarray, "resample *label"], level: float = LEVEL
 ) -> Float[np.ndarray, "2 *label"]:
-    """Returns both ends of the percentile interval, NaN where a value is NaN.
+    """Returns both ends of the percentile interval; NaN where a value is NaN.
 
     Args:
-        values: of one metric, or a difference of two models' values.
-        level: share of the resamples that lie inside.
+        values: values of one metric, or differences between two models.
+        level: share of the resamples inside the interval.
     """
     return np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
 
 
 class _Split:
-    """What of a split does not depend on the resample."""
+    """The parts of a split's metrics that do not depend on the resample."""
 
     def __init__(self, scores: Scores, labels: Labels, val_threshold: float | None):
-        """Sorts the records and takes their own metrics."""
+        """Sorts the records and computes their statistics."""
         self._usable = classification.has_both_classes(labels)
         ranked = ranking.rank(scores)
         self._ranks = [_rank(ranked, labels, i) for i in range(labels.shape[1])]
@@ -160,18 +162,18 @@ class _Split:
         self._correct = self._positives * predicted
         self._marked = self._positives + predicted
         self._records = classification.evaluate_records(scores, labels)
-        self._f_terms = {
-            "fmax": classification.f_terms(
+        self._f_statistics = {
+            "fmax": classification.f_per_record(
                 scores, labels, classification.FMAX_THRESHOLDS
             )
         }
         if val_threshold is not None:
-            self._f_terms["f_at_val_threshold"] = classification.f_terms(
+            self._f_statistics["f_at_val_threshold"] = classification.f_per_record(
                 scores, labels, np.array([val_threshold])
             )
 
     def evaluate(self, counts: Counts) -> dict[str, np.ndarray]:
-        """Returns the metrics of some resamples."""
+        """Returns the metrics of a block of resamples."""
         weights = counts.astype(np.float64)
         by_label = {**self._ranked(counts), "label_f1": self._f1(weights)}
         size = weights.sum(axis=1)
@@ -181,8 +183,8 @@ class _Split:
             "macro_f1": self._macro(by_label["label_f1"]),
             **{name: weights @ v / size for name, v in self._records.items()},
             **{
-                name: classification.weighted_f(terms, weights).max(axis=1)
-                for name, terms in self._f_terms.items()
+                name: classification.aggregate_f(statistics, weights).max(axis=1)
+                for name, statistics in self._f_statistics.items()
             },
             **by_label,
         }
@@ -208,7 +210,7 @@ class _Split:
 
 
 def _draw_once(num_records: int, rng: np.random.Generator) -> Counts:
-    """Returns the counts of as many resamples as DRAW_CELLS holds, fit or not."""
+    """Returns the counts of DRAW_CELLS // num_records resamples, valid or not."""
     resamples = max(1, DRAW_CELLS // num_records)
     records = rng.integers(num_records, size=(resamples, num_records))
     cells = records + num_records * np.arange(resamples)[:, np.newaxis]

@@ -1,10 +1,9 @@
-"""From the scores of a split to numbers.
+"""Multi-label classification metrics of a split.
 
-Every function takes NumPy arrays over [record, label]: scores from 0 to 1 and labels of
-0 and 1. One rule for what is not defined, everywhere: a label that only has one class
-in the split is left out of the macro means, and otherwise a ratio 0 / 0 counts as 0, so
-that nothing undefined ever flatters a model. A score equal to a threshold is a
-prediction.
+Every function takes NumPy arrays [record, label]: scores from 0 to 1, and labels of 0
+and 1. A score equal to a threshold is a positive prediction. Undefined values follow
+one rule: a label with only one class in the split is excluded from the macro means, and
+any other ratio 0 / 0 counts as 0, so that an undefined value never flatters a model.
 """
 
 import dataclasses
@@ -21,7 +20,7 @@ FMAX_THRESHOLDS = np.arange(101) / 100
 
 @dataclasses.dataclass(frozen=True)
 class LabelMetrics:
-    """Metrics of each label, NaN where the split's labels leave them undefined."""
+    """Metrics of each label; NaN where the labels of the split leave them undefined."""
 
     auc: np.ndarray  # [label], area under the ROC curve; needs both classes
     average_precision: np.ndarray  # [label]; needs a positive record
@@ -29,8 +28,8 @@ class LabelMetrics:
 
 
 @dataclasses.dataclass(frozen=True)
-class FTerms:
-    """What F averages over records, at each threshold."""
+class FStatistics:
+    """Statistics of each record at each threshold, for `aggregate_f`."""
 
     precision: np.ndarray  # [record, threshold], 0 without a prediction
     has_prediction: np.ndarray  # [record, threshold], 0 or 1
@@ -45,16 +44,16 @@ def evaluate(
     Args:
         scores: 0 to 1.
         labels: 0 or 1.
-        val_threshold: the validation split's `fmax_threshold`; adds F at it.
+        val_threshold: `fmax_threshold` of the validation split; adds F at it.
 
     Returns:
         macro_auc, macro_ap, macro_f1: means over the `macro_labels` labels that have
             both classes in the split; NaN if there is none.
         tpr, f1: per record at 0.5, averaged over records.
-        accuracy, share_of_zeros: over all cells at 0.5, and what predicting nothing
-            would score as accuracy.
-        fmax, fmax_threshold: the best F of this very split, so optimistic on a test
-            fold, and the lowest threshold that reaches it.
+        accuracy, share_of_zeros: accuracy over all cells at 0.5, and that of the
+            all-negative baseline, which predicts no label for any record.
+        fmax, fmax_threshold: the best F over thresholds on this split, which is
+            optimistic on a test split, and the lowest threshold that reaches it.
         f_at_val_threshold, val_threshold: only with `val_threshold`.
 
     Raises:
@@ -98,7 +97,7 @@ def evaluate_labels(scores: Scores, labels: Labels) -> LabelMetrics:
 
 
 def check(scores: np.ndarray, labels: np.ndarray) -> None:
-    """Refuses what is not a split's scores and labels.
+    """Checks that the arrays are scores and labels of one split.
 
     Raises:
         ValueError: if the arrays are not of one shape [record, label], are empty, hold
@@ -126,10 +125,10 @@ def has_both_classes(labels: Labels) -> Bool[np.ndarray, " label"]:
 
 
 def evaluate_records(scores: Scores, labels: Labels) -> dict[str, np.ndarray]:
-    """Returns the reference's three, at THRESHOLD, of each record.
+    """Returns the reference's three metrics of each record, at THRESHOLD.
 
     Returns:
-        tpr, f1, accuracy: [record]; the split's are their means.
+        tpr, f1, accuracy: [record]; their means are the metrics of the split.
     """
     predicted = scores >= THRESHOLD
     correct = (predicted & (labels == 1)).sum(axis=1)
@@ -153,31 +152,33 @@ def f_curve(
     References:
         Radivojac et al., 2013, doi 10.1038/nmeth.2340.
     """
-    return weighted_f(f_terms(scores, labels, thresholds), np.ones(len(scores)))
+    return aggregate_f(f_per_record(scores, labels, thresholds), np.ones(len(scores)))
 
 
-def f_terms(
+def f_per_record(
     scores: Scores, labels: Labels, thresholds: Float[np.ndarray, " threshold"]
-) -> FTerms:
+) -> FStatistics:
     """Returns the precision and recall of each record at the rising thresholds."""
     # Each cell clears its first `cleared` thresholds, so that counting the cells by
     # `cleared` serves all thresholds at once.
     cleared = np.searchsorted(thresholds, scores, side="right")
     predicted = _count_cleared(cleared, np.ones_like(cleared), len(thresholds))
     correct = _count_cleared(cleared, labels, len(thresholds))
-    return FTerms(
+    return FStatistics(
         precision=ratio(correct, predicted),
         has_prediction=(predicted > 0).astype(np.float64),
         recall=ratio(correct, labels.sum(axis=1, keepdims=True)),
     )
 
 
-def weighted_f(
-    terms: FTerms, weights: Float[np.ndarray, "*sample record"]
+def aggregate_f(
+    statistics: FStatistics, weights: Float[np.ndarray, "*sample record"]
 ) -> Float[np.ndarray, "*sample threshold"]:
-    """Returns F at each threshold, of records that count as often as `weights` says."""
-    precision = ratio(weights @ terms.precision, weights @ terms.has_prediction)
-    recall = weights @ terms.recall / weights.sum(axis=-1, keepdims=True)
+    """Returns F at each threshold; records count as often as `weights` says."""
+    precision = ratio(
+        weights @ statistics.precision, weights @ statistics.has_prediction
+    )
+    recall = weights @ statistics.recall / weights.sum(axis=-1, keepdims=True)
     return ratio(2 * precision * recall, precision + recall)
 
 

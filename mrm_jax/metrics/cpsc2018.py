@@ -26,23 +26,23 @@ def evaluate(
 ) -> dict[str, float]:
     """Returns the challenge's score, `cpsc_f1`, and its four sub-scores.
 
-    A class that no record has and that is never predicted counts as 0.
+    A class that no record has and that is never predicted scores 0.
 
     Raises:
         ValueError: as `record_cells`.
     """
     cells = record_cells(scores, labels, first_label)
-    found = weighted(cells, np.ones((1, len(scores))))
+    found = aggregate(cells, np.ones((1, len(scores))))
     return {name: float(value[0]) for name, value in found.items()}
 
 
-def weighted(
+def aggregate(
     cells: Int[np.ndarray, " record"], weights: Float[np.ndarray, "sample record"]
 ) -> dict[str, Float[np.ndarray, " sample"]]:
-    """Returns the scores of records that count as often as `weights` says.
+    """Returns the scores of samples in which records count as often as `weights` says.
 
     Args:
-        cells: each record's, from `record_cells`.
+        cells: cell of each record in the confusion matrix, from `record_cells`.
         weights: whole numbers.
     """
     one_hot = np.eye(NUM_CLASSES**2)[cells]
@@ -60,7 +60,7 @@ def weighted(
 def confusion(
     scores: np.ndarray, labels: np.ndarray, first_label: np.ndarray
 ) -> Int[np.ndarray, "9 9"]:
-    """Returns how many records of class [row] were taken for class [column].
+    """Returns how many records of class [row] are predicted as class [column].
 
     Raises:
         ValueError: as `record_cells`.
@@ -75,8 +75,9 @@ def record_cells(
 ) -> Int[np.ndarray, " record"]:
     """Returns the cell of the confusion matrix of each record, 9 * row + column.
 
-    A record is taken for its highest score (the lowest class of equal ones). Its class
-    is that prediction if it is any of its labels, otherwise its first label.
+    The predicted class has the highest score (the lowest class of equal scores). The
+    true class is the predicted one if that is among the record's labels, and otherwise
+    the first label.
 
     Args:
         scores: [record, class], the nine classes in the challenge's order.
@@ -104,12 +105,12 @@ def _check(scores: np.ndarray, labels: np.ndarray, first_label: np.ndarray) -> N
         )
     ranking.check_finite(scores)
     known = (first_label >= 0) & (first_label < NUM_CLASSES)
-    # Unknown ones are looked up as class 0 here, and refused by `known`.
+    # Unknown labels are looked up as class 0 here, and rejected by `known`.
     held = labels[np.arange(len(labels)), np.where(known, first_label, 0)] == 1
     wrong = np.flatnonzero(~(known & held))
     if len(wrong):
         raise ValueError(
             f"{len(wrong)} records have a first label that is unknown or not among "
             f"their labels, the first in row {wrong[0]} (counted from 0): "
-            f"{first_label[wrong[0]]}; prepare the data with REFERENCE.csv"
+            f"{first_label[wrong[0]]}. Prepare the data with REFERENCE.csv."
         )

@@ -1,8 +1,8 @@
-"""Runs on the same records: their differences, with intervals and p-values.
+"""Paired comparison of runs: differences with bootstrap intervals and p-values.
 
-All runs are scored on the same bootstrap resamples, so that what makes a resample easy
-or hard for both does not count (a paired comparison). A difference is B minus A: above
-0, B is the better one, as more is better in every metric here.
+All runs are evaluated on the same bootstrap resamples of the same records, so that easy
+and hard resamples cancel out. A difference is B minus A. It is positive where B is
+better, as more is better in every metric here.
 
 References:
     Efron and Tibshirani, 1993, An Introduction to the Bootstrap, chapters 13 and 15.
@@ -14,12 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from mrm_jax.metrics import bootstrap, classification, cpsc2018, significance, summary
-from mrm_jax.metrics import names as metric_names
+from mrm_jax.metrics import (
+    bootstrap,
+    classification,
+    cpsc2018,
+    names,
+    significance,
+    summary,
+)
 from mrm_jax.metrics.scores import SplitScores
 
 MAX_NAMED = 3  # of records that differ
-WAY_OUT = "score both on the same shards, named by --data"
+ADVICE = "Score both runs on the same shards (--data)."
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
 ByHead = dict[str, dict[str, Any]]  # head -> metric -> value
@@ -27,21 +33,21 @@ ByHead = dict[str, dict[str, Any]]  # head -> metric -> value
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-    """A run with its scores of the records on which it is compared."""
+    """A run and its scores of the records on which it is compared."""
 
-    name: str  # its folder
-    facts: Mapping[str, Any]  # what tells it from others: seed, epoch, command
+    name: str  # folder of the run
+    facts: Mapping[str, Any]  # seed, epoch, command
     labels: Sequence[str]  # [label], names
     scores: SplitScores
     thresholds: Mapping[str, float]  # by head, from the run's validation records
 
     def describe(self) -> dict[str, Any]:
-        """Returns what results say of it."""
+        """Returns the facts of the run, as stored in results."""
         return {"workdir": self.name, **self.facts}
 
 
 def observe(run: Contender) -> ByHead:
-    """Returns the metrics of each head as they are on these records."""
+    """Returns the metrics of each head on the records."""
     return {
         head: summary.overall(run.scores, scores, run.thresholds[head])
         for head, scores in run.scores.heads.items()
@@ -49,7 +55,7 @@ def observe(run: Contender) -> ByHead:
 
 
 def resample(run: Contender, counts: np.ndarray) -> ByHead:
-    """Returns the same of each resample: [resample], "label_auc" [resample, label]."""
+    """Returns the metrics of each resample: [resample], per label [resample, label]."""
     split, first = run.scores, summary.first_label(run.scores)
     found = {}
     for head, scores in split.heads.items():
@@ -57,7 +63,7 @@ def resample(run: Contender, counts: np.ndarray) -> ByHead:
         found[head] = bootstrap.evaluate(scores, split.labels, counts, threshold)
         if first is not None:
             cells = cpsc2018.record_cells(scores, split.labels, first)
-            found[head] |= cpsc2018.weighted(cells, counts.astype(np.float64))
+            found[head] |= cpsc2018.aggregate(cells, counts.astype(np.float64))
     return found
 
 
@@ -67,23 +73,25 @@ def compare(
     seed: int = bootstrap.SEED,
     track: Track = lambda items, total: items,
 ) -> dict[str, Any]:
-    """Returns the differences of each later run, B, from the first one, A.
+    """Returns the differences between each later run, B, and the first run, A.
 
     Args:
-        runs: two or more.
-        resamples: of the records.
-        seed: of the resamples.
-        track: wraps the runs as they are resampled and shows the progress.
+        runs: two runs or more.
+        resamples: number of bootstrap resamples.
+        seed: seed of the resamples.
+        track: wraps the runs while they are resampled, to show progress.
 
     Returns:
-        intervals: level, resamples, seed, as `note` why there are none or None, as
-            `rare_note` why some labels have none or None, and `significance.limits`.
-        a: the first run.
-        others: of each other one, as `b` the run, its differences by head and metric,
-            and those of the AUC by label and head. None is not defined.
+        intervals: level, resamples, seed, `note` (why there are no intervals, or None),
+            `rare_note` (why some labels have none, or None), and the entries of
+            `significance.limits`.
+        a: facts of the first run.
+        others: for each later run, its facts as `b`, the differences by head and
+            metric, and the differences in AUC by label and head; None where undefined.
 
     Raises:
-        ValueError: if two runs were not scored on the same records; names what differs.
+        ValueError: if two runs were not scored on the same records and labels; the
+            message names what differs.
     """
     first, *others = runs
     for other in others:
@@ -118,27 +126,27 @@ def compare(
 
 
 def check_same_records(first: Contender, other: Contender) -> None:
-    """Refuses runs that were not scored on the same records of the same labels.
+    """Checks that two runs were scored on the same records and labels.
 
     Raises:
-        ValueError: if so; names what differs.
+        ValueError: if records or labels differ; the message names them.
     """
     where = f"{first.name} and {other.name} cannot be compared"
     if list(first.labels) != list(other.labels):
         raise ValueError(
-            f"{where}: the labels are {', '.join(first.labels)} and "
-            f"{', '.join(other.labels)}; compare runs of one label set"
+            f"{where}: their labels are {', '.join(first.labels)} and "
+            f"{', '.join(other.labels)}. Compare runs of one label set."
         )
     one, two = first.scores, other.scores
     if not np.array_equal(one.names, two.names):
         raise ValueError(
-            f"{where}: {_count(np.setdiff1d(one.names, two.names))} only of the first, "
-            f"{_count(np.setdiff1d(two.names, one.names))} only of the second, or in "
-            f"another order; {WAY_OUT}"
+            f"{where}: {_count(np.setdiff1d(one.names, two.names))} only in the first, "
+            f"{_count(np.setdiff1d(two.names, one.names))} only in the second, or in "
+            f"another order. {ADVICE}"
         )
     differing = one.names[(one.labels != two.labels).any(axis=1)]
     if len(differing):
-        raise ValueError(f"{where}: {_count(differing)} labelled otherwise; {WAY_OUT}")
+        raise ValueError(f"{where}: {_count(differing)} with other labels. {ADVICE}")
 
 
 def _count(names: np.ndarray) -> str:
@@ -159,19 +167,19 @@ def _compare_heads(
                 twos[head][metric],
                 [of_run[head].get(metric) for of_run in values],
             )
-            for metric, _ in metric_names.known(ones[head].keys() & twos[head].keys())
+            for metric in names.compared(ones[head].keys() & twos[head].keys())
         }
         for head in ones
     }
 
 
 def _note_of(rare: np.ndarray) -> str | None:
-    """Returns why rare labels have neither interval nor p-value."""
+    """Returns why rare labels have no interval and no p-value."""
     if not rare.any():
         return None
     return (
-        f"{rare.sum()} of {len(rare)} labels: fewer than {significance.RARE} records "
-        "with or without the label, so neither interval nor p"
+        f"{rare.sum()} of {len(rare)} labels have fewer than {significance.RARE} "
+        "records with or without the label, so no interval or p-value"
     )
 
 
@@ -216,7 +224,7 @@ def _compare_labels(
 def _difference(
     one: float, two: float, resampled: Sequence[np.ndarray | None]
 ) -> dict[str, Any]:
-    """Returns one comparison; None where it is not defined, or was not resampled."""
+    """Returns one comparison; None where undefined or not resampled."""
     interval, p = None, None
     values_a, values_b = resampled
     if values_a is not None and values_b is not None:

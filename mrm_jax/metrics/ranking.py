@@ -1,4 +1,4 @@
-"""Ranks of records by score, and the metrics that depend on nothing else."""
+"""Rankings of records by score, and the metrics that depend only on them."""
 
 import dataclasses
 
@@ -11,10 +11,10 @@ Labels = Shaped[np.ndarray, "record label"]
 
 @dataclasses.dataclass(frozen=True)
 class Ranking:
-    """The records of a split from the highest score down, label by label.
+    """The records of a split, sorted from the highest score down for each label.
 
-    It does not depend on the labels, so that whoever scores many samples of the same
-    records sorts them once.
+    A ranking does not depend on which records have the labels, so many samples of the
+    same records need only one sort.
     """
 
     order: np.ndarray  # [place, label], the record in this place
@@ -74,7 +74,7 @@ def average_precision(ranking: Ranking, labels: Labels) -> Float[np.ndarray, " l
 
 
 def check_finite(scores: np.ndarray) -> None:
-    """Refuses scores [record, label] that cannot be compared.
+    """Checks that all scores [record, label] are finite.
 
     Raises:
         ValueError: if a score is NaN or infinite.
@@ -84,12 +84,13 @@ def check_finite(scores: np.ndarray) -> None:
         record, label = bad[0]
         raise ValueError(
             f"expected finite scores, found {len(bad)} that are not, the first of "
-            f"record {record}, label {label} (counted from 0); the model has diverged"
+            f"record {record}, label {label} (counted from 0). The model has diverged; "
+            "train it with a lower learning rate."
         )
 
 
 def _cumulate(ranking: Ranking, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the labels by place, and how many are 1 in the first 0, 1, ... places."""
+    """Returns the ranked labels, and how many are 1 in the first 0, 1, ... places."""
     hits = np.take_along_axis(labels, ranking.order, axis=0).astype(np.int64)
     found = np.zeros((len(hits) + 1, hits.shape[1]), np.int64)
     np.cumsum(hits, axis=0, out=found[1:])

@@ -1,28 +1,37 @@
-"""TODO mrm_jax.metrics.scores."""
+"""The scores of a split: what each branch of the network gives every record."""
 
 import dataclasses
 
 import numpy as np
 
+BRANCHES = ("high", "low")
+HEADS = (*BRANCHES, "mean")  # whose scores are reported; "mean" is of both branches
+MEAN_FIRST = ("mean", *BRANCHES)  # the order in which readers see them
+
 
 @dataclasses.dataclass(frozen=True)
 class SplitScores:
-    """What both branches say of every record of a split."""
+    """The records of a split with their labels and the scores of both branches."""
 
     names: np.ndarray  # [record], text
     labels: np.ndarray  # [record, label], 0 or 1
     high: np.ndarray  # [record, label], scores from 0 to 1
-    low: np.ndarray  # [record, label], likewise
+    low: np.ndarray  # [record, label], scores from 0 to 1
     first_label: np.ndarray | None = None  # [record], -1 where unknown; CPSC2018 only
 
     def __post_init__(self) -> None:
-        """Refuses arrays that do not belong together."""
+        """Checks that the arrays belong together.
+
+        Raises:
+            ValueError: if their shapes differ.
+        """
         shapes = {array.shape for array in (self.labels, self.high, self.low)}
         lengths = {len(self.names), len(self.labels)}
         if len(shapes) > 1 or len(lengths) > 1:
             raise ValueError(
                 "expected labels, high and low of one shape [record, label] and a name "
-                f"per record, found {sorted(shapes)} and lengths {sorted(lengths)}"
+                f"per record, found {sorted(shapes)} and lengths "
+                f"{sorted(lengths)}; pass arrays of the same records"
             )
 
     @property
@@ -32,5 +41,5 @@ class SplitScores:
 
     @property
     def heads(self) -> dict[str, np.ndarray]:
-        """The scores that are reported, by name."""
-        return {"high": self.high, "low": self.low, "mean": self.mean}
+        """The scores of each head, in the order of HEADS."""
+        return {head: getattr(self, head) for head in HEADS}

@@ -1,31 +1,37 @@
-"""How easily a difference could be none."""
+"""Significance of differences: bootstrap p-values, Holm's adjustment, rare labels.
+
+`two_sided` and `holm` compute p-values, and `limits` says how small they can become.
+`draw` draws resamples or explains why it cannot, and `is_rare` finds the labels with
+too few records for an interval.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mrm_jax.metrics import bootstrap
 
-# Of records with or without a label; with fewer its numbers are chance. As resamples
-# always hold both classes, they differ too little then: a test of a difference at 5 %
-# finds one where there is none in 73 % of the cases with 1 such record, 10 % with 10.
+# A label with fewer positive or negative records is rare: its metrics are chance. As
+# resamples always contain both classes, they then vary too little: a test at the 5 %
+# level rejects a true null hypothesis in 73 % of the cases with 1 such record, and in
+# 10 % with 10.
 RARE = 10
 
-ALPHA = 0.05  # what most readers take p-values to
+ALPHA = 0.05  # the usual level of significance
 
 
 def two_sided(differences: np.ndarray) -> float:
     """Returns the two-sided bootstrap p-value of no difference.
 
-    Twice the smaller one of the shares of resamples with a difference of at most 0 and
-    of at least 0, and 1 at most: the largest alpha whose 1 - alpha percentile interval
-    holds 0. Both counts and their number have one added, for the records themselves,
-    so that it is never below `smallest`.
+    It is twice the smaller share of resamples, with a difference of at most 0 or of at
+    least 0, and at most 1: the largest alpha whose 1 - alpha percentile interval
+    contains 0. One is added to the counts and to their total, for the original records,
+    so the p-value is never below `smallest`.
 
     Args:
-        differences: [resample].
+        differences: [resample], differences between two models.
 
     References:
         Efron and Tibshirani, 1993, An Introduction to the Bootstrap, chapter 15.
@@ -36,7 +42,7 @@ def two_sided(differences: np.ndarray) -> float:
 
 
 def holm(given: Sequence[float | None]) -> list[float | None]:
-    """Returns p-values adjusted for how many they are; None stays and does not count.
+    """Returns p-values adjusted for multiple comparisons; None stays None.
 
     References:
         Holm, 1979, Scandinavian Journal of Statistics 6, 65-70.
@@ -51,28 +57,29 @@ def holm(given: Sequence[float | None]) -> list[float | None]:
 
 
 def smallest(resamples: int) -> float:
-    """Returns the p-value that no difference falls below, however large it is."""
+    """Returns the smallest p-value that this number of resamples can give."""
     return min(1, 2 / (resamples + 1))
 
 
 def limits(resamples: int, num_adjusted: int) -> dict[str, Any]:
-    """Returns what p-values can be reached, by the names that comparison.json has.
+    """Returns how small p-values can become, by the keys of comparison.json.
 
     Args:
-        resamples: drawn.
-        num_adjusted: how many p-values `holm` adjusts for.
+        resamples: number of resamples.
+        num_adjusted: number of p-values that `holm` adjusts.
 
     Returns:
-        num_adjusted, smallest_p, smallest_p_holm; and as `holm_note` which number of
-            resamples would do where an adjusted p cannot fall below ALPHA, else None.
+        num_adjusted, smallest_p, smallest_p_holm, and holm_note: if an adjusted p-value
+            cannot fall below ALPHA, a text with a sufficient number of resamples,
+            otherwise None.
     """
     holm_limit = min(1, num_adjusted * smallest(resamples))
     note = None
     if holm_limit > ALPHA:
         note = (
-            f"with {resamples:,} resamples no label of {num_adjusted} can reach p "
-            f"(Holm) below {holm_limit:.3f}, whatever its difference; with "
-            f"{_enough(num_adjusted):,} (--resamples) it can"
+            f"with {resamples:,} resamples, no Holm-adjusted p-value of {num_adjusted} "
+            f"labels can fall below {holm_limit:.3f}, however large the difference; "
+            f"draw {_enough(num_adjusted):,} or more (--resamples)"
         )
     return {
         "num_adjusted": num_adjusted,
@@ -83,34 +90,26 @@ def limits(resamples: int, num_adjusted: int) -> dict[str, Any]:
 
 
 def _enough(num_adjusted: int) -> int:
-    """Returns a round number of resamples for an adjusted p of ALPHA / 5."""
+    """Returns a round number of resamples that allows an adjusted p of ALPHA / 5."""
     least = 2 * num_adjusted / (ALPHA / 5)
     unit = 10 ** math.floor(math.log10(least))
     return math.ceil(least / unit) * unit
 
 
-def notes(said: Mapping[str, Any]) -> list[str]:
-    """Returns what readers of the labels' p-values must know, without full stops.
-
-    Args:
-        said: "intervals" of comparison.json.
-    """
-    return [said[name] for name in ("rare_note", "holm_note") if said[name]]
-
-
 def draw(
     labels: np.ndarray, label_names: Sequence[str], resamples: int, seed: int
 ) -> tuple[np.ndarray | None, str | None]:
-    """Returns how often each resample holds each record, or None and why there is none.
+    """Returns how often each resample contains each record, or why it cannot be drawn.
 
     Args:
         labels: [record, label], 0 or 1.
-        label_names: [label].
-        resamples: how many.
-        seed: of them.
+        label_names: [label], names of the labels.
+        resamples: number of resamples.
+        seed: seed of the resamples.
 
     Returns:
-        [resample, record], and None; or None, and a sentence.
+        counts: [resample, record], or None if there are none.
+        note: why there are none, or None.
     """
     if len(labels) == 1:
         return None, "a single record cannot be resampled"
@@ -133,23 +132,3 @@ def is_rare(labels: np.ndarray) -> np.ndarray:
     """
     positives = (labels == 1).sum(axis=0)
     return np.minimum(positives, len(labels) - positives) < RARE
-
-
-def warn_of_rare(labels: Sequence[Mapping[str, Any]], head: str) -> str:
-    """Returns a sentence on the labels whose intervals cannot be relied on, or "".
-
-    Args:
-        labels: as in report.json.
-        head: whose intervals are shown.
-    """
-    num_rare = sum(
-        label["positive_records"] < RARE
-        and label["heads"][head].get("auc_interval") is not None
-        for label in labels
-    )
-    if not num_rare:
-        return ""
-    return (
-        f"labels with fewer than {RARE} records: {num_rare}; their intervals are too "
-        "narrow"
-    )

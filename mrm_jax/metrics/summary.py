@@ -1,6 +1,8 @@
-"""All numbers of an evaluated split, with bootstrap intervals, as report.json has them.
+"""Summarises an evaluated split: all numbers of report.json, with bootstrap intervals.
 
-The three heads are measured on the same resamples of the split's records.
+`summarise` computes the content of report.json for all heads, on the same resamples of
+the split's records. `summarise_head` computes the numbers of one head, and `overall`
+those of the whole split that need no thresholds per label.
 """
 
 import dataclasses
@@ -14,73 +16,70 @@ from mrm_jax.metrics import (
     calibration,
     classification,
     cpsc2018,
+    names,
     significance,
     thresholds,
 )
 from mrm_jax.metrics.scores import SplitScores
 
-SCALED = "_scaled"  # ends the name of what is measured after the temperature
+LABEL_METRICS = tuple(key for key in names.LABEL if key != "threshold")
+CALIBRATION = (*names.CALIBRATION, *(key + names.SCALED for key in names.CALIBRATION))
+
 Values = dict[str, np.ndarray]
 
 
-LABEL_METRICS = tuple(
-    "auc average_precision f1 f1_at_threshold sensitivity specificity ppv".split()
-)
-CALIBRATION = tuple("ece brier nll ece_scaled brier_scaled nll_scaled".split())
-
-
 @dataclasses.dataclass(frozen=True)
-class Head:
-    """What is measured of one head. What is of each label is called "label_..."."""
+class HeadSummary:
+    """The metrics of one head. Keys of metrics per label begin with "label_"."""
 
-    overall: dict[str, float | int]  # as `overall`
-    others: Values  # [*label]; of `findings` and of `calibration`, plain and scaled
-    intervals: Values  # [2, *label], of any of these; those without one are left out
-    reliability: dict[str, list[dict[str, Any]]]  # "" and SCALED -> bins
+    overall: dict[str, float | int]  # from `overall`
+    others: Values  # [*label]: per label, at thresholds, calibration before and after
+    intervals: Values  # [2, *label], of any of these; a metric may have none
+    reliability: dict[str, list[dict[str, Any]]]  # "" and names.SCALED -> bins
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """A split's scores, and what they are judged by."""
+    """The scores of a split, and how to evaluate them."""
 
     scores: SplitScores
     thresholds: Mapping[str, thresholds.Thresholds]  # by head
     split: str = "test"
-    val: SplitScores | None = None  # reported beside it, without intervals
+    val: SplitScores | None = None  # reported as well, without intervals
     resamples: int = bootstrap.RESAMPLES
     seed: int = bootstrap.SEED  # of the resamples
 
 
-def evaluate(
+def summarise(
     evaluated: Evaluated, label_names: Sequence[str], descriptions: Sequence[str]
 ) -> dict[str, Any]:
-    """Returns the parts of report.json that are numbers; NaN is what is not defined.
+    """Returns the numbers of report.json; NaN where a metric is not defined.
 
     Args:
-        evaluated: the split.
-        label_names: [label].
-        descriptions: [label].
+        evaluated: scores of the split, and thresholds.
+        label_names: [label], names of the labels.
+        descriptions: [label], descriptions of the labels.
 
     Returns:
-        the split's name, and "val": head -> metric -> number. CPSC2018's score is among
-            them where all first labels are known.
-        "intervals": level, resamples, seed, note (why there are none, or None), heads:
-            head -> metric -> [low, high], None for what has no interval.
+        the split's name, and "val": head -> metric -> number. They include the CPSC2018
+            score if the first label of every record is known.
+        "intervals": level, resamples, seed, note (why there are no intervals, or None),
+            heads: head -> metric -> [low, high], or None without an interval.
         "labels": label, description, positive_records, heads: head -> threshold,
             LABEL_METRICS, and "..._interval" of each of these.
         "calibration": head -> temperature, CALIBRATION, and "..._interval" of each of
             these; reliability, reliability_scaled: bins.
 
     Raises:
-        ValueError: if scores are none (`classification.check`), or thresholds are of
-            others.
+        ValueError: if the scores are invalid (`classification.check`), or the
+            thresholds belong to other labels.
     """
     split, chosen = evaluated.scores, evaluated.thresholds
     counts, note = significance.draw(
         split.labels, label_names, evaluated.resamples, evaluated.seed
     )
     found = {
-        head: measure(split, scores, chosen[head], counts)
+        head: summarise_head(split, scores, chosen[head], counts)
         for head, scores in split.heads.items()
     }
     val = {} if evaluated.val is None else {"val": _of_val(evaluated.val)}
@@ -110,7 +109,7 @@ def _of_val(val: SplitScores) -> dict[str, dict[str, float | int]]:
 
 
 def _intervals(
-    found: Mapping[str, Head], evaluated: Evaluated, note: str | None
+    found: Mapping[str, HeadSummary], evaluated: Evaluated, note: str | None
 ) -> dict[str, Any]:
     return {
         "level": bootstrap.LEVEL,
@@ -124,7 +123,9 @@ def _intervals(
     }
 
 
-def _label(found: Head, chosen: thresholds.Thresholds, label: int) -> dict[str, Any]:
+def _label(
+    found: HeadSummary, chosen: thresholds.Thresholds, label: int
+) -> dict[str, Any]:
     result: dict[str, Any] = {"threshold": chosen.by_label[label]}
     for name in LABEL_METRICS:
         result[name] = float(found.others[f"label_{name}"][label])
@@ -132,7 +133,7 @@ def _label(found: Head, chosen: thresholds.Thresholds, label: int) -> dict[str, 
     return result
 
 
-def _calibration(found: Head, temperature: float) -> dict[str, Any]:
+def _calibration(found: HeadSummary, temperature: float) -> dict[str, Any]:
     result: dict[str, Any] = {"temperature": temperature}
     for name in CALIBRATION:
         result[name] = float(found.others[name])
@@ -141,8 +142,10 @@ def _calibration(found: Head, temperature: float) -> dict[str, Any]:
     return result | bins
 
 
-def _pair(found: Head, name: str, label: int | None = None) -> list[float] | None:
-    """Returns both ends of an interval, None where there is none."""
+def _pair(
+    found: HeadSummary, name: str, label: int | None = None
+) -> list[float] | None:
+    """Returns both ends of an interval, or None if there is none."""
     if name not in found.intervals:
         return None
     ends = found.intervals[name]
@@ -151,47 +154,47 @@ def _pair(found: Head, name: str, label: int | None = None) -> list[float] | Non
     return None if np.isnan(ends).any() else ends.tolist()
 
 
-def measure(
+def summarise_head(
     split: SplitScores,
     scores: np.ndarray,
     chosen: thresholds.Thresholds,
     counts: np.ndarray | None,
-) -> Head:
-    """Returns all numbers of a head.
+) -> HeadSummary:
+    """Returns all metrics of one head.
 
     Args:
         split: the records and their labels.
-        scores: of the head, [record, label].
-        chosen: what they are judged by.
-        counts: [resample, record], from `bootstrap.draw`; None: no intervals.
+        scores: [record, label], scores of the head.
+        chosen: thresholds and temperature of the head.
+        counts: [resample, record], from `bootstrap.draw`; None for no intervals.
 
     Raises:
-        ValueError: as `classification.check` and `thresholds.terms`.
+        ValueError: as `classification.check` and `thresholds.per_record`.
     """
     labels = split.labels
     scaled = calibration.scale(scores, chosen.temperature)
     calibrated = {
-        "": calibration.terms(scores, labels),
-        SCALED: calibration.terms(scaled, labels),
+        "": calibration.per_record(scores, labels),
+        names.SCALED: calibration.per_record(scaled, labels),
     }
-    weigh = _weigher(split, scores, chosen, calibrated)
+    aggregate = _aggregator(split, scores, chosen, calibrated)
     by_label = dataclasses.asdict(classification.evaluate_labels(scores, labels))
-    others = {name: v[0] for name, v in weigh(np.ones((1, len(labels)))).items()}
+    others = {name: v[0] for name, v in aggregate(np.ones((1, len(labels)))).items()}
     resampled: Values = {}
     if counts is not None:
         resampled = bootstrap.evaluate(scores, labels, counts, chosen.overall)
-        resampled |= weigh(counts.astype(np.float64))
-        for name in ("ece", "ece" + SCALED):
+        resampled |= aggregate(counts.astype(np.float64))
+        for name in ("ece", "ece" + names.SCALED):
             resampled[name] = calibration.basic_interval_ece(
                 resampled[name], float(others[name])
             )
-    return Head(
+    return HeadSummary(
         overall=overall(split, scores, chosen.overall),
         others=_of_labels(by_label) | others,
         intervals={name: bootstrap.percentile(v) for name, v in resampled.items()},
         reliability={
-            suffix: calibration.reliability(terms)
-            for suffix, terms in calibrated.items()
+            suffix: calibration.reliability(statistics)
+            for suffix, statistics in calibrated.items()
         },
     )
 
@@ -199,7 +202,7 @@ def measure(
 def overall(
     split: SplitScores, scores: np.ndarray, val_threshold: float | None = None
 ) -> dict[str, float | int]:
-    """Returns `classification.evaluate`, and the CPSC2018 score where it is defined.
+    """Returns `classification.evaluate`, and the CPSC2018 score if it is defined.
 
     Raises:
         ValueError: as `classification.check`.
@@ -211,42 +214,44 @@ def overall(
     return result
 
 
-def _weigher(
+def _aggregator(
     split: SplitScores,
     scores: np.ndarray,
     chosen: thresholds.Thresholds,
-    calibrated: Mapping[str, calibration.Terms],
+    calibrated: Mapping[str, calibration.RecordStatistics],
 ) -> Callable[[np.ndarray], Values]:
-    """Returns the function of weights [sample, record] to numbers [sample, *label].
+    """Returns a function from weights [sample, record] to metrics [sample, *label].
 
-    What does not depend on the weights is computed here, once.
+    The statistics per record do not depend on the weights and are computed once.
     """
-    found = thresholds.terms(scores, split.labels, np.array(chosen.by_label))
+    at_thresholds = thresholds.per_record(
+        scores, split.labels, np.array(chosen.by_label)
+    )
     first = first_label(split)
     cells = None
     if first is not None:
         cells = cpsc2018.record_cells(scores, split.labels, first)
 
-    def weigh(weights: np.ndarray) -> Values:
-        """Returns numbers [sample, *label] of weights [sample, record]."""
-        result = _of_labels(thresholds.weighted(found, weights))
-        for suffix, terms in calibrated.items():
-            measures = calibration.weighted(terms, weights)
-            result |= {name + suffix: value for name, value in measures.items()}
+    def aggregate(weights: np.ndarray) -> Values:
+        """Returns metrics [sample, *label] of weights [sample, record]."""
+        result = _of_labels(thresholds.aggregate(at_thresholds, weights))
+        for suffix, statistics in calibrated.items():
+            metrics = calibration.aggregate(statistics, weights)
+            result |= {name + suffix: value for name, value in metrics.items()}
         if cells is not None:
-            result |= cpsc2018.weighted(cells, weights)
+            result |= cpsc2018.aggregate(cells, weights)
         return result
 
-    return weigh
+    return aggregate
 
 
 def first_label(split: SplitScores) -> np.ndarray | None:
-    """Returns the first labels if all are known."""
+    """Returns the first label of each record, or None if any is unknown."""
     if split.first_label is None or (split.first_label < 0).any():
         return None
     return split.first_label
 
 
 def _of_labels(values: Mapping[str, np.ndarray]) -> Values:
-    """Returns the values by the names that `intervals` has for labels."""
+    """Returns the values with "label_" before their keys."""
     return {f"label_{name}": value for name, value in values.items()}

@@ -1,4 +1,10 @@
-"""Which scores count as a finding: chosen on validation, kept with the run."""
+"""Decision thresholds: chosen on validation scores, and the metrics at them.
+
+`choose` returns the thresholds and the temperature of each head; `best_f1` is its rule
+for the threshold of a label. `per_record` and `aggregate` compute sensitivity,
+specificity, precision and F1 at the labels' thresholds, also of resampled records. The
+file thresholds.json belongs to `reports.thresholds_file`.
+"""
 
 import dataclasses
 
@@ -17,19 +23,18 @@ SOURCES = (OF_LABELS, OF_ALL, NOT_CHOSEN)
 
 @dataclasses.dataclass(frozen=True)
 class Thresholds:
-    """Of one head's scores; a score that reaches its threshold is a finding."""
+    """Thresholds of one head; a label is predicted where its score reaches its own."""
 
-    overall: float  # one for all labels, that of the best Fmax
-    by_label: tuple[float, ...]  # [label], each of the label's best F1
-    temperature: float = 1.0  # divides logits, so that scores are probabilities
-    source: str = OF_LABELS  # what by_label holds; one of SOURCES
+    overall: float  # one threshold for all labels, with the best Fmax
+    by_label: tuple[float, ...]  # [label], with the best F1 of each label
+    temperature: float = 1.0  # divides the logits to calibrate the scores
+    source: str = OF_LABELS  # where by_label comes from; one of SOURCES
 
 
 def choose(val: SplitScores) -> dict[str, Thresholds]:
     """Returns the thresholds and the temperature of each head, from validation scores.
 
-    A label that has one class only in the split says nothing of where to part them,
-    and takes the threshold of all.
+    A label that has only one class in the split takes the threshold of all labels.
 
     Raises:
         ValueError: as `classification.check`.
@@ -49,12 +54,11 @@ def _choose(scores: Scores, labels: Labels) -> Thresholds:
 
 
 def best_f1(scores: Scores, labels: Labels) -> Float[np.ndarray, " label"]:
-    """Returns the threshold of the best F1 of each label.
+    """Returns the threshold with the best F1 for each label.
 
-    Every way to part the records is tried. A threshold lies halfway between two
-    neighbouring scores, so that records of one score are all found or all missed; below
-    the lowest score it lies halfway to 0. Of equally good ones it is the lowest, as for
-    Fmax: it misses the fewest.
+    All candidates are tried: the midpoints between neighbouring scores, and the
+    midpoint between the lowest score and 0. Of equally good thresholds the lowest is
+    returned, as for Fmax, since it misses the fewest records.
     """
     ranked = ranking.rank(scores)
     sorted_scores = np.take_along_axis(scores, ranked.order, axis=0).astype(np.float64)
@@ -62,7 +66,7 @@ def best_f1(scores: Scores, labels: Labels) -> Float[np.ndarray, " label"]:
     right = hits.cumsum(axis=0, dtype=np.int64)
     found = np.arange(1, len(scores) + 1)[:, np.newaxis]  # down to this place
     f1 = 2 * right / (found + right[-1:])
-    f1[ranked.tie_end != found] = -1  # would part a tie
+    f1[ranked.tie_end != found] = -1  # would split a tie
     best = len(f1) - 1 - f1[::-1].argmax(axis=0)
     places = np.stack([best, best + 1])
     below_all = np.zeros((1, scores.shape[1]))
@@ -74,46 +78,51 @@ def best_f1(scores: Scores, labels: Labels) -> Float[np.ndarray, " label"]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Terms:
-    """What the measures add up over records, [record, label], 0. or 1."""
+class RecordStatistics:
+    """Statistics of each record, [record, label], 0. or 1., for `aggregate`."""
 
-    present: np.ndarray
-    found: np.ndarray  # the score reaches the threshold
+    present: np.ndarray  # the record has the label
+    found: np.ndarray  # the label is predicted: the score reaches the threshold
     right: np.ndarray  # both
 
 
-def terms(
+def per_record(
     scores: Scores, labels: Labels, thresholds: Float[np.ndarray, " threshold"]
-) -> Terms:
-    """Returns the terms of each record; each label has its own threshold.
+) -> RecordStatistics:
+    """Returns the statistics of each record at the labels' own thresholds.
 
     Raises:
-        ValueError: as `classification.check`, or if a label lacks its threshold.
+        ValueError: as `classification.check`, or if the number of thresholds differs
+            from the number of labels.
     """
     classification.check(scores, labels)
     if thresholds.shape != labels.shape[1:]:
         raise ValueError(
             f"expected thresholds of {labels.shape[1]} labels, found "
-            f"{len(thresholds)}; choose them for these labels"
+            f"{len(thresholds)}; choose the thresholds for these labels"
         )
     present, found = labels == 1, scores >= thresholds
-    return Terms(*(x.astype(np.float64) for x in (present, found, present & found)))
+    return RecordStatistics(
+        *(x.astype(np.float64) for x in (present, found, present & found))
+    )
 
 
-def weighted(
-    terms: Terms, weights: Float[np.ndarray, "sample record"]
+def aggregate(
+    statistics: RecordStatistics, weights: Float[np.ndarray, "sample record"]
 ) -> dict[str, Float[np.ndarray, "sample label"]]:
-    """Returns the measures of records that count as often as `weights` says.
+    """Returns the metrics of samples in which records count as often as `weights` says.
 
     Returns:
         f1_at_threshold: F1 score; NaN without a positive record.
-        sensitivity: share of the positive records that are found; NaN without one.
-        specificity: share of the negative records that are not; NaN without one.
-        ppv: positive predictive value, the share of the findings that are right, 0
-            without a finding; NaN without a positive record.
+        sensitivity: share of the positive records that are predicted positive; NaN
+            without a positive record.
+        specificity: share of the negative records that are predicted negative; NaN
+            without a negative record.
+        ppv: positive predictive value (precision), the share of the predictions that
+            are right, 0 without a prediction; NaN without a positive record.
     """
     present, found, right = (
-        weights @ x for x in (terms.present, terms.found, terms.right)
+        weights @ x for x in (statistics.present, statistics.found, statistics.right)
     )
     absent = weights.sum(axis=1, keepdims=True) - present
     of_present = {

@@ -1,1 +1,1 @@
-"""The network: Flax linen modules, from layers to MRMNet."""
+"""Networks as Flax linen modules, and the layers they are built from."""

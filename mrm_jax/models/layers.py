@@ -1,7 +1,10 @@
-"""Layers with PyTorch's conventions, on maps [batch, time, channel].
+"""Layers with PyTorch's conventions, on feature maps [batch, time, channel].
 
-Everywhere in the network `mask` is [batch], 1. for a record and 0. for padding, while
-training; `mask=None` means scoring: running averages, no dropout.
+Convolutions, linear layers, batch norm, layer norm, dropout and pooling compute what
+PyTorch's layers compute, with the same initialisation.
+
+Everywhere in the network, `mask` is [batch], 1. for a record and 0. for padding, during
+training. `mask=None` means inference: running averages and no dropout.
 """
 
 import flax.linen as nn
@@ -16,7 +19,7 @@ BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_DECAY = 0.9
 LAYER_NORM_EPSILON = 1e-6
 
-Map = Float[Array, "batch time channel"]
+FeatureMap = Float[Array, "batch time channel"]
 Mask = Float[Array, " batch"] | None
 
 
@@ -32,12 +35,12 @@ def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
 
 
 def convolve(
-    signal: Map, kernel: Float[Array, "tap channel channel_out"], stride: int = 1
+    signal: FeatureMap, kernel: Float[Array, "tap channel channel_out"], stride: int = 1
 ) -> Float[Array, "batch time_out channel_out"]:
-    """Returns the cross-correlation with k // 2 zeros on both sides, as PyTorch.
+    """Returns the cross-correlation with k // 2 zeros on both sides, as in PyTorch.
 
-    At stride 2 that differs from "SAME", which may pad the two sides unequally. The
-    kernel takes the precision of the signal.
+    At stride 2 this differs from "SAME", which may pad the two sides unequally. The
+    kernel is cast to the precision of the signal.
     """
     kernel, pad = kernel.astype(signal.dtype), kernel.shape[0] // 2
     if stride == 2 and kernel.shape[0] >= LONG_KERNEL:
@@ -58,9 +61,9 @@ def _correlate(signal, kernel, stride, padding):
 def _convolve_pairs(signal, kernel):
     """Returns `convolve` at stride 2, as stride 1 over pairs of samples.
 
-    Two neighbours become one sample of twice the channels, and half as many taps see
-    them. The same products, but the gradient needs no signal spread out with zeros
-    between its samples, of which half the work would be for nothing.
+    Two neighbouring samples become one with twice the channels, seen by half as many
+    taps. The products are the same, but the gradient needs no signal dilated with
+    zeros, on which half of the work would be wasted.
     """
     taps, inputs, outputs = kernel.shape
     num_pairs = -(-taps // 2)
@@ -76,9 +79,10 @@ def _convolve_pairs(signal, kernel):
 class Conv(nn.Module):
     """A convolution over time without bias.
 
-    A grouped one is computed as dense ones of BLOCK_WIDTH channels, whose kernels are
-    zero outside the groups' blocks: 16 channels a group are too few to fill a matrix
-    unit, and XLA's own grouped convolutions run several times slower on the CPU.
+    A grouped convolution is computed as dense convolutions of BLOCK_WIDTH channels
+    whose kernels are zero outside the groups. Groups of 16 channels are too few to fill
+    a matrix unit, and XLA's own grouped convolutions are several times slower on the
+    CPU.
     """
 
     channels: int
@@ -87,7 +91,9 @@ class Conv(nn.Module):
     grouped: bool = False
 
     @nn.compact
-    def __call__(self, signal: Map) -> Float[Array, "batch time_out channel_out"]:
+    def __call__(
+        self, signal: FeatureMap
+    ) -> Float[Array, "batch time_out channel_out"]:
         """Returns [batch, time_out, channels]."""
         inputs = GROUP_WIDTH if self.grouped else signal.shape[-1]
         shape = (self.taps, inputs, self.channels)
@@ -108,7 +114,7 @@ class Conv(nn.Module):
 def block_diagonal(
     kernel: Float[Array, "tap group_channel channel"],
 ) -> Float[Array, "tap channel channel"]:
-    """Returns the dense kernel of a grouped one: zeros between the groups."""
+    """Returns the dense kernel of a grouped convolution, zero between the groups."""
     _, inputs, outputs = kernel.shape
     group = jnp.arange(outputs) // inputs
     same_group = (group[:, None] == group[None, :]).astype(kernel.dtype)
@@ -116,7 +122,7 @@ def block_diagonal(
 
 
 class Linear(nn.Module):
-    """A linear map of the last axis with PyTorch's initialisation."""
+    """A linear layer on the last axis with PyTorch's initialisation."""
 
     features: int
     use_bias: bool = True
@@ -131,18 +137,18 @@ class Linear(nn.Module):
         outputs = inputs @ kernel.astype(inputs.dtype)
         if self.use_bias:
             bias = self.param("bias", init, (self.features,)).astype(inputs.dtype)
-            outputs = outputs + spread(bias, outputs)
+            outputs = outputs + expand_dims(bias, outputs)
         return outputs
 
 
 class BatchNorm(nn.Module):
     """Batch norm over all axes but the last, of the unmasked records of all devices.
 
-    Normalises by the biased variance, moves the running average by the unbiased one
-    (n / (n - 1)), as PyTorch. A single value (n = 1), which PyTorch refuses, has the
-    variance 0 and leaves the running one where it was. Calling one instance twice moves
-    its running averages twice. Statistics are taken in the precision of the parameters,
-    whatever that of the inputs is.
+    As in PyTorch, it normalises by the biased variance and updates the running average
+    with the unbiased one (n / (n - 1)). A single value (n = 1), which PyTorch rejects,
+    has variance 0 and leaves the running variance unchanged. Calling one instance twice
+    updates its running averages twice. Statistics are computed in the precision of the
+    parameters, whatever the precision of the inputs.
     """
 
     axis_name: str | None = None
@@ -161,27 +167,30 @@ class BatchNorm(nn.Module):
         if mask is None:
             mean, var = running_mean.value, running_var.value
         else:
-            mean, var, count = self._moments(inputs, mask)
+            mean, var, count = self._batch_statistics(inputs, mask)
             unbiased = var * count / jnp.maximum(count - 1, 1)
             if not self.is_initializing():
                 _move(running_mean, mean)
                 _move(running_var, jnp.where(count > 1, unbiased, running_var.value))
         factor = scale * jax.lax.rsqrt(var + BATCH_NORM_EPSILON)
         shift = bias - mean * factor
-        return (inputs * spread(factor, inputs) + spread(shift, inputs)).astype(dtype)
+        return (
+            inputs * expand_dims(factor, inputs) + expand_dims(shift, inputs)
+        ).astype(dtype)
 
-    def _moments(self, inputs, mask):
-        """Returns mean and biased variance [channel] over all devices, and their n.
+    def _batch_statistics(self, inputs, mask):
+        """Returns the mean and biased variance [channel] over all devices, and n.
 
-        In one pass, of the distances to a value from the middle of the inputs: the mean
-        of squares minus the squared mean would lose what small variances consist of.
+        They are computed in one pass from the distances to a value in the middle of the
+        inputs. The mean of squares minus the squared mean would lose small variances to
+        rounding.
         """
         axes = tuple(range(inputs.ndim - 1))
         middle = tuple(size // 2 for size in inputs.shape[1:-1])
         near = jax.lax.stop_gradient(inputs[(0, *middle)])
         if self.axis_name is not None:
             near = jax.lax.pmean(near, self.axis_name)
-        distance = inputs - spread(near, inputs)
+        distance = inputs - expand_dims(near, inputs)
         masked = distance * mask.reshape(-1, *[1] * (inputs.ndim - 1))
         sums = (
             jnp.sum(masked, axes),
@@ -202,7 +211,7 @@ def _move(running: nn.Variable, value: jax.Array) -> None:
 
 
 def layer_norm(name: str | None = None) -> nn.LayerNorm:
-    """Returns a layer norm over the last axis, in two passes for its precision."""
+    """Returns a layer norm over the last axis, in two passes for precision."""
     return nn.LayerNorm(
         epsilon=LAYER_NORM_EPSILON,
         use_fast_variance=False,
@@ -214,14 +223,16 @@ def layer_norm(name: str | None = None) -> nn.LayerNorm:
 class Dropout(nn.Module):
     """Dropout with a key per record, so that masks do not depend on the devices.
 
-    Record i of the whole batch draws from fold_in(key, i), on whichever device it lies.
+    Record i of the whole batch draws from fold_in(key, i) on any device.
     """
 
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, signal: Map, mask: Mask, rate: jax.Array | float) -> Map:
-        """Returns signal with a share `rate` of zeros, the rest over (1 - rate)."""
+    def __call__(
+        self, signal: FeatureMap, mask: Mask, rate: jax.Array | float
+    ) -> FeatureMap:
+        """Returns signal with a share `rate` set to 0, the rest divided by 1 - rate."""
         if mask is None or (isinstance(rate, float) and rate == 0):
             return signal
         position = jnp.arange(len(signal))
@@ -236,25 +247,18 @@ class Dropout(nn.Module):
         return jnp.where(keep, signal / (1 - rate), 0).astype(signal.dtype)
 
 
-def spread(
-    values: Float[Array, " channel"], like: Float[Array, "*batch channel"]
-) -> Float[Array, "*one channel"]:
-    """Returns values with leading axes of length 1, as many as `like` has."""
-    return values.reshape(*[1] * (like.ndim - 1), -1)
-
-
-def max_pool(signal: Map) -> Float[Array, "batch time_out channel"]:
+def max_pool(signal: FeatureMap) -> Float[Array, "batch time_out channel"]:
     """Returns the maximum of every two neighbours, stride 2; drops an odd last one.
 
-    As a maximum of two slices: its gradient is two selects, where that of a reduce
-    window is a scatter, which accelerators and XLA's CPU backend run slowly.
+    It is a maximum of two slices, whose gradient is two selects. The gradient of a
+    reduce window is a scatter, which is slow on accelerators and on XLA's CPU backend.
     """
     even = signal.shape[1] // 2 * 2
     return jnp.maximum(signal[:, 0:even:2], signal[:, 1:even:2])
 
 
 def max_pool_overlapping(
-    signal: Map,
+    signal: FeatureMap,
 ) -> Float[Array, "batch time_plus_1 channel"]:
     """Returns the maximum of width 2, stride 1, with one −∞ on either side."""
     inner = jnp.maximum(signal[:, :-1], signal[:, 1:])
@@ -262,14 +266,21 @@ def max_pool_overlapping(
 
 
 def maximum(
-    signal: Map, axis: int
+    signal: FeatureMap, axis: int
 ) -> Float[Array, "batch channel"] | Float[Array, "batch time"]:
-    """Returns the maximum over an axis, its gradient going to the first place of it.
+    """Returns the maximum over an axis; its gradient goes to the first maximum.
 
-    As PyTorch. The gradient of `jnp.max` is divided by the number of places that equal
-    the maximum: none, and so NaN, where XLA computes the two sides in different fusions
-    and rounds them differently.
+    This is what PyTorch does. The gradient of `jnp.max` is divided by the number of
+    places that equal the maximum. That number is 0, and the gradient NaN, where XLA
+    computes both sides in different fusions and rounds them differently.
     """
     first = jnp.argmax(jax.lax.stop_gradient(signal), axis, keepdims=True)
     places = jax.lax.broadcasted_iota(first.dtype, signal.shape, axis % signal.ndim)
     return jnp.sum(jnp.where(places == first, signal, 0), axis)
+
+
+def expand_dims(
+    values: Float[Array, " channel"], like: Float[Array, "*batch channel"]
+) -> Float[Array, "*one channel"]:
+    """Returns values with leading axes of length 1, as many as `like` has."""
+    return values.reshape(*[1] * (like.ndim - 1), -1)

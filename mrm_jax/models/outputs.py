@@ -1,6 +1,6 @@
-"""What every network returns.
+"""The outputs that every network returns.
 
-Not checked by jaxtyping: under `eval_shape` the fields are no arrays.
+jaxtyping does not check the fields: under `eval_shape` they are not arrays.
 """
 
 import flax.struct
@@ -9,7 +9,7 @@ import jax
 
 @flax.struct.dataclass
 class Outputs:
-    """What the network says of one batch."""
+    """Logits and feature maps of one batch."""
 
     high_logits: jax.Array  # [batch, label]
     low_logits: jax.Array  # [batch, label]

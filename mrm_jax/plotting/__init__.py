@@ -1,1 +1,1 @@
-"""Figures of ECGs and of results, by Matplotlib."""
+"""Figures of ECGs and of results, drawn with Matplotlib."""

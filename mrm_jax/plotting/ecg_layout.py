@@ -1,6 +1,6 @@
-"""Where the leads of an ECG stand on a page, in millimetres.
+"""The layout of an ECG page: positions of leads, title and strips, in millimetres.
 
-Every length is that of the printed page; its origin is the lower left corner.
+All lengths are measured on the printed page, from its lower left corner.
 """
 
 import dataclasses
@@ -14,16 +14,16 @@ from jaxtyping import Float
 MM_PER_INCH = 25.4
 MM_PER_S = 25.0
 MM_PER_MV = 10.0
-SQUARE_MM = 5.0  # a big square; a lane is a whole number of them high
+SQUARE_MM = 5.0  # a big square; the height of a lane is a multiple of it
 MAX_SECONDS = 10.0
 
 PAGE_WIDTH_MM = 297.0  # of A4, landscape
 PAPER_LEFT_MM = 13.5
 PAPER_WIDTH_MM = 270.0
-PULSE_MM = PAPER_LEFT_MM + SQUARE_MM  # where the calibration pulse rises
+PULSE_MM = PAPER_LEFT_MM + SQUARE_MM  # the calibration pulse rises here
 PULSE_MV = 1.0
 PULSE_S = 0.2
-START_MM = PAPER_LEFT_MM + 3 * SQUARE_MM  # where time 0 stands
+START_MM = PAPER_LEFT_MM + 3 * SQUARE_MM  # position of time 0
 MARGIN_MM = 8.0  # above and below everything
 LINE_MM = 5.0  # a line of the title
 TITLE_GAP_MM = 2.0  # below it
@@ -31,13 +31,13 @@ FOOTER_MM = 7.0
 STRIP_MM = 3 * SQUARE_MM  # a strip below the leads
 STRIP_GAP_MM = SQUARE_MM
 AXIS_MM = SQUARE_MM  # the time, written below the strips
-LEGEND_MM = 12.0  # what colours mean, below that
+LEGEND_MM = 12.0  # the legend of colours, below that
 
-# The largest deflection that a lane makes room for. Beyond it a trace is cut: what is
-# larger is an artefact or a pacemaker's spike, and would push the others off the page.
+# The largest deflection that a lane makes room for; larger ones are clipped. They are
+# artefacts or pacemaker spikes and would push the other leads off the page.
 MAX_DEFLECTION_MM = 40.0
 CLEARANCE_MM = 1.5  # between a trace and the end of its lane
-NAME_MM = SQUARE_MM  # what names above the traces take
+NAME_MM = SQUARE_MM  # height of names above the traces
 
 COLUMNS = (
     ("I", "II", "III"),
@@ -55,15 +55,15 @@ Place = TypeVar("Place", float, np.ndarray)
 class Segment:
     """A part of one lead."""
 
-    name: str  # as clinicians write it
-    column: int | None  # of the signal; None where the lead was not recorded
+    name: str  # in clinical notation
+    column: int | None  # of the signal; None if the lead was not recorded
     start: int  # samples
     stop: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Lane:
-    """Segments one after another, about one base line."""
+    """Segments side by side on one base line."""
 
     segments: tuple[Segment, ...]
     bottom_mm: float
@@ -72,7 +72,7 @@ class Lane:
 
     @property
     def limits_mm(self) -> tuple[float, float]:
-        """Where a trace ends that leaves the lane."""
+        """Lower and upper end of the lane, where larger traces are clipped."""
         return self.bottom_mm, self.top_mm - name_height(self.segments)
 
 
@@ -92,27 +92,27 @@ class Page:
 
 
 def points(length_mm: float) -> float:
-    """Returns a length in points, the unit of line widths and letters."""
+    """Returns a length in points, the unit of line widths and font sizes."""
     return length_mm / MM_PER_INCH * 72
 
 
 def clinical(lead: str) -> str:
-    """Returns a lead's name as clinicians write it: aVR for AVR."""
+    """Returns a lead's name in clinical notation, aVR for AVR."""
     return _CLINICAL.get(lead.upper(), lead)
 
 
 def place_mm(time_s: Place) -> Place:
-    """Returns how far from the left edge a moment is drawn."""
+    """Returns the distance from the left edge at which a time is drawn."""
     return START_MM + MM_PER_S * time_s
 
 
 def name_height(segments: Sequence[Segment]) -> float:
-    """Returns what names need above the traces: one alone stands beside its trace."""
+    """Returns the height of names above the traces; 0 for a single segment."""
     return NAME_MM if len(segments) > 1 else 0.0
 
 
 def standard_lanes(leads: Sequence[str], num_samples: int) -> list[tuple[Segment, ...]]:
-    """Returns three lanes of four leads, a quarter of the time each, and lead II."""
+    """Returns three lanes of four leads, each a quarter of the time, and lead II."""
     place = {clinical(lead): column for column, lead in enumerate(leads)}
     ends = [num_samples * i // len(COLUMNS) for i in range(len(COLUMNS) + 1)]
     lanes = [
@@ -127,7 +127,7 @@ def standard_lanes(leads: Sequence[str], num_samples: int) -> list[tuple[Segment
 
 
 def row_lanes(leads: Sequence[str], num_samples: int) -> list[tuple[Segment, ...]]:
-    """Returns a lane for every lead, with all of its time."""
+    """Returns a lane for every lead, with its whole duration."""
     return [
         (Segment(clinical(lead), column, 0, num_samples),)
         for column, lead in enumerate(leads)
@@ -142,14 +142,15 @@ def arrange(
 ) -> Page:
     """Returns a page on which every lane is as high as its traces need.
 
-    So no trace runs into another, base lines stand on the lines of big squares, and
-    the page is A4 or, where a record is large or drawn in rows, longer.
+    No trace overlaps another, and base lines lie on the lines of big squares. The page
+    is A4, or longer if a record has large deflections or is drawn in rows.
 
     Args:
-        lanes: from top to bottom.
-        signal_mv: about the base lines.
-        num_title_lines: above the lanes.
-        num_strips: below the lanes, with an axis and a legend; None: neither.
+        lanes: lanes from top to bottom.
+        signal_mv: [time, lead], millivolts relative to the base lines.
+        num_title_lines: number of lines above the lanes.
+        num_strips: number of strips below the lanes, with an axis and a legend; None
+            for no strips, axis or legend.
     """
     legend = MARGIN_MM + FOOTER_MM
     bottom = legend
@@ -177,7 +178,7 @@ def arrange(
 def _peak_mm(
     segments: Sequence[Segment], signal_mv: Float[np.ndarray, "time lead"], sign: int
 ) -> float:
-    """Returns how far the traces of a lane go up (sign 1) or down (-1)."""
+    """Returns the largest deflection of a lane upwards (sign 1) or downwards (-1)."""
     peaks_mv = [
         (sign * signal_mv[part.start : part.stop, part.column]).max()
         for part in segments
@@ -187,5 +188,5 @@ def _peak_mm(
 
 
 def _squares(length_mm: float) -> float:
-    """Returns a length, with a clearance, as whole big squares."""
+    """Returns a length plus clearance, rounded up to whole big squares."""
     return SQUARE_MM * math.ceil((length_mm + CLEARANCE_MM) / SQUARE_MM)

@@ -1,7 +1,8 @@
-"""An explanation of a score, laid over the ECG it belongs to.
+"""Draws the explanation of a score over the ECG.
 
-Sign is told by place and by colour: what speaks for the label stands above the base
-line, what speaks against it below. Colours of Okabe and Ito (2008).
+Position and colour both show the sign: contributions in favour of the label are shaded
+above the base line, contributions against it below. Colours are those of Okabe and Ito
+(2008).
 """
 
 import dataclasses
@@ -16,8 +17,8 @@ from matplotlib.axes import Axes
 from mrm_jax.plotting import ecg_layout
 
 FOR_COLOUR, AGAINST_COLOUR = "#D55E00", "#0072B2"
-PERCENTILE = 99.0  # of the absolute values; the largest would leave the others pale
-STRONGEST = 0.75  # opacity: grid and trace stay visible
+PERCENTILE = 99.0  # of absolute values; scaling by the maximum would pale the rest
+STRONGEST = 0.75  # maximum opacity: grid and trace stay visible
 GATE_COLOURS = ("black", "#0072B2", "#009E73", "#CC79A7")
 GATE_LINES = ("-", "--", "-.", ":")
 TEXT_POINTS = 7
@@ -26,21 +27,25 @@ LEGEND_WIDTH_MM = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Overlay:
-    """What every sample of an ECG gave to the logit of one label.
+    """The contribution of every sample of an ECG to the logit of one label.
 
-    The samples are those that the network saw. They are spread evenly over the time
-    that is drawn, whatever the rate of the drawn signal.
+    The samples are those of the network's input. They are spread evenly over the drawn
+    time, whatever the sampling rate of the drawn signal.
     """
 
     label: str
-    attribution: Float[np.ndarray, "time lead"]  # parts of the logit; leads as drawn
-    gates: Mapping[str, Float[np.ndarray, " time"]]  # name -> 0 to 1; a strip each
+    attribution: Float[
+        np.ndarray, "time lead"
+    ]  # parts of the logit; leads in drawing order
+    gates: Mapping[
+        str, Float[np.ndarray, " time"]
+    ]  # name -> values from 0 to 1; one strip each
 
     def __post_init__(self) -> None:
-        """Refuses arrays that do not belong together.
+        """Checks shapes and values.
 
         Raises:
-            ValueError: if a shape is wrong, a number missing or a gate out of range.
+            ValueError: if a shape is wrong, a value not finite or a gate out of range.
         """
         if self.attribution.ndim != 2 or not np.isfinite(self.attribution).all():
             raise ValueError(
@@ -58,15 +63,16 @@ class Overlay:
 
     @property
     def limit(self) -> float:
-        """The contribution that is drawn in full colour; no more is."""
+        """The contribution from which on the colour is saturated."""
         absolute = np.abs(self.attribution)
         return float(np.percentile(absolute, PERCENTILE) or absolute.max() or 1.0)
 
     def check_fits(self, leads: Sequence[str], duration_s: float) -> None:
-        """Refuses an ECG that this does not explain.
+        """Checks that the overlay fits an ECG.
 
         Raises:
-            ValueError: if the number of leads differs or the ECG is not drawn whole.
+            ValueError: if the number of leads differs, or the ECG is too long to be
+                drawn completely.
         """
         if self.attribution.shape[1] != len(leads):
             raise ValueError(
@@ -77,22 +83,22 @@ class Overlay:
         if duration_s > 1.005 * ecg_layout.MAX_SECONDS:
             raise ValueError(
                 f"an overlay needs at most {ecg_layout.MAX_SECONDS:g} s of signal, "
-                f"found {duration_s:g} s; give the window that was explained"
+                f"found {duration_s:g} s; pass the window that was explained"
             )
 
 
 def draw(
     axes: Axes, page: ecg_layout.Page, overlay: Overlay, duration_s: float
 ) -> None:
-    """Draws contributions behind the lanes, and the strips of the gates.
+    """Draws the contributions behind the lanes, the gates in strips, and a legend.
 
     Args:
-        axes: of the page, in millimetres.
-        page: with a lane for every lead, a strip for every gate and a legend.
-        overlay: what to draw.
-        duration_s: over which the overlay's samples are spread.
+        axes: axes of the page, in millimetres.
+        page: page with a lane for every lead, a strip for every gate and a legend.
+        overlay: explanation to draw.
+        duration_s: duration of the overlay, seconds.
     """
-    # A sample is shaded about the moment it was taken at, where its trace is drawn.
+    # The shade of a sample is centred on its time, where its trace is drawn.
     half_s = duration_s / len(overlay.attribution) / 2
     ends_s = np.array([-half_s, duration_s - half_s])
     left, right = ecg_layout.place_mm(ends_s).tolist()
@@ -118,10 +124,10 @@ def _shade(
     """Shades a lane: above its base line where strength is positive, below otherwise.
 
     Args:
-        axes: of the page.
-        strength: from -1 to 1.
-        ends_mm: left end of the first and right end of the last sample.
-        heights_mm: lower end, base line and upper end.
+        axes: axes of the page.
+        strength: [time], from -1 to 1.
+        ends_mm: left end of the first and right end of the last sample, millimetres.
+        heights_mm: lower end, base line and upper end of the lane, millimetres.
     """
     bottom, middle, top = heights_mm
     for colour, opacity, limits in (
@@ -156,7 +162,7 @@ def _draw_gate(
 
 
 def _write_seconds(axes: Axes, above_mm: float, duration_s: float) -> None:
-    """Writes whole seconds below something."""
+    """Writes a time axis with whole seconds below a height."""
     for second in range(int(duration_s) + 1):
         place = ecg_layout.place_mm(float(second))
         axes.plot(
@@ -166,7 +172,7 @@ def _write_seconds(axes: Axes, above_mm: float, duration_s: float) -> None:
 
 
 def _draw_legend(axes: Axes, bottom_mm: float, overlay: Overlay) -> None:
-    """Draws what the shades mean: a scale, and a sentence beside it."""
+    """Draws the legend of the shades: a scale, and a sentence beside it."""
     left, right = ecg_layout.START_MM, ecg_layout.START_MM + LEGEND_WIDTH_MM
     heights = (bottom_mm + 4, bottom_mm + 6.5, bottom_mm + 9)
     _shade(axes, np.linspace(-1, 1, 201), (left, right), heights)
@@ -175,12 +181,12 @@ def _draw_legend(axes: Axes, bottom_mm: float, overlay: Overlay) -> None:
         axes.plot((place, place), heights[::2], color="black", linewidth=0.5)
         value = f"{share * overlay.limit:+.2g}".replace("-", "−") if share else "0"
         _write(axes, (place, bottom_mm + 2), value, "center")
-    said = (
-        f"what a sample of a lead adds to the logit of {overlay.label}: above the base "
-        f"line it speaks for {overlay.label}, below against it\n"
-        f"(integrated gradients; full colour from their {PERCENTILE:g}th percentile on)"
+    text = (
+        f"contribution of each sample to the logit of {overlay.label}: in favour of "
+        f"{overlay.label} above the base line, against it below\n"
+        f"(integrated gradients; colours saturate at their {PERCENTILE:g}th percentile)"
     )
-    _write(axes, (right + 6, heights[1]), said, "left")
+    _write(axes, (right + 6, heights[1]), text, "left")
 
 
 def _write(axes: Axes, place_mm: tuple[float, float], text: str, align: str) -> None:

@@ -1,4 +1,4 @@
-"""Draws an ECG as cardiologists read it: on ECG paper, at 25 mm/s and 10 mm/mV."""
+"""Draws ECGs on ECG paper at 25 mm/s and 10 mm/mV, as cardiologists read them."""
 
 import itertools
 import math
@@ -22,11 +22,11 @@ DOTS_PER_INCH = 254  # ten pixels a millimetre, so that the grid falls on whole 
 SUFFIXES = (".png", ".svg", ".pdf")
 LAYOUTS = ("auto", "standard", "rows")
 
-PAPERS = {"A4, landscape": 210.0, "A3": 420.0}  # higher than so many mm is none
+PAPERS = {"A4, landscape": 210.0, "A3": 420.0}  # maximum height in mm
 HEADLINE_FONT = FontProperties(size=11, weight="bold")
 TEXT_FONT = FontProperties(size=9)
 FOOTER_POINTS = 7
-DISCLAIMER = "for research, no medical device"
+DISCLAIMER = "for research only, not a medical device"
 
 Line = tuple[str, FontProperties]  # a text and its font
 
@@ -40,23 +40,24 @@ def draw(
     overlay: ecg_overlay.Overlay | None = None,
     layout: str = "auto",
 ) -> Figure:
-    """Returns a page with an ECG, every length on it true to scale.
+    """Returns a page with an ECG, drawn to scale.
 
-    Each lead is drawn about its median, since an electrode's offset says nothing. Of
-    more than ten seconds the first ten are drawn, and the footer says so.
+    Each lead is drawn relative to its median, since the offset of an electrode carries
+    no information. Of a longer recording, the first ten seconds are drawn, and the
+    footer says so.
 
     Args:
-        signal_mv: in mV.
-        sampling_rate: Hz.
-        leads: names of the columns of signal_mv, in either way of writing (AVR, aVR).
-        title: plain text; its first line stands out. Long lines are broken.
-        overlay: an explanation to lay over the leads; the layout is then "rows".
-        layout: "standard" is three rows of four leads, 2.5 s each, above a strip of
-            lead II; "rows" is all of the time of each lead in a row of its own;
+        signal_mv: [time, lead], millivolts.
+        sampling_rate: sampling rate, Hz.
+        leads: names of the columns of signal_mv, in either notation (AVR, aVR).
+        title: plain text, whose first line is bold. Long lines are wrapped.
+        overlay: explanation to draw over the leads; the layout is then "rows".
+        layout: "standard" draws three rows of four leads, 2.5 s each, above a strip of
+            lead II; "rows" draws the whole duration of each lead in a row of its own;
             "auto" is standard for the twelve leads and rows otherwise.
 
     Raises:
-        ValueError: if the arguments do not fit one another, or a sample is missing.
+        ValueError: if the arguments do not fit each other, or a sample is not finite.
     """
     _check(signal_mv, sampling_rate, leads, layout)
     num_drawn = min(len(signal_mv), round(ecg_layout.MAX_SECONDS * sampling_rate))
@@ -84,16 +85,16 @@ def draw(
 
 
 def save(figure: Figure, path: Path | str) -> None:
-    """Writes a page as PNG, SVG or PDF, whole or not at all.
+    """Writes a page as PNG, SVG or PDF, completely or not at all.
 
-    The same page gives the same bytes: no file says when it was written.
+    The same page gives the same bytes, as no file contains the date.
 
     Raises:
-        ValueError: if the suffix is none of the three.
+        ValueError: if the suffix is not one of SUFFIXES.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f"{path}: expected one of {', '.join(SUFFIXES)}")
+        raise ValueError(f"{path}: expected a suffix out of {', '.join(SUFFIXES)}")
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with (
         matplotlib.rc_context({"svg.hashsalt": "mrm_jax"}),
@@ -118,8 +119,8 @@ def _check(
     if not finite.all():
         spoilt = [lead for lead, whole in zip(leads, finite, strict=True) if not whole]
         raise ValueError(
-            f"signal_mv: NaN or infinite samples in {', '.join(spoilt)}; fill the gaps "
-            "or leave the leads out"
+            f"signal_mv: found NaN or infinite samples in {', '.join(spoilt)}; fill "
+            "the gaps or remove the leads"
         )
     if layout not in LAYOUTS:
         raise ValueError(f"layout: expected one of {LAYOUTS}, got {layout!r}")
@@ -134,7 +135,7 @@ def _chosen(layout: str, leads: Sequence[str]) -> str:
 
 
 def _broken(title: str) -> list[Line]:
-    """Returns the lines of a title, none wider than the paper."""
+    """Returns the lines of a title, wrapped to the width of the paper."""
     fonts = itertools.chain([HEADLINE_FONT], itertools.repeat(TEXT_FONT))
     return [
         (part, font)
@@ -160,7 +161,7 @@ def _width(text: str, font: FontProperties) -> float:
 
 
 def _blank(page: ecg_layout.Page) -> Figure:
-    """Returns a page with axes over all of it, whose unit is the millimetre."""
+    """Returns an empty page, with axes over the whole page in millimetres."""
     width, height = ecg_layout.PAGE_WIDTH_MM, page.height_mm
     inch = ecg_layout.MM_PER_INCH
     figure = Figure((width / inch, height / inch), DOTS_PER_INCH)
@@ -185,17 +186,17 @@ def _write_footer(
     axes: Axes, page: ecg_layout.Page, sampling_rate: float, samples: tuple[int, int]
 ) -> None:
     drawn, recorded = (f"{number / sampling_rate:.4g} s" for number in samples)
-    said = [
+    parts = [
         f"{ecg_layout.MM_PER_S:g} mm/s, {ecg_layout.MM_PER_MV:g} mm/mV",
         f"{sampling_rate:g} Hz",
         drawn if drawn == recorded else f"the first {drawn} of {recorded}",
-        "each lead about its median",
-        f"true to scale where printed at 100 % on {_paper(page)}",
+        "each lead relative to its median",
+        f"to scale if printed at 100 % on {_paper(page)}",
     ]
     left = ecg_layout.PAPER_LEFT_MM
     right = left + ecg_layout.PAPER_WIDTH_MM
     for place, text, align in (
-        (left, "  |  ".join(said), "left"),
+        (left, "  |  ".join(parts), "left"),
         (right, DISCLAIMER, "right"),
     ):
         axes.text(place, ecg_layout.MARGIN_MM, text, size=FOOTER_POINTS, ha=align)

@@ -1,4 +1,4 @@
-"""ECG paper and the traces on it, drawn on axes whose unit is the millimetre."""
+"""Draws ECG paper and traces, on axes in millimetres."""
 
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +20,7 @@ Samples = Float[np.ndarray, "time lead"]
 
 
 def draw_grid(axes: Axes, page: ecg_layout.Page) -> None:
-    """Draws squares of 1 mm and of 5 mm."""
+    """Draws the grid, with squares of 1 mm and of 5 mm."""
     left = ecg_layout.PAPER_LEFT_MM
     right = left + ecg_layout.PAPER_WIDTH_MM
     bottom, top = page.paper_mm
@@ -41,7 +41,7 @@ def draw_grid(axes: Axes, page: ecg_layout.Page) -> None:
 def draw_lane(
     axes: Axes, lane: ecg_layout.Lane, signal_mv: Samples, sampling_rate: float
 ) -> None:
-    """Draws a lane: calibration pulse, traces, names and what parts them."""
+    """Draws a lane: calibration pulse, traces, names and separators."""
     _draw_pulse(axes, lane.baseline_mm)
     for segment in lane.segments:
         left = ecg_layout.place_mm(segment.start / sampling_rate)
@@ -56,7 +56,7 @@ def draw_lane(
 def _write_name(
     axes: Axes, lane: ecg_layout.Lane, name: str, hint: str, left: float
 ) -> None:
-    """Writes a name above its trace, or under the pulse where it has no neighbour."""
+    """Writes a name above its trace, or below the pulse in a lane of one segment."""
     font = FontProperties(size=NAME_POINTS)
     place, top = left + 1, lane.top_mm - 3.5
     if len(lane.segments) > 1:
@@ -69,7 +69,7 @@ def _write_name(
 
 
 def _draw_pulse(axes: Axes, baseline_mm: float) -> None:
-    """Draws what 1 mV for 0.2 s would look like."""
+    """Draws the calibration pulse, 1 mV for 0.2 s."""
     rise = ecg_layout.PULSE_MM
     fall = rise + ecg_layout.PULSE_S * ecg_layout.MM_PER_S
     top = baseline_mm + ecg_layout.PULSE_MV * ecg_layout.MM_PER_MV
@@ -86,7 +86,7 @@ def _draw_trace(
     signal_mv: Samples,
     sampling_rate: float,
 ) -> str:
-    """Draws a segment; returns what its name has to say of it."""
+    """Draws a segment; returns a hint for its name, "" if the trace is complete."""
     # One sample more than the segment has, so that it ends at the separator.
     samples = np.arange(segment.start, min(segment.stop + 1, len(signal_mv)))
     height = signal_mv[samples, segment.column] * ecg_layout.MM_PER_MV
@@ -106,7 +106,7 @@ def _draw_trace(
         return ""
     low, high = height.min(), height.max()
     scale = ecg_layout.MM_PER_MV
-    return f"cut, reaches from {low / scale:+.1f} to {high / scale:+.1f} mV"
+    return f"clipped, ranges from {low / scale:+.1f} to {high / scale:+.1f} mV"
 
 
 def _draw_line(axes: Axes, across, up, width_mm: float) -> lines.Line2D:

@@ -1,4 +1,4 @@
-"""What each label reaches, and which labels are called together."""
+"""Figures of labels: bars of a metric per label, and label co-occurrence."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,28 +8,27 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mrm_jax.metrics import classification
 from mrm_jax.plotting import style as style_lib
 
-# Up to here labels have room: wide bars, and a number in each cell of a matrix.
+# Up to this many labels have wide bars, and a number in each cell of a matrix.
 FEW_LABELS = 12
 BAR: dict[str, Any] = {"color": "#c3d9ea", "edgecolor": "#5b7f9c", "linewidth": 0.8}
 VALUE_WIDTH = 48  # of the numbers beside the bars, pixels
 COLOURS = "Blues"
 INTERVAL = "95 % interval"
-DARK = 0.55  # from here on a number stands in white
+DARK = 0.55  # from here on, numbers are white
 
 
 def bars(
-    rows: Sequence[Mapping[str, Any]], metric: str, title: str, shown: str
+    rows: Sequence[Mapping[str, Any]], metric: str, title: str, primary: str
 ) -> Figure:
-    """Returns a metric of each label: one head's with its interval, and the others'.
+    """Returns a figure of a metric per label, for all heads.
 
     Args:
-        rows: of report.json's "labels", drawn from the top in this order.
-        metric: of a row's heads.
-        title: of the figure.
-        shown: the head that has bars and intervals.
+        rows: "labels" of report.json, drawn from the top in this order.
+        metric: key of the metric.
+        title: title of the figure.
+        primary: head that is drawn as bars with intervals; the others have marks.
     """
     names = [style_lib.shorten(row["label"]) for row in rows]
     left, height = (
@@ -40,15 +39,15 @@ def bars(
     axes = style_lib.place(
         canvas, left, 26, style_lib.WIDTH - left - VALUE_WIDTH, height
     )
-    start = 0.5 if metric == "auc" else 0.0  # what chance reaches
-    lowest = _draw_bars(axes, rows, metric, shown, start)
+    start = 0.5 if metric == "auc" else 0.0  # the value of a random guess
+    lowest = _draw_bars(axes, rows, metric, primary, start)
     axes.set(ylim=(len(rows) - 0.5, -0.5))
     axes.set_xlim(lowest - 0.02 * (lowest < start), 1.005)
     axes.set_yticks(range(len(rows)), names)
     axes.tick_params("y", length=0)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
-    _add_legend(canvas, shown, 1 - 24 / (height + 84))
+    _add_legend(canvas, primary, 1 - 24 / (height + 84))
     canvas.suptitle(title, y=1 - 6 / (height + 84), va="top")
     return canvas
 
@@ -57,22 +56,25 @@ def _draw_bars(
     axes: Axes,
     rows: Sequence[Mapping[str, Any]],
     metric: str,
-    shown: str,
+    primary: str,
     start: float,
 ) -> float:
     """Draws bars that begin at `start`; returns the lowest value drawn."""
-    values = {head: _column(rows, head, metric) for head in style_lib.HEADS}
-    barred, places = values[shown], np.arange(len(rows))
-    axes.barh(places, barred - start, 0.72, start, label=shown, **BAR)
+    values = {head: _column(rows, head, metric) for head in style_lib.HEAD_STYLES}
+    barred, places = values[primary], np.arange(len(rows))
+    axes.barh(places, barred - start, 0.72, start, label=primary, **BAR)
     ends = np.array(
-        [row["heads"][shown].get(f"{metric}_interval") or (None, None) for row in rows],
+        [
+            row["heads"][primary].get(f"{metric}_interval") or (None, None)
+            for row in rows
+        ],
         float,
     )
     # A gap after each pair, so that one line draws all intervals.
     gaps = np.insert(ends, 2, np.nan, axis=1).ravel()
     axes.plot(gaps, np.repeat(places, 3), "k|-", linewidth=1.2, label=INTERVAL)
-    for head in others(shown):
-        style = style_lib.HEADS[head]
+    for head in others(primary):
+        style = style_lib.HEAD_STYLES[head]
         mark: dict[str, Any] = {"marker": style.marker, "markeredgecolor": style.colour}
         axes.plot(
             values[head],
@@ -89,9 +91,9 @@ def _draw_bars(
     return float(drawn[np.isfinite(drawn)].min())
 
 
-def _add_legend(canvas: Figure, shown: str, top: float) -> None:
+def _add_legend(canvas: Figure, primary: str, top: float) -> None:
     handles, names = canvas.axes[0].get_legend_handles_labels()
-    order = [names.index(name) for name in (shown, INTERVAL, *others(shown))]
+    order = [names.index(name) for name in (primary, INTERVAL, *others(primary))]
     canvas.legend(
         [handles[i] for i in order],
         [names[i] for i in order],
@@ -105,41 +107,24 @@ def _add_legend(canvas: Figure, shown: str, top: float) -> None:
     )
 
 
-def others(shown: str) -> list[str]:
-    """Returns the heads that have marks beside the bars of the one shown."""
-    return [head for head in style_lib.HEADS if head != shown]
+def others(primary: str) -> list[str]:
+    """Returns the heads that are drawn as marks beside the primary head's bars."""
+    return [head for head in style_lib.HEAD_STYLES if head != primary]
 
 
 def _column(rows: Sequence[Mapping[str, Any]], head: str, metric: str) -> np.ndarray:
-    """Returns a head's metric [label], NaN where it is None."""
+    """Returns a head's metric [label]; NaN where it is None."""
     return np.array([row["heads"][head][metric] for row in rows], float)
 
 
-def called_together(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Returns how often a record of one label is called another, as shares of 1.
-
-    Args:
-        labels: [record, label], 0 or 1.
-        predicted: [record, label], likewise; with the labels themselves it says how
-            often they occur together.
-
-    Returns:
-        [label, label]: of the records that have the first, the share that is called the
-            second; NaN for a label that no record has.
-    """
-    together = labels.T.astype(float) @ predicted
-    count = labels.sum(axis=0)[:, np.newaxis]
-    return np.where(count > 0, classification.ratio(together, count), np.nan)
-
-
 def matrix(names: Sequence[str], shares: np.ndarray, title: str, across: str) -> Figure:
-    """Returns a picture of `called_together`, with its numbers where they have room.
+    """Returns a picture of `errors.co_occurrence`, with numbers where there is room.
 
     Args:
-        names: of the labels.
-        shares: [label, label].
-        title: of the figure.
-        across: what the columns are.
+        names: [label], names of the labels.
+        shares: [label, label], from 0 to 1.
+        title: title of the figure.
+        across: title of the columns.
     """
     names = [style_lib.shorten(name) for name in names]
     margin, few = _name_width(names) + 20, len(names) <= FEW_LABELS
@@ -149,7 +134,7 @@ def matrix(names: Sequence[str], shares: np.ndarray, title: str, across: str) ->
     axes = style_lib.place(canvas, margin, margin, side, side)
     colours = matplotlib.colormaps[COLOURS].with_extremes(bad="0.85")
     image = axes.imshow(shares, vmin=0, vmax=1, cmap=colours, interpolation="none")
-    axes.set(title=title, ylabel="label of the record", xlabel=across)
+    axes.set(title=title, ylabel="true label", xlabel=across)
     axes.set_yticks(range(len(names)), names)
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.tick_params(length=0)

@@ -1,6 +1,5 @@
-"""What scores say: curves over all thresholds, and how far they are probabilities."""
+"""Figures of scores: ROC and precision-recall curves, and reliability diagrams."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,73 +7,37 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mrm_jax.metrics import classification
+from mrm_jax.metrics import classification, curves
 from mrm_jax.plotting import style as style_lib
 
 MAX_POINTS = 300  # of one curve; finer than a figure can show
-GRID = np.linspace(0, 1, 201)  # on which curves of labels are averaged
 HALVES = {0: "0", 0.5: "½", 1: "1"}
 FIFTHS = np.arange(6) / 5
-# Where the threshold of a label lies.
+# They place the threshold of a label on the curves.
 RATES = ("sensitivity", "specificity", "ppv")
 
 
-@dataclasses.dataclass(frozen=True)
-class Curves:
-    """Both curves of the same scores, through all thresholds from the highest down."""
-
-    false_rate: np.ndarray  # [threshold], 1 - specificity; rises from 0 to 1
-    recall: np.ndarray  # [threshold], sensitivity; rises from 0 to 1
-    precision: np.ndarray  # [threshold]; holds from the recall before up to this one
-
-    @property
-    def precision_recall(self) -> tuple[np.ndarray, np.ndarray]:
-        """Recall and precision up to the threshold that finds all."""
-        end = np.searchsorted(self.recall, 1.0) + 1
-        return self.recall[:end], self.precision[:end]
-
-
-def curves(scores: np.ndarray, labels: np.ndarray) -> Curves:
-    """Returns the curves of scores [record] and labels [record] of both classes."""
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    # Records of one score are taken all at once.
-    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    found = np.cumsum(labels[order], dtype=np.int64)[last]
-    false, precision = last + 1 - found, found / (last + 1)
-    return Curves(
-        false_rate=np.insert(false / false[-1], 0, 0.0),
-        recall=np.insert(found / found[-1], 0, 0.0),
-        precision=np.insert(precision, 0, precision[0]),
-    )
-
-
-def macro(of_labels: Sequence[Curves]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean recall at each false rate of GRID, and precision at each recall.
-
-    Every label counts the same.
-    """
-    recall = [np.interp(GRID, each.false_rate, each.recall) for each in of_labels]
-    precision = [
-        each.precision[np.searchsorted(each.recall, GRID)] for each in of_labels
-    ]
-    return np.mean(recall, axis=0), np.mean(precision, axis=0)
-
-
 def all_labels(scores: np.ndarray, labels: np.ndarray) -> Figure:
-    """Returns both curves over all cells [record, label], and the mean of the labels'.
+    """Returns a figure of both curves, pooled over all labels.
 
-    At least one label has both classes.
+    The micro curve is taken over all cells, the macro curve is the mean of the labels'
+    curves. At least one label must have both classes.
+
+    Args:
+        scores: [record, label], from 0 to 1.
+        labels: [record, label], 0 or 1.
     """
-    micro = curves(scores.ravel(), labels.ravel())
+    micro = curves.compute(scores.ravel(), labels.ravel())
     usable = np.flatnonzero(classification.has_both_classes(labels))
-    recall, precision = macro([curves(scores[:, i], labels[:, i]) for i in usable])
+    recall, precision = curves.macro(
+        [curves.compute(scores[:, i], labels[:, i]) for i in usable]
+    )
     canvas, roc, pr = _panels(f"all {len(usable)} labels", float(labels.mean()))
     by_cell, by_label = style_lib.AVERAGES["micro"], style_lib.AVERAGES["macro"]
     _draw(roc, micro.false_rate, micro.recall, by_cell)
-    _draw(roc, GRID, recall, by_label)
+    _draw(roc, curves.GRID, recall, by_label)
     _draw(pr, *micro.precision_recall, by_cell, steps=True)
-    _draw(pr, GRID, precision, by_label)
+    _draw(pr, curves.GRID, precision, by_label)
     roc.legend(loc="lower right", borderaxespad=0.2)
     return canvas
 
@@ -83,22 +46,22 @@ def one_label(
     heads: Mapping[str, np.ndarray],
     labels: np.ndarray,
     row: Mapping[str, Any],
-    shown: str,
+    primary: str,
 ) -> Figure:
-    """Returns both curves of one label, which has both classes.
+    """Returns a figure of both curves of one label, for all heads.
 
     Args:
-        heads: scores [record] by name.
-        labels: [record], 0 or 1.
-        row: of report.json's "labels"; where its threshold lies is marked.
-        shown: the head whose numbers and threshold these are.
+        heads: head -> scores [record].
+        labels: [record], 0 or 1, with both classes.
+        row: entry of the label in "labels" of report.json; its threshold is marked.
+        primary: head whose numbers and threshold are shown.
     """
-    of_head = row["heads"][shown]
+    of_head = row["heads"][primary]
     numbers = f"AUC {_text(of_head['auc'])}, AP {_text(of_head['average_precision'])}"
     title = f"{style_lib.shorten(row['label'])}: {numbers}"
     canvas, roc, pr = _panels(title, float(labels.mean()))
-    for head, style in style_lib.HEADS.items():
-        found = curves(heads[head], labels)
+    for head, style in style_lib.HEAD_STYLES.items():
+        found = curves.compute(heads[head], labels)
         _draw(roc, found.false_rate, found.recall, style)
         _draw(pr, *found.precision_recall, style, steps=True)
     at = {name: np.array(of_head[name], float) for name in RATES}
@@ -115,7 +78,7 @@ def one_label(
 
 
 def _panels(title: str, prevalence: float) -> tuple[Figure, Axes, Axes]:
-    """Returns a figure with axes for both curves, and what chance reaches in them."""
+    """Returns a figure with axes for both curves and the lines of a random guess."""
     canvas = style_lib.figure(style_lib.WIDTH, 204)
     roc, pr = (style_lib.place(canvas, x, 42, 130, 130) for x in (42, 222))
     canvas.suptitle(title, y=0.98, va="top")
@@ -137,9 +100,9 @@ def _draw(
     style: style_lib.Style,
     steps: bool = False,
 ) -> None:
-    """Draws a curve with no more points than can be seen.
+    """Draws a curve with at most MAX_POINTS points.
 
-    In steps, y holds from the point before.
+    With steps, each y applies from the previous point on.
     """
     way = np.cumsum(np.abs(np.diff(x, prepend=x[0])) + np.abs(np.diff(y, prepend=y[0])))
     kept = np.unique(np.searchsorted(way, np.linspace(0, way[-1], MAX_POINTS)))
@@ -155,11 +118,11 @@ def _draw(
 
 
 def reliability(calibration: Mapping[str, Any], head: str) -> Figure:
-    """Returns how often labels are there against the scores that say so.
+    """Returns a reliability diagram, before and after temperature scaling.
 
     Args:
-        calibration: of the head, from report.json.
-        head: its name.
+        calibration: "calibration" of the head in report.json.
+        head: name of the head.
     """
     canvas = style_lib.figure(style_lib.WIDTH, 426)
     axes = style_lib.place(canvas, 72, 124, 252, 252)
@@ -173,11 +136,11 @@ def reliability(calibration: Mapping[str, Any], head: str) -> Figure:
         edges = [bins[0]["from"], *(each["to"] for each in bins)]
         counts.stairs(_column(bins, "cells"), edges, **line)
     before, after = (_text(calibration[key]) for key in ("ece", "ece_scaled"))
-    title = f"{head}: ECE {before}, with temperature {after}"
+    title = f"{head}: ECE {before}, temperature-scaled {after}"
     canvas.suptitle(title, y=0.985, va="top")
-    axes.set(ylabel="share that has the label")
+    axes.set(ylabel="observed frequency")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=2, borderaxespad=0)
-    counts.set(xlabel="score", ylabel="cells", yscale="log", ylim=(0.8, None))
+    counts.set(xlabel="mean score", ylabel="cells", yscale="log", ylim=(0.8, None))
     counts.yaxis.set_major_formatter("{x:,.0f}")
     for each in (axes, counts):
         each.set(xlim=(-0.02, 1.02), xticks=FIFTHS)
@@ -188,7 +151,7 @@ def reliability(calibration: Mapping[str, Any], head: str) -> Figure:
 
 
 def _column(bins: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    """Returns a number of each bin, NaN where it is None."""
+    """Returns a number of each bin; NaN where it is None."""
     return np.array([each[name] for each in bins], float)
 
 

@@ -1,7 +1,11 @@
-"""Figures as inline SVG: the page's own font, ids of their own, and few bytes.
+"""The style of figures in report.html, and their conversion to inline SVG.
 
-Sizes are in CSS pixels. A figure of WIDTH fits a phone as it is, so that its text stays
-readable there; the page sets several of them side by side where there is room.
+`settings`, `figure` and `place` set up a figure; HEAD_STYLES and the tables beside it
+hold the look of every curve; `markup` turns a figure into a small SVG element with the
+page's font and unique ids.
+
+Sizes are in CSS pixels. A figure of WIDTH fits a phone without scaling, so its text
+stays readable; the page puts several side by side where there is room.
 """
 
 import contextlib
@@ -18,7 +22,7 @@ from matplotlib.figure import Figure
 
 WIDTH = 360
 TEXT_SIZE = 12
-PIXELS_PER_INCH = 72  # what Matplotlib's SVG counts in
+PIXELS_PER_INCH = 72  # the unit of Matplotlib's SVG
 CHARACTER_WIDTH = 7.5  # of text of TEXT_SIZE, in the widest of the usual fonts
 SETTINGS: dict[Any, Any] = {
     **dict.fromkeys(
@@ -34,8 +38,40 @@ SETTINGS: dict[Any, Any] = {
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
+class Style(NamedTuple):
+    """The look of one curve."""
+
+    name: str
+    colour: str
+    marker: str
+    line: str
+
+
+HEAD_STYLES = {
+    "mean": Style("mean", "#000000", "o", "-"),
+    "high": Style("high", "#0072B2", "^", "--"),
+    "low": Style("low", "#D55E00", "v", "-."),
+}
+LOSSES = {
+    "train/loss": Style("total", "#000000", "o", "-"),
+    "train/bce_high": Style("cross-entropy, high", "#0072B2", "^", "--"),
+    "train/bce_low": Style("cross-entropy, low", "#D55E00", "v", "-."),
+    "train/feature_kl": Style("mutual, features", "#009E73", "s", ":"),
+    "train/logit_kl": Style("mutual, logits", "#CC79A7", "D", ":"),
+}
+AVERAGES = {
+    "micro": Style("micro", "#000000", "", "-"),
+    "macro": Style("macro", "#0072B2", "", "--"),
+}
+TEMPERATURES = {
+    "reliability": Style("uncalibrated", "#D55E00", "^", "--"),
+    "reliability_scaled": Style("temperature-scaled", "#000000", "o", "-"),
+}
+CHANCE: dict[str, Any] = {"color": "0.6", "linestyle": ":", "linewidth": 1.2}
+
+
 def settings() -> contextlib.AbstractContextManager[None]:
-    """Returns the context in which figures of the page are drawn and written."""
+    """Returns the context in which figures of the page are drawn and converted."""
     return matplotlib.rc_context(SETTINGS)
 
 
@@ -52,7 +88,7 @@ def place(canvas: Figure, x: float, y: float, width: float, height: float) -> Ax
 
 
 def shorten(name: str, length: int = 14) -> str:
-    """Returns a name that leaves room for the figure beside it."""
+    """Returns a name shortened to leave room for the figure beside it."""
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
@@ -63,14 +99,14 @@ def markup(
     scale: float = 1.0,
     margins: tuple[float, float] = (0.0, 0.0),
 ) -> markupsafe.Markup:
-    """Returns a figure as an SVG element to stand inside an HTML page.
+    """Returns a figure as an SVG element for an HTML page.
 
     Args:
-        canvas: drawn within `settings`, in which this is called as well.
-        prefix: of its ids; another one for each figure of a page.
-        description: what the figure shows, for readers who do not see it.
-        scale: of its size on the page.
-        margins: pixels that are left out at both sides, and above and below.
+        canvas: figure drawn within `settings`; call this within them as well.
+        prefix: prefix of the ids, different for each figure of a page.
+        description: text for screen readers.
+        scale: scale of the figure on the page.
+        margins: pixels to crop at both sides, and above and below.
     """
     buffer = io.StringIO()
     with warnings.catch_warnings():
@@ -78,7 +114,7 @@ def markup(
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
         canvas.savefig(buffer, format="svg", metadata=NO_METADATA)
     root = ElementTree.fromstring(buffer.getvalue())
-    # Its rules would hold for the whole page, which has them in its own sheet.
+    # Its rules would apply to the whole page, which has its own style sheet.
     for definitions in root.findall("{*}defs"):
         if definitions.find("{*}style") is not None:
             root.remove(definitions)
@@ -99,7 +135,7 @@ def markup(
 
 
 def _isolate(root: ElementTree.Element, prefix: str) -> None:
-    """Makes ids the figure's own, and leaves out what the page says or no one needs."""
+    """Makes ids unique to the figure and removes attributes without effect."""
     referred = set(re.findall(r"#([\w-]+)", ElementTree.tostring(root, "unicode")))
     for element in root.iter():
         element.tag = _local(element.tag)
@@ -112,7 +148,7 @@ def _isolate(root: ElementTree.Element, prefix: str) -> None:
 
 
 def _local(name: str) -> str:
-    """Returns a name without its XML namespace, of which HTML knows none."""
+    """Returns a name without its XML namespace, which HTML does not have."""
     return name.rpartition("}")[2]
 
 
@@ -121,7 +157,7 @@ def _is_idle(name: str, value: str) -> bool:
 
 
 def _rewrite(name: str, value: str, prefix: str) -> str:
-    """Returns the value of an attribute as the page needs it."""
+    """Returns the value of an attribute in the form the page needs."""
     if name == "id":
         return f"{prefix}-{value}"
     if name in ("d", "x", "y"):
@@ -131,35 +167,3 @@ def _rewrite(name: str, value: str, prefix: str) -> str:
         return re.sub(r"^#", f"#{prefix}-", value)
     value = re.sub(r"font-family: [^;]*;? ?", "", value) if name == "style" else value
     return value.replace("url(#", f"url(#{prefix}-")
-
-
-class Style(NamedTuple):
-    """How one curve looks."""
-
-    name: str
-    colour: str
-    marker: str
-    line: str
-
-
-HEADS = {
-    "mean": Style("mean", "#000000", "o", "-"),
-    "high": Style("high", "#0072B2", "^", "--"),
-    "low": Style("low", "#D55E00", "v", "-."),
-}
-LOSSES = {
-    "train/loss": Style("total", "#000000", "o", "-"),
-    "train/bce_high": Style("cross-entropy, high", "#0072B2", "^", "--"),
-    "train/bce_low": Style("cross-entropy, low", "#D55E00", "v", "-."),
-    "train/feature_kl": Style("mutual, features", "#009E73", "s", ":"),
-    "train/logit_kl": Style("mutual, logits", "#CC79A7", "D", ":"),
-}
-AVERAGES = {
-    "micro": Style("micro", "#000000", "", "-"),
-    "macro": Style("macro", "#0072B2", "", "--"),
-}
-TEMPERATURES = {
-    "reliability": Style("as trained", "#D55E00", "^", "--"),
-    "reliability_scaled": Style("with temperature", "#000000", "o", "-"),
-}
-CHANCE: dict[str, Any] = {"color": "0.6", "linestyle": ":", "linewidth": 1.2}

@@ -1,4 +1,4 @@
-"""The curves of a training."""
+"""Draws training curves: losses and validation macro AUC against the epoch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ from mrm_jax.runtime import atomic
 
 DOTS_PER_INCH = 150
 MAX_MARKERS = 25
-LEGEND_BELOW = 42  # points below the panel; ticks and their name are in between
+LEGEND_BELOW = 42  # points below the panel; the ticks and their name lie between
 LOSSES = style_lib.LOSSES
-AUCS = {f"val/macro_auc_{head}": style for head, style in style_lib.HEADS.items()}
+AUCS = {f"val/macro_auc_{head}": style for head, style in style_lib.HEAD_STYLES.items()}
 
 
 def draw(
@@ -30,11 +30,11 @@ def draw(
     """Draws losses and validation macro AUC against epoch.
 
     Args:
-        history: lines of metrics.jsonl, each with "epoch"; a key of LOSSES or AUCS that
-            no line has is not drawn, and NaN leaves a gap.
-        path: of the PNG file.
-        best_epoch: marked in both panels.
-        title: of the whole picture, plain text.
+        history: lines of metrics.jsonl, each with "epoch". Keys of LOSSES or AUCS that
+            no line has are not drawn, and NaN leaves a gap.
+        path: path of the PNG file.
+        best_epoch: epoch that is marked in both panels.
+        title: title of the whole picture, plain text.
 
     Raises:
         ValueError: if there is no epoch to draw.
@@ -52,7 +52,7 @@ def draw(
 
 
 def figures(history: Sequence[Mapping[str, Any]], best_epoch: int) -> list[Figure]:
-    """Returns the two panels of `draw` for the page; none of a run without epochs."""
+    """Returns the two panels of `draw` for report.html; none without any epoch."""
     drawn = []
     for draw_panel in (_draw_losses, _draw_aucs) if history else ():
         drawn.append(style_lib.figure(style_lib.WIDTH, 350))
@@ -87,7 +87,7 @@ def _draw_panel(
     epochs = [line["epoch"] for line in history]
     for key, style in chosen.items():
         values = [line.get(key, math.nan) for line in history]
-        # A term that an experiment leaves out is 0 throughout.
+        # A term that an experiment disables is 0 in every epoch.
         if not any(value > 0 for value in values):
             continue
         axes.plot(

@@ -1,1 +1,1 @@
-"""Reports of an evaluation: numbers, tables, a page, a model card."""
+"""Reports of an evaluation: files of numbers, tables, an HTML page, a model card."""

@@ -1,6 +1,6 @@
-"""What a comparison of runs leaves: files and tables of its differences.
+"""The differences between runs, as files and as tables in the terminal.
 
-comparison.json   as `paired.compare` returns it, with what the runs were compared on
+comparison.json   as `paired.compare` returns it, with the data the runs were scored on
 comparison.csv    the same, one row per run, head, and metric or label
 """
 
@@ -10,19 +10,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import rich.box
 import rich.console
 import rich.table
 import rich.text
 
-from mrm_jax.metrics import names as metric_names
-from mrm_jax.metrics import significance
-from mrm_jax.reports import heads
+from mrm_jax.metrics import names
+from mrm_jax.reports import caveats, tables
 from mrm_jax.runtime import atomic
 
 JSON_FILE = "comparison.json"
 CSV_FILE = "comparison.csv"
-SHOWN_HEAD = "mean"  # first, and the labels' only one; the files have all
+PRIMARY_HEAD = "mean"  # shown first, and the only one for labels; files have all
 MAX_LABELS = 30
 COLUMNS = tuple(
     "a b head label metric value_a value_b difference low high p_value p_holm".split()
@@ -42,12 +40,12 @@ def write(folder: Path, result: Mapping[str, Any]) -> None:
 
 def _rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for other in result["others"]:
-        names = {"a": result["a"]["workdir"], "b": other["b"]["workdir"]}
+        runs = {"a": result["a"]["workdir"], "b": other["b"]["workdir"]}
         for entry in ({"label": "", "heads": other["heads"]}, *other["labels"]):
             for head, of_head in entry["heads"].items():
                 for metric, found in of_head.items():
                     where = {"head": head, "label": entry["label"], "metric": metric}
-                    yield names | where | _cells(found)
+                    yield runs | where | _cells(found)
 
 
 def _cells(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,7 +60,7 @@ def _cells(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def print_tables(result: Mapping[str, Any], console: rich.console.Console) -> None:
-    """Prints two tables for each other run, of all metrics and of the labels."""
+    """Prints a table of all metrics and a table of all labels for each later run."""
     facts = result["facts"]
     lines = [
         f"{facts['data_set']}, version {facts['data_set_version']}, label set "
@@ -81,21 +79,21 @@ def print_tables(result: Mapping[str, Any], console: rich.console.Console) -> No
 def _overall(
     result: Mapping[str, Any], other: Mapping[str, Any], letter: str
 ) -> rich.table.Table:
-    said = result["intervals"]
-    caption = said["note"] or (
-        f"{letter} - A: above 0, {letter} is the better one; with its "
-        f"{100 * said['level']:g} % interval of {said['resamples']:,} resamples (seed "
-        f"{said['seed']}); p: two-sided"
+    intervals = result["intervals"]
+    caption = intervals["note"] or (
+        f"{letter} - A: positive differences favour {letter}; "
+        f"{100 * intervals['level']:g} % bootstrap interval, "
+        f"{intervals['resamples']:,} resamples, seed {intervals['seed']}; two-sided p"
     )
     table = _table(
         "all labels", caption, ["", "A", letter, f"{letter} - A", "interval", "p"]
     )
-    for head in sorted(other["heads"], key=lambda head: head != SHOWN_HEAD):
+    for head in sorted(other["heads"], key=lambda head: head != PRIMARY_HEAD):
         of_head = other["heads"][head]
         table.add_section()
         table.add_row(rich.text.Text(f"{head} score", style="bold"))
-        for metric, name in metric_names.known(of_head):
-            table.add_row(name, *_texts(of_head[metric]))
+        for metric, title in names.compared(of_head).items():
+            table.add_row(title, *_texts(of_head[metric]))
     return table
 
 
@@ -104,17 +102,17 @@ def _by_label(
 ) -> rich.table.Table:
     labels = other["labels"]
     shown = sorted(labels, key=_p_of)[:MAX_LABELS]
-    which = (
-        "" if len(shown) == len(labels) else f", {MAX_LABELS} lowest p of {len(labels)}"
-    )
-    names = ["", "records", "A", letter, f"{letter} - A", "interval", "p", "p (Holm)"]
-    said = result["intervals"]
-    adjusted = f"p (Holm): adjusted for {said['num_adjusted']} labels"
-    caption = "\n".join((adjusted, *significance.notes(said)))
-    table = _table(f"AUC by label, {SHOWN_HEAD} score{which}", caption, names)
+    which = ""
+    if len(shown) < len(labels):
+        which = f"; the {MAX_LABELS} lowest p-values of {len(labels)}"
+    columns = ["", "records", "A", letter, f"{letter} - A", "interval", "p", "p (Holm)"]
+    intervals = result["intervals"]
+    adjusted = f"p (Holm): adjusted for {intervals['num_adjusted']} labels"
+    caption = "\n".join((adjusted, *caveats.p_values(intervals)))
+    table = _table(f"AUC per label, {PRIMARY_HEAD} score{which}", caption, columns)
     for entry in labels:
         if entry in shown:
-            found = entry["heads"][SHOWN_HEAD]["auc"]
+            found = entry["heads"][PRIMARY_HEAD]["auc"]
             count = f"{entry['positive_records']:,}"
             table.add_row(
                 rich.text.Text(entry["label"]),
@@ -126,32 +124,25 @@ def _by_label(
 
 
 def _p_of(entry: Mapping[str, Any]) -> float:
-    p = entry["heads"][SHOWN_HEAD]["auc"]["p_value"]
+    p = entry["heads"][PRIMARY_HEAD]["auc"]["p_value"]
     return 2.0 if p is None else p
 
 
 def _table(title: str, caption: str, columns: list[str]) -> rich.table.Table:
-    table = rich.table.Table(
-        title=rich.text.Text(title, style="bold"),
-        caption=rich.text.Text(caption),
-        title_justify="left",
-        caption_justify="left",
-        box=rich.box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    table = tables.new(title, caption)
     for number, name in enumerate(columns):
         table.add_column(name, justify="right" if number else "left")
     return table
 
 
 def _describe(letter: str, run: Mapping[str, Any]) -> str:
-    said = f"{letter}: {run['workdir']}, seed {run['seed']}, epoch {run['epoch']}"
-    notice = heads.notice(run.get("untrained", ()))
-    return f"{said}; {notice}" if notice else said
+    text = f"{letter}: {run['workdir']}, seed {run['seed']}, epoch {run['epoch']}"
+    caveat = caveats.untrained(run.get("untrained", ()))
+    return f"{text}; {caveat}" if caveat else text
 
 
 def _texts(found: Mapping[str, Any]) -> list[str]:
-    """Returns A, B, difference, interval and p as they are shown."""
+    """Returns the cells of a row: A, B, difference, interval and p."""
     values = ["-" if found[n] is None else f"{found[n]:.3f}" for n in ("a", "b")]
     difference = found["difference"]
     interval = found["interval"]

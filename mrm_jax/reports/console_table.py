@@ -1,38 +1,26 @@
-"""The numbers of a report as tables in the terminal."""
+"""The numbers of one report as tables in the terminal."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import rich.box
 import rich.console
 import rich.table
 import rich.text
 
-from mrm_jax.metrics import significance
-from mrm_jax.reports import heads
+from mrm_jax.metrics import names
+from mrm_jax.reports import caveats, heads, tables
 
-ROWS = (
-    ("macro AUC", "macro_auc"),
-    ("macro average precision", "macro_ap"),
-    ("macro F1 at 0.5", "macro_f1"),
-    ("TPR per record at 0.5", "tpr"),
-    ("F1 per record at 0.5", "f1"),
-    ("accuracy at 0.5", "accuracy"),
-    ("  of predicting nothing", "share_of_zeros"),
-    ("F, threshold of validation", "f_at_val_threshold"),
-    ("  that threshold", "val_threshold"),
-    ("Fmax, threshold picked here", "fmax"),
-    ("CPSC2018 score", "cpsc_f1"),
-    ("  AF", "cpsc_f_af"),
-    ("  block", "cpsc_f_block"),
-    ("  premature contraction", "cpsc_f_pc"),
-    ("  ST change", "cpsc_f_st"),
-)
-CALIBRATION_ROWS = (
-    ("calibration error (ECE)", "ece"),
-    ("  after the temperature", "ece_scaled"),
-    ("  that temperature", "temperature"),
-)
+CALIBRATION_ROWS = {
+    "ece": names.CALIBRATION["ece"],
+    "ece_scaled": "ECE after temperature scaling",
+    "temperature": "temperature",
+}
+LABEL_COLUMNS = {
+    "auc": "AUC",
+    "average_precision": "AP",
+    "f1_at_threshold": "F1",
+    "threshold": "threshold",
+}
 COMMANDS = (("command", "command"), ("evaluated by", "evaluated_by"))
 SHOWN_LABELS = 30
 ALL_INTERVALS_WIDTH = 100  # from here on, columns hold the intervals of every head
@@ -41,8 +29,8 @@ ALL_INTERVALS_WIDTH = 100  # from here on, columns hold the intervals of every h
 def print_table(report: Mapping[str, Any], console: rich.console.Console) -> None:
     """Prints the tables of a report and the commands that made it."""
     console.print(table(report, console.width))
-    if notice := heads.notice(heads.untrained(report["facts"])):
-        console.print(notice, style="bold", markup=False, soft_wrap=True)
+    if caveat := caveats.untrained(heads.untrained(report["facts"])):
+        console.print(caveat, style="bold", markup=False, soft_wrap=True)
     if report.get("labels"):  # not in reports of version 0.1
         console.print()
         console.print(label_table(report))
@@ -50,7 +38,7 @@ def print_table(report: Mapping[str, Any], console: rich.console.Console) -> Non
         if hidden > 0:
             console.print(f"… and {hidden} more in report.csv", highlight=False)
     for name, fact in COMMANDS:
-        if command := report["facts"].get(fact):  # empty of no evaluation
+        if command := report["facts"].get(fact):  # empty without an evaluation
             line = f"{name}: {command}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -60,44 +48,44 @@ def table(report: Mapping[str, Any], width: int) -> rich.table.Table:
 
     Args:
         report: as in report.json.
-        width: of the terminal, in characters; in a narrow one only the shown head
-            has its intervals.
+        width: of the terminal, in characters; below ALL_INTERVALS_WIDTH only the
+            primary head has its intervals.
     """
     of_heads = report[_split(report)]
-    shown = heads.primary(report["facts"])
-    result = _table(_title(report), _caption(report, width))
+    primary = heads.primary(report["facts"])
+    result = tables.new(_title(report), _caption(report, width))
     result.add_column("")
     for head in of_heads:
         result.add_column(head, justify="right", no_wrap=True)
-    for name, values in _rows(report):
+    for title, values in _rows(report):
         cells = [
-            _number(value, ends if head == shown or _is_wide(width) else None)
+            _number(value, ends if head == primary or _is_wide(width) else None)
             for head, (value, ends) in values.items()
         ]
-        result.add_row(rich.text.Text(name), *cells)
+        result.add_row(rich.text.Text(title), *cells)
     return result
 
 
 def label_table(report: Mapping[str, Any]) -> rich.table.Table:
-    """Returns one row for each of the first SHOWN_LABELS labels, of the shown head."""
+    """Returns the primary head's metrics of each of the first SHOWN_LABELS labels."""
     head = heads.primary(report["facts"])
     whose = "mean of high and low" if head == "mean" else f"{head} score"
-    result = _table(
-        f"each label, {whose}; thresholds: validation's",
-        significance.warn_of_rare(report["labels"], head),
+    result = tables.new(
+        f"per label, {whose}; F1 at validation threshold",
+        caveats.rare_labels(report["labels"], head),
     )
     result.add_column("")
-    for name in ("records", "AUC", "AP", "F1", "at threshold"):
-        result.add_column(name, justify="right", no_wrap=True)
+    for title in ("records", *LABEL_COLUMNS.values()):
+        result.add_column(title, justify="right", no_wrap=True)
     for label in report["labels"][:SHOWN_LABELS]:
         values = label["heads"][head]
         result.add_row(
             rich.text.Text(label["label"]),
             f"{label['positive_records']:,}",
-            _number(values["auc"], values["auc_interval"]),
-            _number(values["average_precision"]),
-            _number(values["f1_at_threshold"]),
-            _number(values["threshold"]),
+            *(
+                _number(values[key], values["auc_interval"] if key == "auc" else None)
+                for key in LABEL_COLUMNS
+            ),
         )
     return result
 
@@ -105,22 +93,22 @@ def label_table(report: Mapping[str, Any]) -> rich.table.Table:
 def _rows(
     report: Mapping[str, Any],
 ) -> Iterator[tuple[str, dict[str, tuple[float | None, list[float] | None]]]]:
-    """Returns names, and the value and interval of each head."""
+    """Yields the title of each metric, and the value and interval of each head."""
     of_heads = report[_split(report)]
     ends = report.get("intervals", {}).get("heads", {})
-    for name, key in ROWS:
+    for key, title in names.SPLIT.items():
         if all(key in values for values in of_heads.values()):
             yield (
-                name,
+                title,
                 {
                     head: (values[key], ends.get(head, {}).get(key))
                     for head, values in of_heads.items()
                 },
             )
     calibration = report.get("calibration", {})
-    for name, key in CALIBRATION_ROWS if calibration else ():
+    for key, title in CALIBRATION_ROWS.items() if calibration else ():
         yield (
-            name,
+            title,
             {
                 head: (calibration[head][key], calibration[head].get(f"{key}_interval"))
                 for head in of_heads
@@ -164,28 +152,18 @@ def _title(report: Mapping[str, Any]) -> str:
 def _caption(report: Mapping[str, Any], width: int) -> str:
     split = _split(report)
     macro = (
-        f"macro: mean over {report[split]['mean']['macro_labels']} of "
-        f"{report['num_labels']} labels, those with both classes in the {split} split"
+        f"macro: mean over the {report[split]['mean']['macro_labels']} of "
+        f"{report['num_labels']} labels with both classes in the {split} split"
     )
     intervals = report.get("intervals")
     if intervals is None:
         return macro
     if intervals["note"]:
         return f"{macro}\nno intervals: {intervals['note']}"
-    shown = heads.primary(report["facts"])
-    others = " and ".join(head for head in report[split] if head != shown)
-    where = "" if _is_wide(width) else f"; those of {others}: metrics.csv"
+    primary = heads.primary(report["facts"])
+    others = " and ".join(head for head in report[split] if head != primary)
+    where = "" if _is_wide(width) else f"; for {others} see metrics.csv"
     return (
         f"{macro}\n[low, high]: {100 * intervals['level']:g} % bootstrap interval, "
         f"{intervals['resamples']:,} resamples, seed {intervals['seed']}{where}"
-    )
-
-
-def _table(title: str, caption: str | None = None) -> rich.table.Table:
-    return rich.table.Table(
-        title=rich.text.Text(title, style="bold"),
-        caption=rich.text.Text(caption) if caption else None,
-        title_justify="left",
-        caption_justify="left",
-        box=rich.box.SIMPLE_HEAD,
     )

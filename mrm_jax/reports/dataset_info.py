@@ -1,4 +1,8 @@
-"""What is known of a data set beyond its manifest: origin, terms, people, limits."""
+"""Facts on data sets beyond their manifests: source, licence, citation, people.
+
+`of` looks up a data set by its name; `parse` splits a label's description into its
+plain name and its code.
+"""
 
 import dataclasses
 import re
@@ -15,13 +19,13 @@ _CC_BY = "[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/)"
 class DataSet:
     """A data set, in Markdown."""
 
-    slug: str  # its name on the Hub of models
-    source: str  # where it is from
-    licence: str | None = None  # None: none that binds the weights
+    slug: str  # its name on the Hugging Face Hub
+    source: str
+    licence: str | None = None  # None: no licence that binds the weights
     citation: str | None = None
     bibtex: str | None = None
-    people: tuple[str, ...] = ()  # sentences: who was recorded, where, by whom labelled
-    is_modelled: bool = False  # nobody was recorded
+    people: tuple[str, ...] = ()  # sentences on who was recorded and who labelled
+    is_synthetic: bool = False  # simulated, nobody was recorded
 
 
 _PTBXL = DataSet(
@@ -43,13 +47,13 @@ _PTBXL = DataSet(
   doi     = {10.1038/s41597-020-0495-6}
 }""",
     people=(
-        "PTB-XL holds ECGs from 1989 to 1996, recorded with devices of one maker "
+        "PTB-XL contains ECGs from 1989 to 1996, recorded with devices of one maker "
         "(Schiller) and collected by Germany's Physikalisch-Technische Bundesanstalt. "
-        "Of the whole data set 52 % of the records are of men and 48 % of women; ages "
-        "are 0 to 95 years, with a median of 62.",
-        "Its labels are statements of up to two cardiologists. Each statement on a "
-        "record counts as present, however likely it was held to be; one that was not "
-        "made counts as absent.",
+        "In the whole data set, 52 % of the records are from men and 48 % from women; "
+        "ages range from 0 to 95 years, with a median of 62.",
+        "Its labels are statements by up to two cardiologists. Every statement on a "
+        "record counts as present, whatever its stated likelihood; all others count as "
+        "absent.",
         "Its folds keep all records of a patient together.",
     ),
 )
@@ -75,17 +79,17 @@ _CPSC2018 = DataSet(
 }""",
     people=(
         "CPSC2018 was collected from eleven hospitals in China.",
-        "Of its 6,877 public records 6,400 carry one label only. A finding that was "
-        "not labelled counts as absent.",
-        "Its records do not name their patient: whether one has records in more than "
-        "one split is not known.",
+        "Of its 6,877 public records, 6,400 have a single label. A label that was not "
+        "given counts as absent.",
+        "Its records do not identify patients, so records of one patient may lie in "
+        "more than one split.",
     ),
 )
 _SYNTHETIC = DataSet(
     slug="synthetic-cpsc2018-layout",
-    source="modelled by `python -m data_prep.synthetic`",
-    people=("Nobody was recorded: the ECGs were computed from a model.",),
-    is_modelled=True,
+    source="simulated by `python -m data_prep.synthetic`",
+    people=("Nobody was recorded: the ECGs are simulated.",),
+    is_synthetic=True,
 )
 
 BY_NAME = {
@@ -96,7 +100,7 @@ BY_NAME = {
 
 
 def of(facts_name: str | None) -> DataSet:
-    """Returns what is known of the data set that a manifest names so."""
+    """Returns the facts on a data set by its name in the manifest."""
     unknown = DataSet(slug=_slug(facts_name or "unknown"), source="unknown")
     return BY_NAME.get(facts_name or "", unknown)
 
@@ -114,6 +118,6 @@ class Meaning(NamedTuple):
 
 
 def parse(description: str | None) -> Meaning:
-    """Returns the plain name and the code of a description; None is an unknown one."""
+    """Returns the plain name and the code of a description; None if unknown."""
     found = _DESCRIPTION.fullmatch(description or "")
     return Meaning(*found.groups()) if found else Meaning(description or "", "")

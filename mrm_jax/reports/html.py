@@ -1,7 +1,7 @@
-"""Writes report.html: all that a run's report says, in one file without any network.
+"""Writes report.html: a whole report in one file that needs no network.
 
-Figures are SVG elements of the page, and its policy forbids it to load anything.
-Importing this imports Matplotlib.
+Figures are SVG elements of the page, and its content security policy forbids it to load
+anything. Importing this module imports Matplotlib.
 """
 
 import json
@@ -11,33 +11,28 @@ from typing import Any
 
 import jinja2
 
-from mrm_jax.metrics import classification, significance
+from mrm_jax.metrics import classification, names
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.plotting import label_figures, style
-from mrm_jax.reports import console_table, heads, html_figures
+from mrm_jax.reports import caveats, heads, html_figures
 from mrm_jax.runtime import atomic
 
 FILE = "report.html"
-TILES = {
-    "macro_auc": "macro AUC",
-    "macro_ap": "macro average precision",
-    "f_at_val_threshold": "F at the threshold from validation",
-    "cpsc_f1": "CPSC2018 score",
-}
+TILES = ("macro_auc", "macro_ap", "f_at_val_threshold", "cpsc_f1")
 MARKS = {  # beside the bars of the labels
     "mean": "circles: mean of both branches",
     "high": "upright triangles: high-resolution branch",
     "low": "inverted triangles: low-resolution branch",
 }
-LABEL_COLUMNS = {
-    "auc": "AUC",
-    "average_precision": "average precision",
-    "threshold": "threshold",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "ppv": "precision",
-    "f1_at_threshold": "F1",
-}
+LABEL_COLUMNS = (
+    "auc",
+    "average_precision",
+    "threshold",
+    "sensitivity",
+    "specificity",
+    "ppv",
+    "f1_at_threshold",
+)
 
 
 def write(
@@ -50,11 +45,12 @@ def write(
     """Writes the page of a run and returns its path.
 
     Args:
-        workdir: of the run.
-        report: what report.json holds.
-        split: scores of the split that it is about.
-        history: lines of metrics.jsonl; empty where there are none.
-        read_signal_mv: returns signals [record, time, lead] in mV of rows of the split.
+        workdir: folder of the run.
+        report: content of report.json.
+        split: scores of the split that the report describes.
+        history: lines of metrics.jsonl; may be empty.
+        read_signal_mv: function from rows of the split to their signals
+            [record, time, lead], millivolts.
     """
     content = _numbers(report, workdir) | {"num_records": len(split.names)}
     with style.settings():
@@ -76,6 +72,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["number"] = _number
     environment.filters["interval"] = _interval
+    environment.filters["sentence"] = _sentence
     return environment
 
 
@@ -87,13 +84,17 @@ def _interval(ends: Sequence[float | None] | None) -> str:
     return "" if ends is None or None in ends else f"{ends[0]:.3f} to {ends[1]:.3f}"
 
 
+def _sentence(caveat: str) -> str:
+    return f"{caveat[0].upper()}{caveat[1:]}."
+
+
 def _numbers(report: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
-    """Returns what the template shows beside the figures."""
+    """Returns the values that the template shows besides the figures."""
     facts = report["facts"]
     split = facts.get("split", "test")
-    shown = heads.primary(facts)
-    of_head = report[split][shown]
-    of_bins = (report["calibration"] or {}).get(shown, {})
+    primary = heads.primary(facts)
+    of_head = report[split][primary]
+    of_bins = (report["calibration"] or {}).get(primary, {})
     return {
         "name": facts.get("config", {}).get("name") or workdir.resolve().name,
         "report": report,
@@ -103,14 +104,15 @@ def _numbers(report: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
         "val": report.get("val") if split != "val" else None,
         "intervals": report["intervals"],
         "interval_of": report["intervals"]["heads"] or {},
-        "heads": style.HEADS,
-        "shown": shown,
-        "notice": heads.notice(heads.untrained(facts)),
-        "marks": [MARKS[head] for head in label_figures.others(shown)],
-        "tiles": {key: name for key, name in TILES.items() if key in of_head},
-        "metrics": {key: name for name, key in console_table.ROWS if key in of_head},
-        "label_columns": LABEL_COLUMNS,
-        "rare_warning": significance.warn_of_rare(report["labels"], shown),
+        "heads": list(style.HEAD_STYLES),
+        "primary": primary,
+        "untrained": caveats.untrained(heads.untrained(facts)),
+        "marks": [MARKS[head] for head in label_figures.others(primary)],
+        "tiles": {key: names.SPLIT[key] for key in TILES if key in of_head},
+        "metrics": names.of_split(of_head),
+        "label_columns": {key: names.LABEL[key] for key in LABEL_COLUMNS},
+        "calibration_columns": names.CALIBRATION,
+        "rare_labels": caveats.rare_labels(report["labels"], primary),
         "config": json.dumps(facts.get("config"), indent=2),
         "bins": list(
             zip(
@@ -129,17 +131,17 @@ def _figures(
     read_signal_mv: html_figures.ReadSignals,
 ) -> dict[str, Any]:
     facts, rows = report["facts"], report["labels"]
-    shown = heads.primary(facts)
-    threshold = report[facts.get("split", "test")][shown].get("val_threshold")
+    primary = heads.primary(facts)
+    threshold = report[facts.get("split", "test")][primary].get("val_threshold")
     fallback = classification.THRESHOLD if threshold is None else threshold
     return {
-        "bars": html_figures.bars(rows, shown),
+        "bars": html_figures.bars(rows, primary),
         "few_labels": len(rows) <= label_figures.FEW_LABELS,
         "num_extremes": html_figures.NUM_EXTREMES,
-        "curves": html_figures.score_curves(rows, split, shown),
+        "curves": html_figures.score_curves(rows, split, primary),
         "reliability": html_figures.reliability(report["calibration"] or {}),
-        "together": html_figures.together(rows, split, fallback, shown),
-        "pairs": html_figures.pairs(rows, split, fallback, shown),
+        "co_occurrence": html_figures.co_occurrence(rows, split, fallback, primary),
+        "pairs": html_figures.false_positive_pairs(rows, split, fallback, primary),
         "training": html_figures.training(history, facts["epoch"]),
-        "errors": html_figures.wrong(facts, rows, split, read_signal_mv),
+        "errors": html_figures.confident_errors(facts, rows, split, read_signal_mv),
     }

@@ -1,20 +1,27 @@
 r"""Tables for a paper: LaTeX to \input into a document that uses booktabs.
 
-report.tex       the metrics of a split by head and by label
-comparison.tex   differences of runs
+report.tex       metrics of a split, by head and per label
+comparison.tex   differences between runs
 seeds.tex        mean and standard deviation over seeds
 
-More rows than fit on a page make a longtable, of the package of that name.
+A table with more rows than fit on a page is a longtable and needs that package.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mrm_jax.metrics import names, significance
+from mrm_jax.metrics import names, seeds
+from mrm_jax.reports import caveats
 from mrm_jax.reports import heads as heads_lib
 from mrm_jax.runtime import atomic
 
+REPORT_FILE = "report.tex"
+COMPARISON_FILE = "comparison.tex"
+SEEDS_FILE = "seeds.tex"
+PRIMARY_HEAD = "mean"  # first in a comparison, and the only one for its labels
+LABEL_METRICS = ("auc", "average_precision", "f1_at_threshold")
+UNDEFINED = "--"
 MAX_ROWS = 30  # more make a longtable
 ESCAPED = {
     "\\": r"\textbackslash{}",
@@ -29,30 +36,18 @@ ESCAPED = {
 }
 
 
-REPORT_FILE = "report.tex"
-COMPARISON_FILE = "comparison.tex"
-SEEDS_FILE = "seeds.tex"
-LABEL_HEAD = "mean"  # of the labels of a comparison, and first in it
-LABEL_METRICS = {
-    "auc": "AUC",
-    "average_precision": "average precision",
-    "f1_at_threshold": "F1 at its threshold",
-}
-UNDEFINED = "--"
-
-
 class Table(NamedTuple):
-    """One table; all texts but caption, command and short are LaTeX."""
+    """One table. Columns and rows are LaTeX; the other texts are plain."""
 
     short: str  # for the list of tables
     caption: str
     command: str
-    columns: Sequence[str]  # the first one is set left, the others right
+    columns: Sequence[str]  # the first one is aligned left, the others right
     rows: Sequence[Sequence[str]]
 
 
 def write_report(folder: Path, report: Mapping[str, Any]) -> None:
-    """Writes report.tex of what report.json holds."""
+    """Writes report.tex from the content of report.json."""
     tables = [_overall(report)]
     if report.get("labels"):
         tables.append(_by_label(report))
@@ -60,7 +55,7 @@ def write_report(folder: Path, report: Mapping[str, Any]) -> None:
 
 
 def write_comparison(folder: Path, result: Mapping[str, Any]) -> None:
-    """Writes comparison.tex of what comparison.json holds."""
+    """Writes comparison.tex from the content of comparison.json."""
     tables = []
     for number, other in enumerate(result["others"]):
         letter = chr(ord("B") + number)
@@ -72,15 +67,17 @@ def write_comparison(folder: Path, result: Mapping[str, Any]) -> None:
 
 
 def write_seeds(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Writes seeds.tex of what seeds.json holds."""
+    """Writes seeds.tex from the content of seeds.json."""
     facts, heads = summary["facts"], summary["heads"]
-    seeds = ", ".join(str(run["seed"]) for run in summary["runs"])
+    listed = ", ".join(str(run["seed"]) for run in summary["runs"])
     rows = [
-        [escape(name), *(_spread(of_head[metric]) for of_head in heads.values())]
-        for metric, name in names.known(next(iter(heads.values())))
+        [escape(title), *(_mean_sd(of_head[metric]) for of_head in heads.values())]
+        for metric, title in names.compared(next(iter(heads.values()))).items()
     ]
-    said = f"Mean and standard deviation (n - 1) of seeds {seeds}. {_origin(facts)}"
-    table = Table("Metrics over seeds", said, facts["command"], ["", *heads], rows)
+    caption = (
+        f"Mean and standard deviation (n - 1) over seeds {listed}. {_origin(facts)}"
+    )
+    table = Table("Metrics over seeds", caption, facts["command"], ["", *heads], rows)
     write(folder / SEEDS_FILE, [table])
 
 
@@ -91,20 +88,20 @@ def _overall(report: Mapping[str, Any]) -> Table:
     intervals = report.get("intervals") or {"heads": {}}
     rows = [
         [
-            escape(name),
+            escape(title),
             *(
                 _value(of_head[metric], _at(intervals["heads"], head, metric))
                 for head, of_head in heads.items()
             ),
         ]
-        for metric, name in names.known(heads["mean"])
+        for metric, title in names.compared(heads["mean"]).items()
     ]
-    said = (
-        f"Metrics of the {split} records{_said_of(intervals)}. "
+    short = f"Metrics on the {split} split"
+    caption = (
+        f"{short}, {_describe_intervals(intervals)}. "
         f"{_origin(facts)} {_origin_of_run(facts)}"
     )
-    short = f"Metrics of the {split} records"
-    return Table(short, said, _command(facts), ["", *heads], rows)
+    return Table(short, caption, _command(facts), ["", *heads], rows)
 
 
 def _by_label(report: Mapping[str, Any]) -> Table:
@@ -118,30 +115,29 @@ def _by_label(report: Mapping[str, Any]) -> Table:
             for name in LABEL_METRICS
         )
         rows.append([escape(entry["label"]), str(entry["positive_records"]), *cells])
-    rare = significance.warn_of_rare(report["labels"], head)
-    said = (
-        f"Metrics by label of the {split} records, {head} score"
-        f"{_said_of(report.get('intervals') or {})}{'; ' if rare else ''}{rare}. "
-        f"{_origin(facts)} {_origin_of_run(facts)}"
+    rare = caveats.rare_labels(report["labels"], head)
+    short = f"Metrics per label on the {split} split"
+    caption = (
+        f"{short}, {head} score, {_describe_intervals(report.get('intervals') or {})}. "
+        f"{f'{rare}. ' if rare else ''}{_origin(facts)} {_origin_of_run(facts)}"
     )
-    short = f"Metrics by label of the {split} records"
-    columns = ["label", "records", *LABEL_METRICS.values()]
-    return Table(short, said, _command(facts), columns, rows)
+    columns = ["label", "records", *(names.LABEL[name] for name in LABEL_METRICS)]
+    return Table(short, caption, _command(facts), columns, rows)
 
 
 def _differences(
     result: Mapping[str, Any], other: Mapping[str, Any], letter: str
 ) -> Table:
     rows = [
-        [escape(f"{name}, {head}"), *_compared(of_head[metric])]
+        [escape(f"{title}, {head}"), *_compared(of_head[metric])]
         for head, of_head in sorted(
-            other["heads"].items(), key=lambda item: item[0] != LABEL_HEAD
+            other["heads"].items(), key=lambda item: item[0] != PRIMARY_HEAD
         )
-        for metric, name in names.known(of_head)
+        for metric, title in names.compared(of_head).items()
     ]
     columns = ["", "A", letter, f"{letter} $-$ A", "interval", "$p$"]
-    said = _said_of_pair(result, other, letter)
-    return Table("Differences", said, result["facts"]["command"], columns, rows)
+    caption = _describe_pair(result, other, letter)
+    return Table("Differences", caption, result["facts"]["command"], columns, rows)
 
 
 def _label_differences(
@@ -149,54 +145,54 @@ def _label_differences(
 ) -> Table:
     rows = []
     for entry in other["labels"]:
-        found = entry["heads"][LABEL_HEAD]["auc"]
+        found = entry["heads"][PRIMARY_HEAD]["auc"]
         name, count = escape(entry["label"]), str(entry["positive_records"])
         rows.append([name, count, *_compared(found), _p(found["p_holm"])])
     columns = ["label", "records", "A", letter, f"{letter} $-$ A", "interval", "$p$"]
     notes = [
-        note[0].upper() + note[1:] for note in significance.notes(result["intervals"])
+        note[0].upper() + note[1:] for note in caveats.p_values(result["intervals"])
     ]
-    said = (
-        f"AUC by label, {LABEL_HEAD} score; the last column is adjusted for "
+    caption = (
+        f"AUC per label, {PRIMARY_HEAD} score; the last column is adjusted for "
         f"{result['intervals']['num_adjusted']} labels by Holm's method. "
         + "".join(f"{note}. " for note in notes)
-        + _said_of_pair(result, other, letter)
+        + _describe_pair(result, other, letter)
     )
     return Table(
-        "Differences by label",
-        said,
+        "Differences per label",
+        caption,
         result["facts"]["command"],
         [*columns, "$p$ (Holm)"],
         rows,
     )
 
 
-def _said_of_pair(
+def _describe_pair(
     result: Mapping[str, Any], other: Mapping[str, Any], letter: str
 ) -> str:
     runs = " ".join(
         f"{name}: {run['workdir']}, seed {run['seed']}, epoch {run['epoch']}."
-        f"{_said_of_untrained(run.get('untrained', ()))}"
+        f"{_describe_untrained(run.get('untrained', ()))}"
         for name, run in (("A", result["a"]), (letter, other["b"]))
     )
-    said = result["intervals"]
     return (
-        f"{runs} Above 0, {letter} is the better one{_said_of(said)}; p is two-sided. "
+        f"{runs} Differences {_describe_intervals(result['intervals'])}; positive ones "
+        f"favour {letter}. The p-values are two-sided. "
         f"{_origin(result['facts'])}"
     )
 
 
-def _said_of(intervals: Mapping[str, Any]) -> str:
+def _describe_intervals(intervals: Mapping[str, Any]) -> str:
     if not intervals.get("resamples") or intervals.get("note"):
-        return ", without intervals"
+        return "without intervals"
     return (
-        f", with {100 * intervals['level']:g} % bootstrap intervals of "
+        f"with {100 * intervals['level']:g} % bootstrap intervals of "
         f"{intervals['resamples']:,} resamples"
     )
 
 
 def _origin(facts: Mapping[str, Any]) -> str:
-    """Returns what the numbers were measured on."""
+    """Returns the data that the numbers were measured on."""
     data = facts.get("evaluated_on") or facts
     records = facts["records"]
     if isinstance(records, Mapping):  # of a report: by split
@@ -211,16 +207,16 @@ def _origin(facts: Mapping[str, Any]) -> str:
 
 
 def _origin_of_run(facts: Mapping[str, Any]) -> str:
-    said = f"Seed {facts['seed']}, epoch {facts['epoch']}"
+    text = f"Seed {facts['seed']}, epoch {facts['epoch']}"
     if facts.get("evaluated_on"):
-        said += f"; trained on {facts['data_set']}, version {facts['data_set_version']}"
-    return f"{said}.{_said_of_untrained(heads_lib.untrained(facts))}"
+        text += f"; trained on {facts['data_set']}, version {facts['data_set_version']}"
+    return f"{text}.{_describe_untrained(heads_lib.untrained(facts))}"
 
 
-def _said_of_untrained(heads: Sequence[str]) -> str:
-    """Returns a sentence with a blank before it, or an empty text."""
-    notice = heads_lib.notice(heads)
-    return f" {notice.capitalize()}." if notice else ""
+def _describe_untrained(heads: Sequence[str]) -> str:
+    """Returns a sentence after a space, or an empty text."""
+    caveat = caveats.untrained(heads)
+    return f" {caveat[0].upper()}{caveat[1:]}." if caveat else ""
 
 
 def _command(facts: Mapping[str, Any]) -> str:
@@ -258,20 +254,20 @@ def _p(value: float | None) -> str:
     return UNDEFINED if value is None else f"{value:.3f}"
 
 
-def _spread(found: Mapping[str, Any]) -> str:
+def _mean_sd(found: Mapping[str, Any]) -> str:
     if found["mean"] is None:
         return UNDEFINED
-    return f"${found['mean']:.3f} \\pm {found['sd']:.3f}$"
+    return f"${seeds.text(found)}$".replace("±", "\\pm")
 
 
 def escape(text: str) -> str:
-    """Returns plain text as LaTeX that prints it, two dashes as two."""
+    """Returns plain text escaped for LaTeX; two hyphens stay two hyphens."""
     escaped = "".join(ESCAPED.get(sign, sign) for sign in text)
     return escaped.replace("--", "-{}-")
 
 
 def write(path: Path, tables: Sequence[Table]) -> None:
-    """Writes tables into one file."""
+    """Writes all tables into one file."""
     with atomic.replacing(path) as temporary:
         temporary.write_text("\n".join(map(_to_text, tables)), encoding="utf-8")
 
@@ -304,7 +300,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _typewriter(command: str) -> str:
-    """Returns a command that breaks where a path does."""
+    """Returns a command in typewriter type that may break within paths."""
     text = escape(command)
     for sign in ("/", "=", "\\_"):
         text = text.replace(sign, sign + "\\allowbreak{}")

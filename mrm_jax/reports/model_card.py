@@ -1,6 +1,7 @@
-"""The model card: what a run's network is, was measured to do, and is not for.
+"""The model card of a run: what the network is, its results, and its limitations.
 
-Markdown with the front matter that the Hugging Face Hub reads, out of report.json.
+The card is Markdown, rendered from report.json, with the front matter that the Hugging
+Face Hub reads.
 
 References:
     Mitchell et al., 2019, Model Cards for Model Reporting, arXiv 1810.03993.
@@ -16,7 +17,7 @@ import jinja2
 import yaml
 
 from mrm_jax.data import manifest, preprocessing
-from mrm_jax.metrics import significance
+from mrm_jax.metrics import names, scores, significance
 from mrm_jax.reports import dataset_info, heads, model_card_rows
 from mrm_jax.runtime import atomic
 
@@ -24,10 +25,20 @@ FILE = "MODEL_CARD.md"
 UNKNOWN = "unknown"
 TASK = "multi-label-classification"
 TAGS = ("ecg", "electrocardiogram", "12-lead", TASK, "mrm-net", "jax", "flax")
+HUB_METRICS = {  # key of the report -> the Hub's name of that metric
+    "macro_auc": "roc_auc",
+    "macro_ap": "average_precision",
+    "macro_f1": "f1",
+    "tpr": "recall",
+    "f1": "f1",
+    "accuracy": "accuracy",
+    "f_at_val_threshold": "f1",
+    "cpsc_f1": "f1",
+}
 LENGTH_RULES = {
-    preprocessing.EXACT: "records of another length were left out",
+    preprocessing.EXACT: "records of another length were skipped",
     preprocessing.STRETCH_OR_CUT: (
-        "longer records were cut to their start, shorter ones stretched"
+        "longer records were cut to their beginning and shorter ones stretched"
     ),
 }
 
@@ -38,10 +49,10 @@ def write(
     """Writes the model card of a run and returns its path.
 
     Args:
-        workdir: of the run.
-        report: what report.json holds; a part that is missing or None is said to be
-            unknown or not measured.
-        num_parameters: of the network; None is unknown.
+        workdir: folder of the run.
+        report: content of report.json. The card says "unknown" or "not measured" for
+            parts that are missing or None.
+        num_parameters: number of the network's parameters; None if unknown.
     """
     path = Path(workdir) / FILE
     with atomic.replacing(path) as temporary:
@@ -76,8 +87,8 @@ def _describe_data(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "data_set": dataset_info.of(facts["data_set"]),
         "measured": measured,
-        "is_modelled": any(
-            dataset_info.of(of["data_set"]).is_modelled for of in (facts, measured)
+        "is_synthetic": any(
+            dataset_info.of(of["data_set"]).is_synthetic for of in (facts, measured)
         ),
         "records": _counts(facts["records"] or {}),
         "folds": ", ".join(
@@ -94,18 +105,18 @@ def _describe_input(facts: Mapping[str, Any]) -> dict[str, str]:
         length = f"{num_samples:,} samples"
     if facts["length_rule"]:
         rule = facts["length_rule"]
-        length += f"; in preparation {LENGTH_RULES.get(rule, rule)}"
-    standardiser = UNKNOWN
+        length += f"; in preparation, {LENGTH_RULES.get(rule, rule)}"
+    normalisation = UNKNOWN
     if facts["std_uv"]:
-        standardiser = (
-            f"minus the mean, {facts['mean_uv']:.4f} µV, and divided by the standard "
-            f"deviation, {facts['std_uv']:.4f} µV: one of each for all leads"
+        normalisation = (
+            f"subtract the mean, {facts['mean_uv']:.4f} µV, and divide by the standard "
+            f"deviation, {facts['std_uv']:.4f} µV; both are shared by all leads"
         )
     return {
         "of_length": of_length,
         "length": length,
         "sampling_rate": f"{rate} Hz" if rate else UNKNOWN,
-        "standardiser": standardiser,
+        "normalisation": normalisation,
     }
 
 
@@ -118,11 +129,13 @@ def _describe_results(report: Mapping[str, Any], head: str) -> dict[str, Any]:
     return {
         "split": split,
         "head": head,
-        "heads": model_card_rows.HEADS,
+        "heads": scores.MEAN_FIRST,
         "metrics": model_card_rows.of_metrics(report[split], intervals["heads"] or {}),
         "num_macro": report[split][head].get("macro_labels"),
         "intervals": intervals,
         "labels": labels,
+        "label_columns": [names.LABEL[key] for key in model_card_rows.LABEL_COLUMNS],
+        "calibration_columns": list(names.CALIBRATION.values()),
         "has_labels": bool(report.get("labels")),
         "rare": significance.RARE,
         "num_rare": sum(
@@ -133,7 +146,7 @@ def _describe_results(report: Mapping[str, Any], head: str) -> dict[str, Any]:
 
 
 def _front_matter(name: str, report: Mapping[str, Any], head: str) -> str:
-    """Returns what the Hub reads, as YAML.
+    """Returns the metadata that the Hub reads, as YAML.
 
     References:
         https://github.com/huggingface/hub-docs/blob/main/modelcard.md
@@ -170,20 +183,24 @@ def _hub_result(report: Mapping[str, Any], head: str) -> dict[str, Any]:
             "revision": measured["data_set_version"] or UNKNOWN,
         },
         "metrics": [
-            {"type": kind, "name": f"{name}, {head} head", "value": float(value)}
-            for key, (name, kind) in model_card_rows.METRICS.items()
-            if kind and (value := report[split][head].get(key)) is not None
+            {
+                "type": kind,
+                "name": f"{names.SPLIT[key]}, {head} head",
+                "value": float(value),
+            }
+            for key, kind in HUB_METRICS.items()
+            if (value := report[split][head].get(key)) is not None
         ],
     }
 
 
 def _is_imported(facts: Mapping[str, Any]) -> bool:
-    """Returns whether the weights came from PyTorch: their past is not on record."""
+    """Returns whether the weights came from PyTorch, with unknown training data."""
     return "mrm_jax.convert" in (facts["command"] or "")
 
 
 def _data_name(facts: Mapping[str, Any]) -> str:
-    """Returns the data set's name, which says if it is a part of it only."""
+    """Returns the data set's name, followed by "subset" if it is only a part."""
     name = facts["data_set"] or UNKNOWN
     return f"{name} subset" if facts["data_set_version"] == "subset" else name
 
@@ -201,7 +218,7 @@ def _span(folds: Sequence[int]) -> str:
 
 
 def _text(value: Any) -> str:
-    """Returns plain text as Markdown that shows it, also within a table."""
+    """Returns plain text escaped for Markdown, also within a table."""
     if value is None or value == "":
         return UNKNOWN
     one_line = " ".join(str(value).split())

@@ -1,16 +1,16 @@
-"""What an evaluated run leaves: numbers and scores.
+"""The report of an evaluated run, as files of numbers and scores.
 
-report.json   facts of the run, and all its numbers (`summary.evaluate`); written last,
-              so that it stands for a finished run
-metrics.csv   one row per metric and head: metric, head, value, interval_low,
-              interval_high; of the whole split, the calibration among them
+report.json   facts of the run and all its numbers (`summary.summarise`); written last,
+              so its presence means that the run is finished
+metrics.csv   one row per metric of the whole split and head, calibration included:
+              metric, head, value, interval_low, interval_high
 report.csv    one row per label: label, description, positive_records, and for each head
-              METRIC_HEAD, METRIC_HEAD_low and METRIC_HEAD_high of
+              METRIC_HEAD, METRIC_HEAD_low and METRIC_HEAD_high for each of
               `summary.LABEL_METRICS`, and threshold_HEAD
 scores.npz    record names, labels and scores of the split; not pickled
-thresholds.json   chosen on validation; beside the report of a run's own test split
 
-Where a number or an interval is not defined, its cells are empty.
+Cells are empty where a number or an interval is not defined. The thresholds of a run
+have a file of their own, see `thresholds_file`.
 """
 
 import csv
@@ -31,7 +31,7 @@ JSON_FILE = "report.json"
 CSV_FILE = "report.csv"
 METRICS_FILE = "metrics.csv"
 SCORES_FILE = "scores.npz"
-# Without these a number cannot be traced to what it was measured on.
+# Without these facts, a number cannot be traced to the data it was measured on.
 REQUIRED_FACTS = tuple(
     "data_set data_set_version label_set records seed epoch command".split()
 )
@@ -43,26 +43,26 @@ def compose(
     descriptions: Sequence[str],
     evaluated: summary.Evaluated,
 ) -> dict[str, Any]:
-    """Returns what report.json holds of an evaluated split.
+    """Returns the content of report.json for an evaluated split.
 
     Args:
-        facts: what the numbers depend on, in types that JSON knows: at least
-            REQUIRED_FACTS; configuration, versions of tools, ... as well. "split" is
-            added, and "evaluated_on" as None if it is not there.
-        label_names: [label].
+        facts: everything the numbers depend on, in types that JSON supports: at least
+            REQUIRED_FACTS, and for example the configuration and versions of tools.
+            "split" is added, and "evaluated_on" as None if it is missing.
+        label_names: [label], names of the labels.
         descriptions: [label], plain text.
-        evaluated: the split.
+        evaluated: scores of the split, and thresholds.
 
     Raises:
-        ValueError: if a required fact is missing, names do not fit the labels, or
-            scores are none (`classification.check`).
+        ValueError: if a required fact is missing, the names do not fit the labels, or
+            the scores are invalid (`classification.check`).
     """
     _check(facts, label_names, descriptions, evaluated.scores)
     return _without_nan(
         {
             "facts": {"evaluated_on": None, **facts, "split": evaluated.split},
             "num_labels": len(label_names),
-            **summary.evaluate(evaluated, label_names, descriptions),
+            **summary.summarise(evaluated, label_names, descriptions),
         }
     )
 
@@ -71,9 +71,9 @@ def write(folder: Path | str, report: Mapping[str, Any], scores: SplitScores) ->
     """Writes the files of a report, report.json last.
 
     Args:
-        folder: exists.
-        report: from `compose`.
-        scores: of the split that it is about.
+        folder: existing folder.
+        report: content from `compose`.
+        scores: scores of the split that the report describes.
     """
     folder, facts = Path(folder), report["facts"]
     names = [label["label"] for label in report["labels"]]
@@ -92,7 +92,9 @@ def _check(
 ) -> None:
     missing = [name for name in REQUIRED_FACTS if name not in facts]
     if missing:
-        raise ValueError(f"expected the facts {REQUIRED_FACTS}, missing {missing}")
+        raise ValueError(
+            f"the facts lack {missing}; pass at least {', '.join(REQUIRED_FACTS)}"
+        )
     num_labels = scores.labels.shape[1]
     if {len(label_names), len(descriptions)} != {num_labels}:
         raise ValueError(
@@ -102,29 +104,31 @@ def _check(
 
 
 def exists(workdir: Path | str) -> bool:
-    """Returns whether a run has its report, which is written last."""
+    """Returns whether a run has a report, which is written last."""
     return (Path(workdir) / JSON_FILE).is_file()
 
 
 def discard(workdir: Path | str) -> None:
-    """Removes a report before its files change: it stands for what is all there.
+    """Removes the report and the thresholds of a run that is trained further.
 
-    So it goes where a run goes on, as do the thresholds, which may not be of the epoch
-    that is best in the end.
+    A report means that all files of a finished run are present, and the thresholds may
+    not belong to the epoch that is best in the end.
     """
     for name in (JSON_FILE, thresholds_file.FILE):
         (Path(workdir) / name).unlink(missing_ok=True)
 
 
 def read(workdir: Path | str) -> dict[str, Any]:
-    """Returns what report.json of a finished run holds.
+    """Returns the content of report.json of a finished run.
 
     Raises:
         ValueError: if the run has no report.
     """
     path = Path(workdir) / JSON_FILE
     if not exists(workdir):
-        raise ValueError(f"{path}: not found; the run is not finished, train it first")
+        raise ValueError(
+            f"{path} was not found: the run is not finished. Train it to the end first."
+        )
     return json.loads(path.read_text())
 
 
@@ -187,7 +191,7 @@ def _cell(value: Any) -> Any:
 
 
 def _without_nan(value: Any) -> Any:
-    """Returns the value with None for each number that JSON cannot hold."""
+    """Returns the value with None for each number that JSON cannot store."""
     if isinstance(value, Mapping):
         return {name: _without_nan(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

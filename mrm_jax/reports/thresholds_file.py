@@ -1,4 +1,8 @@
-"""TODO mrm_jax.reports.thresholds_file."""
+"""Reads and writes thresholds.json, the thresholds of a run's best epoch.
+
+The file holds the epoch, the names of the labels, and the thresholds and temperature of
+each head. `metrics.thresholds` chooses the numbers.
+"""
 
 import dataclasses
 import json
@@ -6,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrm_jax.metrics import classification, thresholds
+from mrm_jax.metrics import classification, scores, thresholds
 from mrm_jax.runtime import atomic
 
 FILE = "thresholds.json"
@@ -18,13 +22,13 @@ def write(
     of_heads: Mapping[str, thresholds.Thresholds],
     epoch: int,
 ) -> None:
-    """Writes the thresholds of each head into a run's folder.
+    """Writes the thresholds of each head into the folder of a run.
 
     Args:
-        workdir: of the run.
-        labels: [label].
-        of_heads: by head.
-        epoch: whose scores they were chosen on; for another they do not count.
+        workdir: folder of the run.
+        labels: [label], names of the labels.
+        of_heads: thresholds by head.
+        epoch: epoch whose validation scores they were chosen on.
     """
     heads = {head: dataclasses.asdict(chosen) for head, chosen in of_heads.items()}
     content = {
@@ -42,18 +46,18 @@ def read(
 ) -> dict[str, thresholds.Thresholds]:
     """Returns the thresholds of each head.
 
-    A run that was not evaluated since its best epoch has none of its own for each
-    label, and one that came without validation scores has none at all: the next best
-    is taken.
+    A file for another epoch or other labels is ignored. All labels then share the
+    threshold of the checkpoint's best Fmax or, if the run has no validation scores,
+    0.5.
 
     Args:
-        workdir: of the run.
-        labels: of its outputs.
-        val_metrics: those of a checkpoint, such as "val/fmax_threshold_mean".
-        epoch: of that checkpoint.
+        workdir: folder of the run.
+        labels: [label], names of the network's outputs.
+        val_metrics: metrics of the checkpoint, such as "val/fmax_threshold_mean".
+        epoch: epoch of the checkpoint.
 
     Raises:
-        ValueError: if there is a file that cannot be read.
+        ValueError: if the file exists but is not valid JSON.
     """
     content = _read(workdir / FILE)
     if (content.get("epoch"), content.get("labels")) != (epoch, list(labels)):
@@ -61,7 +65,7 @@ def read(
             head: _same_for_all(
                 val_metrics.get(f"val/fmax_threshold_{head}"), len(labels)
             )
-            for head in ("high", "low", "mean")
+            for head in scores.HEADS
         }
     return {
         head: thresholds.Thresholds(**fields | {"by_label": tuple(fields["by_label"])})
@@ -70,14 +74,15 @@ def read(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Returns what the file holds, nothing where there is none."""
+    """Returns the content of the file, or {} if there is none."""
     if not path.is_file():
         return {}
     try:
         return json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"{path}: not JSON ({error}); delete it, mrm_jax.evaluate writes it anew"
+            f"{path} is not valid JSON ({error}). Delete it and run mrm_jax.evaluate, "
+            "which writes it again."
         ) from None
 
 

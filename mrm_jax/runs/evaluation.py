@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrm_jax.metrics import bootstrap, classification, paired, thresholds
+from mrm_jax.metrics import bootstrap, classification, paired, seeds, thresholds
 from mrm_jax.metrics import summary as summary_lib
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import comparison, heads, latex, seed_summary
@@ -189,7 +189,7 @@ def summarise_seeds(
     contenders = [_contender(of_run) for of_run in scored]
     summary = {
         "facts": _facts(scored, request),
-        **seed_summary.summarise(
+        **seeds.summarise(
             [run.describe() for run in contenders],
             [paired.observe(run) for run in contenders],
         ),

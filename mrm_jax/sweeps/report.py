@@ -19,6 +19,7 @@ import rich.box
 import rich.console
 import rich.table
 
+from mrm_jax.metrics import seeds as seeds_lib
 from mrm_jax.runtime import atomic
 from mrm_jax.sweeps import search_space
 from mrm_jax.sweeps.search_space import Space
@@ -169,7 +170,7 @@ def _make_readable(axes: Any, names: Sequence[str]) -> None:
 def _mark_seeds(axes: Any, seeds: Mapping[str, Any]) -> None:
     mean, sd = seeds["mean"], seeds["sd"]
     count = len(seeds["values"])
-    label = f"the best with {count} other seeds:\n{mean:.4f} ± {sd:.4f}"
+    label = f"the best with {count} other seeds:\n{seeds_lib.text(seeds, 4)}"
     axes.axhspan(mean - sd, mean + sd, color="#009E73", alpha=0.25, label=label)
     axes.legend(loc="best")
 
@@ -208,7 +209,7 @@ def noise(report: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
     )
     return [
         f"setting {best['setting']} reached {best['value']:.4f}, as the best of many; "
-        f"with {len(seeds['values'])} other seeds {seeds['mean']:.4f} ± {sd:.4f} "
+        f"with {len(seeds['values'])} other seeds {seeds_lib.text(seeds, 4)} "
         "(mean, standard deviation)",
         f"{near} settings are within two standard deviations of the best value: seeds "
         "alone may tell them apart",

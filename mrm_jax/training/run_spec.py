@@ -8,6 +8,7 @@ from typing import Any
 import ml_collections
 
 from mrm_jax.data import manifest, shards
+from mrm_jax.metrics import scores
 from mrm_jax.models.mrm_net import network as mrm_net
 from mrm_jax.runtime import devices
 from mrm_jax.training import metadata
@@ -17,7 +18,7 @@ from mrm_jax.training.train_state import HParams
 CONFIG_DEFAULTS_SINCE = {"compute_dtype": "float32"}
 
 
-HEADS = ("high", "low", "mean")
+HEADS = scores.HEADS
 
 
 @dataclasses.dataclass(frozen=True)

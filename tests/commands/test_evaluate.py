@@ -306,7 +306,7 @@ def test_runs_of_other_records_are_not_compared(runs, data, tmp_path, capsys):
     write_run(tmp_path / "b", data / "other")
     assert run(runs / "s1", "--compare", tmp_path / "b") == 2
     error = failed(capsys)
-    assert "labelled otherwise" in error and "--data" in error
+    assert "with other labels" in error and "--data" in error
 
 
 def test_seeds_are_summed_up(runs, capsys):

@@ -8,9 +8,11 @@ LABELS = np.array([[0, 1, 1], [1, 0, 1], [1, 0, 0]], np.uint8)
 
 
 def measure(scores, labels, counts=None):
-    """Returns the measures of the split, or of records that stand so often."""
+    """Returns the metrics of the split, or of records repeated `counts` times."""
     counts = np.ones(len(scores)) if counts is None else np.asarray(counts, float)
-    found = calibration.weighted(calibration.terms(scores, labels), counts[np.newaxis])
+    found = calibration.aggregate(
+        calibration.per_record(scores, labels), counts[np.newaxis]
+    )
     return {name: float(value[0]) for name, value in found.items()}
 
 
@@ -27,7 +29,7 @@ def test_the_measures_by_hand():
 
 
 def test_the_reliability_by_hand():
-    bins = calibration.reliability(calibration.terms(SCORES, LABELS))
+    bins = calibration.reliability(calibration.per_record(SCORES, LABELS))
     assert len(bins) == calibration.NUM_BINS
     assert [b["from"] for b in bins[1:]] == [b["to"] for b in bins[:-1]]
     assert (bins[0]["from"], bins[-1]["to"]) == (0, 1)
@@ -42,7 +44,7 @@ def test_the_reliability_by_hand():
 
 def test_a_bin_holds_its_lower_edge_and_the_last_one_both():
     scores = calibration.EDGES[np.newaxis]
-    bins = calibration.reliability(calibration.terms(scores, np.ones_like(scores)))
+    bins = calibration.reliability(calibration.per_record(scores, np.ones_like(scores)))
     assert [b["cells"] for b in bins] == [1] * 14 + [2]
 
 
@@ -83,10 +85,10 @@ def test_the_interval_of_the_ece_covers_the_true_one():
     for _ in range(trials):
         scores = rng.random((336, 5))
         labels = (rng.random(scores.shape) < factor * scores).astype(np.uint8)
-        terms = calibration.terms(scores, labels)
+        statistics = calibration.per_record(scores, labels)
         counts = rng.multinomial(336, np.full(336, 1 / 336), size=200)
-        values = calibration.weighted(terms, counts.astype(float))["ece"]
-        value = calibration.weighted(terms, np.ones((1, 336)))["ece"][0]
+        values = calibration.aggregate(statistics, counts.astype(float))["ece"]
+        value = calibration.aggregate(statistics, np.ones((1, 336)))["ece"][0]
         low, high = bootstrap.percentile(calibration.basic_interval_ece(values, value))
         covered += low <= true <= high
     assert covered / trials > 0.8  # with the estimate as the resamples' mean: below 0.5
@@ -94,4 +96,4 @@ def test_the_interval_of_the_ece_covers_the_true_one():
 
 def test_what_are_no_scores_is_refused():
     with pytest.raises(ValueError, match="apply the sigmoid"):
-        calibration.terms(SCORES - 2, LABELS)
+        calibration.per_record(SCORES - 2, LABELS)

@@ -91,7 +91,9 @@ def test_the_lowest_of_equal_scores_is_predicted():
 @pytest.mark.parametrize("first", [-1, 9, 5])
 def test_a_first_label_that_cannot_be_is_refused(first):
     scores, labels = np.zeros((2, 9)), one_hot([0, 4])
-    with pytest.raises(ValueError, match=f"the first in row 1 .*: {first}; .*REFERENC"):
+    with pytest.raises(
+        ValueError, match=rf"the first in row 1 .*: {first}. .*REFERENC"
+    ):
         cpsc2018.confusion(scores, labels, np.array([0, first], np.int16))
 
 
@@ -111,7 +113,7 @@ def test_records_that_count_twice_are_scored_like_two():
     split = random_split(3)
     counts = np.random.default_rng(0).integers(0, 4, (4, len(split[0])))
     cells = cpsc2018.record_cells(*split)
-    found = cpsc2018.weighted(cells, counts.astype(float))
+    found = cpsc2018.aggregate(cells, counts.astype(float))
     for i, count in enumerate(counts):
         expected = naive_score(*(np.repeat(array, count, axis=0) for array in split))
         assert {name: v[i] for name, v in found.items()} == pytest.approx(expected)

@@ -8,10 +8,12 @@ EVERY = ("f1_at_threshold", "sensitivity", "specificity", "ppv")
 
 
 def measure(scores, labels, thresholds, counts=None):
-    """Returns the measures of each label of records that stand so often."""
+    """Returns the metrics of each label, of records repeated `counts` times."""
     counts = np.ones(len(scores)) if counts is None else np.asarray(counts, float)
-    terms = thresholds_lib.terms(scores, labels, np.asarray(thresholds, float))
-    found = thresholds_lib.weighted(terms, counts[np.newaxis])
+    statistics = thresholds_lib.per_record(
+        scores, labels, np.asarray(thresholds, float)
+    )
+    found = thresholds_lib.aggregate(statistics, counts[np.newaxis])
     return {name: value[0] for name, value in found.items()}
 
 
@@ -75,4 +77,4 @@ def test_no_finding_flatters_nobody_and_a_missing_class_is_not_defined():
 
 def test_thresholds_of_other_labels_are_refused():
     with pytest.raises(ValueError, match="expected thresholds of 3 labels, found 2"):
-        thresholds_lib.terms(*random_split(), np.array([0.5, 0.5]))
+        thresholds_lib.per_record(*random_split(), np.array([0.5, 0.5]))

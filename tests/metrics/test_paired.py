@@ -124,7 +124,7 @@ def test_rare_labels_have_neither_interval_nor_p_value_and_do_not_count():
         [often["p_value"], enough["p_value"]]
     )
     said = result["intervals"]
-    assert said["rare_note"].startswith("1 of 3 labels: fewer than 10 records")
+    assert said["rare_note"].startswith("1 of 3 labels have fewer than 10 records")
     assert said["num_adjusted"] == 2
     assert said["smallest_p"] == pytest.approx(2 / 51)
     assert said["smallest_p_holm"] == pytest.approx(4 / 51)
@@ -170,7 +170,7 @@ def test_other_records_are_refused_and_named():
     a = contender("runs/a", 1)
     names = a.scores.names.copy()
     names[[3, 5]] = "X1", "X2"
-    with pytest.raises(ValueError, match=r"2 records \(R003, R005\) only of the first"):
+    with pytest.raises(ValueError, match=r"2 records \(R003, R005\) only in the first"):
         paired.compare([a, contender("runs/b", 1, names=names)])
 
 
@@ -178,7 +178,7 @@ def test_other_labels_of_the_same_records_are_refused_and_named():
     a = contender("runs/a", 1)
     labels = a.scores.labels.copy()
     labels[4, 1] = 1 - labels[4, 1]
-    with pytest.raises(ValueError, match=r"1 records \(R004\) labelled otherwise"):
+    with pytest.raises(ValueError, match=r"1 records \(R004\) with other labels"):
         paired.compare([a, contender("runs/b", 1, labels=labels)])
 
 

@@ -42,7 +42,7 @@ def test_no_p_value_is_below_the_smallest():
 def test_the_resamples_that_are_named_are_enough(num_labels):
     found = significance.limits(1000, num_labels)
     assert found["smallest_p_holm"] == pytest.approx(num_labels * 2 / 1001)
-    said = re.search(r"with ([\d,]+) \(--resamples\)", found["holm_note"])
+    said = re.search(r"draw ([\d,]+) or more \(--resamples\)", found["holm_note"])
     enough = int(said[1].replace(",", ""))
     assert significance.limits(enough, num_labels)["smallest_p_holm"] <= 0.01
 

@@ -35,7 +35,7 @@ def report(splits):
 def evaluate(test, val, split="test"):
     names = [*NAMES, *map(str, range(test.labels.shape[1]))][: test.labels.shape[1]]
     evaluated = summary.Evaluated(test, thresholds.choose(val), split, val, RESAMPLES)
-    return summary.evaluate(evaluated, names, names)
+    return summary.summarise(evaluated, names, names)
 
 
 def repeated(split, head, count):
@@ -91,8 +91,10 @@ def test_intervals_are_of_the_same_resamples_for_all_heads(report, splits):
 def test_a_label_has_its_metrics_at_its_own_threshold(report, splits):
     test, val = splits
     chosen = thresholds.choose(val)["high"]
-    terms = thresholds.terms(test.high, test.labels, np.array(chosen.by_label))
-    at_threshold = thresholds.weighted(terms, np.ones((1, 40)))
+    statistics = thresholds.per_record(
+        test.high, test.labels, np.array(chosen.by_label)
+    )
+    at_threshold = thresholds.aggregate(statistics, np.ones((1, 40)))
     by_label = classification.evaluate_labels(test.high, test.labels)
     for i, label in enumerate(report["labels"]):
         assert label["label"] == label["description"] == NAMES[i]
@@ -110,8 +112,8 @@ def test_the_intervals_of_a_label_are_those_of_its_resamples(report, splits):
     chosen = np.array(thresholds.choose(val)["mean"].by_label)
 
     def measure(count):
-        terms = thresholds.terms(*repeated(test, "mean", count), chosen)
-        found = thresholds.weighted(terms, np.ones((1, 40)))
+        statistics = thresholds.per_record(*repeated(test, "mean", count), chosen)
+        found = thresholds.aggregate(statistics, np.ones((1, 40)))
         auc = classification.evaluate_labels(*repeated(test, "mean", count)).auc
         return [*(found[n][0] for n in ("sensitivity", "ppv")), auc]
 
@@ -129,12 +131,12 @@ def test_calibration_before_and_after_the_temperature(report, splits):
     assert found["temperature"] == temperature
     scaled = calibration.scale(test.mean, temperature)
     for suffix, scores in (("", test.mean), ("_scaled", scaled)):
-        terms = calibration.terms(scores, test.labels)
-        for name, value in calibration.weighted(terms, np.ones((1, 40))).items():
+        statistics = calibration.per_record(scores, test.labels)
+        for name, value in calibration.aggregate(statistics, np.ones((1, 40))).items():
             assert found[name + suffix] == pytest.approx(value[0])
             low, high = found[f"{name}{suffix}_interval"]
             assert low < value[0] < high
-        assert found["reliability" + suffix] == calibration.reliability(terms)
+        assert found["reliability" + suffix] == calibration.reliability(statistics)
 
 
 def test_the_interval_of_a_scaled_measure_is_that_of_its_resamples(report, splits):
@@ -144,8 +146,8 @@ def test_the_interval_of_a_scaled_measure_is_that_of_its_resamples(report, split
     def measure(count):
         scores, labels = repeated(test, "low", count)
         scaled = calibration.scale(scores, temperature)
-        terms = calibration.terms(scaled, labels)
-        return calibration.weighted(terms, np.ones((1, 40)))["nll"][0]
+        statistics = calibration.per_record(scaled, labels)
+        return calibration.aggregate(statistics, np.ones((1, 40)))["nll"][0]
 
     found = report["calibration"]["low"]["nll_scaled_interval"]
     assert found == pytest.approx(resampled(test, measure))
@@ -208,7 +210,7 @@ def test_any_split_can_be_reported(splits):
     found = report["val"]["mean"]
     assert found["f_at_val_threshold"] == found["fmax"]
     chosen = thresholds.choose(val)
-    alone = summary.evaluate(
+    alone = summary.summarise(
         summary.Evaluated(test, chosen, resamples=RESAMPLES), NAMES, DESCRIPTIONS
     )
     assert "val" not in alone

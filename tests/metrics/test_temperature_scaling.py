@@ -58,11 +58,11 @@ def test_scores_of_0_and_1_stay_finite(dtype):
     labels = np.array([[1, 0, 1, 0]])
     assert np.isfinite(calibration.cross_entropy(scores, labels)).all()
     assert np.isfinite(calibration.scale(scores, 0.05)).all()
-    lowest, highest = calibration.RANGE
+    lowest, highest = calibration.TEMPERATURES
     assert lowest < calibration.fit(scores, labels) <= highest
 
 
 def test_without_an_error_the_sharpest_temperature_is_taken():
     scores, labels = np.array([[0.9, 0.1]]), np.array([[1, 0]])
     found = calibration.fit(scores, labels)
-    assert found == pytest.approx(calibration.RANGE[0], rel=1e-3)
+    assert found == pytest.approx(calibration.TEMPERATURES[0], rel=1e-3)

@@ -122,7 +122,9 @@ def test_thresholds_of_another_epoch_or_other_labels_do_not_count(
 
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / thresholds_file.FILE).write_text("{")
-    with pytest.raises(ValueError, match="thresholds.json: not JSON .* delete it"):
+    with pytest.raises(
+        ValueError, match="thresholds.json is not valid JSON .* Delete it"
+    ):
         thresholds_file.read(tmp_path, LABELS, {}, 1)
 
 

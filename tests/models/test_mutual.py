@@ -20,7 +20,7 @@ def test_channel_major_index():
             assert flat[record, channel * time + t] == features[record, t, channel]
 
 
-def test_channel_major_pairs_different_moments():
+def test_channel_major_pairs_different_times():
     # The first half of high channel c meets the whole of low channel 2c.
     high, low = mutual.flatten_pair(HIGH, LOW, "channel_major")
     np.testing.assert_array_equal(high[0, TIME : TIME + 3], HIGH[0, :3, 1])
@@ -119,7 +119,7 @@ def test_lengths_that_work(num_samples):
 @pytest.mark.parametrize("num_samples", [2, 3, 999, 1002, 1003])
 def test_lengths_that_are_refused(num_samples):
     below = num_samples // 4 * 4
-    near = f"near yours: {below}, {below + 1}, {below + 4}"
+    near = f"for example {below}, {below + 1}, {below + 4}"
     with pytest.raises(ValueError, match=f"{num_samples} gives.*a test needs.*{near}"):
         mutual.check_length(num_samples, "a test")
 

@@ -73,16 +73,6 @@ def test_bars_below_chance_are_inside(rows):
     assert low_end < 0.2
 
 
-def test_what_is_called_together_by_hand():
-    labels = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]])
-    predicted = np.array([[1, 1, 0], [0, 1, 1], [0, 1, 0]])
-    expected = [[0.5, 1, 0.5], [0, 1, 0.5], [np.nan] * 3]
-    found = label_figures.called_together(labels, predicted)
-    np.testing.assert_array_equal(found, expected)
-    truth = label_figures.called_together(labels, labels)
-    np.testing.assert_array_equal(truth, [[1, 0.5, 0], [0.5, 1, 0], [np.nan] * 3])
-
-
 def test_a_small_matrix_has_its_numbers_where_they_belong():
     shares = np.array([[1.0, 0.25], [np.nan, np.nan]])
     canvas = label_figures.matrix(["A", "B"], shares, "found", "label")

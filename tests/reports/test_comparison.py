@@ -5,7 +5,7 @@ import json
 import pytest
 import rich.console
 
-from mrm_jax.metrics import significance
+from mrm_jax.metrics import names, significance
 from mrm_jax.reports import comparison
 
 
@@ -100,17 +100,30 @@ def test_the_tables_say_what_was_compared_and_what_the_sign_means():
         "PTB-XL, version 1.0.3, label set form: 1,234 test records",
         "A: runs/a, seed 1, epoch 7",
         "B: runs/b, seed 2, epoch 9",
-        "above 0, B is the better one",
+        "positive differences favour B",
         "1,000",
     ):
         assert part in text
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_no_row_is_folded_at_80_columns():
+    given = result()
+    metrics = dict.fromkeys(names.SPLIT, found(0.75, 0.5, [-0.375, -0.125], 0.002))
+    given["others"][0]["heads"] = {"mean": metrics}
+    lines = printed(given).splitlines()
+    for title in names.compared(names.SPLIT).values():
+        (line,) = (line for line in lines if line.strip().startswith(f"{title} "))
+        assert line.endswith("0.750  0.500  -0.250  -0.375 -0.125  0.002  "), title
+    assert max(map(len, lines)) <= 80
+
+
 def test_a_run_of_one_head_is_told_as_one():
     given = result()
     given["others"][0]["b"]["untrained"] = ["low"]
-    notice = "low was not trained (weight 0): read high only"
+    notice = (
+        "the low head was not trained (weight 0 in the loss): read only the high head"
+    )
     assert f"B: runs/b, seed 2, epoch 9; {notice}" in printed(given)
     assert printed(given).count(notice) == 1 and notice not in printed(result())
 
@@ -140,7 +153,7 @@ def test_many_labels_are_shown_by_their_p(tmp_path):
     text = printed(given)
     assert text.count("L[") == comparison.MAX_LABELS
     assert "L[50]" in text and "L[0]" not in text
-    assert "30 lowest p of 71" in text
+    assert "30 lowest p-values of 71" in text
 
 
 def test_several_runs_get_letters():
@@ -150,7 +163,7 @@ def test_several_runs_get_letters():
     }
     given["others"].append(second)
     text = printed(given)
-    assert "C: runs/c" in text and "C - A: above 0, C is the better one" in text
+    assert "C: runs/c" in text and "C - A: positive differences favour C" in text
 
 
 @pytest.mark.parametrize("note", ["2 resamples lack a class"])
@@ -160,9 +173,9 @@ def test_why_there_are_no_intervals_is_said(note):
 
 def test_p_values_that_cannot_be_small_are_said_to_be():
     text = " ".join(printed(result(num_labels=71)).split())
-    assert "no label of 71 can reach p (Holm) below 0.142" in text
-    assert "20,000 (--resamples)" in text
-    assert "can reach" not in printed(result(num_labels=25))
+    assert "no Holm-adjusted p-value of 71 labels can fall below 0.142" in text
+    assert "20,000 or more (--resamples)" in text
+    assert "can fall" not in printed(result(num_labels=25))
 
 
 def test_why_rare_labels_have_no_p_value_is_said():

@@ -3,6 +3,7 @@ import io
 import pytest
 import rich.console
 
+from mrm_jax.metrics import names as metric_names
 from mrm_jax.metrics import summary, thresholds
 from mrm_jax.reports import console_table
 from tests.helpers import small_reports
@@ -14,7 +15,7 @@ def make(num_labels=3, names=NAMES, descriptions=DESCRIPTIONS, first_labels=Fals
         small_reports.split(seed, 60, num_labels, first_labels) for seed in (0, 1)
     )
     evaluated = summary.Evaluated(test, thresholds.choose(val), val=val)
-    numbers = summary.evaluate(evaluated, names, descriptions)
+    numbers = summary.summarise(evaluated, names, descriptions)
     return {"facts": FACTS | {"split": "test"}, "num_labels": num_labels, **numbers}
 
 
@@ -62,8 +63,9 @@ def test_an_evaluation_has_its_command_below_that_of_the_training(report):
 def test_no_row_is_folded(width):
     report = make(9, "123456789", "123456789", first_labels=True)
     text = printed(report, width)
-    for name, _ in (*console_table.ROWS, *console_table.CALIBRATION_ROWS):
-        assert row_of(text, name.strip())
+    titles = (*metric_names.SPLIT.values(), *console_table.CALIBRATION_ROWS.values())
+    for title in titles:
+        assert row_of(text, title)
 
 
 def test_a_wide_terminal_has_every_interval(report):
@@ -83,14 +85,14 @@ def test_a_narrow_terminal_has_those_of_the_mean(report):
     low, high = report["intervals"]["heads"]["mean"]["macro_auc"]
     expected = [*values, f"[{low:.3f},", f"{high:.3f}]"]
     assert row_of(text, "macro AUC") == expected
-    assert "those of high and low: metrics.csv" in " ".join(text.split())
+    assert "for high and low see metrics.csv" in " ".join(text.split())
 
 
 LOW_ONLY = {
     "selection": "val/macro_auc_low",
     "config": {"hparams": {"high_weight": 0.0, "low_weight": 1.0}},
 }
-NOTICE = "high was not trained (weight 0): read low only"
+NOTICE = "the high head was not trained (weight 0 in the loss): read only the low head"
 
 
 def test_a_run_of_one_head_is_shown_by_it(report):
@@ -101,23 +103,27 @@ def test_a_run_of_one_head_is_shown_by_it(report):
     start, end = report["intervals"]["heads"]["low"]["macro_auc"]
     expected = [high, low, f"[{start:.3f},", f"{end:.3f}]", mean]
     assert row_of(text, "macro AUC") == expected
-    assert "those of high and mean: metrics.csv" in " ".join(text.split())
-    assert "each label, low score" in text
+    assert "for high and mean see metrics.csv" in " ".join(text.split())
+    assert "per label, low score" in text
     for label in report["labels"]:
         auc = f"{label['heads']['low']['auc']:.3f}"
         assert row_of(text, label["label"])[1] == auc
 
 
-def test_accuracy_stands_beside_that_of_predicting_nothing(report):
+def test_accuracy_stands_beside_that_of_the_all_negative_baseline(report):
     lines = printed(report).splitlines()
     (place,) = (i for i, line in enumerate(lines) if "accuracy at 0.5" in line)
     share = f"{report['test']['mean']['share_of_zeros']:.3f}"
-    assert lines[place + 1].split() == ["of", "predicting", "nothing", *3 * [share]]
+    title = ["all-negative", "baseline", "accuracy"]
+    assert lines[place + 1].split() == [*title, *3 * [share]]
 
 
 def test_calibration_has_its_rows(report):
     text = printed(report, 120)
-    for row, name in (("calibration error (ECE)", "ece"), ("after", "ece_scaled")):
+    for row, name in (
+        ("calibration error (ECE)", "ece"),
+        ("ECE after temperature scaling", "ece_scaled"),
+    ):
         value = report["calibration"]["mean"][name]
         low, high = report["calibration"]["mean"][f"{name}_interval"]
         cells = [f"{value:.3f}", f"[{low:.3f},", f"{high:.3f}]"]
@@ -125,7 +131,7 @@ def test_calibration_has_its_rows(report):
     temperatures = [
         f"{report['calibration'][head]['temperature']:.3f}" for head in HEADS
     ]
-    assert row_of(text, "that temperature") == temperatures
+    assert row_of(text, "temperature") == temperatures
 
 
 def test_each_label_has_its_row(report):
@@ -196,4 +202,5 @@ def test_the_number_of_labels_with_too_narrow_intervals_is_said(report):
     rare = [label | {"positive_records": 9} for label in (first, second)]
     assert "too narrow" not in printed(report)
     text = " ".join(printed(report | {"labels": [*rare, *others]}).split())
-    assert "fewer than 10 records: 2; their intervals are too narrow" in text
+    assert "2 labels have fewer than 10 positive records, so their intervals" in text
+    assert "are too narrow" in text

@@ -1,10 +1,11 @@
 import pytest
 
+from mrm_jax.reports import caveats
 from mrm_jax.reports import heads as heads_lib
 
 
 @pytest.mark.parametrize("head", ["high", "low", "mean"])
-def test_the_head_that_picked_the_epoch_is_shown(head):
+def test_the_head_that_picked_the_epoch_is_the_primary_one(head):
     assert heads_lib.primary({"selection": f"val/macro_auc_{head}"}) == head
 
 
@@ -14,18 +15,35 @@ def test_without_a_selection_it_is_the_mean(facts):
 
 
 @pytest.mark.parametrize(
-    "high, low, heads, notice",
+    "high, low, heads, caveat",
     [
         (1.0, 0.5, (), ""),
-        (0.0, 1.0, ("high",), "high was not trained (weight 0): read low only"),
-        (1.0, 0, ("low",), "low was not trained (weight 0): read high only"),
-        (0, 0, ("high", "low"), "high and low were not trained (weight 0): read none"),
+        (
+            0.0,
+            1.0,
+            ("high",),
+            "the high head was not trained (weight 0 in the loss): read only the low "
+            "head",
+        ),
+        (
+            1.0,
+            0,
+            ("low",),
+            "the low head was not trained (weight 0 in the loss): read only the high "
+            "head",
+        ),
+        (
+            0,
+            0,
+            ("high", "low"),
+            "neither head was trained (weight 0 in the loss): ignore all scores",
+        ),
     ],
 )
-def test_a_head_without_a_weight_is_untrained(high, low, heads, notice):
+def test_a_head_without_a_weight_is_untrained(high, low, heads, caveat):
     facts = {"config": {"hparams": {"high_weight": high, "low_weight": low}}}
     assert heads_lib.untrained(facts) == heads
-    assert heads_lib.notice(heads) == notice
+    assert caveats.untrained(heads) == caveat
 
 
 @pytest.mark.parametrize("facts", [{}, {"config": None}, {"config": {"name": "x"}}])

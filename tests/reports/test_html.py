@@ -23,7 +23,7 @@ class Page(html.parser.HTMLParser):
         super().__init__()
         self.text, self.words, self.open = text, [], []
         self.tags = collections.defaultdict(list)
-        self.loader(text)
+        self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags[tag].append(dict(attrs))
@@ -94,16 +94,16 @@ def test_the_page_says_what_was_run(found):
         "first waves",
         "waves, version 1",
         "1,200 train, 150 val, 150 test",
-        "3 of 5, the best of val/macro_auc_mean",
+        "3 of 5, the best by val/macro_auc_mean",
         "mrm_jax 0.1.0, jax 0.10.2",
         "python -m mrm_jax.train --config experiments/waves.py",
-        "no medical device",
+        "not a medical device",
         '"seed": 7',
     ):
         assert found.says(part), part
-    assert found.says("Fmax, threshold picked here")
-    assert not found.says("Evaluated on other data")
-    assert not found.says("Command of the evaluation")
+    assert found.says("Fmax (oracle threshold)")
+    assert not found.says("Evaluated on external data")
+    assert not found.says("Evaluation command")
 
 
 def test_other_data_are_named(tmp_path, report, scores):
@@ -112,14 +112,16 @@ def test_other_data_are_named(tmp_path, report, scores):
     report["facts"] |= {"evaluated_on": page_data.FACTS | other, "evaluated_by": by}
     found = write(tmp_path, report, scores)
     assert found.says(
-        "Evaluated on other data than it was trained on: tides, version 9"
+        "Evaluated on external data: tides, version 9. The model was trained on waves"
     )
     assert found.says("500 Hz")  # of the ECGs
-    assert found.says(f"Command of the evaluation {by}")
+    assert found.says(f"Evaluation command {by}")
 
 
 def test_a_run_of_one_head_is_shown_by_it(tmp_path, report, scores, found):
-    notice = "high was not trained (weight 0): read low only."
+    notice = (
+        "The high head was not trained (weight 0 in the loss): read only the low head."
+    )
     assert not found.says("not trained")
     report["facts"] |= {
         "selection": "val/macro_auc_low",
@@ -132,16 +134,16 @@ def test_a_run_of_one_head_is_shown_by_it(tmp_path, report, scores, found):
     assert low_only.says(f"macro AUC {value:.3f} {low:.3f} to {high:.3f}")  # a tile
     for words in (
         "low, validation",
-        "the best AUC of the low scores first. Bars: low scores",
+        "sorted by the AUC of the low scores. Bars: low scores",
         "circles: mean of both branches; upright triangles: high-resolution branch.",
-        "First all labels, low scores",
-        "Numbers of each bin, low scores",
+        "First panel: all labels pooled, low scores",
+        "Table of reliability bins, low scores",
         "where the low score reaches",
-        "between the low score and the truth",
+        "between the low score and the true label",
     ):
         assert low_only.says(words), words
     assert re.search(
-        r"<details open>\s*<summary>Numbers of each label, low", low_only.text
+        r"<details open>\s*<summary>Table of all labels, low", low_only.text
     )
     worst = np.abs(scores.low - scores.labels).max(axis=1).argmax()
     label = np.abs(scores.low - scores.labels)[worst].argmax()
@@ -169,7 +171,9 @@ def test_labels_with_too_narrow_intervals_are_counted(tmp_path, report, scores):
     for row, count in zip(report["labels"], (10, 9, 1), strict=True):
         row["positive_records"] = count
     found = write(tmp_path, report, scores)
-    assert found.says("Labels with fewer than 10 records: 2; their intervals are too")
+    assert found.says(
+        "2 labels have fewer than 10 positive records, so their intervals are too"
+    )
 
 
 def test_what_comes_from_data_is_escaped(tmp_path, report, scores):
@@ -220,9 +224,9 @@ def test_errors_are_told_with_their_records(found, asked, scores):
     assert asked == expected.tolist() and len(asked) == html_figures.NUM_ERRORS
     record = asked[0]
     label = distance[record].argmax()
-    verdict = "missed" if scores.labels[record, label] else "found, and not there"
+    verdict = "false negative" if scores.labels[record, label] else "false positive"
     score = scores.mean[record, label]
-    assert found.says(f"1. {NAMES[label]} {verdict}, score {score:.3f}")
+    assert found.says(f"1. {NAMES[label]}: {verdict}, score {score:.3f}")
     truth = ", ".join(np.array(NAMES)[scores.labels[record] == 1]) or "none"
     assert found.says(f"{scores.names[record]}; true labels: {truth}.")
 
@@ -234,7 +238,7 @@ def test_a_model_without_errors_says_so(tmp_path):
     )
     found = write(tmp_path, page_data.report_of(perfect, ["A", "B"]), perfect)
     assert found.says("No mean score of this split is on the wrong side")
-    assert not found.says("most frequent false findings")
+    assert not found.says("Most frequent false positives")
 
 
 def test_what_is_unknown_is_left_out(tmp_path, scores):
@@ -251,7 +255,7 @@ def test_what_is_unknown_is_left_out(tmp_path, scores):
     assert found.says("too few records for intervals")
     assert found.says("No label has both classes")
     assert found.says(tmp_path.name)
-    assert not found.says("Calibration") and not found.says("Training")
+    assert not found.says("Calibration") and not found.says("Training curves")
 
 
 def test_of_many_labels_the_extremes_have_curves():
@@ -268,7 +272,7 @@ def test_of_many_labels_the_extremes_have_curves():
         assert f"curves: {name}" in markup
 
 
-def test_each_head_finds_by_its_own_scores_and_thresholds():
+def test_each_head_predicts_by_its_own_scores_and_thresholds():
     labels = np.array([[1, 0], [0, 1]], np.uint8)
     high, low = np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([[0.3, 0.6], [0.6, 0.3]])
     split = SplitScores(np.array(["a", "b"]), labels, high, low)
@@ -286,5 +290,7 @@ def test_pairs_by_hand():
     split = SplitScores(np.array(list("abcd")), labels, scores, scores)
     rows = page_data.report_of(split, ["A", "B"])["labels"]
     rows[1]["heads"]["mean"]["threshold"] = None
-    assert html_figures.pairs(rows, split, 0.5, "mean") == [("A", "B", 2, 1)]
-    assert html_figures.pairs(rows, split, 0.95, "mean") == []
+    assert html_figures.false_positive_pairs(rows, split, 0.5, "mean") == [
+        ("A", "B", 2, 1)
+    ]
+    assert html_figures.false_positive_pairs(rows, split, 0.95, "mean") == []

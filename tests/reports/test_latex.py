@@ -123,8 +123,9 @@ def test_a_run_of_one_head_says_so_and_has_its_labels(tmp_path):
         "config": {"hparams": {"high_weight": 0.0, "low_weight": 1.0}},
     }
     text = written(tmp_path, **facts)
-    assert text.count("High was not trained (weight 0): read low only.") == 2
-    assert "Metrics by label of the test records, low score" in text
+    caveat = "The high head was not trained (weight 0 in the loss)"
+    assert text.count(f"{caveat}: read only the low head.") == 2
+    assert "Metrics per label on the test split, low score" in text
     assert "not trained" not in written(tmp_path)
 
 
@@ -146,7 +147,7 @@ def test_differences_stand_with_their_sign(tmp_path):
     text = (tmp_path / "comparison.tex").read_text()
     row = "macro AUC, mean & 0.750 & 0.500 & $-0.250$ & [$-0.375$, $-0.125$] & 0.002"
     assert row in text
-    assert "Above 0, B is the better one" in text
+    assert "positive ones favour B" in text
     assert text.count(r"\begin{table}") == 2
 
 
@@ -154,7 +155,7 @@ def test_seeds_stand_with_their_deviation(tmp_path):
     latex.write_seeds(tmp_path, test_seed_summary.summary())
     text = (tmp_path / "seeds.tex").read_text()
     assert r"macro AUC & $0.900 \pm 0.100$ &" in text
-    assert "of seeds 1, 2, 3" in text
+    assert "over seeds 1, 2, 3" in text
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs LaTeX")
@@ -184,11 +185,15 @@ def test_all_tables_compile(tmp_path, num_labels):
 
 def test_the_number_of_labels_with_too_narrow_intervals_is_said(tmp_path):
     text = " ".join(written(tmp_path, 12).split())
-    assert "fewer than 10 records: 10; their intervals are too narrow" in text
+    assert "10 labels have fewer than 10 positive records, so their intervals" in text
+    assert "are too narrow" in text
 
 
 def test_p_values_that_cannot_be_small_are_said_to_be(tmp_path):
     latex.write_comparison(tmp_path, test_comparison.result(71, rare_note="3 are rare"))
     text = " ".join((tmp_path / "comparison.tex").read_text().split())
-    assert "3 are rare. With 1,000 resamples no label of 71 can reach" in text
+    assert (
+        "3 are rare. With 1,000 resamples, no Holm-adjusted p-value of 71 labels can"
+        in text
+    )
     assert "below 0.142" in text and "-{}-resamples" in text

@@ -143,7 +143,7 @@ def test_metrics_are_those_of_the_report(tmp_path, report):
             "0.912 (0.880–0.940)",
         ],
         ["accuracy at 0.5", *["0.000"] * 3],
-        ["Fmax, threshold picked on this split", *["0.800"] * 3],
+        ["Fmax (oracle threshold)", *["0.800"] * 3],
     ]
 
 
@@ -164,7 +164,7 @@ def test_labels_survive_as_they_are(tmp_path, report):
         ["1", "STD_", "ST depression", "SNOMED CT 429622005"],
         ["2", "<b>*I-AVB*</b>", "block, <b>first</b> degree", "unknown"],
     ]
-    assert "Labels with fewer than 10 records: 1." in card.text
+    assert "1 of the labels has fewer than 10 positive records" in card.text
 
 
 def test_calibration_shows_both_sides_of_the_temperature(tmp_path, report):
@@ -182,7 +182,7 @@ def test_input_is_complete(tmp_path, report):
     text = load(tmp_path, report).text
     assert "| I, II, III, AVR, AVL, AVF, V1, V2, V3, V4, V5, V6 |" in text
     assert "| 100 Hz |" in text
-    assert "| 1,000 samples; in preparation records of another length" in text
+    assert "| 1,000 samples; in preparation, records of another length" in text
     assert "-1.2500 µV" in text and "238.5000 µV" in text
     assert "1,792,526 parameters" in text
 
@@ -212,7 +212,7 @@ def test_data_that_must_be_cited_are(tmp_path, report, data_set, doi):
     assert "CC BY 4.0" in text and dataset_info.of(data_set).people[0] in text
 
 
-def test_modelled_data_are_called_so_first(tmp_path, report):
+def test_synthetic_data_are_called_so_first(tmp_path, report):
     report["facts"]["data_set"] = "synthetic (CPSC2018 layout)"
     card = load(tmp_path, report)
     title, first, *_ = [line for line in card.text.split("\n\n") if line.strip()]
@@ -226,7 +226,7 @@ def test_subset_is_never_called_the_data_set(tmp_path, report):
     card = load(tmp_path, report)
     assert card.data.eval_results[0].dataset_name == "PTB-XL subset"
     assert "# MRM-Net for 12-lead ECGs: PTB-XL subset," in card.text
-    assert "must not be compared" in card.text
+    assert "Do not compare these numbers" in card.text
 
 
 def test_other_data_are_told_from_those_of_the_training(tmp_path, report):
@@ -235,9 +235,11 @@ def test_other_data_are_told_from_those_of_the_training(tmp_path, report):
     card = load(tmp_path, report)
     assert card.data.datasets == ["ptb-xl"]
     assert card.data.eval_results[0].dataset_name == "CPSC2018"
-    assert "CPSC2018, version 1.0.3, test split, 12 records: **other data" in card.text
+    assert (
+        "CPSC2018, version 1.0.3, test split, 12 records: **external data" in card.text
+    )
     assert "16,832 train" in card.text
-    assert "trained on only" not in card.text
+    assert "tested only on the data set" not in card.text
 
 
 def test_old_report_makes_a_card(tmp_path, report):
@@ -253,7 +255,10 @@ def test_old_report_makes_a_card(tmp_path, report):
 
 def test_why_there_are_no_intervals(tmp_path, report):
     report["intervals"] |= {"heads": None, "note": "one record is too few"}
-    assert "Intervals: one record is too few\n" in load(tmp_path, report).text
+    assert (
+        "There are no intervals: one record is too few.\n"
+        in load(tmp_path, report).text
+    )
 
 
 def test_weights_of_unknown_origin_say_so(tmp_path, report):
@@ -262,7 +267,7 @@ def test_weights_of_unknown_origin_say_so(tmp_path, report):
     report["facts"]["command"] = "python -m mrm_jax.convert --torch x.pth"
     card = load(tmp_path, report)
     assert card.data.datasets is None
-    assert "What they were trained on is not on record" in card.text
+    assert "without a record of their training data" in card.text
     assert "None" not in card.text
     assert [row[2:] for row in table_of(card, "output")] == [["unknown"] * 2] * 3
 
@@ -276,9 +281,9 @@ def test_selected_head_is_the_one_shown(tmp_path, report):
     assert "**The low head was not trained**" in card.text
 
 
-def test_it_is_no_medical_device(tmp_path, report):
+def test_it_is_not_a_medical_device(tmp_path, report):
     text = load(tmp_path, report).text
-    assert "no medical device" in text.split("##")[0]
+    assert "not a medical device" in text.split("##")[0]
 
 
 def test_card_in_a_folder_with_blanks_gives_commands_that_work(tmp_path, report):

@@ -48,7 +48,7 @@ def test_the_report_holds_facts_and_all_numbers(finished, splits):
     assert report == run_report.read(folder)
     assert report["facts"] == FACTS | {"split": "test", "evaluated_on": None}
     evaluated = summary.Evaluated(test, thresholds.choose(val), val=val)
-    numbers = summary.evaluate(evaluated, NAMES, DESCRIPTIONS)
+    numbers = summary.summarise(evaluated, NAMES, DESCRIPTIONS)
     assert report == {"facts": report["facts"], "num_labels": 3, **numbers}
     assert report["intervals"]["resamples"] == 1000
 
@@ -168,7 +168,7 @@ def test_a_run_that_goes_on_has_neither_report_nor_thresholds(tmp_path, splits):
 
 def test_numbers_without_their_origin_are_refused(tmp_path, splits):
     facts = {name: value for name, value in FACTS.items() if name != "seed"}
-    with pytest.raises(ValueError, match=r"missing \['seed'\]"):
+    with pytest.raises(ValueError, match=r"lack \['seed'\]"):
         write(tmp_path, splits, facts)
     assert not list(tmp_path.iterdir())
 
@@ -190,5 +190,7 @@ def test_arrays_of_other_records_are_refused(splits):
 
 
 def test_a_run_without_a_report_says_so(tmp_path):
-    with pytest.raises(ValueError, match="report.json: not found; the run is not fini"):
+    with pytest.raises(
+        ValueError, match="report.json was not found: the run is not fin"
+    ):
         run_report.read(tmp_path)

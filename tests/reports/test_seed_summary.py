@@ -3,9 +3,9 @@ import io
 import json
 import math
 
-import pytest
 import rich.console
 
+from mrm_jax.metrics import names, seeds
 from mrm_jax.reports import seed_summary
 
 RUNS = [
@@ -29,28 +29,7 @@ def observed(auc, cpsc=0.5):
 
 def summary():
     values = [observed(0.8), observed(0.9, math.nan), observed(1.0)]
-    return {"facts": FACTS, **seed_summary.summarise(RUNS, values)}
-
-
-def test_mean_and_deviation_by_hand():
-    found = summary()["heads"]["mean"]["macro_auc"]
-    assert found["values"] == [0.8, 0.9, 1.0]
-    assert found["mean"] == pytest.approx(0.9)
-    assert found["sd"] == pytest.approx(0.1)  # with n - 1; with n it is 0.082
-
-
-def test_what_one_run_lacks_has_no_mean():
-    found = summary()["heads"]["low"]["cpsc_f1"]
-    assert found == {"mean": None, "sd": None, "values": [0.5, None, 0.5]}
-
-
-def test_only_metrics_are_averaged():
-    assert set(summary()["heads"]["high"]) == {"macro_auc", "cpsc_f1"}
-
-
-def test_one_run_has_no_deviation():
-    with pytest.raises(ValueError, match="two seeds or more, found 1"):
-        seed_summary.summarise(RUNS[:1], [observed(0.9)])
+    return {"facts": FACTS, **seeds.summarise(RUNS, values)}
 
 
 def test_files_hold_every_value_with_its_seed(tmp_path):
@@ -73,3 +52,15 @@ def test_the_table_fits_80_columns_and_lists_the_runs():
     assert "seed 2: epoch 12 of runs/[s2]" in text
     assert "PTB-XL, version 1.0.3, label set form: 882 test records" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_no_row_is_folded_at_80_columns():
+    values = dict.fromkeys(names.SPLIT, 0.5)
+    heads = dict.fromkeys(("high", "low", "mean"), values)
+    console = rich.console.Console(file=io.StringIO(), width=80)
+    given = {"facts": FACTS, **seeds.summarise(RUNS[:2], [heads, heads])}
+    seed_summary.print_table(given, console)
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]
+    for title in names.compared(names.SPLIT).values():
+        (line,) = (line for line in lines if line.startswith(f"{title} "))
+        assert line.split()[-9:] == ["0.500", "±", "0.000"] * 3, title

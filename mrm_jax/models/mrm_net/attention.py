@@ -1,4 +1,4 @@
-"""The attention stage: a gate over channels and a gate over time, fused."""
+"""The attention stage: channel attention and temporal attention, fused."""
 
 import flax.linen as nn
 import jax
@@ -12,15 +12,15 @@ from mrm_jax.models.mrm_net import blocks
 class ChannelGate(nn.Module):
     """sigmoid(m(max over time) + m(mean over time)), m linear and batch-normalised.
 
-    m is one function called twice, the maximum first: while training each call is
-    normalised by its own statistics and the running averages move twice.
+    m is one function called twice, first on the maximum. During training, each call is
+    normalised by its own statistics, and the running averages are updated twice.
     """
 
     axis_name: str | None = None
 
     @nn.compact
     def __call__(
-        self, inputs: layers.Map, mask: layers.Mask
+        self, inputs: layers.FeatureMap, mask: layers.Mask
     ) -> Float[Array, "batch channel"]:
         """Returns a factor in (0, 1) for every channel."""
         channels = inputs.shape[-1]
@@ -39,7 +39,7 @@ class TimeGate(nn.Module):
 
     @nn.compact
     def __call__(
-        self, inputs: layers.Map, mask: layers.Mask
+        self, inputs: layers.FeatureMap, mask: layers.Mask
     ) -> Float[Array, "batch time"]:
         """Returns a factor in (0, 1) for every time step."""
         rows = [layers.maximum(inputs, axis=-1), jnp.mean(inputs, axis=-1)]
@@ -49,14 +49,16 @@ class TimeGate(nn.Module):
 
 
 class AttentionStage(nn.Module):
-    """Both gates on one map, concatenated, normalised and brought back to its shape."""
+    """Both gates on one feature map, concatenated, normalised and projected back."""
 
     eca_conv: bool = False
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
-        """Returns the attended map, [batch, time, channel]."""
+    def __call__(
+        self, inputs: layers.FeatureMap, mask: layers.Mask
+    ) -> layers.FeatureMap:
+        """Returns the attended feature map, [batch, time, channel]."""
         channel_gate = ChannelGate(self.axis_name, name="channel_gate")(inputs, mask)
         time_gate = TimeGate(self.axis_name, name="time_gate")(inputs, mask)
         gated = [channel_gate[:, None] * inputs, time_gate[..., None] * inputs]

@@ -1,4 +1,4 @@
-"""Residual, SE and ECA blocks; all keep the length of the signal."""
+"""Residual, SE and ECA blocks; all keep the number of time steps."""
 
 import math
 
@@ -11,14 +11,14 @@ from mrm_jax.models import layers
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions of 3 taps beside a skip: a conv 1 where channels change."""
+    """Two convolutions of 3 taps and a skip, which projects if channels change."""
 
     channels: int
     axis_name: str | None = None
 
     @nn.compact
     def __call__(
-        self, inputs: layers.Map, mask: layers.Mask
+        self, inputs: layers.FeatureMap, mask: layers.Mask
     ) -> Float[Array, "batch time channel_out"]:
         """Returns ReLU(skip(inputs) + residual(inputs)), [batch, time, channels]."""
         hidden = layers.Conv(self.channels, 3, name="conv1")(inputs)
@@ -32,7 +32,7 @@ class ResidualBlock(nn.Module):
 
 
 class SEBlock(nn.Module):
-    """A grouped convolution, gated by squeeze-and-excitation, beside a skip.
+    """A grouped convolution gated by squeeze-and-excitation, and a skip.
 
     References:
         Hu et al., 2018, arXiv 1709.01507, with a reduction to a quarter.
@@ -41,7 +41,9 @@ class SEBlock(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
+    def __call__(
+        self, inputs: layers.FeatureMap, mask: layers.Mask
+    ) -> layers.FeatureMap:
         """Returns inputs + gate · hidden, [batch, time, channel]."""
         channels = inputs.shape[-1]
         hidden = layers.Conv(channels, 3, grouped=True, name="conv")(inputs)
@@ -55,7 +57,7 @@ class SEBlock(nn.Module):
 
 
 class ECABlock(nn.Module):
-    """A grouped convolution, gated by the mean of each channel, beside a skip.
+    """A grouped convolution gated by the mean of each channel, and a skip.
 
     References:
         Wang et al., 2020, arXiv 1910.03151. Their small convolution over channels is
@@ -66,7 +68,9 @@ class ECABlock(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
+    def __call__(
+        self, inputs: layers.FeatureMap, mask: layers.Mask
+    ) -> layers.FeatureMap:
         """Returns inputs + gate · hidden, [batch, time, channel]."""
         channels = inputs.shape[-1]
         hidden = layers.Conv(channels, 7, grouped=True, name="conv")(inputs)

@@ -1,4 +1,4 @@
-"""The two branches: an extractor, an attention stage and a head each."""
+"""The two branches, each with an extractor, an attention stage and a head."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ PAIRINGS = ("channel_major", "time_aligned")
 
 
 class Branch(nn.Module):
-    """What both branches share; a subclass gives `extractor_blocks`."""
+    """The parts that both branches share; subclasses define `extractor_blocks`."""
 
     num_labels: int
     channels: int
@@ -33,23 +33,25 @@ class Branch(nn.Module):
     def _residual(self) -> blocks.ResidualBlock:
         return blocks.ResidualBlock(self.channels, self.axis_name)
 
-    def extract(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
-        """Returns the extractor's map, of the shape of inputs."""
+    def extract(
+        self, inputs: layers.FeatureMap, mask: layers.Mask
+    ) -> layers.FeatureMap:
+        """Returns the extractor's feature map, in the shape of inputs."""
         for block in self.extractor:
             inputs = block(inputs, mask)
         return inputs
 
-    def attend(self, inputs: layers.Map, mask: layers.Mask) -> layers.Map:
-        """Returns the attended map, of the shape of inputs."""
+    def attend(self, inputs: layers.FeatureMap, mask: layers.Mask) -> layers.FeatureMap:
+        """Returns the attended feature map, in the shape of inputs."""
         return self.attention(inputs, mask)
 
-    def classify(self, inputs: layers.Map) -> Float[Array, "batch label"]:
+    def classify(self, inputs: layers.FeatureMap) -> Float[Array, "batch label"]:
         """Returns the logits."""
         return self.head(self.head_norm(jnp.mean(inputs, axis=1)))
 
 
 class HighResolutionBranch(Branch):
-    """Half of the signal's rate; plain residual blocks keep the detail."""
+    """The branch at half of the signal's rate, with plain residual blocks."""
 
     def extractor_blocks(self) -> list[nn.Module]:
         """Returns three residual blocks."""
@@ -57,7 +59,7 @@ class HighResolutionBranch(Branch):
 
 
 class LowResolutionBranch(Branch):
-    """A quarter of the signal's rate, twice the channels; gates weigh them."""
+    """The branch at a quarter of the signal's rate: twice the channels, and gates."""
 
     def extractor_blocks(self) -> list[nn.Module]:
         """Returns residual blocks with ECA and SE between them."""

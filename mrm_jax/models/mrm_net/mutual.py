@@ -1,4 +1,4 @@
-"""What the branches give each other: paired features, and features themselves."""
+"""Mutual learning between the branches: paired features, and their exchange."""
 
 from collections.abc import Sequence
 
@@ -9,23 +9,26 @@ from jaxtyping import Array, Float
 from mrm_jax.models import layers
 from mrm_jax.models.mrm_net import branches
 
-HighMap = Float[Array, "batch time channel"]
-LowMap = Float[Array, "batch half_time twice_channel"]
+HighFeatureMap = Float[Array, "batch time channel"]
+LowFeatureMap = Float[Array, "batch half_time twice_channel"]
 Flat = Float[Array, "batch feature"]
 
 
-def flatten_pair(high: HighMap, low: LowMap, pairing: str) -> tuple[Flat, Flat]:
-    """Returns both maps flattened so that equal places are compared.
+def flatten_pair(
+    high: HighFeatureMap, low: LowFeatureMap, pairing: str
+) -> tuple[Flat, Flat]:
+    """Returns both feature maps flattened, so that equal positions are compared.
 
     Args:
-        high: the high branch's map.
-        low: the low branch's map; as many numbers a record as high.
-        pairing: "channel_major" flattens channel by channel, as the authors' code:
-            equal places belong to different moments. "time_aligned" flattens step by
-            step: low step t meets high steps 2t and 2t + 1, the same moment.
+        high: feature map of the high branch.
+        low: feature map of the low branch, with as many numbers per record as high.
+        pairing: "channel_major" flattens channel by channel, as the authors' code does;
+            equal positions then belong to different times. "time_aligned" flattens time
+            step by time step; step t of low then meets steps 2t and 2t + 1 of high,
+            which cover the same time.
 
     Raises:
-        ValueError: if there is no such pairing.
+        ValueError: if the pairing is unknown.
     """
     check_choice("feature_pairing", pairing, branches.PAIRINGS)
     if pairing == "channel_major":
@@ -34,14 +37,14 @@ def flatten_pair(high: HighMap, low: LowMap, pairing: str) -> tuple[Flat, Flat]:
 
 
 class Exchange(nn.Module):
-    """Gives each branch the other's features, brought to its own resolution."""
+    """Adds to each branch the other's features, resampled to its own resolution."""
 
     axis_name: str | None = None
 
     @nn.compact
     def __call__(
-        self, high: HighMap, low: LowMap, mask: layers.Mask
-    ) -> tuple[HighMap, LowMap]:
+        self, high: HighFeatureMap, low: LowFeatureMap, mask: layers.Mask
+    ) -> tuple[HighFeatureMap, LowFeatureMap]:
         """Returns high + up(low) and low + down(high)."""
         up = layers.Conv(high.shape[-1], 3, name="up_conv")(low)
         up = layers.BatchNorm(self.axis_name, name="up_norm")(up, mask)
@@ -51,40 +54,40 @@ class Exchange(nn.Module):
 
 
 def branch_lengths(num_samples: int) -> tuple[int, int]:
-    """Returns the time steps of the high and of the low branch."""
+    """Returns the numbers of time steps of the high and the low branch."""
     after_stem = num_samples + 4
     return after_stem // 2, -(-after_stem // 2) // 2
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Refuses a value that is none of the choices.
+    """Checks that a value is one of the choices.
 
     Raises:
-        ValueError: naming the option, its choices and the value.
+        ValueError: if it is not; names the option, its choices and the value.
     """
     if value not in choices:
         raise ValueError(f"{name}: expected one of {choices}, got {value!r}")
 
 
 def check_length(num_samples: int, reason: str) -> None:
-    """Refuses a length at which the two maps differ in size.
+    """Checks that both feature maps have the same size at this length.
 
     Raises:
-        ValueError: if the high map is not exactly twice as long as the low one.
+        ValueError: if the high feature map is not exactly twice as long as the low one.
     """
     high, low = branch_lengths(num_samples)
     if high == 2 * low:
         return
     below = num_samples - num_samples % 4
     raise ValueError(
-        f"num_samples: {num_samples} gives maps of {high} and {low} time steps, but "
-        f"{reason} needs the first to be twice the second. Multiples of 4 work, and "
-        f"multiples of 4 plus 1; near yours: {below}, {below + 1}, {below + 4}"
+        f"num_samples: {num_samples} gives feature maps of {high} and {low} time steps,"
+        f" but {reason} needs the first to be twice the second. Choose a multiple of 4 "
+        f"or a multiple of 4 plus 1, for example {below}, {below + 1}, {below + 4}"
     )
 
 
 def check_stages(stages: Sequence[str]) -> None:
-    """Refuses names of stages that do not exist.
+    """Checks that stages exist and are distinct.
 
     Raises:
         ValueError: if a stage is unknown or named twice.

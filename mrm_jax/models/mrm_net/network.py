@@ -1,4 +1,8 @@
-"""MRM-Net: a signal in, logits of two resolutions and their feature maps out."""
+"""MRM-Net: classifies a signal at two temporal resolutions.
+
+`MRMNet` connects the stem, the two branches and their mutual learning, and returns the
+logits and feature maps of both branches.
+"""
 
 import flax.linen as nn
 import jax
@@ -16,23 +20,24 @@ COMPUTE_DTYPES = ("float32", "bfloat16")
 class MRMNet(nn.Module):
     """The multi-resolution mutual learning network.
 
-    The defaults compute what the authors' code computes.
+    With the defaults, it computes what the authors' code computes.
 
     Attributes:
-        num_labels: of the label set.
-        num_samples: time points of a signal, 1000 for 10 s at 100 Hz.
+        num_labels: number of labels.
+        num_samples: number of time points of a signal, 1000 for 10 s at 100 Hz.
         width: channels of the first convolution; a multiple of 4. The high branch has
             4 · width channels, the low one 8 · width.
-        mutual_stages: the stages whose maps are compared by the loss; none, some or
-            all of "multi_scale", "extractor", "attention".
-        feature_pairing: which features are compared, see `mutual.flatten_pair`.
+        mutual_stages: stages whose feature maps the loss compares; none, some or all of
+            "multi_scale", "extractor", "attention".
+        feature_pairing: how features are paired, see `mutual.flatten_pair`.
         logit_divergence: "softmax" over labels (the authors' code) or "bernoulli".
-        exchange: let the branches exchange features after the extractor.
-        eca_conv: use the convolution over channels of the published ECA block.
-        compute_dtype: of the maps between layers. "float32" keeps the precision of the
-            signal, "bfloat16" halves their memory and is faster on accelerators.
-            Parameters, statistics, heads and losses have the signal's in either case.
-        axis_name: the mapped axis over which batch norm takes its statistics.
+        exchange: whether the branches exchange features after the extractor.
+        eca_conv: whether to use the published ECA block's convolution over channels.
+        compute_dtype: precision of the feature maps between layers. "float32" keeps the
+            precision of the signal; "bfloat16" halves their memory and is faster on
+            accelerators. Parameters, statistics, heads and losses always keep the
+            precision of the signal.
+        axis_name: mapped axis over which batch norm computes its statistics.
 
     Raises:
         ValueError: if an attribute is out of range, or num_samples does not fit the
@@ -98,15 +103,15 @@ class MRMNet(nn.Module):
         """Returns logits and feature maps.
 
         Args:
-            signal: standardised; time is num_samples.
-            train: take batch statistics, move the running averages (make "batch_stats"
-                mutable) and drop out (needs the rng "dropout").
-            mask: 1. for a record, 0. for padding that must not count in the batch
-                statistics; default: no padding. Without effect on scoring.
-            dropout_rate: in the multi-scale blocks; 0. needs no rng.
+            signal: standardised signal of num_samples time points, without unit.
+            train: whether to use batch statistics, update the running averages (make
+                "batch_stats" mutable) and apply dropout (needs the rng "dropout").
+            mask: [batch], 1. for a record, 0. for padding, which is excluded from the
+                batch statistics. None means no padding. Ignored unless `train`.
+            dropout_rate: rate in the multi-scale blocks; 0. needs no rng.
 
         Raises:
-            ValueError: if signal has another length than num_samples.
+            ValueError: if the length of signal is not num_samples.
         """
         if signal.shape[1] != self.num_samples:
             raise ValueError(

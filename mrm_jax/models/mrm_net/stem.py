@@ -1,4 +1,4 @@
-"""The stem, and the multi-scale block that splits it into two resolutions."""
+"""The stem, and the multi-scale blocks that begin the two resolutions."""
 
 import flax.linen as nn
 import jax
@@ -31,7 +31,7 @@ class Stem(nn.Module):
 
 
 class MultiScale(nn.Module):
-    """Four kernel lengths at once (path A) beside a short convolution (path B)."""
+    """Convolutions of four kernel lengths (path A) and a short convolution (path B)."""
 
     channels: int
     stride: int
@@ -39,7 +39,10 @@ class MultiScale(nn.Module):
 
     @nn.compact
     def __call__(
-        self, inputs: layers.Map, mask: layers.Mask, dropout_rate: jax.Array | float
+        self,
+        inputs: layers.FeatureMap,
+        mask: layers.Mask,
+        dropout_rate: jax.Array | float,
     ) -> Float[Array, "batch time_out channel_out"]:
         """Returns [batch, time // (2 · stride), channels]."""
         path_a = layers.convolve(inputs, self._merged_kernel(inputs), self.stride)
@@ -51,11 +54,13 @@ class MultiScale(nn.Module):
         path_b = nn.relu(layers.BatchNorm(self.axis_name, name="norm_b")(path_b, mask))
         return path_a + layers.max_pool(path_b)
 
-    def _merged_kernel(self, inputs: layers.Map) -> Float[Array, "33 channel out"]:
+    def _merged_kernel(
+        self, inputs: layers.FeatureMap
+    ) -> Float[Array, "33 channel out"]:
         """Returns the mean of the four kernels, the shorter ones padded with zeros.
 
         The mean of four convolutions of one input is one convolution with the mean of
-        their kernels: the same function with 33 taps of work instead of 72.
+        their kernels. It needs 33 taps instead of 72.
         """
         kernels = []
         for taps in SCALES:

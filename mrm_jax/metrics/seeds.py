@@ -1,0 +1,62 @@
+"""Mean and standard deviation of metrics over runs that differ in their seed."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mrm_jax.metrics import names
+
+
+def summarise(
+    runs: Sequence[Mapping[str, Any]],
+    observed: Sequence[Mapping[str, Mapping[str, Any]]],
+) -> dict[str, Any]:
+    """Returns the mean and standard deviation of each metric over several seeds.
+
+    Args:
+        runs: [run], what tells the runs apart: workdir, seed, epoch.
+        observed: [run], metrics by head, as `paired.observe` returns them.
+
+    Returns:
+        runs: as given.
+        heads: by head and metric `mean`, `sd` (with n - 1) and `values` [run]; mean and
+            sd are None where a run has no value.
+
+    Raises:
+        ValueError: if there are fewer than two runs.
+    """
+    if len(runs) < 2:
+        raise ValueError(f"expected runs of two seeds or more, found {len(runs)}")
+    return {
+        "runs": [dict(run) for run in runs],
+        "heads": {
+            head: {
+                metric: _summarise([of_run[head][metric] for of_run in observed])
+                for metric in names.compared(of_head)
+            }
+            for head, of_head in observed[0].items()
+        },
+    }
+
+
+def _summarise(values: Sequence[float]) -> dict[str, Any]:
+    # NaN differs from itself, and JSON has none.
+    known = [None if value != value else float(value) for value in values]
+    found = {"mean": None, "sd": None} if None in known else mean_sd(values)
+    return {**found, "values": known}
+
+
+def mean_sd(values: Sequence[float]) -> dict[str, float]:
+    """Returns the `mean` and the sample standard deviation `sd` of two values or more.
+
+    The standard deviation divides by n - 1.
+    """
+    return {
+        "mean": float(statistics.fmean(values)),
+        "sd": float(statistics.stdev(values)),
+    }
+
+
+def text(found: Mapping[str, float], digits: int = 3) -> str:
+    """Returns `mean_sd` as text, for example "0.900 ± 0.100"."""
+    return f"{found['mean']:.{digits}f} ± {found['sd']:.{digits}f}"
