@@ -18,7 +18,7 @@ help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 
 demo: $(VENV)/core
-	$(BIN)/python -m data_prep.synthetic --raw_dir data/synthetic --out_dir shards/synthetic
+	$(BIN)/python -m data_prep.synthetic --raw_dir data/synthetic --out shards/synthetic
 	$(BIN)/python -m mrm_jax.train --config experiments/demo.py --workdir runs/demo
 
 test: lint
@@ -37,7 +37,7 @@ docs-serve: $(VENV)/docs
 # The epoch is of the demo's records. Left out, to be called alone: benchmarks.data_prep, which
 # needs raw data, and benchmarks.precision, which trains networks to the end.
 benchmarks: $(VENV)/parity
-	$(BIN)/python -m data_prep.synthetic --raw_dir data/synthetic --out_dir shards/synthetic
+	$(BIN)/python -m data_prep.synthetic --raw_dir data/synthetic --out shards/synthetic
 	$(BIN)/python -m benchmarks.hardware --dtypes $(DTYPES)
 	$(BIN)/python -m benchmarks.train_step --compiled --dtypes $(DTYPES)
 	$(BIN)/python -m benchmarks.scoring --compiled --dtypes $(DTYPES)

@@ -72,8 +72,8 @@ hardware() { "$python" -m benchmarks.hardware --dtypes float32 bfloat16; }
 parts() { "$python" -m benchmarks.parts --dtypes float32 bfloat16; }
 flags() { "$python" -m benchmarks.step_variants; }
 population() {
-    "$python" -m benchmarks.population --sizes 1 8 32 --ways vmap map --devices --steps 4
-    "$python" -m benchmarks.population --sizes 128 --ways map --devices --steps 4
+    "$python" -m benchmarks.population --sizes 1 8 32 --batchings vmap map --devices --steps 4
+    "$python" -m benchmarks.population --sizes 128 --batchings map --devices --steps 4
 }
 evidence() { "$python" -m benchmarks.evidence --data "${DATA:-shards/ptbxl_subset}" --jobs "${JOBS:-6}" --minutes "${MINUTES:-9}"; }
 

@@ -40,11 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "batches": args.steps,
     }
     try:
-        points = _run(1, args.sizes, args.ways, load, args.rounds)
+        points = _run(1, args.sizes, args.batchings, load, args.rounds)
         spread = [
             point
             for devices in args.devices
-            for point in _run(devices, [args.spread], args.ways[:1], load, args.rounds)
+            for point in _run(
+                devices, [args.spread], args.batchings[:1], load, args.rounds
+            )
         ]
     except subprocess.CalledProcessError as error:
         print(f"error: a measuring process failed: {error}", file=sys.stderr)
@@ -79,14 +81,18 @@ def _run(
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = harness.flags(__doc__, rounds=3)
     on_cpu = jax.default_backend() == "cpu"
-    ways = [way for way in members.WAYS if not (on_cpu and way == "map")]
+    ways = [
+        batching for batching in members.BATCHINGS if not (on_cpu and batching == "map")
+    ]
     add = parser.add_argument
     add("--sizes", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="places")
     add(
-        "--ways",
+        "--batchings",
         nargs="+",
-        choices=members.WAYS,
-        default=sorted(ways, key=lambda way: way != members.checked_way(None)),
+        choices=members.BATCHINGS,
+        default=sorted(
+            ways, key=lambda batching: batching != members.checked_batching(None)
+        ),
         help="how they share a device; the first one is spread over devices "
         "(default: %(default)s)",
     )

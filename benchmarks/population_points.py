@@ -67,27 +67,29 @@ def measure(
         width: of the network.
 
     Returns:
-        For each size and way "places", "way", "seconds" of each round, trained
+        For each size and way "places", "batching", "seconds" of each round, trained
         "records" of a round and planned "call_mib" of a device.
     """
     work = loads.Load(**load)
     loader: Any = NoiseLoader(work)
     model = network.MRMNet(work.labels, work.samples, width)
-    points = {f"{size} {way}": (size, way) for size in sizes for way in ways}
+    points = {
+        f"{size} {batching}": (size, batching) for size in sizes for batching in ways
+    }
     turns = {
-        name: _turn(model, loader, work, size, way)
-        for name, (size, way) in points.items()
+        name: _turn(model, loader, work, size, batching)
+        for name, (size, batching) in points.items()
     }
     seconds = harness.alternate(turns, rounds, settle=True)
     devices = devices_lib.device_count()
     found = []
-    for name, (size, way) in points.items():
+    for name, (size, batching) in points.items():
         slots = -(-size // devices)
-        planned = population.call_bytes(model, loader, work.batch, slots, way)
+        planned = population.call_bytes(model, loader, work.batch, slots, batching)
         found.append(
             {
                 "places": size,
-                "way": way,
+                "batching": batching,
                 "devices": devices,
                 "seconds": seconds[name],
                 "records": size * work.records,
@@ -98,10 +100,10 @@ def measure(
 
 
 def _turn(
-    model: network.MRMNet, loader: Any, work: loads.Load, size: int, way: str
+    model: network.MRMNet, loader: Any, work: loads.Load, size: int, batching: str
 ) -> Callable[[], None]:
     """Returns what trains every place of a population for the load's batches."""
-    runs = population.Population(model, size, work.batch, way)
+    runs = population.Population(model, size, work.batch, batching)
     state = jax.device_get(train_state.create(jax.random.PRNGKey(0), model))
     for place in range(size):
         runs.put(place, state, HParams())

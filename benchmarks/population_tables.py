@@ -10,8 +10,10 @@ Results = Mapping[str, Mapping[str, Any]]  # file -> benchmark -> entry
 
 
 def ways(results: Results) -> str:
-    """Returns the rates of populations, by size and way, beside a run alone."""
-    columns = "device, batch, places, way, records/s, times a run alone, memory (MiB)"
+    """Returns the rates of populations, by size and batching, beside a run alone."""
+    columns = (
+        "device, batch, slots, batching, records/s, times a run alone, memory (MiB)"
+    )
     rows = []
     for device, entry in _entries(results, "population"):
         points = entry["points"]
@@ -21,12 +23,12 @@ def ways(results: Results) -> str:
                 device,
                 str(entry["load"]["batch"]),
                 str(point["places"]),
-                point["way"],
+                point["batching"],
                 _rates(point),
                 _ratio(point, alone),
                 f"{point['call_mib']:,}",
             ]
-            for point in sorted(points, key=lambda p: (p["way"], p["places"]))
+            for point in sorted(points, key=lambda p: (p["batching"], p["places"]))
         ]
     return markdown.table(columns.split(", "), rows)
 

@@ -77,7 +77,7 @@ class Bench:
     def run_command(self) -> None:
         """Runs the data set's command in a new process."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            flags = ["--raw_dir", str(self.raw_dir), "--out_dir", f"{folder}/out"]
+            flags = ["--raw_dir", str(self.raw_dir), "--out", f"{folder}/out"]
             command = [sys.executable, "-m", DATA_SETS[self.data_set].__name__, *flags]
             subprocess.run(
                 [*command, "--jobs", str(self.jobs)], check=True, capture_output=True

@@ -75,7 +75,7 @@ def finished(
     """
     if not out_dir.exists() or (out_dir.is_dir() and not any(out_dir.iterdir())):
         return None
-    way_out = "choose another --out_dir, or delete this one"
+    way_out = "choose another --out, or delete this one"
     if not out_dir.is_dir() or not (out_dir / manifests.MANIFEST).is_file():
         raise ValueError(
             f"{out_dir}: expected nothing or a finished build, found other files; "

@@ -8,12 +8,23 @@ from pathlib import Path
 
 from data_prep import build, dask_cluster, readers, shard_writer
 from mrm_jax.data import manifest as manifests
+from mrm_jax.runtime import cli
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that accepts the old spelling of --out."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parses the flags after renaming old ones."""
+        words = sys.argv[1:] if args is None else args
+        renamed = cli.rename_flags(words, {"--out_dir": "--out"})
+        return super().parse_known_args(renamed, namespace)
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """Returns a parser with the flags of every command; `doc` is the module's text."""
     summary, _, rest = (doc or "").partition("\n\n")
-    flags = argparse.ArgumentParser(
+    flags = _Parser(
         description=summary,
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -22,7 +33,12 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
         "--raw_dir", type=Path, required=True, help="folder of the raw records"
     )
     flags.add_argument(
-        "--out_dir", type=Path, required=True, help="folder of shards to make"
+        "--out",
+        dest="out_dir",
+        metavar="SHARDS",
+        type=Path,
+        required=True,
+        help="folder of shards to make",
     )
     flags.add_argument(
         "--strict",

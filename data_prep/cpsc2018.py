@@ -4,7 +4,7 @@ It reads the WFDB records of the PhysioNet/Computing in Cardiology Challenge 202
 2021 and the original .mat files, in sub-folders or not. REFERENCE.csv, where it is
 given, wins over the headers' labels: the official score needs its first labels.
 
-Example: python -m data_prep.cpsc2018 --raw_dir cpsc2018/ --out_dir shards/cpsc2018
+Example: python -m data_prep.cpsc2018 --raw_dir cpsc2018/ --out shards/cpsc2018
 """
 
 import csv

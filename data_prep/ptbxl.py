@@ -3,7 +3,7 @@
 A statement counts whatever its likelihood: rhythm statements are stored with 0. The
 folds are the data set's own (strat_fold), which keep a patient's records together.
 
-Example: python -m data_prep.ptbxl --raw_dir ptb-xl/ --out_dir shards/ptbxl
+Example: python -m data_prep.ptbxl --raw_dir ptb-xl/ --out shards/ptbxl
 
 References:
     Wagner et al., 2020, doi 10.1038/s41597-020-0495-6.

@@ -7,7 +7,7 @@ same bytes. They are for trying the software out: no result on them says anythin
 patients.
 
 Example: python -m data_prep.synthetic --raw_dir data/synthetic \\
-    --out_dir shards/synthetic
+    --out shards/synthetic
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Makes a run of PyTorch's weights, or a PyTorch file of a run.
 
-  python -m mrm_jax.convert --torch FILE.pth --labels LABELS.txt --workdir runs/imported
-  python -m mrm_jax.convert --to_torch FILE.pth --workdir runs/cpsc2018
+  python -m mrm_jax.convert --torch FILE.pth --labels LABELS.txt --run runs/imported
+  python -m mrm_jax.convert --to_torch FILE.pth --run runs/cpsc2018
 
 A file is a state dict, or {"model_state_dict", "global_epoch", "optimizer_state_dict",
 "best_auc"}. The run can be evaluated (mrm_jax.evaluate --data), and trained on where
@@ -17,28 +17,27 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from mrm_jax.interop import conversion, torch_checkpoint
-from mrm_jax.runtime import console
+from mrm_jax.runtime import cli, console
 from mrm_jax.training import config as config_lib
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and converts; returns the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    given = sys.argv[1:] if argv is None else argv
+    renamed = {"--workdir": "--run", "--shards": "--data"}
+    arguments = cli.rename_flags(given, renamed)
     flags = _flags()
     args, overrides = flags.parse_known_args(arguments)
     unknown = [text for text in overrides if not text.startswith("--config.")]
     if unknown:
         flags.error(f"unrecognized arguments: {' '.join(unknown)}")
-    try:
-        if args.to_torch is not None:
-            _to_torch(args)
-        else:
-            command = shlex.join(["python", "-m", "mrm_jax.convert", *arguments])
-            _from_torch(args, overrides, command)
-    except (ValueError, OSError, ImportError, absl_flags.Error) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    command = shlex.join(["python", "-m", "mrm_jax.convert", *arguments])
+    to_torch = args.to_torch is not None
+    return cli.run(
+        lambda: _to_torch(args) if to_torch else _from_torch(args, overrides, command),
+        interrupted="Interrupted. Run the same command again to start over.",
+        errors=(ImportError, absl_flags.Error),
+    )
 
 
 def _flags() -> argparse.ArgumentParser:
@@ -54,7 +53,7 @@ def _flags() -> argparse.ArgumentParser:
         "--to_torch", metavar="FILE", type=Path, help="write this file"
     )
     flags.add_argument(
-        "--workdir",
+        "--run",
         type=Path,
         required=True,
         help="folder of the run, new with --torch",
@@ -77,10 +76,10 @@ def _add_reading_flags(reading: argparse._ArgumentGroup) -> None:
         help="text, one label a line, in the order of the outputs; required",
     )
     reading.add_argument(
-        "--shards",
+        "--data",
         metavar="FOLDER",
-        help="data the weights belong to, for their standardiser, units and lead order "
-        "(default: unknown, evaluate --data names them)",
+        help="shards that the weights belong to, for their normalisation statistics, "
+        "units and lead order (default: unknown, evaluate --data names them)",
     )
     reading.add_argument(
         "--config",
@@ -112,11 +111,11 @@ def _from_torch(
     labels = conversion.read_labels(args.labels)
     config = config_lib.load(args.config, overrides)
     with config.unlocked():
-        config.data.shards, config.data.label_set = args.shards, None
+        config.data.shards, config.data.label_set = args.data, None
     checkpoint = torch_checkpoint.read(args.torch, with_optimizer=not args.without_adam)
     state, facts = conversion.import_weights(checkpoint, labels, config, args.drop)
     facts["command"] = command
-    conversion.write_run(args.workdir, state, facts, checkpoint.epoch)
+    conversion.write_run(args.run, state, facts, checkpoint.epoch)
     metric = "" if checkpoint.metric is None else f", best_auc {checkpoint.metric:.4f}"
     updates = int(state.step)
     console.say(
@@ -124,16 +123,16 @@ def _from_torch(
         f"{len(labels)} labels, width {config.model.width}, "
         + (f"Adam after {updates:,} updates" if updates else "no state of Adam")
         + f", learning rate {config.hparams.learning_rate:g}"
-        + f" -> {args.workdir}"
+        + f" -> {args.run}"
     )
 
 
 def _to_torch(args: argparse.Namespace) -> None:
-    checkpoint, facts = conversion.export_run(args.workdir, args.newest)
+    checkpoint, facts = conversion.export_run(args.run, args.newest)
     torch_checkpoint.write(args.to_torch, checkpoint)
     count = sum(array.size for array in checkpoint.weights.values())
     console.say(
-        f"{args.workdir}: epoch {checkpoint.epoch}, {len(facts['data']['labels'])} "
+        f"{args.run}: epoch {checkpoint.epoch}, {len(facts['data']['labels'])} "
         f"labels, {count:,} numbers and Adam's moments -> {args.to_torch}"
     )
 

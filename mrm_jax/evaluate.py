@@ -1,29 +1,28 @@
-"""Judges trained runs: scores records with their best epochs, with intervals.
+"""Evaluates trained runs: scores records and reports metrics with intervals.
 
 One run: all metrics of a split, each with a bootstrap interval, overall and by label,
 for the scores of the high branch, the low branch and their mean.
 
-  python -m mrm_jax.evaluate --workdir runs/cpsc2018
-  python -m mrm_jax.evaluate --workdir runs/cpsc2018 --split val
+  python -m mrm_jax.evaluate --run runs/cpsc2018
+  python -m mrm_jax.evaluate --run runs/cpsc2018 --split val
 
-The run's own test fold rewrites its report. Everything else goes to
-RUN/evaluations/SPLIT, or SPLIT-DATA for other data, where the run's report is left as
-it was.
+Evaluating the run's own test fold rewrites its report. All other results go to
+RUN/evaluations/SPLIT, or SPLIT-DATA for external data, and leave the report unchanged.
 
-Other data than the run was trained on, if signals and labels are alike; they are
-standardised, and thresholds chosen, as on the run's own:
+External data with the same kind of signals and labels (external validation). The run's
+own normalisation statistics and thresholds are used:
 
-  python -m mrm_jax.evaluate --workdir runs/ptbxl_form --data shards/my_hospital
+  python -m mrm_jax.evaluate --run runs/ptbxl_form --data shards/my_hospital
 
-Runs side by side, B, C, ... each with A, on the same records and the same resamples:
-differences, their intervals and p-values, into RUN_A/evaluations/test-compared-with-B:
+Paired comparison of runs B, C, ... with A on the same records and resamples. The
+differences, their intervals and p-values go to RUN_A/evaluations/test-compared-with-B:
 
-  python -m mrm_jax.evaluate --workdir runs/A --compare runs/B runs/C
+  python -m mrm_jax.evaluate --run runs/A --compare runs/B runs/C
 
-Seeds: runs that differ in their seed alone, as mean and standard deviation, into
-evaluations/test-seeds-3 of the first:
+Mean and standard deviation over runs that differ only in their seed, in
+evaluations/test-seeds-3 of the first run:
 
-  python -m mrm_jax.evaluate --workdir runs/seed1 runs/seed2 runs/seed3
+  python -m mrm_jax.evaluate --run runs/seed1 runs/seed2 runs/seed3
 
 Exit status: 0 done, 2 wrong input, 130 interrupted.
 """
@@ -37,27 +36,24 @@ from pathlib import Path
 from mrm_jax.data import manifest
 from mrm_jax.metrics import bootstrap
 from mrm_jax.runs import evaluation
-from mrm_jax.runtime import devices
+from mrm_jax.runtime import cli, devices
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and evaluates; returns the exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    given = sys.argv[1:] if argv is None else argv
+    words = cli.rename_flags(given, {"--workdir": "--run"})
     args = _flags().parse_args(words)
-    try:
-        devices.use_compilation_cache()
-        _run(args, shlex.join(["python", "-m", "mrm_jax.evaluate", *words]))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command starts again", file=sys.stderr)
-        return 130
-    return 0
+    command = shlex.join(["python", "-m", "mrm_jax.evaluate", *words])
+    return cli.run(
+        lambda: _run(args, command),
+        interrupted="Interrupted. Run the same command again to start over.",
+    )
 
 
 def _run(args: argparse.Namespace, command: str) -> None:
-    request = evaluation.Request(
+    devices.use_compilation_cache()
+    request = evaluation.EvaluationConfig(
         split=args.split,
         shards_dir=args.data,
         out=args.out,
@@ -66,16 +62,16 @@ def _run(args: argparse.Namespace, command: str) -> None:
         command=command,
     )
     if not args.compare:
-        if len(args.workdir) == 1:
-            evaluation.evaluate_run(args.workdir[0], request)
+        if len(args.run) == 1:
+            evaluation.evaluate_run(args.run[0], request)
         else:
-            evaluation.summarise_seeds(args.workdir, request)
-    elif len(args.workdir) == 1:
-        evaluation.compare_runs([*args.workdir, *args.compare], request)
+            evaluation.summarise_seeds(args.run, request)
+    elif len(args.run) == 1:
+        evaluation.compare_runs([*args.run, *args.compare], request)
     else:
         raise ValueError(
-            f"--compare sets runs beside one run, found {len(args.workdir)} after "
-            "--workdir; give one, or sum up the seeds of each setting by itself"
+            f"--compare compares runs with one run, but --run names {len(args.run)}. "
+            "Give one run, or summarise the seeds of each configuration separately."
         )
 
 
@@ -86,12 +82,12 @@ def _flags() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     flags.add_argument(
-        "--workdir",
+        "--run",
         metavar="RUN",
         type=Path,
         nargs="+",
         required=True,
-        help="folder of a trained run; several: one setting's seeds",
+        help="folder of a trained run; several: seeds of one configuration",
     )
     flags.add_argument(
         "--split",
@@ -121,7 +117,7 @@ def _add_bootstrap_flags(flags: argparse._ArgumentGroup) -> None:
         metavar="RUN",
         type=Path,
         nargs="+",
-        help="runs to set beside the one after --workdir",
+        help="runs to compare with the one after --run",
     )
     flags.add_argument(
         "--resamples",

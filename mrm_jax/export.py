@@ -1,6 +1,6 @@
 """Writes a run's network as a file that other software runs, and checks it.
 
-  python -m mrm_jax.export --workdir runs/cpsc2018 --format onnx
+  python -m mrm_jax.export --run runs/cpsc2018 --format onnx
 
 Formats:
   onnx        model.onnx, for onnxruntime and its kin
@@ -28,22 +28,18 @@ from pathlib import Path
 from mrm_jax.data import shards
 from mrm_jax.interop import exporter, verify
 from mrm_jax.runs import trained_run
-from mrm_jax.runtime import console, devices
+from mrm_jax.runtime import cli, console, devices
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and exports; returns the exit status."""
-    args = _flags().parse_args(argv)
-    try:
-        devices.use_compilation_cache()
-        _export(args)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+    given = sys.argv[1:] if argv is None else argv
+    args = _flags().parse_args(cli.rename_flags(given, {"--workdir": "--run"}))
+    return cli.run(
+        lambda: _export(args),
+        interrupted="Interrupted. Nothing was written.",
+        errors=(ImportError,),
+    )
 
 
 def _flags() -> argparse.ArgumentParser:
@@ -54,13 +50,13 @@ def _flags() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     flags.add_argument(
-        "--workdir", type=Path, required=True, help="folder of a trained run"
+        "--run", type=Path, required=True, help="folder of a trained run"
     )
     flags.add_argument(
         "--format", choices=exporter.FORMATS, required=True, help="of the file"
     )
     flags.add_argument(
-        "--out", metavar="FILE", type=Path, help="(default: model.* in the workdir)"
+        "--out", metavar="FILE", type=Path, help="(default: model.* in the run)"
     )
     compared = flags.add_mutually_exclusive_group()
     compared.add_argument(
@@ -77,7 +73,8 @@ def _flags() -> argparse.ArgumentParser:
 
 
 def _export(args: argparse.Namespace) -> None:
-    run = trained_run.read(args.workdir)
+    devices.use_compilation_cache()
+    run = trained_run.read(args.run)
     data = None if args.without_data else _shards(run, args.data)
     run = exporter.with_data(run, data)
     records = verify.of_noise(run) if data is None else verify.of_shards(data)

@@ -1,8 +1,8 @@
 """Scores ECGs in files with a trained run.
 
-  python -m mrm_jax.predict --workdir runs/cpsc2018 A0001.hea
-  python -m mrm_jax.predict --workdir runs/cpsc2018 FOLDER --out scores.csv
-  python -m mrm_jax.predict --workdir runs/cpsc2018 ecg.csv --sampling_rate 250
+  python -m mrm_jax.predict --run runs/cpsc2018 A0001.hea
+  python -m mrm_jax.predict --run runs/cpsc2018 FOLDER --out scores.csv
+  python -m mrm_jax.predict --run runs/cpsc2018 ecg.csv --sampling_rate 250
 
 A RECORD is a WFDB record (.hea, .dat, .mat, or its bare name), an original .mat of
 CPSC2018, a .npy [time, lead] or [lead, time], a .csv with a row for each sample, or a
@@ -21,7 +21,7 @@ with what was found; of a longer record, the window where a finding scores highe
 --explain adds NAME--LABEL.png: what each sample of each lead adds to the label's logit
 (integrated gradients), and how the network weighs moments (its time gates).
 
-Scores are for research; they are no diagnosis, this is no medical device.
+Scores are for research. They are not a diagnosis; this is not a medical device.
 
 Exit status: 0 all scored; 1 some not scored or drawn; 2 none scored, or an error in the
 flags.
@@ -37,7 +37,7 @@ from mrm_jax import version
 from mrm_jax.data import files, leads, recording, windows
 from mrm_jax.inference import prediction, predictor
 from mrm_jax.metrics import thresholds
-from mrm_jax.runtime import console, devices
+from mrm_jax.runtime import cli, console, devices
 
 if TYPE_CHECKING:
     from mrm_jax.inference import plots
@@ -45,15 +45,10 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and predicts; returns the exit status."""
-    args = parser(__doc__).parse_args(argv)
-    try:
-        return _run(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; no table was written", file=sys.stderr)
-        return 130
+    given = sys.argv[1:] if argv is None else argv
+    renamed = {"--workdir": "--run", "--data": "--data"}
+    args = parser(__doc__).parse_args(cli.rename_flags(given, renamed))
+    return cli.run(lambda: _run(args), interrupted="Interrupted. No table was written.")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -64,7 +59,7 @@ def _run(args: argparse.Namespace) -> int:
     _check_apart(args.out, found.records)
     devices.use_compilation_cache()
     model = predictor.load(
-        args.workdir, head=args.head, threshold=args.threshold, shards_dir=args.shards
+        args.run, head=args.head, threshold=args.threshold, data=args.data
     )
     plot_writer = None if args.plot is None else _album(model, found.records, args)
     console.say(_headline(model, found, args))
@@ -135,7 +130,7 @@ def _headline(
     count = len(found.records)
     places = [str(place) for place in (args.out, args.plot) if place is not None]
     text = (
-        f"{args.workdir}, epoch {model.run.epoch}: scores of {len(model.labels)} "
+        f"{args.run}, epoch {model.run.epoch}: scores of {len(model.labels)} "
         f"labels for {count:,} record{'s'[: count != 1]}, in windows of "
         f"{model.duration_s:g} s at {model.sampling_rate} Hz, {args.head} head"
         + (f" -> {', '.join(places)}" if places else "")
@@ -204,7 +199,7 @@ def parser(description: str) -> argparse.ArgumentParser:
         "records", metavar="RECORD", nargs="+", type=Path, help="file or folder"
     )
     flags.add_argument(
-        "--workdir", type=Path, required=True, help="folder of a trained run"
+        "--run", type=Path, required=True, help="folder of a trained run"
     )
     _add_table_flags(flags.add_argument_group("of .npy and .csv"))
     flags.add_argument(
@@ -266,7 +261,7 @@ def _add_finding_flags(flags: argparse.ArgumentParser) -> None:
         "chosen on the validation records)",
     )
     flags.add_argument(
-        "--shards",
+        "--data",
         metavar="FOLDER",
         type=Path,
         help="the data that weights imported from PyTorch were trained on, which do "

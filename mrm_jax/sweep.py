@@ -1,19 +1,19 @@
-"""Searches for the best settings of an experiment, many of them trained at once.
+"""Searches for the best hyperparameters of an experiment, many trials at once.
 
 The sweep's file is an experiment with a function get_space() beside its get_config():
-Optuna's distributions of what varies, named as after --config. Every setting is scored
-on validation after each epoch; the test fold is never read. Values of hparams and the
-seed vary inside one compiled program, and every combination of batch_size and model.*
-is a program of its own.
+Optuna's distributions of what varies, named as after --config. Every trial is scored on
+validation after each epoch; the test fold is never read. Values of hparams and the seed
+vary inside one compiled program. Every combination of batch_size and model.* is
+compiled separately.
 
 Example:
   python -m mrm_jax.sweep --config experiments/sweeps/demo.py --trials 12
 
-The same command again goes on with a sweep that stopped; with more --trials it searches
-further. Started on several machines with one --storage, all work on one sweep.
+Run the same command again to resume a sweep that stopped; with more --trials it
+searches further. Processes on several machines with one --storage work on the same sweep.
 
-Exit status: 0 all settings ended, 2 wrong input, 4 the storage does not answer,
-75 terminated (SIGTERM), 130 interrupted; in the last three cases start it again.
+Exit status: 0 all trials ended, 2 wrong input, 4 the storage does not answer,
+75 terminated (SIGTERM), 130 interrupted; in the last three cases run it again.
 """
 
 import argparse
@@ -24,32 +24,46 @@ from pathlib import Path
 
 from absl import flags as absl_flags
 
-from mrm_jax.runtime import devices, preemption
-from mrm_jax.sweeps.members import WAYS
+from mrm_jax.runtime import cli, devices, preemption
+from mrm_jax.sweeps.members import BATCHINGS
 from mrm_jax.training import config as config_lib
 
 NEEDS_OPTUNA = "sweeps need Optuna, found none: pip install 'mrm_jax[sweep]'"
-GO_ON = "the same command goes on from the last epoch"
-WRONG_INPUT, NO_STORAGE, TERMINATED, INTERRUPTED = 2, 4, 75, 130
+RESUME = "Run the same command again to resume from the last epoch."
+# Old spellings, which are still accepted.
+RENAMED = {
+    "--way": "--batching",
+    "--heartbeat_s": "--heartbeat_s",
+    "--timeout_s": "--timeout_s",
+}
+NO_STORAGE, TERMINATED = 4, 75
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and works on the sweep; returns the exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    given = sys.argv[1:] if argv is None else argv
+    words = cli.rename_flags(given, RENAMED)
     args, rest = _flags().parse_known_args(words)
+    command = shlex.join(["python", "-m", "mrm_jax.sweep", *words])
+    return cli.run(
+        lambda: _work(args, rest, command),
+        interrupted=f"Interrupted. {RESUME}",
+        errors=(absl_flags.Error,),
+    )
+
+
+def _work(args: argparse.Namespace, overrides: Sequence[str], command: str) -> int:
+    """Works on the sweep; returns the exit status of a sweep that has to be resumed."""
     try:
         devices.use_compilation_cache()
-        _run(args, rest, shlex.join(["python", "-m", "mrm_jax.sweep", *words]))
-        return 0
-    except (ValueError, OSError, absl_flags.Error) as error:
+        _run(args, overrides, command)
+        return cli.DONE
+    except ConnectionError as error:
         print(f"error: {error}", file=sys.stderr)
-        return NO_STORAGE if isinstance(error, ConnectionError) else WRONG_INPUT
+        return NO_STORAGE
     except preemption.Preempted:
-        print(f"terminated; {GO_ON}", file=sys.stderr)
+        print(f"Terminated. {RESUME}", file=sys.stderr)
         return TERMINATED
-    except KeyboardInterrupt:
-        print(f"interrupted; {GO_ON}", file=sys.stderr)
-        return INTERRUPTED
 
 
 def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> None:
@@ -97,26 +111,28 @@ def _add_work_flags(parser: argparse.ArgumentParser) -> None:
         "--workdir",
         metavar="FOLDER",
         type=Path,
-        help="for settings, tables and pictures (default: sweeps/ and its name)",
+        help="for trials, tables and plots (default: sweeps/ and its name)",
     )
-    add("--trials", type=_count, default=32, help="settings to train (%(default)s)")
+    add("--trials", type=_count, default=32, help="trials to train (%(default)s)")
     add(
         "--population",
         type=lambda text: None if text == "auto" else _count(text),
         default="auto",
-        help="settings trained at once by this process (default: as many as fit, but "
+        help="trials trained at once by this process (default: as many as fit, but "
         "a quarter of all at most)",
     )
     add(
-        "--way",
-        choices=WAYS,
-        help="how they share a device: one wide program, a loop in a program, or one "
-        "after another (default: vmap on accelerators, unrolled on the CPU)",
+        "--batching",
+        type=lambda text: "loop" if text == "unrolled" else text,
+        choices=BATCHINGS,
+        help="how they share a device: one vectorised program (vmap), a loop inside a "
+        "program (map), or one call after another (loop) (default: vmap on "
+        "accelerators, loop on the CPU)",
     )
     add(
         "--keep_all",
         action="store_true",
-        help="keep the checkpoints of all settings, not of the best alone",
+        help="keep the checkpoints of all trials, not only of the best",
     )
 
 
@@ -126,28 +142,28 @@ def _add_search_flags(group: argparse._ArgumentGroup) -> None:
         "--sampler",
         choices=("tpe", "random", "grid", "sobol"),
         default="tpe",
-        help="who picks the values (%(default)s)",
+        help="how values are chosen (%(default)s)",
     )
     add(
         "--sampler_seed",
         metavar="SEED",
         type=int,
         default=0,
-        help="of it (%(default)s)",
+        help="seed of the sampler (%(default)s)",
     )
     add(
         "--pruner",
         choices=("hyperband", "none"),
         default="hyperband",
-        help="who stops bad settings early (%(default)s)",
+        help="how poor trials are stopped early (%(default)s)",
     )
     add(
         "--seeds",
         metavar="N",
         type=int,
         default=5,
-        help="other seeds with which the best setting is trained again, to show what "
-        "chance alone does (%(default)s)",
+        help="further seeds with which the best trial is trained again, to show the "
+        "variance between seeds (%(default)s)",
     )
 
 
@@ -164,22 +180,23 @@ def _add_sharing_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--worker",
         metavar="NAME",
-        help="one that no other process has; who comes back under it takes up its own "
-        "settings at once (default: the machine's, numbered)",
+        help="name that no other process has; a process that returns under it resumes "
+        "its own trials at once (default: the machine's name, numbered)",
     )
     group.add_argument(
-        "--beat_s",
+        "--heartbeat_s",
         metavar="SECONDS",
         type=_count,
         default=60,
-        help="between two signs of life to the storage (%(default)s)",
+        help="interval of heartbeats to the storage (%(default)s)",
     )
     group.add_argument(
-        "--grace_s",
+        "--timeout_s",
         metavar="SECONDS",
         type=_count,
         default=180,
-        help="without one, after which others take a process's settings (%(default)s)",
+        help="time without a heartbeat after which others take over a process's "
+        "trials (%(default)s)",
     )
     group.add_argument(
         "--patience_s",

@@ -5,7 +5,7 @@ Usage:
   python -m mrm_jax.train --config experiments/ptbxl_rhythm.py \\
       --config.hparams.learning_rate=3e-4
 
-The same command again continues a run that stopped, or says that it is finished.
+Run the same command again to resume a run that stopped.
 
 Flags:
   --config FILE          experiment file; required
@@ -31,8 +31,8 @@ Exit status:
   0    finished
   2    error: a flag, a value, the data or a file
   3    the loss is not finite
-  75   asked to leave (SIGTERM) and saved, within an epoch too: start it again. A second
-       SIGTERM ends it at once
+  75   preempted (SIGTERM) and saved, also within an epoch: run the same command again. A
+       second SIGTERM ends it at once
   130  interrupted
   1, 134 and other    of many hosts: another one failed; start all again
 """
@@ -48,9 +48,11 @@ from absl import flags
 from ml_collections import config_flags
 
 from mrm_jax.runs import experiment
-from mrm_jax.runtime import devices, distributed, preemption
+from mrm_jax.runtime import cli, devices, distributed, preemption
 from mrm_jax.training import config as config_lib
 
+RESUME = "Run the same command again to resume."
+NOT_FINITE_STATUS = 3
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
 NOT_FINITE = """Nothing was overwritten: the newest checkpoint is of the epoch before.
 Give another --workdir and a lower --config.hparams.learning_rate, or look for damaged
@@ -82,21 +84,23 @@ def _train(config: ml_collections.ConfigDict, workdir: Path, command: str) -> in
 
 
 def _status(run: Callable[[], int]) -> int:
-    """Returns what run returns, or prints why it stopped and returns a status."""
+    """Returns the exit status of run, after a message if it stopped early."""
+    return cli.run(
+        lambda: _stoppable(run),
+        interrupted=f"Interrupted. {RESUME}",
+        errors=(flags.Error,),
+    )
+
+
+def _stoppable(run: Callable[[], int]) -> int:
     try:
         return run()
-    except (ValueError, OSError, flags.Error) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except FloatingPointError as error:
         print(f"error: {error}\n{NOT_FINITE}", file=sys.stderr)
-        return 3
+        return NOT_FINITE_STATUS
     except preemption.Preempted as place:
-        print(f"asked to leave, {place}; the same command continues", file=sys.stderr)
+        print(f"Preempted {place}. {RESUME}", file=sys.stderr)
         return PREEMPTED
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues", file=sys.stderr)
-        return 130
 
 
 def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:

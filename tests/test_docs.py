@@ -123,7 +123,7 @@ def test_the_site_is_whole_and_needs_no_network(tmp_path):
     assert done.returncode == 0, done.stderr
     for page in site.rglob("*.html"):
         loads = Loads()
-        loads.loader(page.read_text())
+        loads.feed(page.read_text())
         outside = [a for a in loads.addresses if a and re.match(r"(\w+:)?//", a)]
         assert not outside, f"{page}: {outside}"
     for sheet in site.rglob("*.css"):

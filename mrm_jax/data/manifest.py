@@ -61,7 +61,7 @@ def read(folder: Path | str) -> Manifest:
     if not path.is_file():
         raise ValueError(
             f"{path}: not found; build shards first, for example with "
-            f"`python -m data_prep.ptbxl --raw_dir RAW --out_dir {folder}`"
+            f"`python -m data_prep.ptbxl --raw_dir RAW --out {folder}`"
         )
     try:
         fields = json.loads(path.read_text())

@@ -28,7 +28,7 @@ def load(
     *,
     head: str = "mean",
     threshold: float | None = None,
-    shards_dir: Path | str | None = None,
+    data: Path | str | None = None,
 ) -> "Predictor":
     """Returns a trained run's best epoch, ready to score ECGs.
 
@@ -36,15 +36,15 @@ def load(
         workdir: of the run; its checkpoints are enough.
         head: whose scores count: "mean", "high" or "low".
         threshold: a score that reaches it is a finding; None: the run's own, by label.
-        shards_dir: the data that weights were trained on which came without (imported
-            from PyTorch); other runs know theirs.
+        data: folder of the shards that the weights belong to. Only for a run that was
+            imported from PyTorch without them; all others store what is needed.
 
     Raises:
         ValueError: if there is no checkpoint, or it does not say what it expects.
     """
     run = trained_run.read(workdir)
-    if shards_dir is not None:
-        run = trained_run.with_data_spec(run, shards_dir)
+    if data is not None:
+        run = trained_run.with_data_spec(run, data)
     return Predictor(run, head, threshold)
 
 

@@ -67,7 +67,9 @@ def write_run(
         ValueError: if the folder has checkpoints already.
     """
     if (workdir / checkpoints.FOLDER).exists():
-        raise ValueError(f"{workdir}: holds a run already; give another --workdir")
+        raise ValueError(
+            f"{workdir} already holds a run. Give another folder with --run."
+        )
     with checkpoints.open_manager(workdir) as manager:
         host = jax.device_get(state)
         said = facts | {"epoch": epoch, "metrics": {}}

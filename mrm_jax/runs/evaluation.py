@@ -24,7 +24,7 @@ MAX_NAME = 100  # characters of a folder's
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class EvaluationConfig:
     """Which records runs are judged on, and how."""
 
     split: str = "test"
@@ -67,10 +67,10 @@ class Request:
         return folder
 
 
-DEFAULT = Request()
+DEFAULT = EvaluationConfig()
 
 
-def evaluate_run(workdir: Path, request: Request = DEFAULT) -> dict[str, Any]:
+def evaluate_run(workdir: Path, request: EvaluationConfig = DEFAULT) -> dict[str, Any]:
     """Scores records with a run's best epoch and writes a report of it.
 
     The run's own report is written anew where its own test fold is scored, and never
@@ -124,7 +124,7 @@ def evaluate_run(workdir: Path, request: Request = DEFAULT) -> dict[str, Any]:
 
 
 def compare_runs(
-    workdirs: Sequence[Path], request: Request = DEFAULT
+    workdirs: Sequence[Path], request: EvaluationConfig = DEFAULT
 ) -> dict[str, Any]:
     """Compares runs on the same records, each later one with the first.
 
@@ -165,7 +165,7 @@ def compare_runs(
 
 
 def summarise_seeds(
-    workdirs: Sequence[Path], request: Request = DEFAULT
+    workdirs: Sequence[Path], request: EvaluationConfig = DEFAULT
 ) -> dict[str, Any]:
     """Sums up runs that differ in their seed alone.
 
@@ -202,7 +202,7 @@ def summarise_seeds(
 
 
 def _score_all(
-    runs: Sequence[scores_lib.SavedRun], request: Request
+    runs: Sequence[scores_lib.SavedRun], request: EvaluationConfig
 ) -> list[scores_lib.ScoredRun]:
     scored = [scores_lib.score(run, request.split, request.shards_dir) for run in runs]
     _say_undefined(scored[0].run.labels, scored[0].scores, request.split)
@@ -225,7 +225,9 @@ def _contender(scored: scores_lib.ScoredRun) -> paired.Contender:
     )
 
 
-def _facts(scored: Sequence[scores_lib.ScoredRun], request: Request) -> dict[str, Any]:
+def _facts(
+    scored: Sequence[scores_lib.ScoredRun], request: EvaluationConfig
+) -> dict[str, Any]:
     """Returns what results say of the runs and the records on which they are judged."""
     first = scored[0]
     return {
@@ -240,7 +242,7 @@ def _facts(scored: Sequence[scores_lib.ScoredRun], request: Request) -> dict[str
 
 
 def _folder_of_several(
-    request: Request,
+    request: EvaluationConfig,
     scored: Sequence[scores_lib.ScoredRun],
     what: str,
     file: str,

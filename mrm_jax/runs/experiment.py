@@ -34,7 +34,7 @@ def train_and_evaluate(
         ValueError: if the configuration is wrong, workdir holds another run, or the
             processes were not started alike.
         FloatingPointError: if the loss is not finite; checkpoints stay as they were.
-        preemption.Preempted: if the run was asked to leave; a later call continues.
+        preemption.Preempted: if the run was preempted; a later call resumes it.
     """
     handler = handler or preemption.PreemptionHandler()
     spec = processes.all_or_raise(lambda: run_spec.build_run_spec(config, command))

@@ -88,8 +88,8 @@ def require_data_spec(run: TrainedRun) -> None:
     if unknown:
         raise ValueError(
             f"{run.workdir}: weights without data, {', '.join(unknown)} are "
-            "unknown; name the shards they were trained on: --shards FOLDER, or "
-            "mrm_jax.load(..., shards_dir=FOLDER)"
+            "unknown; name the shards they were trained on: --data SHARDS, or "
+            "mrm_jax.load(..., data=SHARDS)"
         )
 
 

@@ -1,9 +1,9 @@
 """The only file that names devices: mapping, copies of the state, loops over steps.
 
 The training and scoring steps are mapped with `jax.pmap` over AXIS. All values that
-enter a mapped call carry a leading axis of devices; `replicate` and `shard_batch`
-add it, `unreplicate` and `gather_batch` remove it. AXIS covers the devices of all processes of
-a run, the leading axis those of this process, in the same order.
+enter a mapped call carry a leading axis of devices; `replicate` and `shard_batch` add
+it, `unreplicate` and `gather_batch` remove it. AXIS covers the devices of all processes
+of a run, the leading axis those of this process, in the same order.
 """
 
 import functools

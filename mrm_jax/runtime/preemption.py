@@ -1,4 +1,4 @@
-"""A notice to leave, SIGTERM, between two mapped calls and in all processes at once.
+"""Preemption by SIGTERM, between two mapped calls and in all processes at once.
 
 Schedulers send it before they take a machine away, some 30 seconds ahead.
 """
@@ -13,11 +13,11 @@ Track = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 class Preempted(Exception):
-    """The run was asked to leave, and stopped where it can go on."""
+    """The run was preempted, and stopped where it can be resumed."""
 
 
 class PreemptionHandler:
-    """Whether the run was asked to leave. A context that listens; in the main thread.
+    """Whether the run was preempted. A context that listens, in the main thread.
 
     The second SIGTERM ends the process as if nobody listened.
     """
@@ -54,11 +54,11 @@ class PreemptionHandler:
         if self._agreed:
             raise Preempted("while scoring")
 
-    def leave_if_heard(self) -> None:
+    def raise_if_signalled(self) -> None:
         """Ends what this process does alone, between two calls.
 
         Raises:
-            Preempted: if it was asked to leave.
+            Preempted: if it was preempted.
         """
         if self._heard:
             raise Preempted("while waiting")

@@ -18,7 +18,7 @@ from mrm_jax.runtime import devices
 from mrm_jax.training import epoch, input_pipeline, scoring, steps, train_state
 from mrm_jax.training.train_state import HParams
 
-WAYS = ("vmap", "map", "unrolled")
+BATCHINGS = ("vmap", "map", "loop")
 
 
 def run(
@@ -53,7 +53,7 @@ class Members:
     hparams: HParams
 
 
-def checked_way(way: str | None) -> str:
+def checked_batching(batching: str | None) -> str:
     """Returns how places share a device; None: the default of the backend.
 
     On the CPU convolutions with kernels of their own for every member take twice as
@@ -64,15 +64,15 @@ def checked_way(way: str | None) -> str:
         ValueError: if it is none of WAYS, or does not suit the backend.
     """
     rolled = devices.supports_scan()
-    way = way or ("vmap" if rolled else "unrolled")
-    if way not in WAYS:
-        raise ValueError(f"way: expected one of {WAYS}, got {way!r}")
-    if way == "map" and not rolled:
+    batching = batching or ("vmap" if rolled else "loop")
+    if batching not in BATCHINGS:
+        raise ValueError(f"batching: expected one of {BATCHINGS}, got {batching!r}")
+    if batching == "map" and not rolled:
         raise ValueError(
-            "way: 'map' is a loop in the program, in which convolutions run some 60 "
-            "times slower on the CPU; take 'unrolled'"
+            "batching: 'map' is a loop in the program, in which convolutions run some "
+            "60 times slower on the CPU; take 'loop'"
         )
-    return way
+    return batching
 
 
 def empty(model: network.MRMNet, slots: int) -> Members:
@@ -88,11 +88,11 @@ def empty(model: network.MRMNet, slots: int) -> Members:
     return jax.tree.map(lambda x: np.stack([x] * slots), one)
 
 
-def _over_members(function: Callable[..., Any], way: str) -> Callable[..., Any]:
+def _over_members(function: Callable[..., Any], batching: str) -> Callable[..., Any]:
     """Returns function over the leading axis of its arguments and results."""
-    if way == "vmap":
+    if batching == "vmap":
         return jax.vmap(function)
-    if way == "map":
+    if batching == "map":
         return lambda *values: jax.lax.map(lambda one: function(*one), values)
 
     def alone(*values: Any) -> Any:
@@ -104,7 +104,7 @@ def _over_members(function: Callable[..., Any], way: str) -> Callable[..., Any]:
 
 
 @functools.lru_cache(maxsize=8)
-def train_mapped(model: network.MRMNet, way: str) -> Any:
+def train_mapped(model: network.MRMNet, batching: str) -> Any:
     """Returns `epoch.train_steps` of all members, mapped over the devices.
 
     A function of members, records and rows [member, step, batch] that returns the
@@ -120,14 +120,14 @@ def train_mapped(model: network.MRMNet, way: str) -> Any:
                 member.state, records, rows, member.hparams, model=model
             )
 
-        state, terms = _over_members(one, way)(members, rows)
+        state, terms = _over_members(one, batching)(members, rows)
         return members.replace(state=state), terms
 
     return devices.map_devices(call, donate_argnums=(0,))
 
 
 @functools.lru_cache(maxsize=8)
-def predict_mapped(model: network.MRMNet, way: str) -> Callable[..., Any]:
+def predict_mapped(model: network.MRMNet, batching: str) -> Callable[..., Any]:
     """Returns `scoring.predict_steps` of all members, mapped over the devices.
 
     A function of the members' states, records and rows [step, batch], the same for all,
@@ -137,7 +137,9 @@ def predict_mapped(model: network.MRMNet, way: str) -> Callable[..., Any]:
     def call(states, records, rows):
         """Scores rows [step, batch] with all members of one device."""
         score = functools.partial(scoring.predict_steps, model=model)
-        return _over_members(lambda state: score(state, records, rows), way)(states)
+        return _over_members(lambda state: score(state, records, rows), batching)(
+            states
+        )
 
     return devices.map_devices(call)
 

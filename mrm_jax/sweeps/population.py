@@ -38,7 +38,11 @@ class Population:
     """
 
     def __init__(
-        self, model: network.MRMNet, size: int, batch_size: int, way: str | None = None
+        self,
+        model: network.MRMNet,
+        size: int,
+        batch_size: int,
+        batching: str | None = None,
     ):
         """Makes empty places.
 
@@ -46,21 +50,21 @@ class Population:
             model: of all runs; its axis_name does not matter.
             size: how many places, rounded up to equally many on every device.
             batch_size: of each run.
-            way: how the places of a device share it, one of members.WAYS: "vmap" makes
-                one wide program of them, "map" a loop in one program, "unrolled" a call
-                for each place. Default: as `members.checked_way`.
+            batching: how the places of a device share it, one of members.BATCHINGS: "vmap"
+                makes one vectorised program of them, "map" a loop in one program,
+                "loop" a call for each place. Default: as `members.checked_batching`.
 
         Raises:
             ValueError: if size or way is none.
         """
-        self.way = members.checked_way(way)
+        self.batching = members.checked_batching(batching)
         if size < 1:
             raise ValueError(f"expected 1 place or more, got {size}")
         self._model, self._batch_size = model.clone(axis_name=None), batch_size
         self._devices = devices.device_count()
         per_device = -(-size // self._devices)
         self.size = per_device * self._devices
-        self._slots = 1 if self.way == "unrolled" else per_device
+        self._slots = 1 if self.batching == "loop" else per_device
         empty = members.empty(self._model, self._slots)
         self._groups = [
             devices.replicate(empty) for _ in range(per_device // self._slots)
@@ -92,7 +96,7 @@ class Population:
             place -> means over its records of the loss, its terms and the gradient's
             norm; not finite where a run diverged, whose place is empty then.
         """
-        call = members.train_mapped(self._model, self.way)
+        call = members.train_mapped(self._model, self.batching)
         chunks = self._chunks(loader, next(iter(rows.values())))
         calls = [(chunk, group) for chunk in chunks for group in self._in_use(rows)]
         epochs = {place: epoch_lib.Epoch(own) for place, own in rows.items()}
@@ -120,7 +124,7 @@ class Population:
         track: Track = lambda calls, total: calls,
     ) -> dict[int, SplitScores]:
         """Returns the scores of every record of feed, place by place."""
-        call = members.predict_mapped(self._model, self.way)
+        call = members.predict_mapped(self._model, self.batching)
         rows = input_pipeline.sequential_batches(len(loader), self._batch_size)
         chunks = self._chunks(loader, rows)
         calls = [(chunk, group) for chunk in chunks for group in self._in_use(places)]
@@ -199,7 +203,7 @@ def largest(
     loader: input_pipeline.SplitLoader,
     batch_size: int,
     at_most: int,
-    way: str | None = None,
+    batching: str | None = None,
 ) -> int:
     """Returns how many places a population can have on all devices together.
 
@@ -213,7 +217,7 @@ def largest(
         feed: the training split, on the devices already.
         batch_size: of each setting.
         at_most: places that can be used.
-        way: as `population.Population` takes it.
+        batching: as `population.Population` takes it.
 
     Raises:
         ValueError: if not even one setting a device fits.
@@ -222,7 +226,7 @@ def largest(
     if not devices_lib.supports_scan():
         return max(1, min(devices, at_most))
     limit = devices_lib.free_bytes()
-    needs = [call_bytes(model, loader, batch_size, slots, way) for slots in (1, 2)]
+    needs = [call_bytes(model, loader, batch_size, slots, batching) for slots in (1, 2)]
     if needs[0] > limit:
         raise ValueError(
             f"one setting needs {needs[0] / 2**30:.1f} GiB of a device beside the "
@@ -230,7 +234,7 @@ def largest(
         )
     each = max(1, needs[1] - needs[0])
     slots = min(1 + int((limit - needs[0]) // each), -(-at_most // devices))
-    while slots > 1 and call_bytes(model, loader, batch_size, slots, way) > limit:
+    while slots > 1 and call_bytes(model, loader, batch_size, slots, batching) > limit:
         slots -= 1
     return min(slots * devices, at_most)
 
@@ -240,7 +244,7 @@ def call_bytes(
     loader: input_pipeline.SplitLoader,
     batch_size: int,
     slots: int,
-    way: str | None = None,
+    batching: str | None = None,
 ) -> int:
     """Returns the bytes of a device that training takes, without resident records.
 
@@ -249,11 +253,11 @@ def call_bytes(
         feed: the training split.
         batch_size: of each setting.
         slots: settings on a device.
-        way: as `population.Population` takes it.
+        batching: as `population.Population` takes it.
     """
-    way = members.checked_way(way)
+    batching = members.checked_batching(batching)
     model, devices = model.clone(axis_name=None), devices_lib.device_count()
-    together = 1 if way == "unrolled" else slots
+    together = 1 if batching == "loop" else slots
     rows = input_pipeline.sequential_batches(len(loader), batch_size)
     steps = loader.steps_per_call(np.tile(rows, (1, together)))
     shares = np.broadcast_to(rows[:steps], (devices, together, steps, batch_size))
@@ -263,7 +267,7 @@ def call_bytes(
         members.empty(model, together),
     )
     arguments = jax.eval_shape(lambda *given: given, some, records, named)
-    spec = members.train_mapped(model, way).lower(*arguments).compile()
+    spec = members.train_mapped(model, batching).lower(*arguments).compile()
     planned = spec.memory_analysis()
     state = sum(
         x.size * x.dtype.itemsize for x in jax.tree.leaves(members.empty(model, 1))

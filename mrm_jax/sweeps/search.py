@@ -38,7 +38,7 @@ class Options:
     workdir: Path
     trials: int
     places: int | None = None  # settings trained at once at most; None: what fits
-    way: str | None = None
+    batching: str | None = None
     sampler: str = "tpe"
     pruner: str = "hyperband"
     seeds: int = 5  # with which the best setting is trained again
@@ -46,8 +46,8 @@ class Options:
     storage: str | None = None  # None: a file in workdir
     study: str | None = None  # its name there; None: the experiment's
     worker: str | None = None  # None: the machine's name
-    beat_s: int = 60
-    grace_s: int = 180
+    heartbeat_s: int = 60
+    timeout_s: int = 180
     patience_s: float = 60
     keep_all: bool = False
 
@@ -70,7 +70,7 @@ def run(
     Raises:
         ValueError: if the experiment, its space or the options do not fit.
         ConnectionError: if the storage does not answer.
-        preemption.Preempted: if the worker was asked to leave; a later call goes on.
+        preemption.Preempted: if the worker was preempted; a later call resumes.
     """
     config = config_lib.load(options.config_file, options.overrides)
     space = search_space.load(options.config_file, config)
@@ -95,7 +95,7 @@ def run(
             [*arguments, *options.overrides],
             options.workdir,
             options.places,
-            options.way,
+            options.batching,
             handler or preemption.PreemptionHandler(),
             options.keep_all,
         )
@@ -161,7 +161,7 @@ def _work(
 ) -> list[Row]:
     """Trains what a study asks for; returns its settings."""
     storage = options.storage or f"sqlite:///{options.workdir / STUDY_FILE}"
-    clock = (options.beat_s, options.grace_s, options.patience_s)
+    clock = (options.heartbeat_s, options.timeout_s, options.patience_s)
     with Study(storage, settings, worker, *clock) as study:
         if not study.progress().done:
             # Who is stopped keeps its settings: started again under its name it goes
@@ -223,7 +223,7 @@ def _show_best(workdir: Path, job: worker_lib.Job, report: Mapping[str, Any]) ->
             temporary.symlink_to(folder.relative_to(workdir))
         console.say(
             f"best run: {link}\nto score the test fold with it, once: "
-            f"python -m mrm_jax.evaluate --workdir {link}"
+            f"python -m mrm_jax.evaluate --run {link}"
         )
     else:
         console.say("the best run lies on another machine; to train it here:")

@@ -29,7 +29,7 @@ LONGEST_PAUSE_S = 5.0
 LOCK = 0x6D726D6A6178  # any number that other programs on the server do not take
 
 
-def open_storage(storage: str, beat_s: int, grace_s: int) -> BaseStorage:
+def open_storage(storage: str, heartbeat_s: int, timeout_s: int) -> BaseStorage:
     """Opens a database, with heartbeats, or a journal, which has none.
 
     Args:
@@ -51,8 +51,8 @@ def open_storage(storage: str, beat_s: int, grace_s: int) -> BaseStorage:
             return RDBStorage(
                 storage,
                 engine_kwargs=_engine_options(storage),
-                heartbeat_interval=beat_s,
-                grace_period=grace_s,
+                heartbeat_interval=heartbeat_s,
+                grace_period=timeout_s,
             )
     except ImportError as error:
         raise ValueError(
@@ -152,7 +152,7 @@ class Patience:
                 if waited >= self._seconds:
                     raise ConnectionError(
                         f"{self._shown} did not answer for {waited:.0f} s ({reason}); "
-                        "the same command goes on when it is back"
+                        "run the same command again when it is back"
                     ) from None
                 if pause == 0.4:  # not for what is over in an instant
                     console.say(f"{self._shown}: {reason}; trying again")
@@ -175,12 +175,15 @@ class Heartbeat:
     """A thread that records, every few seconds, that the held trials are alive."""
 
     def __init__(
-        self, storage: BaseStorage, held: Callable[[], Iterable[int]], beat_s: float
+        self,
+        storage: BaseStorage,
+        held: Callable[[], Iterable[int]],
+        heartbeat_s: float,
     ) -> None:
         """Starts beating for the trial ids that held returns."""
         self._storage = storage
         self._held = held
-        self._beat_s = beat_s
+        self._beat_s = heartbeat_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         if isinstance(storage, RDBStorage):

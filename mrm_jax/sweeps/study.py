@@ -3,7 +3,7 @@
 A *setting* is one point of the sweep, a *trial* is Optuna's attempt to train it: where
 a worker dies, another trial of the same setting follows. `Study.claim` hands out
 trials. As many settings as `Settings.trials` says end and count, over all workers and
-restarts, none twice: study_places.py says how that holds without locks.
+restarts, none twice: trials.py says how that holds without locks.
 """
 
 import dataclasses
@@ -75,8 +75,8 @@ class Study:
         storage: str,
         settings: Settings,
         worker: str,
-        beat_s: int = 60,
-        grace_s: int = 180,
+        heartbeat_s: int = 60,
+        timeout_s: int = 180,
         patience_s: float = 60,
     ) -> None:
         """Makes or joins the study, and starts the heartbeat.
@@ -100,13 +100,13 @@ class Study:
         self._settings = settings
         self._patience = storage_lib.Patience(storage, patience_s)
         self._storage = self._patience(
-            lambda: storage_lib.open_storage(storage, beat_s, grace_s)
+            lambda: storage_lib.open_storage(storage, heartbeat_s, timeout_s)
         )
         self._claims = self._patience(
             lambda: leases.Claims(self._storage, settings, worker)
         )
         self._heartbeat = storage_lib.Heartbeat(
-            self._storage, lambda: tuple(self._claims.held), beat_s
+            self._storage, lambda: tuple(self._claims.held), heartbeat_s
         )
 
     def __enter__(self) -> "Study":

@@ -28,7 +28,7 @@ class Job:
     arguments: Sequence[str]  # of mrm_jax.train: module, --config and overrides
     workdir: Path
     places: int | None  # settings trained at once at most; None: as many as fit
-    way: str | None  # how they share a device, see population.Population
+    batching: str | None  # how they share a device, see population.Population
     handler: preemption.PreemptionHandler  # may ask the worker to leave
     keep_all: bool = False  # checkpoints of all settings, not of the best alone
     poll_s: float = 5.0  # between two looks for work where there is none
@@ -55,13 +55,13 @@ class Worker:
 
         Raises:
             ConnectionError: if the storage does not answer for long.
-            preemption.Preempted: if the worker was asked to leave.
+            preemption.Preempted: if the worker was preempted.
         """
         while not (progress := self._study.progress()).done:
             claim = self._study.claim()
             if claim is None:  # others train the rest, and may die of it
                 self._show()
-                self._job.handler.leave_if_heard()
+                self._job.handler.raise_if_signalled()
                 time.sleep(self._job.poll_s)
             else:
                 self._train_program(claim, progress)
@@ -79,7 +79,7 @@ class Worker:
             first.spec, max(1, progress.open[claim.program]), progress
         )
         runs = population.Population(
-            first.spec.model, places, first.spec.batch_size, self._job.way
+            first.spec.model, places, first.spec.batch_size, self._job.batching
         )
         self._place(runs, live, 0, first)
         try:
@@ -107,7 +107,7 @@ class Worker:
             self._train,
             spec.batch_size,
             min(wanted, share),
-            self._job.way,
+            self._job.batching,
         )
 
     def _open(self, claim: Claim) -> Trial:

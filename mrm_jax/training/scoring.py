@@ -107,7 +107,7 @@ def score(
 
     Raises:
         ValueError: if the split has no record with a label of the label set.
-        preemption.Preempted: if it was asked to leave.
+        preemption.Preempted: if it was preempted.
     """
     records = spec.data.split(spec.label_set, split)
     if not len(records):

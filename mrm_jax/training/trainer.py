@@ -155,7 +155,9 @@ class _Loop:
             processes.run_on_main(
                 lambda: self._save_unfinished(number, host_state, epoch)
             )
-            raise preemption.Preempted(_place(number, epoch.steps_done)) from None
+            raise preemption.Preempted(
+                f"at {_place(number, epoch.steps_done)}"
+            ) from None
         host_state = devices.unreplicate(state)
         processes.run_on_main(lambda: self._record(number, host_state, terms, scores))
         return state

@@ -7,10 +7,10 @@ MACHINE = {"device": "cpu", "processor": "A CPU", "cores": 2}
 
 def test_every_size_and_way_is_measured():
     load = {"batch": 2, "labels": 3, "samples": 40, "batches": 2}
-    found = population_points.measure([1, 8], ["unrolled"], load, rounds=2, width=4)
-    assert [(p["places"], p["way"], p["devices"]) for p in found] == [
-        (1, "unrolled", 4),
-        (8, "unrolled", 4),
+    found = population_points.measure([1, 8], ["loop"], load, rounds=2, width=4)
+    assert [(p["places"], p["batching"], p["devices"]) for p in found] == [
+        (1, "loop", 4),
+        (8, "loop", 4),
     ]
     assert [p["records"] for p in found] == [4, 32]
     assert all(len(p["seconds"]) == 2 and min(p["seconds"]) > 0 for p in found)
@@ -18,7 +18,7 @@ def test_every_size_and_way_is_measured():
 
 
 def point(places, seconds, **rest):
-    common = {"way": "vmap", "devices": 1, "call_mib": 1500}
+    common = {"batching": "vmap", "devices": 1, "call_mib": 1500}
     return {
         **common,
         "places": places,

@@ -19,7 +19,7 @@ def test_help_explains_both_directions(capsys):
         convert.main(["--help"])
     assert left.value.code == 0
     text = capsys.readouterr().out
-    for flag in ("--torch", "--to_torch", "--labels", "--shards", "--drop", "--newest"):
+    for flag in ("--torch", "--to_torch", "--labels", "--data", "--drop", "--newest"):
         assert flag in text
 
 
@@ -28,7 +28,7 @@ def test_without_pytorch_the_error_says_what_to_install(tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError('not installed')\n")
     (tmp_path / "file.pth").write_bytes(b"")
     command = [sys.executable, "-m", "mrm_jax.convert", f"--torch={tmp_path}/file.pth"]
-    command += [f"--labels={tmp_path}/labels.txt", f"--workdir={tmp_path}/run"]
+    command += [f"--labels={tmp_path}/labels.txt", f"--run={tmp_path}/run"]
     done = subprocess.run(
         command,
         capture_output=True,
@@ -44,8 +44,8 @@ def test_without_pytorch_the_error_says_what_to_install(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--workdir=x"], "one of the arguments --torch --to_torch is required"),
-        (["--workdir=x", "--torch=a", "--nope"], "unrecognized arguments: --nope"),
+        (["--run=x"], "one of the arguments --torch --to_torch is required"),
+        (["--run=x", "--torch=a", "--nope"], "unrecognized arguments: --nope"),
     ],
 )
 def test_wrong_flags_are_explained(arguments, message, capsys):
@@ -56,11 +56,11 @@ def test_wrong_flags_are_explained(arguments, message, capsys):
 
 
 def test_labels_are_required(capsys):
-    assert convert.main(["--workdir=x", "--torch=a.pth"]) == 2
+    assert convert.main(["--run=x", "--torch=a.pth"]) == 2
     assert "--labels is required" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_run_cannot_be_exported(tmp_path, capsys):
-    given = [f"--workdir={tmp_path}", f"--to_torch={tmp_path}/file.pth"]
+    given = [f"--run={tmp_path}", f"--to_torch={tmp_path}/file.pth"]
     assert convert.main(given) == 2
     assert "no checkpoints; train first" in capsys.readouterr().err

@@ -53,7 +53,7 @@ def runs(pristine, tmp_path):
 
 
 def run(*arguments):
-    return evaluate.main(["--workdir", *map(str, arguments)])
+    return evaluate.main(["--run", *map(str, arguments)])
 
 
 def failed(capsys):
@@ -85,7 +85,7 @@ def test_the_own_test_fold_rewrites_the_runs_report(pristine, data):
     facts = report["facts"]
     assert (facts["split"], facts["evaluated_on"], facts["epoch"]) == ("test", None, 2)
     assert facts["command"] == "train 2"
-    assert facts["evaluated_by"].startswith("python -m mrm_jax.evaluate --workdir ")
+    assert facts["evaluated_by"].startswith("python -m mrm_jax.evaluate --run ")
     assert set(report["test"]) == set(report["val"]) == set(HEADS)
     assert (pristine / "s2" / "report.tex").stat().st_size > 0
     with np.load(pristine / "s2" / "scores.npz") as stored:
@@ -202,7 +202,9 @@ def test_data_that_do_not_fit_are_refused(runs, monkeypatch, name, value, messag
     monkeypatch.setattr(small_runs, name, value)
     other = small_runs.write_shards(runs / "unlike")
     with pytest.raises(ValueError, match=message):
-        evaluation.evaluate_run(runs / "s1", evaluation.Request(shards_dir=str(other)))
+        evaluation.evaluate_run(
+            runs / "s1", evaluation.EvaluationConfig(shards_dir=str(other))
+        )
 
 
 def test_labels_with_one_class_are_named_and_left_out(runs, data, tmp_path, capsys):
@@ -272,7 +274,7 @@ def test_runs_are_compared_on_the_scores_of_their_reports(runs, data, capsys):
 
 def test_a_comparison_scores_anew_what_no_report_holds(runs, tmp_path):
     (runs / "s2" / "report.json").unlink()
-    request = evaluation.Request(resamples=20, out=tmp_path / "anew")
+    request = evaluation.EvaluationConfig(resamples=20, out=tmp_path / "anew")
     anew = evaluation.compare_runs([runs / "s1", runs / "s2"], request)
     evaluation.evaluate_run(runs / "s2")
     stored = evaluation.compare_runs([runs / "s1", runs / "s2"], request)
@@ -287,7 +289,7 @@ def test_scores_of_another_epoch_are_not_taken(runs, tmp_path):
         spoilt = {name: stored[name] for name in stored}
     spoilt["high"] = np.zeros_like(spoilt["high"])
     np.savez(runs / "s2" / "scores.npz", **spoilt)
-    request = evaluation.Request(resamples=20, out=tmp_path / "out")
+    request = evaluation.EvaluationConfig(resamples=20, out=tmp_path / "out")
     result = evaluation.compare_runs([runs / "s1", runs / "s2"], request)
     found = result["others"][0]["heads"]["high"]["macro_auc"]["b"]
     assert found == report["test"]["high"]["macro_auc"]
@@ -371,7 +373,7 @@ def test_help_explains_every_flag_with_examples(capsys):
     text = capsys.readouterr().out
     for flag in ("--split", "--data", "--compare", "--out", "--resamples", "--seed"):
         assert flag in text
-    assert "python -m mrm_jax.evaluate --workdir runs/A --compare runs/B" in text
+    assert "python -m mrm_jax.evaluate --run runs/A --compare runs/B" in text
 
 
 @pytest.mark.parametrize("flags", [["--resamples", "0"], ["--split", "all"]])

@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
 
 
 def arguments(folder, kind="npz", *more):
-    return [f"--workdir={folder / 'run'}", f"--format={kind}", *more]
+    return [f"--run={folder / 'run'}", f"--format={kind}", *more]
 
 
 def test_help_explains_formats_and_flags(capsys):
@@ -78,7 +78,7 @@ def test_a_missing_package_is_named_with_its_installation(
 
 
 def test_a_folder_without_a_run_is_an_error(tmp_path, capsys):
-    assert export.main([f"--workdir={tmp_path}", "--format=npz"]) == 2
+    assert export.main([f"--run={tmp_path}", "--format=npz"]) == 2
     assert "no checkpoints; train first" in capsys.readouterr().err
 
 
@@ -92,6 +92,6 @@ def test_a_folder_without_a_run_is_an_error(tmp_path, capsys):
 )
 def test_wrong_flags_are_explained(more, message, capsys):
     with pytest.raises(SystemExit) as left:
-        export.main(["--workdir=x", *more])
+        export.main(["--run=x", *more])
     assert left.value.code == 2
     assert message in capsys.readouterr().err

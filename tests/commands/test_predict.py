@@ -32,7 +32,7 @@ def run(workdir, capsys):
     """Calls the command; returns status, lines of stdout, and stderr."""
 
     def call(*arguments):
-        status = predict.main([f"--workdir={workdir}", *map(str, arguments)])
+        status = predict.main([f"--run={workdir}", *map(str, arguments)])
         said = capsys.readouterr()
         return status, said.out.splitlines(), said.err
 
@@ -204,7 +204,7 @@ def test_no_file_that_is_there(run, tmp_path):
 
 def test_a_folder_without_a_run(tmp_path, capsys):
     path = small_predictions.write_record(tmp_path / "a")
-    assert predict.main([f"--workdir={tmp_path}", str(path)]) == 2
+    assert predict.main([f"--run={tmp_path}", str(path)]) == 2
     assert "no checkpoints; train first" in capsys.readouterr().err
 
 

@@ -149,7 +149,7 @@ def test_truncated_array(folder):
 def test_too_many_shards_for_the_system_are_not_called_damaged(folder):
     code = f"""
 import os, resource, sys
-from mrm_jax import shards
+from mrm_jax.data import shards
 highest = os.open(os.devnull, os.O_RDONLY)
 limit = highest + 5  # enough for the other arrays, which are closed, and one shard
 resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))

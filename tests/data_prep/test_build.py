@@ -17,7 +17,7 @@ SLOW_BUILD = """
 import dataclasses, sys, time
 from pathlib import Path
 from data_prep import build, ptbxl, readers, shard_writer, workers
-from mrm_jax.data import wfdb_records
+from mrm_jax.data import wfdb_files
 
 raw_dir, out_dir = map(Path, sys.argv[1:])
 shard_writer.SHARD_BYTES = 3 * 24000
@@ -190,7 +190,7 @@ def test_finished_build_of_other_data_is_an_error(raw_dir, out_dir):
 def test_folder_with_other_files_is_left_alone(raw_dir, out_dir):
     out_dir.mkdir(parents=True)
     (out_dir / "thesis.txt").write_text("precious")
-    with pytest.raises(ValueError, match="found other files; choose another --out_dir"):
+    with pytest.raises(ValueError, match="found other files; choose another --out"):
         run(raw_dir, out_dir)
     assert (out_dir / "thesis.txt").read_text() == "precious"
 

@@ -96,7 +96,7 @@ def test_class_10_is_an_error_that_names_all_rows(tmp_path, capsys):
     names = [f"A{number:04d}" for number in range(1, 19)]
     write_reference(tmp_path, "A0100,1,,", *(f"{name},1,10," for name in names))
     write_record(tmp_path / "A0100")
-    flags = ["--raw_dir", str(tmp_path), "--out_dir", str(tmp_path / "out")]
+    flags = ["--raw_dir", str(tmp_path), "--out", str(tmp_path / "out")]
     assert cpsc2018.main(flags) == 1
     error = capsys.readouterr().err
     assert "found others in 18 rows" in error
@@ -193,7 +193,7 @@ def test_shards_of_mixed_forms(tmp_path, capsys):
     raw_records.write_original(raw_dir / "A0002.mat", signal_mv)
     write_reference(raw_dir, "A0001,5,,", "A0002,1,,")
     out_dir = tmp_path / "out"
-    flags = ["--raw_dir", str(raw_dir), "--out_dir", str(out_dir), "--jobs", "1"]
+    flags = ["--raw_dir", str(raw_dir), "--out", str(out_dir), "--jobs", "1"]
     assert cpsc2018.main(flags) == 0
     opened = shards.load(out_dir, verify_hashes=True)
     assert opened.manifest.length_rule == preprocessing.STRETCH_OR_CUT
@@ -224,7 +224,7 @@ def test_counts_of_the_protocol(real_data):
 
 
 def test_real_records_of_two_forms(real_data, tmp_path):
-    flags = ["--raw_dir", str(real_data / "cpsc2018"), "--out_dir", str(tmp_path / "o")]
+    flags = ["--raw_dir", str(real_data / "cpsc2018"), "--out", str(tmp_path / "o")]
     assert cpsc2018.main([*flags, "--jobs", "1", "--strict"]) == 0
     opened = shards.load(tmp_path / "o")
     assert opened.names.tolist()[8:12] == ["A0009", "A0010", "A1980", "A1981"]

@@ -60,7 +60,7 @@ def contents(folder):
 
 
 def prepare(raw_dir, out_dir, *more):
-    flags = ["--raw_dir", str(raw_dir), "--out_dir", str(out_dir)]
+    flags = ["--raw_dir", str(raw_dir), "--out", str(out_dir)]
     return ptbxl.main([*flags, *map(str, more)])
 
 
@@ -102,7 +102,7 @@ def test_synthetic_records_and_shards_are_the_bytes_of_one_machine(
         ("together", ["--dask", str(dask_of_two.scheduler_file)]),
     ):
         folder = tmp_path / name
-        places = ["--raw_dir", str(folder / "raw"), "--out_dir", str(folder / "out")]
+        places = ["--raw_dir", str(folder / "raw"), "--out", str(folder / "out")]
         assert synthetic.main([*places, "--records", "10", *flags]) == 0
         written[name] = contents(folder / "raw"), contents(folder / "out")
     assert written["alone"] == written["together"]

@@ -10,7 +10,7 @@ from data_prep import dask_cluster, ptbxl, synthetic
 
 
 def prepare(tmp_path, *more):
-    flags = ["--raw_dir", str(tmp_path / "raw"), "--out_dir", str(tmp_path / "out")]
+    flags = ["--raw_dir", str(tmp_path / "raw"), "--out", str(tmp_path / "out")]
     return ptbxl.main([*flags, *map(str, more)])
 
 
@@ -24,7 +24,7 @@ def test_no_scheduler_answers(tmp_path, capfd, monkeypatch, answers):
         if answers:
             taken.listen()  # takes a call and says nothing
         address = "tcp://{}:{}".format(*taken.getsockname())
-        flags = ["--raw_dir", str(raw), "--out_dir", str(out), "--dask", address]
+        flags = ["--raw_dir", str(raw), "--out", str(out), "--dask", address]
         assert synthetic.main(flags) == 1
     output = capfd.readouterr()
     start = f"error: {address}: no Dask scheduler answered within 0.5 s"

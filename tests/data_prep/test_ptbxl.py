@@ -65,7 +65,7 @@ def test_descriptions(raw_dir):
 
 
 def test_shards_hold_the_files_numbers(raw_dir, tmp_path, capsys):
-    flags = ["--raw_dir", str(raw_dir), "--out_dir", str(tmp_path / "out")]
+    flags = ["--raw_dir", str(raw_dir), "--out", str(tmp_path / "out")]
     assert ptbxl.main([*flags, "--jobs", "1"]) == 0
     output = capsys.readouterr().out.splitlines()
     assert output[0] == (
@@ -108,7 +108,7 @@ def test_double_record(raw_dir):
 
 
 def test_missing_tables_say_what_to_download(tmp_path, capsys):
-    flags = ["--raw_dir", str(tmp_path), "--out_dir", str(tmp_path / "out")]
+    flags = ["--raw_dir", str(tmp_path), "--out", str(tmp_path / "out")]
     assert ptbxl.main(flags) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -116,7 +116,7 @@ def test_missing_tables_say_what_to_download(tmp_path, capsys):
 
 
 def test_files_of_500_hz_that_are_not_there(raw_dir, tmp_path, capsys):
-    flags = ["--raw_dir", str(raw_dir), "--out_dir", str(tmp_path / "out")]
+    flags = ["--raw_dir", str(raw_dir), "--out", str(tmp_path / "out")]
     assert ptbxl.main([*flags, "--sampling_rate", "500", "--jobs", "1"]) == 1
     assert "3 of 3 (3 missing file; first: 00001" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

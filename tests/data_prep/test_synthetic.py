@@ -139,7 +139,7 @@ def test_a_finished_folder_that_lost_a_record_is_refused(tmp_path):
 
 
 def test_the_command_makes_shards_like_those_of_cpsc2018(tmp_path, capsys):
-    args = ["--raw_dir", str(tmp_path / "raw"), "--out_dir", str(tmp_path / "shards")]
+    args = ["--raw_dir", str(tmp_path / "raw"), "--out", str(tmp_path / "shards")]
     args += ["--records", "60", "--seed", "5", "--jobs", "1"]
     assert synthetic.main(args) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -160,7 +160,7 @@ def test_the_command_makes_shards_like_those_of_cpsc2018(tmp_path, capsys):
 
 @pytest.mark.parametrize("flags", [["--records", "5"], ["--seed", "-1"]])
 def test_wrong_flags_end_with_an_error_line(tmp_path, capsys, flags):
-    args = ["--raw_dir", str(tmp_path / "raw"), "--out_dir", str(tmp_path / "shards")]
+    args = ["--raw_dir", str(tmp_path / "raw"), "--out", str(tmp_path / "shards")]
     assert synthetic.main([*args, *flags]) != 0
     assert capsys.readouterr().err.startswith("error: expected --records of 10")
     assert not (tmp_path / "raw").exists()

@@ -20,7 +20,7 @@ def write(
         textwrap.dedent(
             f"""
             from optuna.distributions import *
-            from tests import small_runs
+            from tests.helpers import small_runs
 
 
             def get_config():

@@ -83,7 +83,7 @@ def main():
         with (folder / worker).open("a") as file:
             file.write(" ".join(map(str, words)) + "\n")
 
-    with study.Study(storage, settings(), worker, beat_s=1, grace_s=3) as shared:
+    with study.Study(storage, settings(), worker, heartbeat_s=1, timeout_s=3) as shared:
         work(shared, folder, log, folder / f"{worker}.suspend")
     log("done")
 

@@ -182,15 +182,15 @@ def test_weights_without_data_are_told_theirs(workdir, tmp_path):
     unknown = run.facts | {"data": metadata.describe_labels(run.labels)}
     imported = tmp_path / "imported"
     conversion.write_run(imported, state, unknown, epoch=1)
-    with pytest.raises(ValueError, match="mean_uv, std_uv are unknown; .* --shards"):
+    with pytest.raises(ValueError, match="mean_uv, std_uv are unknown; .* --data"):
         mrm_jax.load(imported)
     shards_dir = workdir.parent / "shards"
-    told = mrm_jax.load(imported, shards_dir=shards_dir)
+    told = mrm_jax.load(imported, data=shards_dir)
     signal_mv = small_predictions.ecg_mv()
     expected = mrm_jax.load(workdir).predict(signal_mv, 500)
     assert told.predict(signal_mv, 500).scores == expected.scores
     with pytest.raises(ValueError, match="knows the data it was trained on"):
-        mrm_jax.load(workdir, shards_dir=shards_dir)
+        mrm_jax.load(workdir, data=shards_dir)
 
 
 def test_a_folder_without_a_run(tmp_path):

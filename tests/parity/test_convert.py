@@ -80,7 +80,7 @@ def files(tmp_path, trained):
 
 def run(files, name, *more, labels="labels.txt"):
     given = [f"--torch={files / name}", f"--labels={files / labels}"]
-    return convert.main([*given, f"--workdir={files / 'run'}", *more])
+    return convert.main([*given, f"--run={files / 'run'}", *more])
 
 
 @pytest.mark.parametrize("name", ["wrapped.pth", "bare.pth", "parallel.pth", "old.pth"])
@@ -89,7 +89,7 @@ def test_every_form_becomes_a_run_with_the_same_scores(
 ):
     assert run(files, name) == 0
     report = evaluation.evaluate_run(
-        files / "run", evaluation.Request(shards_dir=str(shards_dir))
+        files / "run", evaluation.EvaluationConfig(shards_dir=str(shards_dir))
     )
     assert report["facts"]["label_set"] == "waves"
     with np.load(files / "run" / "scores.npz") as scores:
@@ -138,7 +138,7 @@ def test_without_adam_the_moments_begin_anew(files):
 
 def test_an_imported_run_trains_on(files, shards_dir):
     changes = ["--config.num_epochs=8", "--config.batch_size=12"]
-    assert run(files, "wrapped.pth", f"--shards={shards_dir}", *changes) == 0
+    assert run(files, "wrapped.pth", f"--data={shards_dir}", *changes) == 0
     config = small_runs.config(shards_dir, num_epochs=8)
     report = experiment.train_and_evaluate(config, files / "run")
     assert report["facts"]["epochs_trained"] == 8
@@ -148,7 +148,7 @@ def test_an_imported_run_trains_on(files, shards_dir):
 def test_a_run_goes_back_to_pytorch_with_its_optimiser(files, trained):
     assert run(files, "wrapped.pth") == 0
     back = files / "sub" / "back.pth"
-    assert convert.main([f"--to_torch={back}", f"--workdir={files / 'run'}"]) == 0
+    assert convert.main([f"--to_torch={back}", f"--run={files / 'run'}"]) == 0
     content = torch.load(back, weights_only=True)
     assert content["global_epoch"] == 7
     net = torch_model.TorchMRMNet(3, width=4, dropout=0.0)
@@ -174,7 +174,7 @@ def test_the_order_of_names_is_that_of_pytorchs_modules(trained):
 
 
 def test_data_known_at_once_make_an_ordinary_run(files, shards_dir):
-    assert run(files, "wrapped.pth", f"--shards={shards_dir}") == 0
+    assert run(files, "wrapped.pth", f"--data={shards_dir}") == 0
     with checkpoints.open_existing(files / "run") as manager:
         facts = checkpoints.read_facts(manager, 7)
     assert facts["data"]["label_set"] == "waves"
@@ -190,7 +190,7 @@ def test_data_known_at_once_make_an_ordinary_run(files, shards_dir):
         ("text.pth", [], "not a checkpoint of tensors"),
         ("whole.pth", [], r"torch.save(model.state_dict(), FILE)"),
         ("bare.pth", ["--config.seeed=1"], "no value --config.seeed"),
-        ("bare.pth", ["--shards=no/such"], "no/such/manifest.json: not found"),
+        ("bare.pth", ["--data=no/such"], "no/such/manifest.json: not found"),
     ],
 )
 def test_what_does_not_fit_is_an_error_with_a_way_out(
@@ -218,7 +218,7 @@ def test_wrong_labels_are_an_error(files, text, message, capsys):
 
 def test_labels_in_another_order_than_the_data_are_an_error(files, shards_dir, capsys):
     (files / "turned.txt").write_text("\n".join(small_runs.LABELS[::-1]))
-    more = f"--shards={shards_dir}"
+    more = f"--data={shards_dir}"
     assert run(files, "bare.pth", more, labels="turned.txt") == 2
     assert "waves has them in another order" in capsys.readouterr().err
 

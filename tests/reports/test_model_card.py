@@ -290,5 +290,5 @@ def test_card_in_a_folder_with_blanks_gives_commands_that_work(tmp_path, report)
     folder = tmp_path / "a run"
     folder.mkdir()
     text = load(folder, report).text
-    assert f"--workdir '{folder.as_posix()}' RECORD" in text
+    assert f"--run '{folder.as_posix()}' RECORD" in text
     assert f'mrm_jax.load("{folder.as_posix()}")' in text

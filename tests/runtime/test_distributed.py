@@ -153,7 +153,7 @@ def broken(runs, tmp_path_factory):
 def test_one_that_is_asked_to_leave_takes_all_with_it(broken):
     for process in broken.asked:
         assert process.status == 75, process.errors
-        assert "asked to leave, step 2 of epoch 1" in process.errors
+        assert "Preempted at step 2 of epoch 1" in process.errors
 
 
 def test_the_same_commands_continue_within_the_epoch(broken):

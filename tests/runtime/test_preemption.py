@@ -132,8 +132,8 @@ def test_the_handler_is_put_back():
 def test_the_second_notice_ends_the_process_at_once():
     code = (
         "import os, signal\n"
-        "from mrm_jax import preemption\n"
-        "with preemption.Notice():\n"
+        "from mrm_jax.runtime import preemption\n"
+        "with preemption.PreemptionHandler():\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    print('one', flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
@@ -158,5 +158,5 @@ def test_the_command_leaves_with_its_own_status(shards_dir, tmp_path):
     )
     assert done.returncode == 75, done.stderr
     assert done.stderr.endswith(
-        "asked to leave, step 1 of epoch 1; the same command continues\n"
+        "Preempted at step 1 of epoch 1. Run the same command again to resume.\n"
     )

@@ -131,8 +131,10 @@ def runs_alone(data):
     return [alone(setting, data) for setting in SETTINGS]
 
 
-def filled(way, settings=SETTINGS):
-    result = population.Population(small_states.MODEL, len(SETTINGS), BATCH_SIZE, way)
+def filled(batching, settings=SETTINGS):
+    result = population.Population(
+        small_states.MODEL, len(SETTINGS), BATCH_SIZE, batching
+    )
     for place, setting in enumerate(settings):
         result.put(place, setting.state(), setting.hparams)
     return result
@@ -151,9 +153,9 @@ def assert_same(found, expected):
         np.testing.assert_allclose(found[name], value, rtol=RTOL, err_msg=name)
 
 
-@pytest.mark.parametrize("way", ["vmap", "unrolled"])
-def test_a_member_is_the_run_alone(way, loaders, runs_alone):
-    runs = filled(way)
+@pytest.mark.parametrize("batching", ["vmap", "loop"])
+def test_a_member_is_the_run_alone(batching, loaders, runs_alone):
+    runs = filled(batching)
     assert runs.size == 8  # two on each of four devices
     for epoch in range(EPOCHS):
         found = one_epoch(runs, loaders, dict(enumerate(SETTINGS)), epoch + 1)
@@ -179,7 +181,7 @@ def test_a_whole_run_is_a_pure_function(data):
         states, terms = jax.jit(jax.vmap(run, (0, 0, None, 0)))(
             hparams, rngs, records, rows
         )
-        runs = population.Population(small_states.MODEL, 2, BATCH_SIZE, "unrolled")
+        runs = population.Population(small_states.MODEL, 2, BATCH_SIZE, "loop")
         for place, setting in enumerate(settings):
             runs.put(place, small_states.create(seed=setting.seed), setting.hparams)
         expected = runs.train(loader, dict(enumerate(rows)))
@@ -202,8 +204,8 @@ def test_a_place_is_filled_again_and_the_others_do_not_notice(loaders, runs_alon
         assert_same(judged(means[place], scores[place]), runs_alone[place][0][1])
 
 
-@pytest.mark.parametrize("way", ["vmap", "unrolled"])
-def test_a_run_that_diverges_disturbs_no_other(data, way):
+@pytest.mark.parametrize("batching", ["vmap", "loop"])
+def test_a_run_that_diverges_disturbs_no_other(data, batching):
     with jax.enable_x64(False):
         loader = input_pipeline.SplitLoader(
             data, data.split("waves", "train"), data.label_set("waves")
@@ -211,7 +213,7 @@ def test_a_run_that_diverges_disturbs_no_other(data, way):
         wild = HParams(learning_rate=1e30)
         found = []
         for first in (SETTINGS[0].hparams, wild):
-            runs = population.Population(small_states.MODEL, 8, BATCH_SIZE, way)
+            runs = population.Population(small_states.MODEL, 8, BATCH_SIZE, batching)
             for place, hparams in ((0, first), (4, SETTINGS[1].hparams)):
                 runs.put(place, small_states.create(), hparams)
             rows = {place: SETTINGS[0].rows(1) for place in (0, 4)}
@@ -234,15 +236,17 @@ def abstract_call():
     return both, records, shape((2, 3, 2), np.int32)
 
 
-@pytest.mark.parametrize(("way", "loops"), [("vmap", 1), ("map", 2), ("unrolled", 1)])
-def test_ways_lower_for_accelerators_without_communication(monkeypatch, way, loops):
+@pytest.mark.parametrize(("batching", "loops"), [("vmap", 1), ("map", 2), ("loop", 1)])
+def test_ways_lower_for_accelerators_without_communication(
+    monkeypatch, batching, loops
+):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     members.train_mapped.cache_clear()  # traced before, with its loop written out
     with jax.enable_x64(False):
         arguments = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct((4, *x.shape), x.dtype), abstract_call()
         )
-        call = members.train_mapped(small_states.MODEL, way)
+        call = members.train_mapped(small_states.MODEL, batching)
         exported = jax.export.export(
             jax.jit(lambda *given: call(*given)), platforms=ACCELERATORS
         )(*arguments)
@@ -254,7 +258,7 @@ def test_ways_lower_for_accelerators_without_communication(monkeypatch, way, loo
 
 
 def test_new_settings_and_new_runs_compile_nothing(loaders):
-    runs = filled("unrolled")
+    runs = filled("loop")
     one_epoch(runs, loaders, dict(enumerate(SETTINGS)), epoch=1)
     events = []
 
@@ -269,16 +273,16 @@ def test_new_settings_and_new_runs_compile_nothing(loaders):
 
 
 @pytest.mark.parametrize(
-    ("size", "way", "message"),
+    ("size", "batching", "message"),
     [
         (0, None, "1 place or more, got 0"),
-        (2, "scan", r"expected one of \('vmap', 'map', 'unrolled'\), got 'scan'"),
-        (2, "map", "60 times slower on the CPU; take 'unrolled'"),
+        (2, "scan", r"expected one of \('vmap', 'map', 'loop'\), got 'scan'"),
+        (2, "map", "60 times slower on the CPU; take 'loop'"),
     ],
 )
-def test_what_cannot_be_is_refused(size, way, message):
+def test_what_cannot_be_is_refused(size, batching, message):
     with pytest.raises(ValueError, match=message):
-        population.Population(small_states.MODEL, size, BATCH_SIZE, way)
+        population.Population(small_states.MODEL, size, BATCH_SIZE, batching)
 
 
 def test_a_place_that_does_not_exist_is_refused():

@@ -18,8 +18,10 @@ def loader(tmp_path_factory):
     return input_pipeline.SplitLoader(data, split, data.label_set("waves"))
 
 
-def needs(loader, slots, way):
-    return population.call_bytes(small_states.MODEL, loader, BATCH_SIZE, slots, way)
+def needs(loader, slots, batching):
+    return population.call_bytes(
+        small_states.MODEL, loader, BATCH_SIZE, slots, batching
+    )
 
 
 def largest(loader, at_most):
@@ -38,7 +40,7 @@ def test_members_need_their_states_and_activations_and_share_the_records(loader)
 
 
 def test_members_in_turns_need_only_their_states(loader):
-    one, four = (needs(loader, slots, "unrolled") for slots in (1, 4))
+    one, four = (needs(loader, slots, "loop") for slots in (1, 4))
     assert four - one == 3 * state_bytes()
 
 
@@ -50,7 +52,7 @@ def accelerator(monkeypatch):
     """
     planned = []
 
-    def call_bytes(model, loader, batch_size, slots, way):
+    def call_bytes(model, loader, batch_size, slots, batching):
         planned.append(slots)
         # As XLA may do it: more than in proportion from the fourth on.
         return 60 + 40 * slots + 30 * max(0, slots - 3)

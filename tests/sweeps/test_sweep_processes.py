@@ -80,7 +80,7 @@ def test_two_workers_end_a_sweep_of_which_one_is_killed(
     postgresql_url, start, tmp_path
 ):
     workdir = tmp_path / "sweep"
-    shared = [f"--storage={postgresql_url}", "--beat_s=1", "--grace_s=4"]
+    shared = [f"--storage={postgresql_url}", "--heartbeat_s=1", "--timeout_s=4"]
     dying = start(*shared, "--worker=dying")
     wait_for_epoch(dying, trial_run.folder(workdir, 0), 3)
     staying = start(*shared, "--worker=staying")
@@ -108,7 +108,7 @@ def test_a_terminated_sweep_goes_on_by_the_same_command(start, tmp_path):
     first.send_signal(signal.SIGTERM)
     output, _ = first.communicate(timeout=60)
     assert first.returncode == sweep.TERMINATED
-    assert "terminated; the same command goes on" in output
+    assert "Terminated. Run the same command again to resume" in output
     again = start()
     output, _ = again.communicate(timeout=240)
     assert again.returncode == 0, output

@@ -8,7 +8,7 @@ from tests import conftest
 
 HOLD = """
 import sys, time, pathlib
-from mrm_jax.sweeps import worker_name
+from mrm_jax.sweeps import workdir
 with workdir.taken(pathlib.Path(sys.argv[1])) as name:
     print(name, flush=True)
     time.sleep(60)

@@ -1,0 +1,48 @@
+"""What all commands share: renamed flags, the `error:` line and the exit status."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+
+
+def rename_flags(words: Sequence[str], renamed: Mapping[str, str]) -> list[str]:
+    """Returns a command line in which old spellings of flags are the new ones.
+
+    The old spellings are accepted without appearing in `--help`.
+
+    Args:
+        words: words of the command line, without the program.
+        renamed: old flag -> new flag, both with their dashes.
+    """
+    found = []
+    for word in words:
+        flag, equals, value = word.partition("=")
+        found.append(f"{renamed.get(flag, flag)}{equals}{value}")
+    return found
+
+
+def run(
+    work: Callable[[], int | None],
+    interrupted: str,
+    errors: tuple[type[Exception], ...] = (),
+) -> int:
+    """Runs a command's work and returns its exit status.
+
+    Expected errors (ValueError, OSError and `errors`) end the command with one line on
+    standard error instead of a traceback.
+
+    Args:
+        work: the command; returns its exit status, None for success.
+        interrupted: message after Ctrl-C: what is kept, and how to resume.
+        errors: further expected errors.
+    """
+    expected: tuple[type[Exception], ...] = (ValueError, OSError, *errors)
+    try:
+        return work() or DONE
+    except expected as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return INTERRUPTED
