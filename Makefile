@@ -1,5 +1,6 @@
-# make demo   train and evaluate on modelled ECGs, in minutes, without any data at hand
-# make test   check format, types, floors of the imports, and run the tests
+# make demo   train and evaluate on synthetic ECGs, in minutes, without any data at hand
+# make check  check format, types and layers, and run the fast tests: before each commit
+# make test   the same with all tests but those that need PyTorch
 # make docs   build the documentation's pages into build/site (make docs-serve: on port 8000)
 # make parity install PyTorch as well, and compare with it number by number
 # make benchmarks  measure speed, memory and growth on this machine, and write the documents' tables
@@ -12,8 +13,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 DTYPES ?= float32
+# Processes that run the tests.
+WORKERS ?= 2
+# Files stay whole, as their tests share trained runs and compiled programs.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test docs docs-serve parity benchmarks lint clean help
+.PHONY: demo check test docs docs-serve parity benchmarks lint clean help
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 
@@ -22,10 +27,13 @@ demo: $(VENV)/core
 	$(BIN)/python -m mrm_jax.train --config experiments/demo.py --workdir runs/demo
 
 test: lint
-	$(BIN)/python -m pytest -m 'not torch'
+	$(PYTEST) -m 'not torch'
+
+check: lint
+	$(PYTEST) -m 'not torch and not slow'
 
 parity: $(VENV)/parity
-	$(BIN)/python -m pytest -m torch
+	$(PYTEST) -m torch
 
 # The variable silences a notice of Material about its successor.
 docs: $(VENV)/docs

@@ -9,9 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch  # noqa: E402
 
 from benchmarks import load as loads  # noqa: E402
-from mrm_jax.interop import torch_model
-
-# noqa: E402
+from mrm_jax.interop import torch_model  # noqa: E402
 from tests.parity import torch_losses  # noqa: E402
 
 

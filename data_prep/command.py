@@ -130,7 +130,7 @@ def _print_summary(manifest: manifests.Manifest, out_dir: Path) -> None:
     for name, label_set in manifest.label_sets.items():
         counts = "".join(f"{label_set.records[split]:>8,}" for split in splits)
         print(f"{name:16}{len(label_set.labels):>8}{counts}")
-    print(f"kept {manifest.num_records:,} records, left out {manifest.num_rejected:,}")
+    print(f"kept {manifest.num_records:,} records, skipped {manifest.num_rejected:,}")
     for reason, count in build.count_reasons(out_dir).items():
         print(f"  {count:,} {reason}")
     if manifest.num_rejected:

@@ -123,7 +123,7 @@ def write_records(raw_dir: Path, recipe: Recipe, pool: workers.Workers) -> None:
     Args:
         raw_dir: the folder to make.
         recipe: decides its bytes.
-        crew: computes the records; this process writes them.
+        pool: computes the records; this process writes them.
 
     Raises:
         ValueError: if `raw_dir` holds anything else.

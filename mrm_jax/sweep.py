@@ -10,7 +10,7 @@ Example:
   python -m mrm_jax.sweep --config experiments/sweeps/demo.py --trials 12
 
 Run the same command again to resume a sweep that stopped; with more --trials it
-searches further. Processes on several machines with one --storage work on the same sweep.
+searches further. Processes on several machines with one --storage share a sweep.
 
 Exit status: 0 all trials ended, 2 wrong input, 4 the storage does not answer,
 75 terminated (SIGTERM), 130 interrupted; in the last three cases run it again.

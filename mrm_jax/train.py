@@ -31,8 +31,8 @@ Exit status:
   0    finished
   2    error: a flag, a value, the data or a file
   3    the loss is not finite
-  75   preempted (SIGTERM) and saved, also within an epoch: run the same command again. A
-       second SIGTERM ends it at once
+  75   preempted (SIGTERM) and saved, also within an epoch: run the same command again.
+       A second SIGTERM ends it at once
   130  interrupted
   1, 134 and other    of many hosts: another one failed; start all again
 """

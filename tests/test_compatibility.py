@@ -20,6 +20,8 @@ import mrm_jax
 from data_prep import synthetic
 from mrm_jax import evaluate, export, predict, sweep, train
 
+pytestmark = pytest.mark.slow
+
 WRITTEN = Path(__file__).parent / "fixtures" / "written_by_0_1_0"
 HEADS = ("high", "low", "mean")
 CLOSE = {"rtol": 0, "atol": 1e-6}

@@ -17,7 +17,8 @@ from tests.helpers import doc_examples
 pytest.importorskip("mkdocs", reason="the extra [docs] is not installed")
 pytest.importorskip("sybil", reason="the extra [dev] is not installed")
 
-# noqa: E402  (needs sybil)
+pytestmark = pytest.mark.slow
+
 
 DOCS = conftest.ROOT / "docs"
 START = DOCS / "start.md"
@@ -133,7 +134,7 @@ def test_the_site_is_whole_and_needs_no_network(tmp_path):
     # The comments beside the fields of records, which say shapes and units.
     assert (
         "1. for a record, 0. for padding"
-        in (site / "reference/network.html").read_text()
+        in (site / "reference/training.html").read_text()
     )
     # Material would fetch these for a page that asks for a diagram or a repository.
     text = "".join(page.read_text() for page in site.rglob("*.html"))

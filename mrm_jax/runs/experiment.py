@@ -25,7 +25,7 @@ def train_and_evaluate(
         config: as experiments/base.py makes it.
         workdir: holds everything the run leaves.
         command: goes into the report, so that others can repeat it.
-        notice: may ask the run to leave; default: none does.
+        handler: of preemption; default: the run cannot be preempted.
 
     Returns:
         What report.json holds.

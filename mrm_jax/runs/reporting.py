@@ -26,9 +26,9 @@ def report(
 
     Args:
         manager: of the run's checkpoints, on process 0, which alone writes.
-        plan: of the run.
+        spec: of the run.
         workdir: of the run.
-        notice: stops it; nothing is written then.
+        handler: of preemption; stops it; nothing is written then.
 
     Raises:
         preemption.Preempted: if it did.
@@ -66,7 +66,7 @@ def facts(
     """Returns what a report says of a run and of what it is judged on.
 
     Args:
-        plan: of the run.
+        spec: of the run.
         epoch: the best one, which is judged.
         epochs_trained: all of them.
         split: the one judged.
@@ -96,7 +96,7 @@ def write_own(
 
     Args:
         workdir: of the run.
-        plan: of the run.
+        spec: of the run.
         facts: as `facts` returns them.
         evaluated: its own test fold.
     """
@@ -126,7 +126,7 @@ def write(
 
     Args:
         folder: not of a run; made where it is not there.
-        plan: of the run, with the records that were scored.
+        spec: of the run, with the records that were scored.
         facts: as `facts` returns them.
         evaluated: the split.
         history: lines of the run's metrics.jsonl.

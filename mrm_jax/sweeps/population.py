@@ -50,7 +50,7 @@ class Population:
             model: of all runs; its axis_name does not matter.
             size: how many places, rounded up to equally many on every device.
             batch_size: of each run.
-            batching: how the places of a device share it, one of members.BATCHINGS: "vmap"
+            batching: how the places of a device share it, of members.BATCHINGS: "vmap"
                 makes one vectorised program of them, "map" a loop in one program,
                 "loop" a call for each place. Default: as `members.checked_batching`.
 
@@ -87,7 +87,7 @@ class Population:
         """Trains for an epoch.
 
         Args:
-            feed: the training split.
+            loader: the training split.
             rows: place -> [step, batch], record numbers or padding; equally many steps
                 everywhere. A place that is left out holds no run afterwards.
             track: wraps the calls and shows their progress, given how many there are.
@@ -214,7 +214,7 @@ def largest(
 
     Args:
         model: of all settings.
-        feed: the training split, on the devices already.
+        loader: the training split, on the devices already.
         batch_size: of each setting.
         at_most: places that can be used.
         batching: as `population.Population` takes it.
@@ -250,7 +250,7 @@ def call_bytes(
 
     Args:
         model: of all settings.
-        feed: the training split.
+        loader: the training split.
         batch_size: of each setting.
         slots: settings on a device.
         batching: as `population.Population` takes it.

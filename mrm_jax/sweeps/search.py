@@ -62,7 +62,7 @@ def run(
     Args:
         options: the same, but for worker and places, in all processes of a sweep.
         command: goes into the report.
-        notice: may ask the worker to leave; default: none does.
+        handler: of preemption; default: the worker cannot be preempted.
 
     Returns:
         What sweep.json holds.

@@ -85,7 +85,7 @@ def train_epoch(
     Args:
         call: from `mapped`.
         state: replicated; consumed.
-        feed: the training split.
+        loader: the training split.
         epoch: new, or one that stopped early.
         hparams: replicated.
         track: wraps the calls and shows their progress, given how many there are; it

@@ -91,7 +91,7 @@ def record(
     Args:
         manager: of the run's checkpoints.
         writer: of its metrics.
-        plan: of the run.
+        spec: of the run.
         epoch: its number, from 1.
         values: from `epoch_values`.
         state: after the epoch, on the host.

@@ -53,7 +53,7 @@ def predict(
     Args:
         model: its scoring is compiled once.
         state: replicated.
-        feed: the records.
+        loader: the records.
         batch_size: records scored at once, over all devices.
         track: wraps the calls and shows their progress, given how many there are.
     """
@@ -73,7 +73,7 @@ def split_scores(
     """Returns the scores of feed, in the order of its split.
 
     Args:
-        feed: what was scored.
+        loader: what was scored.
         high: [step, batch, label], call by call, the last batch filled up.
         low: likewise.
     """
@@ -100,10 +100,10 @@ def score(
     """Returns the scores of every record of a split, in its order.
 
     Args:
-        plan: of the run; its data may be others than it was trained on.
+        spec: of the run; its data may be others than it was trained on.
         state: replicated.
         split: one with records; they need not have both classes of any label.
-        notice: stops it.
+        handler: of preemption; stops it.
 
     Raises:
         ValueError: if the split has no record with a label of the label set.

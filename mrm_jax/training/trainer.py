@@ -73,10 +73,10 @@ def train(
 
     Args:
         manager: of the run's checkpoints, on process 0.
-        plan: of the run.
+        spec: of the run.
         position: from `find_resume_point`, the same on every process.
         workdir: of the run.
-        notice: stops an epoch; what was trained of it is saved.
+        handler: of preemption; stops an epoch; what was trained of it is saved.
 
     Raises:
         preemption.Preempted: if it did.

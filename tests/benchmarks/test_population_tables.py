@@ -2,6 +2,8 @@ import pytest
 
 from benchmarks import population, population_points, population_tables, sweep_rates
 
+pytestmark = pytest.mark.slow
+
 MACHINE = {"device": "cpu", "processor": "A CPU", "cores": 2}
 
 

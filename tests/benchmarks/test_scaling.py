@@ -15,6 +15,8 @@ from benchmarks import (
 )
 from mrm_jax.data import shards
 
+pytestmark = pytest.mark.slow
+
 TINY = loads.Load(batch=4, labels=3, samples=50)
 RATE = {"median": 10.0, "lowest": 8.0, "highest": 12.0}
 MEMORY = {"train": 96.0, "score": 8.0, "arguments": 22.8, "state": 20.5}

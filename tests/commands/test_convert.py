@@ -8,6 +8,8 @@ import pytest
 from mrm_jax import convert
 from tests import conftest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def in_the_project(monkeypatch):

@@ -16,6 +16,8 @@ from mrm_jax.runs import evaluation, scores
 from mrm_jax.training import checkpoints, run_spec
 from tests.helpers import small_runs, small_states
 
+pytestmark = pytest.mark.slow
+
 RECORDS_PER_FOLD = 12
 HEADS = ("high", "low", "mean")
 

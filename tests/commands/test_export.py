@@ -9,6 +9,8 @@ from mrm_jax import export
 from mrm_jax.interop import npz_format, verify
 from tests.helpers import drawn_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -11,6 +11,8 @@ from mrm_jax import predict
 from mrm_jax.inference import explanation
 from tests.helpers import small_predictions, small_runs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):

@@ -8,6 +8,8 @@ from mrm_jax import train
 from mrm_jax.runtime import distributed
 from tests import conftest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def in_the_project(monkeypatch):

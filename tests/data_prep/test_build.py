@@ -11,6 +11,8 @@ from data_prep import build, ptbxl, readers, shard_writer, workers
 from mrm_jax.data import manifest, shards
 from tests.helpers import raw_records
 
+pytestmark = pytest.mark.slow
+
 NUM_RECORDS = 12
 READING = ptbxl.reading()
 SLOW_BUILD = """

@@ -12,6 +12,8 @@ from data_prep import cpsc2018, cpsc_format, synthetic, workers
 from data_prep.simulator import diagnoses
 from mrm_jax.data import shards
 
+pytestmark = pytest.mark.slow
+
 NUM_RECORDS = 24
 ALONE = workers.Workers(1)
 

@@ -12,6 +12,8 @@ from mrm_jax.models.mrm_net import stem
 from mrm_jax.models.outputs import Outputs
 from tests.helpers import small_runs, small_states
 
+pytestmark = pytest.mark.slow
+
 NUM_LEADS = 12
 
 

@@ -7,6 +7,8 @@ from mrm_jax.data import preprocessing
 from mrm_jax.inference import attribution, explanation
 from tests.helpers import small_predictions, small_runs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):

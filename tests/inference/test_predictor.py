@@ -14,6 +14,8 @@ from mrm_jax.runtime import devices
 from mrm_jax.training import input_pipeline, metadata, scoring
 from tests.helpers import small_predictions, small_runs, small_states
 
+pytestmark = pytest.mark.slow
+
 LEADS = recording.lead_names.LEADS
 
 

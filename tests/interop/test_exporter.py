@@ -8,6 +8,8 @@ from mrm_jax.interop import exporter, npz_format, verify
 from mrm_jax.training import metadata
 from tests.helpers import small_runs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(shards_dir):

@@ -11,6 +11,8 @@ import pytest
 from mrm_jax.data import shards
 from mrm_jax.interop import exported_model, exporter, npz_format, verify
 
+pytestmark = pytest.mark.slow
+
 CASES = [
     pytest.param(kind, marks=[pytest.mark.torch] if kind == "torch" else [])
     for kind in exporter.FORMATS

@@ -11,6 +11,8 @@ from mrm_jax.models.mrm_net import network
 from mrm_jax.training import metadata as metadata_lib
 from tests.helpers import small_runs
 
+pytestmark = pytest.mark.slow
+
 
 def test_everything_to_use_the_scores_is_there(run, shards_dir):
     said = metadata.describe(run)

@@ -5,6 +5,8 @@ import pytest
 from mrm_jax.interop import torch_optimizer, torch_weights
 from tests.interop import test_torch_weights
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = torch_weights.to_torch(test_torch_weights.variables())
 LIVE = [n for n in WEIGHTS if n.rpartition(".")[2] not in torch_optimizer.BUFFERS]
 PARAMS = test_torch_weights.variables()["params"]

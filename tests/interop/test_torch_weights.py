@@ -6,6 +6,8 @@ import pytest
 from mrm_jax.interop import torch_weights
 from mrm_jax.models.mrm_net import network
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (1, 40, 12)
 
 

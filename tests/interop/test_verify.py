@@ -4,6 +4,8 @@ import pytest
 from mrm_jax.data import shards
 from mrm_jax.interop import verify
 
+pytestmark = pytest.mark.slow
+
 NAMES, LABELS = np.array(["A1", "A2"]), ("AF", "PVC", "STD")
 
 

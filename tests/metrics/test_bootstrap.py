@@ -7,6 +7,8 @@ import scipy.stats
 
 from mrm_jax.metrics import bootstrap, classification
 
+pytestmark = pytest.mark.slow
+
 OVERALL = "macro_auc macro_ap macro_f1 tpr f1 accuracy fmax f_at_val_threshold".split()
 BY_LABEL = ("auc", "average_precision", "f1")
 VAL_THRESHOLD = 0.37

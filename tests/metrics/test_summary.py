@@ -16,6 +16,8 @@ from mrm_jax.metrics.scores import SplitScores
 from tests.helpers import small_reports
 from tests.helpers.small_reports import DESCRIPTIONS, HEADS, NAMES
 
+pytestmark = pytest.mark.slow
+
 NO_INTERVAL = {"macro_labels", "share_of_zeros", "fmax_threshold", "val_threshold"}
 
 

@@ -6,6 +6,8 @@ import pytest
 from mrm_jax.models.mrm_net import attention
 from tests.helpers import numpy_reference
 
+pytestmark = pytest.mark.slow
+
 SIGNAL = jnp.array(np.random.default_rng(0).standard_normal((3, 9, 16)), float)
 
 

@@ -6,6 +6,8 @@ import pytest
 from mrm_jax.models.mrm_net import branches
 from tests.helpers import numpy_reference
 
+pytestmark = pytest.mark.slow
+
 SIGNAL = jnp.array(np.random.default_rng(0).standard_normal((2, 10, 16)), float)
 BRANCHES = {
     "high": branches.HighResolutionBranch(num_labels=3, channels=16),

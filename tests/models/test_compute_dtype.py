@@ -15,6 +15,8 @@ from mrm_jax.training.input_pipeline import Batch
 from mrm_jax.training.train_state import HParams
 from tests.helpers import small_states
 
+pytestmark = pytest.mark.slow
+
 SINGLE = network.MRMNet(num_labels=3, num_samples=200, width=4, exchange=True)
 HALF = dataclasses.replace(SINGLE, compute_dtype="bfloat16")
 

@@ -8,6 +8,8 @@ from mrm_jax.models import layers
 from mrm_jax.runtime import devices
 from tests.helpers import numpy_reference
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 KEY = jax.random.key(1)
 

@@ -8,6 +8,8 @@ import pytest
 from mrm_jax.models.mrm_net import branches, network
 from tests.helpers import numpy_reference
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"num_labels": 3, "num_samples": 40, "width": 4}
 KEY = jax.random.key(0)
 STAGE_SUBSETS = [

@@ -6,6 +6,8 @@ import pytest
 from mrm_jax.models.mrm_net import mutual
 from tests.helpers import numpy_reference
 
+pytestmark = pytest.mark.slow
+
 TIME, CHANNELS = 6, 2  # of the high map; the low one has 3 and 4
 HIGH = jnp.arange(24.0).reshape(2, TIME, CHANNELS)
 LOW = 100 + jnp.arange(24.0).reshape(2, TIME // 2, 2 * CHANNELS)

@@ -6,6 +6,8 @@ import pytest
 from mrm_jax.models.mrm_net import stem
 from tests.helpers import numpy_reference
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 SIGNAL = jnp.array(RNG.standard_normal((2, 30, 12)), float)
 

@@ -7,6 +7,8 @@ import pytest
 
 from tests.parity import cases, compare, jax_side
 
+pytestmark = pytest.mark.slow
+
 FILE = pathlib.Path(__file__).with_name("expected.npz")
 
 

@@ -3,6 +3,8 @@ import pytest
 
 from mrm_jax.plotting import ecg_layout, ecg_overlay, ecg_paper
 
+pytestmark = pytest.mark.slow
+
 RATE = 100
 LEADS = ("I", "II")
 PER_MM = 8

@@ -9,6 +9,8 @@ from PIL import Image
 from mrm_jax.data import leads
 from mrm_jax.plotting import ecg_layout, ecg_overlay, ecg_paper
 
+pytestmark = pytest.mark.slow
+
 RATE = 100
 BIG_SQUARE = (0xE9, 0xAC, 0xA6)
 SMALL_SQUARE = (0xF7, 0xD9, 0xD6)

@@ -6,6 +6,8 @@ import pytest
 
 from mrm_jax.plotting import training_curves
 
+pytestmark = pytest.mark.slow
+
 BAND = "#cccccc"
 
 

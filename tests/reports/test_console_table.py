@@ -9,6 +9,8 @@ from mrm_jax.reports import console_table
 from tests.helpers import small_reports
 from tests.helpers.small_reports import DESCRIPTIONS, FACTS, HEADS, NAMES
 
+pytestmark = pytest.mark.slow
+
 
 def make(num_labels=3, names=NAMES, descriptions=DESCRIPTIONS, first_labels=False):
     test, val = (

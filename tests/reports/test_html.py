@@ -12,6 +12,8 @@ from mrm_jax.reports import html as html_lib
 from mrm_jax.reports import html_figures
 from tests.helpers import page_data
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("slow", "fast", "<b>loud & clear</b>")
 VOID = ("meta", "br", "hr", "img", "input", "link")
 

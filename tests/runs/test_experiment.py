@@ -10,6 +10,8 @@ from mrm_jax.runs import evaluation, experiment
 from mrm_jax.training import checkpoints, metrics_log
 from tests.helpers import small_runs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shards_dir(tmp_path_factory):

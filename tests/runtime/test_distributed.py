@@ -20,6 +20,8 @@ from mrm_jax.training import metrics_log
 from tests import conftest
 from tests.helpers import small_runs
 
+pytestmark = pytest.mark.slow
+
 PEER_TIMEOUT_S = 5
 LIMIT_S = 240  # of one start, on a busy machine
 

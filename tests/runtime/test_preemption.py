@@ -14,6 +14,8 @@ from mrm_jax.training import checkpoints, input_pipeline, metrics_log
 from tests import conftest
 from tests.helpers import small_runs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shards_dir(tmp_path_factory):

@@ -20,6 +20,8 @@ from mrm_jax.training import input_pipeline, scoring
 from mrm_jax.training.train_state import HParams
 from tests.helpers import small_runs, small_states
 
+pytestmark = pytest.mark.slow
+
 EPOCHS, BATCH_SIZE = 2, 3
 ACCELERATORS = ("cuda", "tpu")
 RTOL = 1e-9

@@ -7,6 +7,8 @@ from mrm_jax.sweeps import members, population
 from mrm_jax.training import input_pipeline
 from tests.helpers import small_runs, small_states
 
+pytestmark = pytest.mark.slow
+
 BATCH_SIZE = 7
 
 

@@ -8,6 +8,8 @@ from mrm_jax.sweeps import storage as storage_lib
 from mrm_jax.sweeps import study
 from tests.helpers import study_worker
 
+pytestmark = pytest.mark.slow
+
 
 def join(storage, patience_s=1.0):
     settings = study_worker.settings()

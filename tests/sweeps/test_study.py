@@ -15,6 +15,8 @@ from experiments import base
 from mrm_jax.sweeps import search_space, study, trials
 from mrm_jax.sweeps import storage as storage_lib
 
+pytestmark = pytest.mark.slow
+
 RATES = search_space.check(
     {
         "hparams.learning_rate": FloatDistribution(1e-4, 1e-2, log=True),

@@ -14,6 +14,8 @@ from mrm_jax.sweeps import trials as trials_lib
 from tests import conftest
 from tests.helpers import study_worker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def start(tmp_path):

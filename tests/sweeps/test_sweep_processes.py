@@ -16,6 +16,8 @@ from mrm_jax.training import metrics_log
 from tests import conftest
 from tests.helpers import small_runs, small_sweeps
 
+pytestmark = pytest.mark.slow
+
 EPOCHS, TRIALS, SEEDS = 6, 5, 2
 SPACE = '"hparams.learning_rate": FloatDistribution(1e-4, 1e-2, log=True)'
 

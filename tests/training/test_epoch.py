@@ -12,6 +12,8 @@ from mrm_jax.training import epoch, input_pipeline, train_state
 from mrm_jax.training.train_state import HParams
 from tests.helpers import small_runs, small_states
 
+pytestmark = pytest.mark.slow
+
 MODEL = small_states.MODEL.clone(axis_name=devices_lib.AXIS)
 # 32 records in batches of 7: two and four devices get padding in every step, and the
 # last batch, of 4 records, leaves some devices without any.

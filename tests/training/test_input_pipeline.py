@@ -8,6 +8,8 @@ from mrm_jax.runtime import devices, processes
 from mrm_jax.training import input_pipeline
 from tests.helpers import small_runs
 
+pytestmark = pytest.mark.slow
+
 
 def records(signals_uv, mean_uv=2.0, std_uv=4.0):
     return input_pipeline.Records(

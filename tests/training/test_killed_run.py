@@ -13,6 +13,8 @@ from mrm_jax.training import metrics_log
 from tests import conftest
 from tests.helpers import small_runs
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 8
 
 

@@ -11,6 +11,8 @@ from mrm_jax.runtime import devices
 from mrm_jax.training import losses
 from mrm_jax.training.train_state import HParams
 
+pytestmark = pytest.mark.slow
+
 LN3 = np.log(3)
 RNG = np.random.default_rng(0)
 A = jnp.asarray(RNG.normal(0, 2, (3, 5)), float)

@@ -8,6 +8,8 @@ from mrm_jax.runtime import devices
 from mrm_jax.training import input_pipeline, scoring, train_state
 from tests.helpers import small_runs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def setup(tmp_path_factory):

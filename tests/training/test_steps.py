@@ -12,6 +12,8 @@ from mrm_jax.training.input_pipeline import Batch
 from mrm_jax.training.train_state import HParams
 from tests.helpers import small_states
 
+pytestmark = pytest.mark.slow
+
 MODEL = network.MRMNet(
     num_labels=3,
     num_samples=40,

@@ -7,6 +7,8 @@ from mrm_jax.models.mrm_net import network
 from mrm_jax.training import train_state
 from mrm_jax.training.train_state import HParams
 
+pytestmark = pytest.mark.slow
+
 MODEL = network.MRMNet(num_labels=3, num_samples=40, width=4)
 GRADS = ([0.5, -3.0, 1e-8], [0.1, 4.0, 2e-8], [-2.0, 0.0, 1e-8])  # eps is 1e-8
 

@@ -8,6 +8,8 @@ from data_prep.simulator import model
 from data_prep.simulator import noise as ecg_noise
 from tests.helpers.ecg_measures import LEAD, ecgs
 
+pytestmark = pytest.mark.slow
+
 
 def test_twelve_leads_from_eight_by_hand():
     leads_mv = np.array([[0.4, 1.0, -0.1, 0.2, 0.3, 0.4, 0.5, 0.6]])
