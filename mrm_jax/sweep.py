@@ -36,7 +36,7 @@ RENAMED = {
     "--heartbeat_s": "--heartbeat_s",
     "--timeout_s": "--timeout_s",
 }
-NO_STORAGE, TERMINATED = 4, 75
+WRONG_INPUT, NO_STORAGE, TERMINATED = cli.WRONG_INPUT, 4, 75
 
 
 def main(argv: Sequence[str] | None = None) -> int:

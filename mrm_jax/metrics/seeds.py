@@ -57,6 +57,6 @@ def mean_sd(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def text(found: Mapping[str, float], digits: int = 3) -> str:
+def text(found: Mapping[str, Any], digits: int = 3) -> str:
     """Returns `mean_sd` as text, for example "0.900 ± 0.100"."""
     return f"{found['mean']:.{digits}f} ± {found['sd']:.{digits}f}"

@@ -359,7 +359,7 @@ def test_results_of_other_runs_are_not_overwritten(runs, tmp_path, capsys):
 
 def test_seeds_on_both_sides_are_refused(runs, capsys):
     assert run(runs / "s1", runs / "s2", "--compare", runs / "s1") == 2
-    assert "beside one run, found 2" in failed(capsys)
+    assert "compares runs with one run, but --run names 2" in failed(capsys)
 
 
 def test_a_run_without_checkpoints_is_refused(tmp_path, capsys):

@@ -215,8 +215,8 @@ def test_help_explains_every_flag(capsys):
         predict.main(["--help"])
     assert left.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    for flag in "workdir sampling_rate unit leads aggregate windows head".split():
+    for flag in "run sampling_rate unit leads aggregate windows head".split():
         assert f"--{flag}" in text
-    for flag in "threshold shards top out plot explain plot_format".split():
+    for flag in "threshold data top out plot explain plot_format".split():
         assert f"--{flag}" in text
     assert "Exit status" in text
