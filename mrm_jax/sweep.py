@@ -33,8 +33,8 @@ RESUME = "Run the same command again to resume from the last epoch."
 # Old spellings, which are still accepted.
 RENAMED = {
     "--way": "--batching",
-    "--heartbeat_s": "--heartbeat_s",
-    "--timeout_s": "--timeout_s",
+    "--beat_s": "--heartbeat_s",
+    "--grace_s": "--timeout_s",
 }
 WRONG_INPUT, NO_STORAGE, TERMINATED = cli.WRONG_INPUT, 4, 75
 

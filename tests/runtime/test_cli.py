@@ -1,0 +1,58 @@
+"""Renamed flags and the exit status of commands."""
+
+import pytest
+
+from data_prep import command
+from mrm_jax import sweep
+from mrm_jax.runtime import cli
+
+
+def test_old_spellings_of_flags_become_the_new_ones():
+    words = ["--workdir=a", "--workdir", "b", "--out", "--workdirs"]
+    renamed = cli.rename_flags(words, {"--workdir": "--run"})
+    assert renamed == ["--run=a", "--run", "b", "--out", "--workdirs"]
+
+
+def test_old_flags_of_sweeps_are_renamed():
+    assert sweep.RENAMED == {
+        "--way": "--batching",
+        "--beat_s": "--heartbeat_s",
+        "--grace_s": "--timeout_s",
+    }
+    words = ["--config=x", "--way=unrolled", "--beat_s=2", "--grace_s", "7"]
+    args = sweep._flags().parse_args(cli.rename_flags(words, sweep.RENAMED))
+    assert (args.batching, args.heartbeat_s, args.timeout_s) == ("loop", 2, 7)
+
+
+def test_preparation_takes_the_old_flag_without_showing_it(capsys):
+    parser = command.parser("Prepares.")
+    args = parser.parse_args(["--raw_dir=raw", "--out_dir=shards"])
+    assert str(args.out_dir) == "shards"
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help"])
+    shown = capsys.readouterr().out
+    assert "--out SHARDS" in shown and "--out_dir" not in shown
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [
+        (ValueError("no such run"), 2, "error: no such run\n"),
+        (OSError("full"), 2, "error: full\n"),
+        (KeyboardInterrupt(), 130, "Interrupted.\n"),
+        (None, 0, ""),
+    ],
+)
+def test_the_exit_status_and_what_is_said(raised, status, said, capsys):
+    def work():
+        if raised is not None:
+            raise raised
+
+    assert cli.run(work, interrupted="Interrupted.") == status
+    assert capsys.readouterr().err == said
+
+
+def test_other_errors_are_no_expected_ones():
+    with pytest.raises(ZeroDivisionError):
+        cli.run(lambda: 1 // 0, interrupted="")
+    assert cli.run(lambda: 1 // 0, interrupted="", errors=(ZeroDivisionError,)) == 2
