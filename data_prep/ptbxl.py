@@ -140,10 +140,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
 def label_tables(
     codes: Sequence[Sequence[str]], statements: pd.DataFrame
 ) -> dict[str, shard_writer.LabelTable]:
@@ -210,3 +206,7 @@ def _describe(diagnostic: pd.DataFrame, column: str) -> dict[str, str]:
         texts |= SUPERCLASSES
     kind = column.replace("_", " ")
     return {label: f"{text} (PTB-XL {kind} {label})" for label, text in texts.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

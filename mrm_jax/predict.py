@@ -179,10 +179,6 @@ def _table_form(args: argparse.Namespace) -> files.TableForm:
     return files.TableForm(args.sampling_rate, recording.unit_name(args.unit), names)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
 def parser(description: str) -> argparse.ArgumentParser:
     """Returns what reads the command's flags.
 
@@ -290,3 +286,7 @@ def _add_picture_flags(flags: argparse._ArgumentGroup) -> None:
         default="png",
         help="of the pictures (default: %(default)s)",
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
