@@ -1,0 +1,25 @@
+"""What all modules that are run as programs have in common."""
+
+import ast
+
+import pytest
+
+from tests import conftest
+
+PROGRAMS = [
+    path
+    for folder in ("mrm_jax", "data_prep", "benchmarks")
+    for path in sorted((conftest.ROOT / folder).rglob("*.py"))
+    if '__name__ == "__main__"' in path.read_text()
+]
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_main_is_called_once_everything_is_defined(path):
+    *before, last = ast.parse(path.read_text()).body
+    assert isinstance(last, ast.If) and "__name__" in ast.unparse(last.test)
+    assert not any("__name__" in ast.unparse(node) for node in before)
+
+
+def test_the_programs_were_found():
+    assert {"train", "predict", "ptbxl"} <= {path.stem for path in PROGRAMS}
