@@ -226,7 +226,7 @@ def test_labels_in_another_order_than_the_data_are_an_error(files, shards_dir, c
 def test_a_run_is_not_overwritten(files, capsys):
     assert run(files, "bare.pth") == 0
     assert run(files, "bare.pth") == 2
-    assert "holds a run already" in capsys.readouterr().err
+    assert "already holds a run" in capsys.readouterr().err
 
 
 def test_without_data_evaluation_asks_for_them(files):
