@@ -63,7 +63,7 @@ def accelerator(monkeypatch):
         monkeypatch.setattr(devices, "free_bytes", lambda: free)
         return planned
 
-    monkeypatch.setattr(devices, "rolls_loops", lambda: True)
+    monkeypatch.setattr(devices, "supports_scan", lambda: True)
     monkeypatch.setattr(population, "call_bytes", call_bytes)
     return make
 
