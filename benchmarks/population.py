@@ -1,6 +1,6 @@
 """Settings trained at once: how they share a device, and how they spread over devices.
 
-Populations of several sizes train the full network on noise, in every way that places
+Populations of several sizes train the full network on noise, in every way that slots
 can share a device, in turns; then one population on one, two and four devices, which
 are simulated on the CPU. A population of one place is a run alone, to which the others
 are compared. "map" is a loop in the program and left out on the CPU, where convolutions
@@ -19,7 +19,7 @@ from typing import Any
 import jax
 
 from benchmarks import harness, population_tables, scaling
-from mrm_jax.sweeps import members
+from mrm_jax.sweeps import vectorised
 
 CHILD = """
 import json, sys
@@ -67,7 +67,7 @@ def _run(
     rounds: int,
 ) -> list[dict[str, Any]]:
     """Returns what a new process measures that has so many devices."""
-    print(f"{sizes} places by {', '.join(ways)}, devices: {devices}", flush=True)
+    print(f"{sizes} slots by {', '.join(ways)}, devices: {devices}", flush=True)
     arguments = {"sizes": sizes, "ways": ways, "load": load, "rounds": rounds}
     result = subprocess.run(
         [sys.executable, "-c", CHILD, json.dumps(arguments)],
@@ -82,28 +82,30 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = harness.flags(__doc__, rounds=3)
     on_cpu = jax.default_backend() == "cpu"
     ways = [
-        batching for batching in members.BATCHINGS if not (on_cpu and batching == "map")
+        batching
+        for batching in vectorised.BATCHINGS
+        if not (on_cpu and batching == "map")
     ]
     add = parser.add_argument
-    add("--sizes", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="places")
+    add("--sizes", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="slots")
     add(
         "--batchings",
         nargs="+",
-        choices=members.BATCHINGS,
+        choices=vectorised.BATCHINGS,
         default=sorted(
-            ways, key=lambda batching: batching != members.checked_batching(None)
+            ways, key=lambda batching: batching != vectorised.resolve_batching(None)
         ),
         help="how they share a device; the first one is spread over devices "
         "(default: %(default)s)",
     )
-    # On the CPU, sixteen places of 96 records would need more memory than most have.
+    # On the CPU, sixteen slots of 96 records would need more memory than most have.
     batch = 32 if on_cpu else 96
     add("--batch", type=int, default=batch, help="of each place (default: %(default)s)")
     add("--labels", type=int, default=71, help="outputs (default: %(default)s)")
     add("--samples", type=int, default=1000, help="of a record (default: %(default)s)")
     add("--steps", type=int, default=1, help="of a round (default: %(default)s)")
     add("--devices", type=int, nargs="*", default=[1, 2, 4], help="to spread over")
-    add("--spread", type=int, default=4, help="places that are spread over devices")
+    add("--spread", type=int, default=4, help="slots that are spread over devices")
     return parser.parse_args(argv)
 
 

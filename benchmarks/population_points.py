@@ -60,14 +60,14 @@ def measure(
     """Returns rates and memory of populations, which take turns.
 
     Args:
-        sizes: places of each population.
-        ways: how places share a device, see population.Population.
+        sizes: number of slots of each population.
+        ways: batchings of a device, see population.Population.
         load: of one place: batch, labels, samples, batches.
         rounds: counted ones.
         width: of the network.
 
     Returns:
-        For each size and way "places", "batching", "seconds" of each round, trained
+        For each size and batching "places", "batching", "seconds" by round, trained
         "records" of a round and planned "call_mib" of a device.
     """
     work = loads.Load(**load)

@@ -74,12 +74,12 @@ def write_shards(folder: Path, count: int, load: loads.Load) -> None:
         names=[f"{record:08d}" for record in range(count)],
         folds=np.ones(count),
         tables={LABEL_SET: shard_writer.LabelTable(names, names, matrix)},
-        rejected=(),
+        skipped=(),
         facts={
             "data_set": "noise",
             "data_set_version": "1",
             "sampling_rate": 100,
-            "length_rule": "exact",
+            "length_policy": "exact",
             "sources": {},
         },
     )

@@ -25,7 +25,7 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from mrm_jax.runtime import cli, devices, preemption
-from mrm_jax.sweeps.members import BATCHINGS
+from mrm_jax.sweeps.vectorised import ALIASES, BATCHINGS
 from mrm_jax.training import config as config_lib
 
 NEEDS_OPTUNA = "sweeps need Optuna, found none: pip install 'mrm_jax[sweep]'"
@@ -82,7 +82,7 @@ def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> No
     options = search.Options(
         config_file=given.pop("config"),
         overrides=overrides,
-        places=given.pop("population"),
+        slots=given.pop("population"),
         **given,
     )
     with preemption.PreemptionHandler() as handler:
@@ -123,7 +123,7 @@ def _add_work_flags(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--batching",
-        type=lambda text: "loop" if text == "unrolled" else text,
+        type=lambda text: ALIASES.get(text, text),
         choices=BATCHINGS,
         help="how they share a device: one vectorised program (vmap), a loop inside a "
         "program (map), or one call after another (loop) (default: vmap on "

@@ -1,4 +1,8 @@
-"""Hands the trials of a study to one worker."""
+"""Leases: how the trials of a study are handed to one worker at a time.
+
+`Leases` chooses the trial that a worker trains next and creates its attempt.
+`Leaseholder` changes the state of attempts in the storage on behalf of one process.
+"""
 
 import dataclasses
 import math
@@ -11,236 +15,239 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from mrm_jax.sweeps import samplers, trials
-from mrm_jax.sweeps import settings as settings_lib
+from mrm_jax.sweeps import samplers
 from mrm_jax.sweeps import storage as storage_lib
+from mrm_jax.sweeps import study_spec as spec_lib
 from mrm_jax.sweeps import trials as trials_lib
 from mrm_jax.sweeps.search_space import Value
-from mrm_jax.sweeps.settings import Settings
-from mrm_jax.sweeps.trials import Place
+from mrm_jax.sweeps.study_spec import StudySpec
+from mrm_jax.sweeps.trials import Trial
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Claim:
-    """A trial that this worker is to train; equal to itself only, so a key of dicts."""
+class Lease:
+    """The right to train a trial; compared by identity, so it can be a key of dicts."""
 
-    number: int  # of the trial; names its folder
-    program: int  # index into Settings.space.programs
+    number: int  # of the attempt; names its folder
+    program: int  # index into StudySpec.space.programs
     values: Mapping[str, Value]  # all of the space, by name
-    earlier: tuple[int, ...]  # trials of this setting that were lost, newest first
-    reported: Mapping[int, float]  # epoch -> metric, known before this claim
-    trial_id: int  # Optuna's, unique in the storage
+    earlier: tuple[int, ...]  # lost attempts of this trial, newest first
+    reported: Mapping[int, float]  # epoch -> metric, known before this lease
+    trial_id: int  # Optuna's id of the attempt, unique in the storage
 
 
-class Claims:
-    """What one process may train, does train, and did not take up yet."""
+class Leases:
+    """The leases of one process: those it holds and those it can acquire."""
 
-    def __init__(self, storage: BaseStorage, settings: Settings, worker: str) -> None:
-        """Joins the study; finds what a process of the same name left there.
+    def __init__(self, storage: BaseStorage, spec: StudySpec, worker: str) -> None:
+        """Joins the study and finds what an earlier process of the same name left.
 
         Raises:
-            ValueError: if the study has other settings.
+            ValueError: if the study was created for a different sweep.
         """
-        self.owner = Owner(storage, worker)
-        self.held: set[int] = set()  # ids of trials that were handed out
-        self._left: set[int] = set()  # numbers of its running trials that were not
+        self.holder = Leaseholder(storage, worker)
+        self.held: set[int] = set()  # ids of the attempts that were handed out
+        self._left: set[int] = set()  # numbers of its running attempts that were not
         self._storage = storage
         self._cached = optuna.storages.get_storage(storage)
-        self._settings = settings
-        self.study = settings_lib.join(self._cached, settings)
-        # Before it is taken for stale.
-        for place in self._read()[1]:
-            if self.owner.runs(place.trial):
-                storage_lib.beat(storage, place.trial._trial_id)
-                self._left.add(place.trial.number)
+        self._spec = spec
+        self.study = spec_lib.join(self._cached, spec)
+        # Before other workers take them for stale.
+        for trial in self._read()[1]:
+            if self.holder.runs(trial.attempt):
+                storage_lib.beat(storage, trial.attempt._trial_id)
+                self._left.add(trial.attempt.number)
 
-    def refresh(self) -> tuple[list[int], list[Place]]:
-        """Returns each program's share, and the places; fails what is stale."""
-        # A process that was suspended must not take itself for dead.
+    def refresh(self) -> tuple[list[int], list[Trial]]:
+        """Fails stale attempts; returns each program's share, and all trials."""
+        # A process that was suspended must not fail its own attempts.
         for trial_id in tuple(self.held):
             storage_lib.beat(self._storage, trial_id)
         storage_lib.fail_stale(self.study)
         return self._read()
 
-    def open(self, share: Sequence[int], places: Sequence[Place]) -> list[int]:
-        """Returns how many settings of each program can be claimed now."""
+    def open(self, share: Sequence[int], trials: Sequence[Trial]) -> list[int]:
+        """Returns how many trials of each program can be leased now."""
         counts = list(share)
-        for place in places:
-            counts[place.program] -= not self._is_open(place)
+        for trial in trials:
+            counts[trial.program] -= not self._is_open(trial)
         return counts
 
-    def claim(self, program: int | None) -> Claim | None:
-        """Returns a trial of a program, or of a fitting one, if there is any."""
+    def acquire(self, program: int | None) -> Lease | None:
+        """Returns a lease of an open trial, or None if there is none.
+
+        Args:
+            program: index of the trial's program; None: `_choose` picks it.
+        """
         while True:
-            share, places = self.refresh()
-            chosen = self._choose(share, places) if program is None else program
-            if not self.open(share, places)[chosen]:
+            share, trials = self.refresh()
+            chosen = self._choose(share, trials) if program is None else program
+            if not self.open(share, trials)[chosen]:
                 return None
-            found = [p for p in places if p.program == chosen and self._is_open(p)]
-            for place in found:
-                claim = self._take(place)
-                if claim is not None:
-                    return claim
+            found = [t for t in trials if t.program == chosen and self._is_open(t)]
+            for trial in found:
+                lease = self._take(trial)
+                if lease is not None:
+                    return lease
             if not found:
                 self.study.enqueue_trial(
-                    dict(self._settings.space.programs[chosen]),
+                    dict(self._spec.space.programs[chosen]),
                     user_attrs={trials_lib.PROGRAM: chosen},
                 )
 
-    def _read(self) -> tuple[list[int], list[Place]]:
-        asked = settings_lib.read_trials(self.study, self._settings)
-        total = self._settings.total(asked)
-        share = trials_lib.shares(total, len(self._settings.space.programs))
-        trials = self.study.get_trials(deepcopy=False)
-        return share, trials_lib.read(trials, share)
+    def _read(self) -> tuple[list[int], list[Trial]]:
+        requested = spec_lib.read_trials(self.study, self._spec)
+        total = self._spec.total(requested)
+        share = trials_lib.shares(total, len(self._spec.space.programs))
+        return share, trials_lib.read(self.study.get_trials(deepcopy=False), share)
 
-    def _is_open(self, place: Place) -> bool:
-        if place.trial.number in self._left and self.owner.runs(place.trial):
+    def _is_open(self, trial: Trial) -> bool:
+        if trial.attempt.number in self._left and self.holder.runs(trial.attempt):
             return True
-        return place.state in ("waiting", "lost")
+        return trial.state in ("waiting", "lost")
 
-    def _choose(self, share: Sequence[int], places: Sequence[Place]) -> int:
-        """Returns the program of what was left, or the one with most open settings."""
-        for place in places:
-            if place.state == "running" and self._is_open(place):
-                return place.program
-        counts = self.open(share, places)
+    def _choose(self, share: Sequence[int], trials: Sequence[Trial]) -> int:
+        """Returns the program of a trial left running, or the one with most open."""
+        for trial in trials:
+            if trial.state == "running" and self._is_open(trial):
+                return trial.program
+        counts = self.open(share, trials)
         return counts.index(max(counts))
 
-    def _take(self, place: Place) -> Claim | None:
-        """Returns the claim of an open place, if no other worker was faster."""
-        trial = place.trial
+    def _take(self, trial: Trial) -> Lease | None:
+        """Returns a lease of an open trial, or None if another worker was faster."""
+        attempt = trial.attempt
         try:
-            match place.state:
+            match trial.state:
                 case "lost":
-                    self._follow(place)  # the trial is found at the next look
+                    self._retry(trial)  # the next look finds the new attempt
                     return None
                 case "waiting":
-                    # Before it runs: should the answer get lost, it is found again.
-                    self._left.add(trial.number)
-                    if not self.owner.take(trial._trial_id):
+                    # Before it runs, so that it is found again if the answer is lost.
+                    self._left.add(attempt.number)
+                    if not self.holder.take(attempt._trial_id):
                         raise UpdateFinishedTrialError
-            if place.exhausted:
-                self.owner.fail(trial, trial.user_attrs[trials_lib.CLAIMS])
+            if trial.exhausted:
+                epochs = attempt.user_attrs[trials_lib.LEASE_EPOCHS]
+                self.holder.fail(attempt, epochs)
                 return None
-            self.owner.mark(place)
-            return self._hand_out(place)
+            self.holder.mark(trial)
+            return self._hand_out(trial)
         except UpdateFinishedTrialError:
-            self._left.discard(trial.number)
+            self._left.discard(attempt.number)
             return None
 
-    def _follow(self, place: Place) -> None:
-        """Makes a trial with the same values wait, after one that was lost."""
-        lost = place.trial
-        program = self._settings.space.programs[place.program]
+    def _retry(self, trial: Trial) -> None:
+        """Enqueues an attempt with the values of the lost one."""
+        lost = trial.attempt
+        program = self._spec.space.programs[trial.program]
         attributes = {
-            trials_lib.PROGRAM: place.program,
+            trials_lib.PROGRAM: trial.program,
             trials_lib.RETRY_OF: lost.number,
-            trials_lib.CLAIMS: lost.user_attrs.get(trials_lib.CLAIMS, []),
+            trials_lib.LEASE_EPOCHS: lost.user_attrs.get(trials_lib.LEASE_EPOCHS, []),
         }
         self.study.enqueue_trial({**program, **lost.params}, user_attrs=attributes)
 
-    def _hand_out(self, place: Place) -> Claim:
-        settings, trial = self._settings, place.trial
-        # A study object shows its sampler the trials that it first saw: a new one each
-        # time, on the same storage.
+    def _hand_out(self, trial: Trial) -> Lease:
+        spec, attempt = self._spec, trial.attempt
+        # A study object shows its sampler only the attempts that existed when it was
+        # loaded, so each lease loads a new one from the same storage.
         study = optuna.load_study(
-            study_name=settings.name,
+            study_name=spec.name,
             storage=self._cached,
             sampler=samplers.make_sampler(
-                settings.sampler,
-                settings.space,
-                place.program,
-                place.rank,
-                settings.seed,
+                spec.sampler, spec.space, trial.program, trial.rank, spec.seed
             ),
-            pruner=self.study.pruner,  # TPE looks at settings of its bracket
+            pruner=self.study.pruner,  # TPE looks at the trials of its bracket
         )
         values = samplers.suggest(
-            optuna.Trial(study, trial._trial_id), settings.space.distributions
+            optuna.Trial(study, attempt._trial_id), spec.space.distributions
         )
-        self._left.discard(trial.number)
-        self.held.add(trial._trial_id)
-        return Claim(
-            number=trial.number,
-            program=place.program,
+        self._left.discard(attempt.number)
+        self.held.add(attempt._trial_id)
+        return Lease(
+            number=attempt.number,
+            program=trial.program,
             values=values,
-            earlier=tuple(each.number for each in reversed(place.chain[:-1])),
-            reported=place.reported,
-            trial_id=trial._trial_id,
+            earlier=tuple(each.number for each in reversed(trial.attempts[:-1])),
+            reported=trial.reported,
+            trial_id=attempt._trial_id,
         )
 
 
-class Owner:
-    """One process of a worker."""
+class Leaseholder:
+    """One process of a worker, and the attempts in the storage that it holds."""
 
     def __init__(self, storage: BaseStorage, worker: str) -> None:
-        """Takes the storage, and the name that the worker keeps over restarts."""
+        """Stores the storage and the name that the worker keeps over restarts."""
         self._storage = storage
-        # Another process under the same name is told from this one.
+        # The id tells this process from an earlier or later one of the same name.
         self._name = [worker, uuid.uuid4().hex]
 
     def take(self, trial_id: int) -> bool:
-        """Makes a waiting trial run; returns whether it was this process that did."""
-        # First what is needed to find or to miss this process, should it die next.
-        self._set(trial_id, {trials.TAKER: self._name[0]})
+        """Sets a waiting attempt to running; returns whether this process did so."""
+        # If this process dies next, its name and heartbeat are needed to find it.
+        self._set(trial_id, {trials_lib.TAKER: self._name[0]})
         storage_lib.beat(self._storage, trial_id)
         return self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
 
-    def mark(self, place: trials.Place) -> None:
-        """Makes the running trial of a place this process's own."""
-        trial = place.trial
-        claims = [*trial.user_attrs.get(trials.CLAIMS, []), place.epoch]
-        marks = {trials.OWNER: self._name, trials.CLAIMS: claims}
-        self._set(trial._trial_id, marks)
-        storage_lib.beat(self._storage, trial._trial_id)
+    def mark(self, trial: Trial) -> None:
+        """Records this process as the holder of a trial's running attempt."""
+        attempt = trial.attempt
+        epochs = [*attempt.user_attrs.get(trials_lib.LEASE_EPOCHS, []), trial.epoch]
+        marks = {trials_lib.OWNER: self._name, trials_lib.LEASE_EPOCHS: epochs}
+        self._set(attempt._trial_id, marks)
+        storage_lib.beat(self._storage, attempt._trial_id)
 
-    def runs(self, trial: FrozenTrial, worker: str | None = None) -> bool:
-        """Returns whether a trial runs on a worker, by default on its own."""
+    def runs(self, attempt: FrozenTrial, worker: str | None = None) -> bool:
+        """Returns whether an attempt runs on a worker, by default on this one."""
         name = worker or self._name[0]
-        running = trial.state == TrialState.RUNNING
-        return running and trials.worker(trial) == name
+        running = attempt.state == TrialState.RUNNING
+        return running and trials_lib.worker(attempt) == name
 
-    def owns(self, trial: FrozenTrial) -> bool:
-        """Returns whether a trial runs and is this process's own."""
-        return trial.state == TrialState.RUNNING and self._marked(trial)
+    def holds(self, attempt: FrozenTrial) -> bool:
+        """Returns whether an attempt runs and this process holds it."""
+        return attempt.state == TrialState.RUNNING and self._marked(attempt)
 
     def end(self, trial_id: int, state: TrialState, value: float | None) -> bool:
-        """Ends a trial, if it is this process's own.
+        """Ends an attempt if this process holds it.
 
         Returns:
-            Whether it ended as asked for, now or at an earlier call that the storage
-            did not answer.
+            Whether it ended in this state, now or at an earlier call to which the
+            storage did not answer.
         """
-        if self.owns(self._storage.get_trial(trial_id)):
+        if self.holds(self._storage.get_trial(trial_id)):
             values = None if value is None else [value]
             try:
                 self._storage.set_trial_state_values(trial_id, state, values)
             except UpdateFinishedTrialError:
-                pass  # taken for dead in this very instant
+                pass  # another worker failed it as stale at this very moment
         ended = self._storage.get_trial(trial_id)
         return ended.state == state and self._marked(ended)
 
     def end_as_diverged(self, trial_id: int, epoch: int) -> bool:
-        """Ends a trial as pruned, with NaN as its last metric, which samplers avoid."""
-        if self.owns(self._storage.get_trial(trial_id)):
+        """Ends an attempt as pruned, with NaN as its last metric.
+
+        Samplers avoid its values for that reason.
+        """
+        if self.holds(self._storage.get_trial(trial_id)):
             try:
                 self._storage.set_trial_intermediate_value(trial_id, epoch, math.nan)
-                self._set(trial_id, {trials.DIVERGED: epoch})
+                self._set(trial_id, {trials_lib.DIVERGED: epoch})
             except UpdateFinishedTrialError:
                 pass
         return self.end(trial_id, TrialState.PRUNED, None)
 
-    def fail(self, trial: FrozenTrial, claims: list[int]) -> None:
-        """Fails a running trial, whoever runs it, so that another one follows."""
+    def fail(self, attempt: FrozenTrial, lease_epochs: list[int]) -> None:
+        """Fails a running attempt, whoever holds it, so that another can follow."""
         try:
-            self._set(trial._trial_id, {trials.CLAIMS: claims})
-            self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            self._set(attempt._trial_id, {trials_lib.LEASE_EPOCHS: lease_epochs})
+            self._storage.set_trial_state_values(attempt._trial_id, TrialState.FAIL)
         except UpdateFinishedTrialError:
-            pass  # it ended, or others did the same
+            pass  # it has ended, or another worker failed it
 
-    def _marked(self, trial: FrozenTrial) -> bool:
-        return trial.user_attrs.get(trials.OWNER) == self._name
+    def _marked(self, attempt: FrozenTrial) -> bool:
+        return attempt.user_attrs.get(trials_lib.OWNER) == self._name
 
     def _set(self, trial_id: int, attributes: dict[str, Any]) -> None:
         for name, value in attributes.items():

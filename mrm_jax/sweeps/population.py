@@ -1,7 +1,7 @@
-"""Populations: runs of many settings that train together, each as it would alone.
+"""Populations: several runs that train together, each exactly as it would alone.
 
-MRM-Net is small: one run leaves an accelerator idle. Here every device holds several
-runs and makes a step of each in one call.
+MRM-Net is small, so a single run leaves an accelerator mostly idle. Here every device
+holds several runs and makes a step of each in one call.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -12,9 +12,8 @@ import numpy as np
 
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.models.mrm_net import network
-from mrm_jax.runtime import devices
 from mrm_jax.runtime import devices as devices_lib
-from mrm_jax.sweeps import members
+from mrm_jax.sweeps import vectorised
 from mrm_jax.training import epoch as epoch_lib
 from mrm_jax.training import input_pipeline, scoring, steps, train_state
 from mrm_jax.training.train_state import HParams
@@ -22,19 +21,19 @@ from mrm_jax.training.train_state import HParams
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
-class Place(NamedTuple):
-    """Where a run lies: which mapped call, which device, which of its members."""
+class SlotLocation(NamedTuple):
+    """Where a slot is: the mapped call, the device, and the index on that device."""
 
     group: int
     device: int
-    slot: int
+    position: int
 
 
 class Population:
-    """Runs side by side on all devices, in numbered places that can be filled again.
+    """Runs on all devices, in numbered slots that can be filled again.
 
-    An empty place costs what a filled one costs, except where all places of a mapped
-    call are empty.
+    An empty slot costs as much time as a filled one, unless all slots of a mapped call
+    are empty.
     """
 
     def __init__(
@@ -44,39 +43,39 @@ class Population:
         batch_size: int,
         batching: str | None = None,
     ):
-        """Makes empty places.
+        """Creates empty slots.
 
         Args:
-            model: of all runs; its axis_name does not matter.
-            size: how many places, rounded up to equally many on every device.
-            batch_size: of each run.
-            batching: how the places of a device share it, of members.BATCHINGS: "vmap"
-                makes one vectorised program of them, "map" a loop in one program,
-                "loop" a call for each place. Default: as `members.checked_batching`.
+            model: network of all runs; its axis_name is ignored.
+            size: number of slots, rounded up to a multiple of the number of devices.
+            batch_size: records in a batch of each run.
+            batching: how the slots on a device share it. "vmap" computes them in one
+                wide program, "map" in a loop within one program, and "loop" with one
+                call for each slot. None selects the default of the backend.
 
         Raises:
-            ValueError: if size or way is none.
+            ValueError: if size is below 1 or batching is invalid.
         """
-        self.batching = members.checked_batching(batching)
+        self.batching = vectorised.resolve_batching(batching)
         if size < 1:
-            raise ValueError(f"expected 1 place or more, got {size}")
+            raise ValueError(f"expected 1 slot or more, got {size}")
         self._model, self._batch_size = model.clone(axis_name=None), batch_size
-        self._devices = devices.device_count()
+        self._devices = devices_lib.device_count()
         per_device = -(-size // self._devices)
         self.size = per_device * self._devices
-        self._slots = 1 if self.batching == "loop" else per_device
-        empty = members.empty(self._model, self._slots)
+        self._width = 1 if self.batching == "loop" else per_device
+        empty = vectorised.empty(self._model, self._width)
         self._groups = [
-            devices.replicate(empty) for _ in range(per_device // self._slots)
+            devices_lib.replicate(empty) for _ in range(per_device // self._width)
         ]
 
-    def put(self, place: int, state: train_state.TrainState, hparams: HParams) -> None:
-        """Lets a run start, or go on, at a place; what was there is gone."""
-        group, device, slot = self._locate(place)
-        slots = np.full(self._devices, self._slots, np.int32)  # beyond the last: none
-        slots[device] = slot
-        run = devices.replicate(members.Members(state, hparams))
-        self._groups[group] = members.put_mapped()(self._groups[group], run, slots)
+    def put(self, slot: int, state: train_state.TrainState, hparams: HParams) -> None:
+        """Puts a new or resumed run into a slot and replaces what was there."""
+        group, device, position = self._locate(slot)
+        indices = np.full(self._devices, self._width, np.int32)  # beyond the last one
+        indices[device] = position
+        run = devices_lib.replicate(vectorised.VectorisedRuns(state, hparams))
+        self._groups[group] = vectorised.put_mapped()(self._groups[group], run, indices)
 
     def train(
         self,
@@ -84,22 +83,22 @@ class Population:
         rows: Mapping[int, np.ndarray],
         track: Track = lambda calls, total: calls,
     ) -> dict[int, dict[str, float]]:
-        """Trains for an epoch.
+        """Trains the runs for one epoch.
 
         Args:
             loader: the training split.
-            rows: place -> [step, batch], record numbers or padding; equally many steps
-                everywhere. A place that is left out holds no run afterwards.
-            track: wraps the calls and shows their progress, given how many there are.
+            rows: slot -> [step, batch], record numbers or padding; the same number of
+                steps for all. A slot without rows is empty afterwards.
+            track: shows progress; takes the calls and their number.
 
         Returns:
-            place -> means over its records of the loss, its terms and the gradient's
-            norm; not finite where a run diverged, whose place is empty then.
+            slot -> means over its records of the loss, its terms and the gradient's
+            norm. They are not finite for a run that diverged, whose slot is emptied.
         """
-        call = members.train_mapped(self._model, self.batching)
+        call = vectorised.train_mapped(self._model, self.batching)
         chunks = self._chunks(loader, next(iter(rows.values())))
         calls = [(chunk, group) for chunk in chunks for group in self._in_use(rows)]
-        epochs = {place: epoch_lib.Epoch(own) for place, own in rows.items()}
+        epochs = {slot: epoch_lib.Epoch(own) for slot, own in rows.items()}
         pending: list[tuple[int, steps.Terms]] = []
         for chunk, group in track(calls, len(calls)):
             shares = self._shares(group, rows, chunk)
@@ -111,91 +110,93 @@ class Population:
             if len(pending) > 1:
                 self._count(*pending.pop(0), epochs)
         self._count(*pending.pop(), epochs)
-        means = {place: epoch.means() for place, epoch in epochs.items()}
-        for place, values in means.items():
+        means = {slot: epoch.means() for slot, epoch in epochs.items()}
+        for slot, values in means.items():
             if not np.isfinite(list(values.values())).all():
-                self.clear(place)
+                self.clear(slot)
         return means
 
     def predict(
         self,
         loader: input_pipeline.SplitLoader,
-        places: Collection[int],
+        slots: Collection[int],
         track: Track = lambda calls, total: calls,
     ) -> dict[int, SplitScores]:
-        """Returns the scores of every record of feed, place by place."""
-        call = members.predict_mapped(self._model, self.batching)
+        """Returns the scores of every record of the loader's split, by slot."""
+        call = vectorised.predict_mapped(self._model, self.batching)
         rows = input_pipeline.sequential_batches(len(loader), self._batch_size)
         chunks = self._chunks(loader, rows)
-        calls = [(chunk, group) for chunk in chunks for group in self._in_use(places)]
-        parts: dict[int, list[Any]] = {place: [] for place in places}
+        calls = [(chunk, group) for chunk in chunks for group in self._in_use(slots)]
+        parts: dict[int, list[Any]] = {slot: [] for slot in slots}
         for chunk, group in track(calls, len(calls)):
             shares = np.broadcast_to(rows[chunk], (self._devices, *rows[chunk].shape))
             scores = call(self._groups[group].state, *loader.records(shares))
             self._sort(group, scores, parts)
         return {
-            place: scoring.split_scores(loader, *zip(*found, strict=True))
-            for place, found in parts.items()
+            slot: scoring.split_scores(loader, *zip(*found, strict=True))
+            for slot, found in parts.items()
         }
 
-    def states(self, places: Collection[int]) -> dict[int, train_state.TrainState]:
-        """Returns the runs' states on the host, place by place."""
-        found: dict[int, list[train_state.TrainState]] = {place: [] for place in places}
-        for group in self._in_use(places):
+    def states(self, slots: Collection[int]) -> dict[int, train_state.TrainState]:
+        """Returns the runs' states on the host, by slot."""
+        found: dict[int, list[train_state.TrainState]] = {slot: [] for slot in slots}
+        for group in self._in_use(slots):
             self._sort(group, self._groups[group].state, found)
-        return {place: states[0] for place, states in found.items()}
+        return {slot: states[0] for slot, states in found.items()}
 
-    def clear(self, place: int) -> None:
-        """Empties a place: numbers that are not finite could spread from it."""
-        nobody = jax.tree.map(lambda x: x[0], members.empty(self._model, 1))
-        self.put(place, nobody.state, nobody.hparams)
+    def clear(self, slot: int) -> None:
+        """Empties a slot, from which numbers that are not finite could spread."""
+        placeholder = jax.tree.map(lambda x: x[0], vectorised.empty(self._model, 1))
+        self.put(slot, placeholder.state, placeholder.hparams)
 
-    def _locate(self, place: int) -> Place:
-        if not 0 <= place < self.size:
-            raise ValueError(f"expected a place from 0 to {self.size - 1}, got {place}")
-        position, device = divmod(place, self._devices)
-        return Place(position // self._slots, device, position % self._slots)
+    def _locate(self, slot: int) -> SlotLocation:
+        if not 0 <= slot < self.size:
+            raise ValueError(f"expected a slot from 0 to {self.size - 1}, got {slot}")
+        position, device = divmod(slot, self._devices)
+        return SlotLocation(position // self._width, device, position % self._width)
 
-    def _in_use(self, places: Iterable[int]) -> list[int]:
-        return sorted({self._locate(place).group for place in places})
+    def _in_use(self, slots: Iterable[int]) -> list[int]:
+        return sorted({self._locate(slot).group for slot in slots})
 
     def _chunks(
         self, loader: input_pipeline.SplitLoader, rows: np.ndarray
     ) -> list[slice]:
-        """Returns the steps of each call; streamed records count for every member."""
-        per_call = loader.steps_per_call(np.tile(rows, (1, self._slots)))
+        """Returns the steps of each call; streamed records count once for each run."""
+        per_call = loader.steps_per_call(np.tile(rows, (1, self._width)))
         return [slice(i, i + per_call) for i in range(0, len(rows), per_call)]
 
     def _shares(
         self, group: int, rows: Mapping[int, np.ndarray], chunk: slice
     ) -> np.ndarray:
-        """Returns a call's rows, [device, member, step, batch]."""
-        # Empty places compute as well, for nothing: without records it would be NaN.
+        """Returns a call's rows, [device, run, step, batch]."""
+        # Empty slots compute too. Without records their result would be NaN.
         some = next(iter(rows.values()))[chunk]
-        shares = np.tile(some, (self._devices, self._slots, 1, 1))
-        for place, own in rows.items():
-            at = self._locate(place)
+        shares = np.tile(some, (self._devices, self._width, 1, 1))
+        for slot, own in rows.items():
+            at = self._locate(slot)
             if at.group == group:
-                shares[at.device, at.slot] = own[chunk]
+                shares[at.device, at.position] = own[chunk]
         return shares
 
     def _count(
         self, group: int, terms: steps.Terms, epochs: Mapping[int, epoch_lib.Epoch]
     ) -> None:
-        """Adds the terms of a call to the epochs of its places."""
-        parts: dict[int, list[Any]] = {place: [] for place in epochs}
+        """Adds the terms of a call to the epochs of its slots."""
+        parts: dict[int, list[Any]] = {slot: [] for slot in epochs}
         self._sort(group, terms, parts)
-        for place, found in parts.items():
+        for slot, found in parts.items():
             for part in found:
-                epochs[place].add(part)
+                epochs[slot].add(part)
 
     def _sort(self, group: int, values: Any, into: Mapping[int, list[Any]]) -> None:
-        """Adds what a call left on each device, [device, member, ...], by places."""
+        """Appends the values of a call, [device, run, ...], to its slots' lists."""
         host = jax.tree.map(np.asarray, values)
-        for place, found in into.items():
-            at = self._locate(place)
+        for slot, found in into.items():
+            at = self._locate(slot)
             if at.group == group:
-                found.append(jax.tree.map(lambda x, at=at: x[at.device, at.slot], host))
+                found.append(
+                    jax.tree.map(lambda x, at=at: x[at.device, at.position], host)
+                )
 
 
 def largest(
@@ -205,74 +206,78 @@ def largest(
     at_most: int,
     batching: str | None = None,
 ) -> int:
-    """Returns how many places a population can have on all devices together.
+    """Returns how many slots a population can have on all devices together.
 
-    On the CPU the number of devices: there settings train one after another, so that
-    more at once end no sooner. Elsewhere what fits beside the records, which lie there
-    already: the training step is compiled for one and for two settings a device, the
-    number follows from the difference, and is compiled and checked in its turn.
+    On the CPU this is the number of devices, as runs train one after another there and
+    more of them finish no sooner. On other backends it is what fits into the memory
+    beside the records. The training step is compiled for one and for two runs on a
+    device, the number is extrapolated from the difference, and then compiled and
+    checked.
 
     Args:
-        model: of all settings.
-        loader: the training split, on the devices already.
-        batch_size: of each setting.
-        at_most: places that can be used.
-        batching: as `population.Population` takes it.
+        model: network of all runs.
+        loader: the training split, already on the devices.
+        batch_size: records in a batch of each run.
+        at_most: largest useful number of slots.
+        batching: as `Population` takes it.
 
     Raises:
-        ValueError: if not even one setting a device fits.
+        ValueError: if not even one run fits on a device.
     """
     devices = devices_lib.device_count()
     if not devices_lib.supports_scan():
         return max(1, min(devices, at_most))
     limit = devices_lib.free_bytes()
-    needs = [call_bytes(model, loader, batch_size, slots, batching) for slots in (1, 2)]
+    needs = [call_bytes(model, loader, batch_size, runs, batching) for runs in (1, 2)]
     if needs[0] > limit:
         raise ValueError(
-            f"one setting needs {needs[0] / 2**30:.1f} GiB of a device beside the "
-            f"records, free are {limit / 2**30:.1f}: take a smaller batch_size"
+            f"One run needs {needs[0] / 2**30:.1f} GiB of device memory beside the "
+            f"records, but only {limit / 2**30:.1f} GiB are free. Use a smaller "
+            "batch_size."
         )
     each = max(1, needs[1] - needs[0])
-    slots = min(1 + int((limit - needs[0]) // each), -(-at_most // devices))
-    while slots > 1 and call_bytes(model, loader, batch_size, slots, batching) > limit:
-        slots -= 1
-    return min(slots * devices, at_most)
+    per_device = min(1 + int((limit - needs[0]) // each), -(-at_most // devices))
+    while per_device > 1:
+        if call_bytes(model, loader, batch_size, per_device, batching) <= limit:
+            break
+        per_device -= 1
+    return min(per_device * devices, at_most)
 
 
 def call_bytes(
     model: network.MRMNet,
     loader: input_pipeline.SplitLoader,
     batch_size: int,
-    slots: int,
+    per_device: int,
     batching: str | None = None,
 ) -> int:
-    """Returns the bytes of a device that training takes, without resident records.
+    """Returns the bytes of device memory that training takes beside resident records.
 
     Args:
-        model: of all settings.
+        model: network of all runs.
         loader: the training split.
-        batch_size: of each setting.
-        slots: settings on a device.
-        batching: as `population.Population` takes it.
+        batch_size: records in a batch of each run.
+        per_device: number of runs on a device.
+        batching: as `Population` takes it.
     """
-    batching = members.checked_batching(batching)
+    batching = vectorised.resolve_batching(batching)
     model, devices = model.clone(axis_name=None), devices_lib.device_count()
-    together = 1 if batching == "loop" else slots
+    together = 1 if batching == "loop" else per_device
     rows = input_pipeline.sequential_batches(len(loader), batch_size)
     steps = loader.steps_per_call(np.tile(rows, (1, together)))
     shares = np.broadcast_to(rows[:steps], (devices, together, steps, batch_size))
     records, named = loader.records(shares)
     some = jax.tree.map(
         lambda x: np.broadcast_to(x, (devices, *x.shape)),
-        members.empty(model, together),
+        vectorised.empty(model, together),
     )
     arguments = jax.eval_shape(lambda *given: given, some, records, named)
-    spec = members.train_mapped(model, batching).lower(*arguments).compile()
-    planned = spec.memory_analysis()
+    compiled = vectorised.train_mapped(model, batching).lower(*arguments).compile()
+    planned = compiled.memory_analysis()
     state = sum(
-        x.size * x.dtype.itemsize for x in jax.tree.leaves(members.empty(model, 1))
+        x.size * x.dtype.itemsize for x in jax.tree.leaves(vectorised.empty(model, 1))
     )
     resident = loader.signal_bytes() if loader.resident else 0
     needed = planned.temp_size_in_bytes + planned.argument_size_in_bytes - resident
     needed += planned.output_size_in_bytes - planned.alias_size_in_bytes
-    return needed + (slots - together) * state
+    return needed + (per_device - together) * state

@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: how many settings ended, and the best of them."""
+"""Progress of a sweep on the terminal: how many trials ended, and the best of them."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -8,20 +8,21 @@ import rich.progress
 
 from mrm_jax.runtime import console
 from mrm_jax.sweeps import search_space
-from mrm_jax.sweeps.leases import Claim
+from mrm_jax.sweeps.leases import Lease
 from mrm_jax.sweeps.study import Progress
 from mrm_jax.sweeps.trials import Row
 
 
 class SweepProgress:
-    """A line for every setting that ended, and on a terminal two bars below them.
+    """Prints a line for every trial that ended and, on a terminal, two bars below.
 
-    The upper bar counts settings, the lower one the calls of the running epoch.
-    Elsewhere a line every `console.PLAIN_EVERY_S` seconds stands for them.
+    The upper bar counts trials, the lower one the calls of the running epoch. If the
+    output is not a terminal, a line every `console.PLAIN_EVERY_S` seconds replaces
+    the bars.
     """
 
     def __init__(self, title: str) -> None:
-        """Names what is counted."""
+        """Creates the bars; `title` names what is counted."""
         self._console = console.console()
         self._title, self._said = title, time.monotonic()
         self._bars = rich.progress.Progress(
@@ -34,7 +35,7 @@ class SweepProgress:
             transient=True,
             disable=not self._console.is_terminal,
         )
-        self._settings = self._bars.add_task(title, total=None, note="")
+        self._trials = self._bars.add_task(title, total=None, note="")
         self._calls = self._bars.add_task("starting", total=None, note="")
 
     def __enter__(self) -> "SweepProgress":
@@ -50,23 +51,23 @@ class SweepProgress:
         """Shows how far the study is, over all workers."""
         note = f"{progress.running} running"
         if best is not None and best.value is not None:
-            note += f", best {best.value:.4f} (setting {best.number})"
+            note += f", best {best.value:.4f} (trial {best.number})"
         self._bars.update(
-            self._settings, total=progress.total, completed=progress.ended, note=note
+            self._trials, total=progress.total, completed=progress.ended, note=note
         )
         if self._plain_is_due():
             self._say(
                 f"{self._title}: {progress.ended} of {progress.total} ended, {note}"
             )
 
-    def ended(self, claim: Claim, outcome: str) -> None:
-        """Prints what became of a setting."""
+    def ended(self, lease: Lease, outcome: str) -> None:
+        """Prints how a trial ended."""
         self._say(
-            f"setting {claim.number}: {outcome}; {search_space.written(claim.values)}"
+            f"trial {lease.number}: {outcome}; {search_space.written(lease.values)}"
         )
 
     def tracker(self, description: str) -> Any:
-        """Returns what shows the calls of an epoch, as `console.tracker` does."""
+        """Returns a function that shows the calls of an epoch, as `console.tracker`."""
 
         def track(items: Iterable[Any], total: int) -> Iterator[Any]:
             """Yields the items and shows how many of total are done."""

@@ -1,8 +1,8 @@
-"""What a sweep leaves: settings as a table, the best one, and what seeds alone do.
+"""The report of a sweep: its trials, the best one, and the variance between seeds.
 
-sweep.json    what was searched, the best setting, the spread over seeds
-sweep.csv     one row per setting, the best first
-*.png         the search, importances of what varied, parallel coordinates
+sweep.json    the search, the best trial, mean and standard deviation over seeds
+sweep.csv     one row for each trial, best first
+*.png         optimization history, parameter importances, parallel coordinates
 """
 
 import csv
@@ -27,7 +27,7 @@ from mrm_jax.sweeps.trials import Row
 
 JSON_FILE = "sweep.json"
 CSV_FILE = "sweep.csv"
-SHOWN = 10  # settings in the terminal
+SHOWN = 10  # trials in the terminal
 DOTS_PER_INCH = 150
 SIZE_INCHES = (9, 5.5)
 
@@ -38,13 +38,13 @@ def write(
     rows: Sequence[Row],
     seeds: Mapping[int, float],
 ) -> dict[str, Any]:
-    """Writes the files but for the pictures, and returns what sweep.json holds.
+    """Writes sweep.json and sweep.csv, and returns the content of sweep.json.
 
     Args:
-        workdir: of the sweep, a folder that exists.
-        facts: what was searched, on what and how; JSON.
-        rows: of the study.
-        seeds: seed -> value of the best setting trained again with it.
+        workdir: folder of the sweep.
+        facts: description of the search, its data and its options; JSON.
+        rows: trials of the study.
+        seeds: seed -> value of the best trial trained again with it.
     """
     ranked = sorted(rows, key=_rank)
     best = ranked[0] if ranked and ranked[0].state == "complete" else None
@@ -55,7 +55,7 @@ def write(
             for state in sorted({row.state for row in rows})
         },
         "best": None if best is None else _described(best),
-        "seeds": spread(seeds),
+        "seeds": mean_sd(seeds),
     }
     workdir.mkdir(parents=True, exist_ok=True)
     with atomic.replacing(workdir / CSV_FILE) as temporary:
@@ -70,8 +70,8 @@ def write(
     return report
 
 
-def spread(seeds: Mapping[int, float]) -> dict[str, Any] | None:
-    """Returns mean and standard deviation over seeds; None without at least two."""
+def mean_sd(seeds: Mapping[int, float]) -> dict[str, Any] | None:
+    """Returns mean and standard deviation over seeds, or None for fewer than two."""
     if len(seeds) < 2:
         return None
     values = list(seeds.values())
@@ -85,17 +85,17 @@ def spread(seeds: Mapping[int, float]) -> dict[str, Any] | None:
 def draw(
     workdir: Path, rows: Sequence[Row], space: Space, report: Mapping[str, Any]
 ) -> list[Path]:
-    """Draws the pictures for which enough settings were trained to their end.
+    """Draws the pictures for which enough trials completed.
 
     Args:
-        workdir: of the sweep.
-        rows: of the study.
-        space: of which they are.
-        report: from `write`.
+        workdir: folder of the sweep.
+        rows: trials of the study.
+        space: search space of the sweep.
+        report: result of `write`.
 
     Returns:
-        The files: the search with the spread over seeds, importances of what varied,
-        parallel coordinates.
+        The files: the optimization history with the standard deviation over seeds,
+        parameter importances, and parallel coordinates.
     """
     import matplotlib
 
@@ -139,17 +139,17 @@ def _draw_one(
     from matplotlib import pyplot
 
     with warnings.catch_warnings(), atomic.replacing(path) as temporary:
-        # Optuna calls its pictures experimental.
+        # Optuna's plots are marked experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         axes = make(study, target_name=report["metric"])
         figure = axes.figure
         figure.set_size_inches(*SIZE_INCHES)
         axes.set_title("", loc="left")
-        axes.set_title(f"{report['study']}: {len(study.trials)} settings to the end")
+        axes.set_title(f"{report['study']}: {len(study.trials)} complete trials")
         if path.name == "parallel.png":
             _make_readable(axes, list(study.trials[0].params))
         if path.name == "search.png":
-            axes.set_xlabel("settings trained to the end, in the order of their start")
+            axes.set_xlabel("complete trials, in the order of their start")
             if report["seeds"] is not None:
                 _mark_seeds(axes, report["seeds"])
         figure.savefig(temporary, dpi=DOTS_PER_INCH, bbox_inches="tight")
@@ -157,7 +157,7 @@ def _draw_one(
 
 
 def _make_readable(axes: Any, names: Sequence[str]) -> None:
-    """Writes out the names that Optuna cuts, and gives no line the colour of paper."""
+    """Restores the names that Optuna truncates, and draws no line in near-white."""
     labels = []
     for text in axes.get_xticklabels():
         short = text.get_text().removesuffix("...")
@@ -170,7 +170,7 @@ def _make_readable(axes: Any, names: Sequence[str]) -> None:
 def _mark_seeds(axes: Any, seeds: Mapping[str, Any]) -> None:
     mean, sd = seeds["mean"], seeds["sd"]
     count = len(seeds["values"])
-    label = f"the best with {count} other seeds:\n{seeds_lib.text(seeds, 4)}"
+    label = f"best trial, {count} other seeds:\n{seeds_lib.text(seeds, 4)}"
     axes.axhspan(mean - sd, mean + sd, color="#009E73", alpha=0.25, label=label)
     axes.legend(loc="best")
 
@@ -178,10 +178,10 @@ def _mark_seeds(axes: Any, seeds: Mapping[str, Any]) -> None:
 def print_table(
     report: Mapping[str, Any], rows: Sequence[Row], console: rich.console.Console
 ) -> None:
-    """Prints the best settings, and how much of their lead seeds alone explain."""
+    """Prints the best trials, and how much of their lead the seed alone explains."""
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, title_justify="left")
-    table.title = f"{report['metric']}, the best of {len(rows)} settings"
-    for name in ("setting", "value", "epochs", "state"):
+    table.title = f"{report['metric']}, the best of {len(rows)} trials"
+    for name in ("trial", "value", "epochs", "state"):
         table.add_column(name, justify="left" if name == "state" else "right")
     names = list(dict.fromkeys(name for row in rows for name in row.values))
     for name in names:
@@ -191,38 +191,42 @@ def print_table(
         cells = [_short(row.values.get(name)) for name in names]
         table.add_row(str(row.number), value, str(row.epochs), row.state, *cells)
     console.print(table)
-    for line in noise(report, rows):
+    for line in seed_variance(report, rows):
         console.print(line, markup=False, soft_wrap=True)
 
 
-def noise(report: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
-    """Returns what seeds alone do to the metric, in words."""
+def seed_variance(report: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
+    """Describes how much the metric varies with the seed alone."""
     best, seeds = report["best"], report["seeds"]
     if best is None:
-        return ["no setting was trained to its end"]
+        return ["No trial is complete."]
     if seeds is None:
-        return ["what seeds alone do to the metric was not measured (--seeds)"]
+        return [
+            "The variance between seeds was not measured. Pass --seeds 2 or more to "
+            "train the best trial again with other seeds."
+        ]
     sd = seeds["sd"]
     near = sum(
         row.state == "complete" and (row.value or 0) > best["value"] - 2 * sd
         for row in rows
     )
     return [
-        f"setting {best['setting']} reached {best['value']:.4f}, as the best of many; "
-        f"with {len(seeds['values'])} other seeds {seeds_lib.text(seeds, 4)} "
-        "(mean, standard deviation)",
-        f"{near} settings are within two standard deviations of the best value: seeds "
-        "alone may tell them apart",
+        f"Trial {best['setting']} reached {best['value']:.4f}, the best of all trials. "
+        f"With {len(seeds['values'])} other seeds it reaches "
+        f"{seeds_lib.text(seeds, 4)} (mean, standard deviation).",
+        f"{near} trials are within two standard deviations of the best value, a "
+        "difference that the seed alone can explain.",
     ]
 
 
 def _rank(row: Row) -> tuple[bool, float]:
-    """Returns what sorts settings: trained to the end first, the best first."""
+    """Returns a sorting key: complete trials first, the best of them first."""
     value = -math.inf if row.value is None else row.value
     return (row.state != "complete", -value)
 
 
 def _described(row: Row) -> dict[str, Any]:
+    # Files of earlier versions have these names: do not rename them.
     return {
         "setting": row.number,
         "state": row.state,

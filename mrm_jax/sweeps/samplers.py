@@ -1,4 +1,4 @@
-"""Who picks the values of a setting, and who stops the bad ones early."""
+"""Samplers, which choose the values of a trial, and pruners, which stop bad ones."""
 
 import math
 import warnings
@@ -15,14 +15,14 @@ from mrm_jax.sweeps.search_space import Space, Value
 
 SAMPLERS = ("tpe", "random", "grid", "sobol")
 PRUNERS = ("hyperband", "none")
-REDUCTION_FACTOR = 3  # of three settings at a rung of Hyperband, one goes on
+REDUCTION_FACTOR = 3  # of three trials at a rung of Hyperband, one goes on
 
 
 def check(kind: str, space: Space) -> None:
-    """Refuses a sampler that does not exist or does not fit the space.
+    """Checks that a sampler exists and suits the space.
 
     Raises:
-        ValueError: says what fits.
+        ValueError: if it does not; lists what does.
     """
     if kind not in SAMPLERS:
         raise ValueError(f"sampler: expected one of {SAMPLERS}, got {kind!r}")
@@ -31,23 +31,23 @@ def check(kind: str, space: Space) -> None:
     endless = [n for n, d in space.traced.items() if search_space.choices(d) is None]
     if endless:
         raise ValueError(
-            f"a grid has no end over {', '.join(endless)}: give a step or list the "
-            "values (CategoricalDistribution), or take another sampler"
+            f"A grid needs finitely many values of {', '.join(endless)}: give a step, "
+            "list the values (CategoricalDistribution), or use another sampler."
         )
 
 
 def limit(kind: str, space: Space, trials: int) -> int:
-    """Returns how many settings there are to train: a grid ends, the others do not."""
+    """Returns how many trials there are to train; only a grid is finite."""
     if kind != "grid":
         return trials
     return min(trials, len(space.programs) * math.prod(_grid_shape(space)))
 
 
 def make_pruner(kind: str, num_epochs: int) -> optuna.pruners.BasePruner:
-    """Returns what decides after an epoch whether a setting goes on.
+    """Returns the pruner, which decides after each epoch whether a trial goes on.
 
     Raises:
-        ValueError: if it does not exist.
+        ValueError: if the pruner does not exist.
 
     References:
         Li et al., 2018, Hyperband, JMLR 18(185); in Optuna's asynchronous form.
@@ -64,25 +64,25 @@ def make_pruner(kind: str, num_epochs: int) -> optuna.pruners.BasePruner:
 def make_sampler(
     kind: str, space: Space, program: int, rank: int, seed: int
 ) -> optuna.samplers.BaseSampler:
-    """Returns what picks the values of one setting.
+    """Returns the sampler of one trial's values.
 
-    TPE learns from what was told until now. The other samplers' values follow from
-    seed and rank alone: whichever worker asks and whatever dies, each point comes
-    exactly once, and every program gets the same ones, so that programs compare.
+    TPE learns from the metrics reported so far. The values of the other samplers
+    depend on seed and rank alone. So each point is trained exactly once, whichever
+    workers ask or die, and every program gets the same points and can be compared.
 
     Args:
         kind: one of SAMPLERS.
-        space: of the sweep.
-        program: index into its programs.
-        rank: of the setting in its program.
-        seed: of the sweep.
+        space: search space of the sweep.
+        program: index into the space's programs.
+        rank: index of the trial in its program.
+        seed: seed of the sampler.
 
     References:
         Bergstra et al., 2011 (TPE); Owen, 1998 (scrambled Sobol points).
     """
     if kind != "tpe":
         return _Point(point(kind, space, rank, seed))
-    # Another stream of random numbers for each setting, whoever samples it.
+    # An independent random stream for each trial, whichever worker samples it.
     own_seed = int(np.random.SeedSequence([seed, program, rank]).generate_state(1)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -92,7 +92,7 @@ def make_sampler(
 
 
 def point(kind: str, space: Space, rank: int, seed: int) -> dict[str, Value]:
-    """Returns the traced values of a setting by a sampler that does not learn."""
+    """Returns the traced values of a trial from a sampler that does not learn."""
     traced = space.traced
     if kind == "grid":
         return _grid_point(space, rank, seed)
@@ -101,15 +101,15 @@ def point(kind: str, space: Space, rank: int, seed: int) -> dict[str, Value]:
     else:
         unit = _sobol_point(len(traced), rank, seed)
     return {
-        name: _at(distribution, float(place))
-        for (name, distribution), place in zip(traced.items(), unit, strict=True)
+        name: _at(distribution, float(quantile))
+        for (name, distribution), quantile in zip(traced.items(), unit, strict=True)
     }
 
 
 def suggest(
     trial: optuna.Trial, distributions: Mapping[str, BaseDistribution]
 ) -> dict[str, Value]:
-    """Returns the values of a trial; samples those that it does not have yet."""
+    """Returns the values of an attempt; samples those that it does not have yet."""
     return {name: _suggest(trial, name, d) for name, d in distributions.items()}
 
 
@@ -127,7 +127,10 @@ def _grid_shape(space: Space) -> list[int]:
 
 
 def _grid_point(space: Space, rank: int, seed: int) -> dict[str, Value]:
-    """Returns the points of the grid in a random order, so that any part is spread."""
+    """Returns the rank-th point of the grid in a random order.
+
+    The order makes any prefix of the grid cover the whole space.
+    """
     shape = _grid_shape(space)
     if not shape:
         return {}
@@ -151,35 +154,37 @@ def _sobol_point(dimensions: int, rank: int, seed: int) -> np.ndarray:
     return engine.random(1)[0]
 
 
-def _at(distribution: BaseDistribution, place: float) -> Value:
-    """Returns the value at a place in [0, 1) of a distribution."""
+def _at(distribution: BaseDistribution, quantile: float) -> Value:
+    """Returns the value at a quantile in [0, 1) of a distribution."""
     match distribution:
         case FloatDistribution(step=None, low=low, high=high, log=log):
             if log:
-                return math.exp(math.log(low) + place * math.log(high / low))
-            return low + place * (high - low)
+                return math.exp(math.log(low) + quantile * math.log(high / low))
+            return low + quantile * (high - low)
         case IntDistribution(log=True, low=low, high=high):
-            # Half a step beyond both ends, so that these get their share.
+            # Half a step beyond both ends, so that these are as likely as the others.
             start, end = math.log(low - 0.5), math.log(high + 0.5)
-            return min(max(round(math.exp(start + place * (end - start))), low), high)
+            return min(
+                max(round(math.exp(start + quantile * (end - start))), low), high
+            )
     listed = search_space.choices(distribution) or ()
-    return listed[int(place * len(listed))]
+    return listed[int(quantile * len(listed))]
 
 
 class _Point(optuna.samplers.BaseSampler):
-    """Hands out one point."""
+    """Returns the values of one fixed point."""
 
     def __init__(self, values: Mapping[str, Value]) -> None:
         self._values = values
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
-        """Returns nothing: each value is asked for by its name."""
+        """Returns nothing, as each value is requested by its name."""
         return {}
 
     def sample_relative(
         self, study: Any, trial: Any, search_space: Any
     ) -> dict[str, Any]:
-        """Returns nothing, as above."""
+        """Returns nothing, as each value is requested by its name."""
         return {}
 
     def sample_independent(

@@ -1,4 +1,4 @@
-"""A whole sweep: the search, its best setting with other seeds, the report."""
+"""A whole sweep: the search, the best trial with other seeds, and the report."""
 
 import contextlib
 import dataclasses
@@ -17,34 +17,35 @@ from mrm_jax.sweeps import storage as storage_lib
 from mrm_jax.sweeps import workdir as workdir_lib
 from mrm_jax.sweeps import worker as worker_lib
 from mrm_jax.sweeps.search_space import Space
-from mrm_jax.sweeps.settings import Settings
 from mrm_jax.sweeps.study import Study
+from mrm_jax.sweeps.study_spec import StudySpec
 from mrm_jax.sweeps.trials import Row
 from mrm_jax.training import config as config_lib
 from mrm_jax.training import metadata, run_spec
 
-BEST = "best"  # leads to the best setting's run
+BEST = "best"  # symbolic link to the best trial's run
 STUDY_FILE = "study.sqlite"
-FIRST_SEED = 1001  # of the best setting's further runs, which are drawn
-SEEDS = 1000  # from so many: whoever asks for more of them later trains only these
+# The best trial is trained again with seeds drawn from this range. It is the same for
+# any --seeds, so that raising it later trains only the additional ones.
+FIRST_SEED, SEEDS = 1001, 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a sweep is started with."""
+    """The options of a sweep."""
 
     config_file: str
     overrides: Sequence[str]  # "--config.NAME=VALUE" each
     workdir: Path
     trials: int
-    places: int | None = None  # settings trained at once at most; None: what fits
-    batching: str | None = None
+    slots: int | None = None  # most trials to train at once; None: as many as fit
+    batching: str | None = None  # one of vectorised.BATCHINGS; None: the default
     sampler: str = "tpe"
     pruner: str = "hyperband"
-    seeds: int = 5  # with which the best setting is trained again
+    seeds: int = 5  # number of seeds with which the best trial is trained again
     sampler_seed: int = 0
     storage: str | None = None  # None: a file in workdir
-    study: str | None = None  # its name there; None: the experiment's
+    study: str | None = None  # name in the storage; None: the experiment's
     worker: str | None = None  # None: the machine's name
     heartbeat_s: int = 60
     timeout_s: int = 180
@@ -57,18 +58,18 @@ def run(
     command: str = "",
     handler: preemption.PreemptionHandler | None = None,
 ) -> dict[str, Any]:
-    """Works on a sweep until all its settings have ended, and reports.
+    """Works on a sweep until all its trials have ended, and writes the report.
 
     Args:
-        options: the same, but for worker and places, in all processes of a sweep.
-        command: goes into the report.
-        handler: of preemption; default: the worker cannot be preempted.
+        options: options, the same in all processes of a sweep except worker and slots.
+        command: command line for the report.
+        handler: handler of preemption; None: signals are ignored.
 
     Returns:
-        What sweep.json holds.
+        The content of sweep.json.
 
     Raises:
-        ValueError: if the experiment, its space or the options do not fit.
+        ValueError: if the experiment, its space or the options are invalid.
         ConnectionError: if the storage does not answer.
         preemption.Preempted: if the worker was preempted; a later call resumes.
     """
@@ -76,7 +77,7 @@ def run(
     space = search_space.load(options.config_file, config)
     search_space.check_trainable(config, space)
     spec = run_spec.build_run_spec(config, command)
-    settings = Settings(
+    study_spec = StudySpec(
         name=options.study or config.name,
         space=space,
         trials=options.trials,
@@ -86,21 +87,21 @@ def run(
         seed=options.sampler_seed,
         config=metadata.fingerprint(spec.facts),
     )
-    workdir_lib.claim(options.workdir, settings.name, settings.config)
+    workdir_lib.initialize(options.workdir, study_spec.name, study_spec.config)
     with _name(options) as worker:
-        console.say(_headline(options, spec, settings, worker))
+        console.say(_headline(options, spec, study_spec, worker))
         arguments = ["mrm_jax.train", f"--config={options.config_file}"]
         job = worker_lib.Job(
             config,
             [*arguments, *options.overrides],
             options.workdir,
-            options.places,
+            options.slots,
             options.batching,
             handler or preemption.PreemptionHandler(),
             options.keep_all,
         )
-        rows, trained_again = _search(options, settings, job, worker)
-    facts = _facts(options, spec, settings, command)
+        rows, trained_again = _search(options, study_spec, job, worker)
+    facts = _facts(options, spec, study_spec, command)
     report = report_lib.write(options.workdir, facts, rows, trained_again)
     report_lib.draw(options.workdir, rows, space, report)
     report_lib.print_table(report, rows, console.console())
@@ -109,21 +110,21 @@ def run(
 
 
 def _search(
-    options: Options, settings: Settings, job: worker_lib.Job, worker: str
+    options: Options, study_spec: StudySpec, job: worker_lib.Job, worker: str
 ) -> tuple[list[Row], dict[int, float]]:
-    """Returns all settings, and seed -> value of the best one trained again."""
-    rows = _work(options, settings, job, worker, "settings")
+    """Returns all trials, and seed -> value of the best one trained again."""
+    rows = _work(options, study_spec, job, worker, "trials")
     complete = [row for row in rows if row.state == "complete"]
     if not complete or options.seeds < 1:
         return rows, {}
     best = max(complete, key=lambda row: row.value or 0.0)
     values = {name: value for name, value in best.values.items() if name != "seed"}
     config = search_space.apply(job.config, values)
-    first = _unused_seed(job.config, settings.space)
+    first = _unused_seed(job.config, study_spec.space)
     seeds = IntDistribution(first, first + SEEDS - 1)
     again = dataclasses.replace(
-        settings,
-        name=f"{settings.name}, seeds of {best.number}",
+        study_spec,
+        name=f"{study_spec.name}, seeds of {best.number}",
         space=search_space.check({"seed": seeds}, config),
         trials=options.seeds,
         sampler="grid",
@@ -144,12 +145,12 @@ def _search(
     }
     if len(values_of_seeds) < len(found):
         missing = len(found) - len(values_of_seeds)
-        console.say(f"{missing} of the further seeds did not end and do not count")
+        console.say(f"{missing} of the additional seeds did not end and do not count.")
     return rows, values_of_seeds
 
 
 def _unused_seed(config: ml_collections.ConfigDict, space: Space) -> int:
-    """Returns the first of the seeds that the search cannot have used."""
+    """Returns the first seed that the search cannot have used."""
     used = [config.seed]
     if "seed" in space.distributions:
         used += search_space.choices(space.distributions["seed"]) or ()
@@ -157,15 +158,19 @@ def _unused_seed(config: ml_collections.ConfigDict, space: Space) -> int:
 
 
 def _work(
-    options: Options, settings: Settings, job: worker_lib.Job, worker: str, title: str
+    options: Options,
+    study_spec: StudySpec,
+    job: worker_lib.Job,
+    worker: str,
+    title: str,
 ) -> list[Row]:
-    """Trains what a study asks for; returns its settings."""
+    """Trains the trials of a study and returns them."""
     storage = options.storage or f"sqlite:///{options.workdir / STUDY_FILE}"
     clock = (options.heartbeat_s, options.timeout_s, options.patience_s)
-    with Study(storage, settings, worker, *clock) as study:
+    with Study(storage, study_spec, worker, *clock) as study:
         if not study.progress().done:
-            # Who is stopped keeps its settings: started again under its name it goes
-            # on with them, and others take them over after the grace.
+            # A worker that is stopped keeps its trials: started again under its name
+            # it resumes them. Other workers take them over after the timeout.
             with progress.SweepProgress(title) as shown:
                 worker_lib.Worker(job, study, shown).work()
         return study.table()
@@ -174,61 +179,61 @@ def _work(
 def _name(options: Options) -> contextlib.AbstractContextManager[str]:
     if options.worker is not None:
         return contextlib.nullcontext(options.worker)
-    return workdir_lib.taken(options.workdir)
+    return workdir_lib.worker_name(options.workdir)
 
 
 def _headline(
-    options: Options, spec: run_spec.RunSpec, settings: Settings, worker: str
+    options: Options, spec: run_spec.RunSpec, study_spec: StudySpec, worker: str
 ) -> str:
-    space, total = settings.space, settings.total(settings.trials)
+    space, total = study_spec.space, study_spec.total(study_spec.trials)
     programs = len(space.programs)
     storage = options.storage or f"{options.workdir / STUDY_FILE}"
     return (
-        f"{spec.headline()}; the test records stay unread\n"
-        f"{total} settings of {', '.join(space.distributions)} in {programs} "
-        f"program{'s' if programs > 1 else ''}, {settings.sampler}, "
-        f"pruner {settings.pruner}, {spec.num_epochs} epochs each; "
-        f"{options.places or 'as many as fit'} at once on {devices.describe()}\n"
-        f"worker {worker}, study {settings.name!r} in "
+        f"{spec.headline()}; the test records are not read\n"
+        f"{total} trials of {', '.join(space.distributions)} in {programs} "
+        f"program{'s' if programs > 1 else ''}, {study_spec.sampler}, "
+        f"pruner {study_spec.pruner}, {spec.num_epochs} epochs each; "
+        f"{options.slots or 'as many as fit'} at once on {devices.describe()}\n"
+        f"worker {worker}, study {study_spec.name!r} in "
         f"{storage_lib.shown(storage)} -> {options.workdir}"
     )
 
 
 def _facts(
-    options: Options, spec: run_spec.RunSpec, settings: Settings, command: str
+    options: Options, spec: run_spec.RunSpec, study_spec: StudySpec, command: str
 ) -> dict[str, Any]:
     return {
-        "study": settings.name,
+        "study": study_spec.name,
         "metric": spec.selection,
-        "trials": settings.total(settings.trials),
-        "sampler": settings.sampler,
-        "sampler_seed": settings.seed,
-        "pruner": settings.pruner,
+        "trials": study_spec.total(study_spec.trials),
+        "sampler": study_spec.sampler,
+        "sampler_seed": study_spec.seed,
+        "pruner": study_spec.pruner,
         "num_epochs": spec.num_epochs,
-        "space": {n: str(d) for n, d in settings.space.distributions.items()},
+        "space": {n: str(d) for n, d in study_spec.space.distributions.items()},
         "command": command,
         **{name: spec.facts[name] for name in ("data", "config", "versions")},
     }
 
 
 def _show_best(workdir: Path, job: worker_lib.Job, report: Mapping[str, Any]) -> None:
-    """Says how the best setting is scored on the test fold, or trained again."""
+    """Prints how to evaluate the best trial on the test fold, or to train it again."""
     best = report["best"]
     if best is None:
         return
     folder = trial_run.folder(workdir, best["setting"])
     if trial_run.has_checkpoints(folder):
         link = workdir / BEST
-        with atomic.replacing(link) as temporary:  # all workers do it
+        with atomic.replacing(link) as temporary:  # every worker sets it
             temporary.symlink_to(folder.relative_to(workdir))
         console.say(
-            f"best run: {link}\nto score the test fold with it, once: "
+            f"Best run: {link}\nTo evaluate it on the test fold, once: "
             f"python -m mrm_jax.evaluate --run {link}"
         )
     else:
-        console.say("the best run lies on another machine; to train it here:")
+        console.say("The best run is on another machine. To train it here:")
     values = {name: best[name] for name in report["space"]}
     config = search_space.apply(job.config, values)
     words = [*job.arguments, *trial_run.overrides(config, values)]
     console.say(f"python -m {shlex.join(words)}")
-    console.say(f"results: {workdir}")
+    console.say(f"Results: {workdir}")

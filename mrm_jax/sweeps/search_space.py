@@ -1,7 +1,7 @@
-"""What a sweep varies: checked against a configuration, and applied to it.
+"""The search space of a sweep, checked against a configuration and applied to it.
 
-An experiment file of a sweep has, beside `get_config`, a function `get_space` that
-returns Optuna's distributions by name, as names stand after `--config.`:
+The experiment file of a sweep has a function `get_space` beside `get_config`. It
+returns Optuna's distributions by the names that `--config.` takes:
 `{"hparams.learning_rate": FloatDistribution(1e-4, 1e-2, log=True)}`.
 """
 
@@ -25,26 +25,26 @@ from mrm_jax.training import run_spec
 
 Value = bool | int | float | str | None
 
-MAX_PROGRAMS = 32  # each is compiled, and its settings train apart from the others
+MAX_PROGRAMS = 32  # each is compiled, and its trials train apart from the others
 REFUSED = {
-    "data": "all settings have to see the same records, or nothing tells them apart",
-    "num_epochs": "settings are compared after equally many epochs",
-    "selection_head": "it is what settings are compared by",
+    "data": "trials can be compared only if they use the same records",
+    "num_epochs": "trials are compared after the same number of epochs",
+    "selection_head": "trials are compared by this head",
     "name": "it only names the folder",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Space:
-    """What varies, in two parts.
+    """The distributions of a sweep, in two parts.
 
-    Settings that differ in the traced part alone (hparams.*, seed) train together in
-    one compiled program; every combination of the rest (batch_size, model.*) is a
+    Trials that differ only in the traced part (hparams.*, seed) train together in one
+    compiled program. Every combination of the other values (batch_size, model.*) is a
     program of its own.
     """
 
     distributions: Mapping[str, BaseDistribution]
-    programs: tuple[Mapping[str, Value], ...]  # ({},) where no program value varies
+    programs: tuple[Mapping[str, Value], ...]  # ({},) if no program value varies
 
     @property
     def traced(self) -> dict[str, BaseDistribution]:
@@ -60,14 +60,14 @@ def load(file: str, config: ml_collections.ConfigDict) -> Space:
     """Returns the space of an experiment file, checked against its configuration.
 
     Raises:
-        ValueError: if the file has no get_space, or its space does not fit.
-        OSError: if there is no such file.
+        ValueError: if the file has no get_space, or its space is invalid.
+        OSError: if the file cannot be read.
     """
     get_space = runpy.run_path(file).get("get_space")
     if get_space is None:
         raise ValueError(
-            f"{file}: has no get_space(); a sweep's file has one, which returns what "
-            "varies, see experiments/sweeps/"
+            f"{file} has no get_space(). A sweep needs this function, which returns "
+            "the search space. See experiments/sweeps/ for examples."
         )
     return check(get_space(), config)
 
@@ -82,12 +82,14 @@ def check(
             has the wrong type, or there are more than MAX_PROGRAMS programs.
     """
     if not distributions:
-        raise ValueError("the space is empty: name at least one value that varies")
+        raise ValueError(
+            "The space is empty. get_space() must return at least one distribution."
+        )
     config_lib.check_names(config, [f"--config.{name}" for name in distributions])
     for name, distribution in distributions.items():
         _check_may_vary(name)
         _check_type(name, distribution, _get(config, name))
-    # Sorted, so that every worker numbers the programs and points in the same way.
+    # Sorted, so that every worker numbers programs and points in the same way.
     ordered = dict(sorted(distributions.items()))
     return Space(ordered, _programs(ordered))
 
@@ -95,7 +97,7 @@ def check(
 def apply(
     config: ml_collections.ConfigDict, values: Mapping[str, Value]
 ) -> ml_collections.ConfigDict:
-    """Returns a locked copy of config with these values in it."""
+    """Returns a locked copy of a configuration with these values set."""
     changed = config.copy_and_resolve_references()
     with changed.unlocked():
         for name, value in values.items():
@@ -108,7 +110,7 @@ def apply(
 
 
 def choices(distribution: BaseDistribution) -> Sequence[Value] | None:
-    """Returns all values of a distribution, or None where there is no end of them."""
+    """Returns all values of a distribution, or None if they are infinitely many."""
     match distribution:
         case CategoricalDistribution():
             return distribution.choices
@@ -139,7 +141,7 @@ def _get(config: ml_collections.ConfigDict, name: str) -> object:
 
 
 def _check_type(name: str, distribution: BaseDistribution, present: object) -> None:
-    """Refuses values of another type than the configuration's."""
+    """Checks that the values have the type of the configuration's value."""
     found = _types(distribution)
     if isinstance(present, bool):
         allowed: set[type] = {bool}
@@ -168,14 +170,15 @@ def _listed(types: set[type]) -> str:
 def _programs(
     distributions: Mapping[str, BaseDistribution],
 ) -> tuple[Mapping[str, Value], ...]:
-    """Returns every combination of the values that make programs."""
+    """Returns every combination of the values that need a program of their own."""
     names = [name for name in distributions if not _is_traced(name)]
     lists = [list(_program_values(name, distributions[name])) for name in names]
     count = math.prod(map(len, lists))
     if count > MAX_PROGRAMS:
         raise ValueError(
-            f"{', '.join(names)} make {count} programs, each compiled on its own; at "
-            f"most {MAX_PROGRAMS}: let fewer of them vary, or over fewer values"
+            f"{', '.join(names)} make {count} programs, each compiled on its own, but "
+            f"at most {MAX_PROGRAMS} are supported. Vary fewer of them, or over fewer "
+            "values."
         )
     return tuple(
         dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*lists)
@@ -185,23 +188,26 @@ def _programs(
 def _program_values(name: str, distribution: BaseDistribution) -> Iterator[Value]:
     found = choices(distribution)
     if found is None:
-        raise ValueError(f"{name} makes a program of each value; list the values")
+        raise ValueError(
+            f"{name} needs one program for each value, but its values are infinitely "
+            "many. List them with CategoricalDistribution."
+        )
     return iter(found)
 
 
 def _converted(value: Value, present: object) -> object:
-    """Returns a value as the configuration holds it."""
+    """Returns a value in the type of the configuration's value."""
     if isinstance(present, tuple | list):
         return tuple(part.strip() for part in str(value).split(",") if part.strip())
     return float(value) if isinstance(present, float) and value is not None else value
 
 
 def check_trainable(config: ml_collections.ConfigDict, space: Space) -> None:
-    """Refuses a space before anything is trained.
+    """Checks a space before anything is trained.
 
     Raises:
-        ValueError: if a program cannot be built, or an end of what varies is no value
-            of the recipe; names it.
+        ValueError: if a program cannot be built, or the configuration rejects an end
+            of a distribution; names it.
     """
     ends = [
         {name: value}
@@ -213,7 +219,9 @@ def check_trainable(config: ml_collections.ConfigDict, space: Space) -> None:
             run_spec.build_run_spec(apply(config, values))
         except ValueError as error:
             shown = written(values)
-            raise ValueError(f"the space has {shown}: {error}") from None
+            raise ValueError(
+                f"The space contains {shown}, which is invalid: {error}"
+            ) from None
 
 
 def _ends(distribution: BaseDistribution) -> Sequence[Any]:
@@ -223,7 +231,7 @@ def _ends(distribution: BaseDistribution) -> Sequence[Any]:
 
 
 def written(values: Mapping[str, Any]) -> str:
-    """Returns the values of a setting in words, four digits of each."""
+    """Returns the values of a trial as text, with four significant digits."""
     return ", ".join(
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""Where a study is kept: opened by URL or path, patient with short outages."""
+"""The storage of a study: opens it by URL or path, retries, and sends heartbeats."""
 
 import contextlib
 import random
@@ -26,21 +26,21 @@ OUTAGES = (
     sqlalchemy.exc.PendingRollbackError,  # Optuna's second try after one of these
 )
 LONGEST_PAUSE_S = 5.0
-LOCK = 0x6D726D6A6178  # any number that other programs on the server do not take
+LOCK = 0x6D726D6A6178  # any number that other programs on the server do not use
 
 
 def open_storage(storage: str, heartbeat_s: int, timeout_s: int) -> BaseStorage:
-    """Opens a database, with heartbeats, or a journal, which has none.
+    """Opens a database, which supports heartbeats, or a journal, which does not.
 
     Args:
-        storage: in one of FORMS.
-        beat_s: how often a heartbeat is to come.
-        grace_s: after which silence a trial is stale.
+        storage: URL or path in one of FORMS.
+        heartbeat_s: interval between heartbeats, seconds.
+        timeout_s: time without a heartbeat after which a trial is stale, seconds.
 
     Raises:
-        ValueError: if it has another form, or its driver is not installed.
-        sqlalchemy.exc.DBAPIError: if the database does not answer, or refuses.
-        OSError: if the journal cannot be made.
+        ValueError: if the form is unknown or the driver is not installed.
+        sqlalchemy.exc.DBAPIError: if the database does not answer or refuses.
+        OSError: if the journal cannot be created.
     """
     if storage.endswith(JOURNALS) and "://" not in storage:
         Path(storage).parent.mkdir(parents=True, exist_ok=True)
@@ -56,17 +56,17 @@ def open_storage(storage: str, heartbeat_s: int, timeout_s: int) -> BaseStorage:
             )
     except ImportError as error:
         raise ValueError(
-            f"{shown(storage)}: its driver is not installed; the one of plain "
-            "postgresql:// comes with: pip install 'mrm_jax[sweep]'"
+            f"The database driver for {shown(storage)} is not installed. Run "
+            "pip install 'mrm_jax[sweep]' for the default driver of postgresql://."
         ) from error
     except sqlalchemy.exc.ArgumentError as error:
         raise ValueError(
-            f"{shown(storage)}: expected a storage such as {FORMS}"
+            f"{shown(storage)} is not a known storage: expected {FORMS}."
         ) from error
 
 
 def shown(storage: str) -> str:
-    """Returns the storage as it may be printed: without a password."""
+    """Returns the storage's URL or path for messages, without its password."""
     try:
         return sqlalchemy.make_url(storage).render_as_string(hide_password=True)
     except sqlalchemy.exc.ArgumentError:
@@ -74,7 +74,7 @@ def shown(storage: str) -> str:
 
 
 def fail_stale(study: optuna.Study) -> None:
-    """Fails the running trials whose heartbeat stopped; nothing in a journal."""
+    """Fails the running trials whose heartbeat timed out; does nothing in a journal."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
@@ -89,7 +89,7 @@ def close(storage: BaseStorage) -> None:
 
 @contextlib.contextmanager
 def _one_worker_at_a_time(storage: str) -> Iterator[None]:
-    """Holds a lock of the server, as two workers that make its tables at once fail."""
+    """Holds a lock of the server: creating the tables twice at the same time fails."""
     if not _is_postgresql(storage):
         yield
         return
@@ -117,9 +117,9 @@ def _engine_options(storage: str) -> dict[str, Any]:
         "pool_pre_ping": True,
         "connect_args": {
             "connect_timeout": 10,
-            "tcp_user_timeout": 30_000,  # ms, where the network is gone silently
-            # Heartbeats are stored without a zone: one hour off where clocks are set
-            # to summer time would make every trial stale. And who is suspended or
+            "tcp_user_timeout": 30_000,  # ms, for a network that is gone silently
+            # Heartbeats are stored without a time zone: an hour of daylight saving
+            # time would make every trial stale. And a worker that is suspended or
             # loses power inside a transaction must not keep its locks.
             "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60s",
         },
@@ -127,18 +127,18 @@ def _engine_options(storage: str) -> dict[str, Any]:
 
 
 class Patience:
-    """Calls again what failed because the storage did not answer."""
+    """Retries calls that failed because the storage did not answer."""
 
     def __init__(self, storage: str, seconds: float) -> None:
-        """Takes the storage, for messages, and how long to try."""
+        """Stores the storage, for messages, and how long to retry, in seconds."""
         self._shown = shown(storage)
         self._seconds = seconds
 
     def __call__(self, call: Callable[[], T]) -> T:
-        """Returns what call returns, which must bear to be called again.
+        """Returns the result of a call, which must be safe to repeat.
 
         Raises:
-            ConnectionError: if the storage did not answer for all that time.
+            ConnectionError: if the storage does not answer in time.
         """
         start, pause = time.monotonic(), 0.1
         while True:
@@ -151,19 +151,19 @@ class Patience:
                 waited = time.monotonic() - start
                 if waited >= self._seconds:
                     raise ConnectionError(
-                        f"{self._shown} did not answer for {waited:.0f} s ({reason}); "
-                        "run the same command again when it is back"
+                        f"{self._shown} did not answer for {waited:.0f} s ({reason}). "
+                        "Run the same command again to resume."
                     ) from None
-                if pause == 0.4:  # not for what is over in an instant
-                    console.say(f"{self._shown}: {reason}; trying again")
-            # Not all workers at the same instant.
+                if pause == 0.4:  # stay silent about outages of an instant
+                    console.say(f"{self._shown}: {reason}; retrying")
+            # A random wait, so that workers do not all retry at the same instant.
             time.sleep(min(pause, self._seconds - waited) * random.uniform(0.5, 1))
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
 
 def _outage(error: Exception) -> str | None:
-    """Returns the reason in one line, if the error is an outage of the storage."""
-    # Optuna wraps what happens inside a transaction.
+    """Returns the reason in one line if the error is an outage of the storage."""
+    # Optuna wraps errors that occur inside a transaction.
     for found in (error, error.__cause__):
         if isinstance(found, OUTAGES):
             cause = getattr(found, "orig", None) or found
@@ -172,7 +172,7 @@ def _outage(error: Exception) -> str | None:
 
 
 class Heartbeat:
-    """A thread that records, every few seconds, that the held trials are alive."""
+    """A thread that sends the heartbeats of the held trials."""
 
     def __init__(
         self,
@@ -180,40 +180,40 @@ class Heartbeat:
         held: Callable[[], Iterable[int]],
         heartbeat_s: float,
     ) -> None:
-        """Starts beating for the trial ids that held returns."""
+        """Starts sending heartbeats for the trial ids that `held` returns."""
         self._storage = storage
         self._held = held
-        self._beat_s = heartbeat_s
+        self._heartbeat_s = heartbeat_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         if isinstance(storage, RDBStorage):
             self._thread.start()
 
     def stop(self) -> None:
-        """Stops beating."""
+        """Stops the heartbeats."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._beat_s):
+        while not self._stop.wait(self._heartbeat_s):
             for trial_id in self._held():
                 try:
                     beat(self._storage, trial_id)
                 except Exception as error:
-                    # The worker itself meets an outage at its next call, and says so.
+                    # The worker meets the outage at its next call and reports it.
                     if _outage(error) is None:
                         raise
         close_session(self._storage)
 
 
 def beat(storage: BaseStorage, trial_id: int) -> None:
-    """Records that a trial is alive."""
+    """Sends one heartbeat of a trial."""
     if isinstance(storage, RDBStorage):
         storage.record_heartbeat(trial_id)
 
 
 def close_session(storage: BaseStorage) -> None:
-    """Closes what this thread holds of the storage."""
+    """Closes this thread's session of the storage."""
     if isinstance(storage, RDBStorage):
         storage.remove_session()

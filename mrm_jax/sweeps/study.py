@@ -1,9 +1,10 @@
-"""The study of a sweep: what its workers share, so that every setting counts once.
+"""The study of a sweep, shared by its workers so that every trial counts once.
 
-A *setting* is one point of the sweep, a *trial* is Optuna's attempt to train it: where
-a worker dies, another trial of the same setting follows. `Study.claim` hands out
-trials. As many settings as `Settings.trials` says end and count, over all workers and
-restarts, none twice: trials.py says how that holds without locks.
+A *trial* is one point of the sweep; an *attempt* is one training of it, which Optuna
+stores as a trial of its own. If a worker dies, another attempt of the same trial
+follows. `Study.acquire` leases trials to the worker. Over all workers and restarts,
+exactly `StudySpec.trials` trials end and count, each of them once. `sweeps.trials`
+explains why this needs no locks.
 """
 
 import dataclasses
@@ -17,10 +18,11 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from mrm_jax.sweeps import leases, trials
+from mrm_jax.sweeps import leases
 from mrm_jax.sweeps import storage as storage_lib
-from mrm_jax.sweeps.leases import Claim
-from mrm_jax.sweeps.settings import Settings
+from mrm_jax.sweeps import trials as trials_lib
+from mrm_jax.sweeps.leases import Lease
+from mrm_jax.sweeps.study_spec import StudySpec
 from mrm_jax.sweeps.trials import Row
 
 P = ParamSpec("P")
@@ -28,33 +30,33 @@ T = TypeVar("T")
 
 
 class Verdict(enum.Enum):
-    """What becomes of a trial after a report."""
+    """What happens to a trial after a report."""
 
     GO_ON = "go on"
     PRUNE = "prune"  # then call Study.prune
     DIVERGED = "diverged"  # the metric is not finite; then call Study.diverge
-    LOST = "lost"  # another worker took it over; drop it, nothing counts
+    LOST = "lost"  # another worker took the trial over; drop this attempt
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far the sweep is, in settings."""
+    """How far the sweep is, in trials."""
 
     total: int
     ended: int
-    running: int  # this worker's own ones too
-    open: tuple[int, ...]  # that this worker can claim now, for each program
+    running: int  # including this worker's own
+    open: tuple[int, ...]  # trials that this worker can lease now, by program
 
     @property
     def done(self) -> bool:
-        """Whether every setting has ended."""
+        """Whether every trial has ended."""
         return self.ended == self.total
 
 
 def _patient(
     method: Callable[Concatenate["Study", P], T],
 ) -> Callable[Concatenate["Study", P], T]:
-    """Makes a method wait for a storage that does not answer; it may run twice then."""
+    """Makes a method retry while the storage does not answer; it may run twice then."""
 
     @functools.wraps(method)
     def wait(self: "Study", *args: P.args, **kwargs: P.kwargs) -> T:
@@ -65,48 +67,50 @@ def _patient(
 
 
 class Study:
-    """One worker's side of the study; a context manager, for one thread.
+    """One worker's access to the study; a context manager for use by one thread.
 
-    All methods raise ConnectionError where the storage does not answer for patience_s.
+    All methods raise ConnectionError if the storage does not answer for patience_s.
     """
 
     def __init__(
         self,
         storage: str,
-        settings: Settings,
+        spec: StudySpec,
         worker: str,
         heartbeat_s: int = 60,
         timeout_s: int = 180,
         patience_s: float = 60,
     ) -> None:
-        """Makes or joins the study, and starts the heartbeat.
+        """Creates or joins the study, and starts the heartbeat.
 
         Args:
             storage: postgresql://USER@HOST/DATABASE, sqlite:///FILE or FILE.journal
-                (or .log). A journal has no heartbeats: what a worker leaves waits for
-                one of the same name, or for give_back.
-            settings: of the sweep.
-            worker: a name that no other worker has at the same time. One that comes
-                back under it takes up its own trials at once.
-            beat_s: how often a thread records that this worker's trials are alive.
-            grace_s: after which silence they go to others; the same for all workers.
-            patience_s: how long to try again where the storage does not answer.
+                (or .log). A journal has no heartbeats. The trials of a worker that
+                died wait there for a worker of the same name, or for `release`.
+            spec: specification of the sweep.
+            worker: name that no other worker uses at the same time. A worker that is
+                restarted under its old name resumes its own trials at once.
+            heartbeat_s: interval between heartbeats of this worker's trials, seconds.
+            timeout_s: time without a heartbeat after which other workers take over a
+                trial, seconds; the same for all workers.
+            patience_s: time to retry while the storage does not answer, seconds.
 
         Raises:
-            ValueError: if the study has other settings, or storage has no known form.
+            ValueError: if the study was created for a different sweep, or the form of
+                storage is unknown.
             ConnectionError: if the storage does not answer; shows no password.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._settings = settings
+        self._spec = spec
         self._patience = storage_lib.Patience(storage, patience_s)
         self._storage = self._patience(
             lambda: storage_lib.open_storage(storage, heartbeat_s, timeout_s)
         )
-        self._claims = self._patience(
-            lambda: leases.Claims(self._storage, settings, worker)
+        self._leases = self._patience(
+            lambda: leases.Leases(self._storage, spec, worker)
         )
         self._heartbeat = storage_lib.Heartbeat(
-            self._storage, lambda: tuple(self._claims.held), heartbeat_s
+            self._storage, lambda: tuple(self._leases.held), heartbeat_s
         )
 
     def __enter__(self) -> "Study":
@@ -118,12 +122,12 @@ class Study:
         self.close()
 
     def close(self) -> None:
-        """Stops the heartbeat; what was not ended or given back waits for the grace."""
+        """Stops the heartbeat; trials still running wait for the timeout."""
         self._heartbeat.stop()
         storage_lib.close(self._storage)
 
     @_patient
-    def claim(self, program: int | None = None) -> Claim | None:
+    def acquire(self, program: int | None = None) -> Lease | None:
         """Returns a trial to train; None where all are running elsewhere or have ended.
 
         Args:
@@ -131,104 +135,108 @@ class Study:
                 when it died, or else of the one with most open settings, so that
                 workers spread over the programs.
         """
-        return self._claims.claim(program)
+        return self._leases.acquire(program)
 
     @_patient
-    def report(self, claim: Claim, epoch: int, value: float) -> Verdict:
-        """Records the metric after an epoch and says what becomes of the trial.
+    def report(self, lease: Lease, epoch: int, value: float) -> Verdict:
+        """Records the metric after an epoch and decides whether the trial goes on.
 
         Args:
-            claim: of this worker, not yet ended.
-            epoch: from 1; after the last one nothing is pruned.
-            value: more is better.
+            lease: lease that this worker holds.
+            epoch: number of the epoch, from 1; after the last one nothing is pruned.
+            value: metric on validation; larger is better.
         """
-        trial_id, finite = claim.trial_id, math.isfinite(value)
+        trial_id, finite = lease.trial_id, math.isfinite(value)
         try:
-            if not self._claims.owner.owns(self._storage.get_trial(trial_id)):
+            if not self._leases.holder.holds(self._storage.get_trial(trial_id)):
                 raise UpdateFinishedTrialError
             self._storage.set_trial_intermediate_value(
                 trial_id, epoch, value if finite else math.nan
             )
             if not finite:
                 return Verdict.DIVERGED
-            if epoch >= self._settings.num_epochs:
+            if epoch >= self._spec.num_epochs:
                 return Verdict.GO_ON
             trial = self._storage.get_trial(trial_id)
-            study = self._claims.study
+            study = self._leases.study
             pruned = study.pruner.prune(study, trial)
             return Verdict.PRUNE if pruned else Verdict.GO_ON
         except UpdateFinishedTrialError:
-            self._claims.held.discard(trial_id)
+            self._leases.held.discard(trial_id)
             return Verdict.LOST
 
     @_patient
-    def finish(self, claim: Claim, value: float) -> bool:
-        """Ends a trial that was trained to the end; value is what settings compare by.
+    def finish(self, lease: Lease, value: float) -> bool:
+        """Completes a trial with the value by which trials are compared.
 
         Returns:
-            Whether it counts. If not, it was lost to another worker, which goes on.
+            Whether it counts. If not, another worker took the trial over.
         """
-        ended = self._claims.owner.end(claim.trial_id, TrialState.COMPLETE, value)
-        self._claims.held.discard(claim.trial_id)
+        ended = self._leases.holder.end(lease.trial_id, TrialState.COMPLETE, value)
+        self._leases.held.discard(lease.trial_id)
         return ended
 
     @_patient
-    def prune(self, claim: Claim) -> bool:
+    def prune(self, lease: Lease) -> bool:
         """Ends a trial early, with its last metric; returns whether it counts."""
-        reported = self._storage.get_trial(claim.trial_id).intermediate_values
+        reported = self._storage.get_trial(lease.trial_id).intermediate_values
         finite = [e for e, value in reported.items() if math.isfinite(value)]
         last = reported[max(finite)] if finite else None
-        ended = self._claims.owner.end(claim.trial_id, TrialState.PRUNED, last)
-        self._claims.held.discard(claim.trial_id)
+        ended = self._leases.holder.end(lease.trial_id, TrialState.PRUNED, last)
+        self._leases.held.discard(lease.trial_id)
         return ended
 
     @_patient
-    def diverge(self, claim: Claim, epoch: int) -> bool:
-        """Ends a trial that was not finite in an epoch; returns whether it counts.
+    def diverge(self, lease: Lease, epoch: int) -> bool:
+        """Ends a trial that diverged in an epoch; returns whether it counts.
 
-        It is not trained again, and samplers take it for bad.
+        It is not retried, and samplers avoid its values.
         """
-        ended = self._claims.owner.end_as_diverged(claim.trial_id, epoch)
-        self._claims.held.discard(claim.trial_id)
+        ended = self._leases.holder.end_as_diverged(lease.trial_id, epoch)
+        self._leases.held.discard(lease.trial_id)
         return ended
 
     @_patient
-    def give_back(self, worker: str | None = None) -> int:
-        """Gives the running trials of a worker (None: its own) to all, now.
+    def release(self, worker: str | None = None) -> int:
+        """Releases the running trials of a worker, so that any worker can lease them.
 
-        Before an orderly leave; or for a worker that will not come back, where the
-        grace is too long or there are no heartbeats (journal).
+        Call it before an orderly exit, or for a worker that will not come back if the
+        timeout is too long or the storage has no heartbeats (journal).
+
+        Args:
+            worker: name of the worker; None: this one.
 
         Returns:
-            How many there were.
+            The number of trials released.
         """
-        owner, places = self._claims.owner, self._claims.refresh()[1]
-        left = [place.trial for place in places if owner.runs(place.trial, worker)]
-        for trial in left:
-            # Leaving in order is no sign of a setting that kills its workers.
-            owner.fail(trial, trial.user_attrs.get(trials.CLAIMS, [])[:-1])
-            self._claims.held.discard(trial._trial_id)
-        return len(left)
+        holder, trials = self._leases.holder, self._leases.refresh()[1]
+        released = [t.attempt for t in trials if holder.runs(t.attempt, worker)]
+        for attempt in released:
+            # An orderly exit does not count as a failed attempt.
+            epochs = attempt.user_attrs.get(trials_lib.LEASE_EPOCHS, [])[:-1]
+            holder.fail(attempt, epochs)
+            self._leases.held.discard(attempt._trial_id)
+        return len(released)
 
     @_patient
     def progress(self) -> Progress:
-        """Returns how far the sweep is; to be asked again where claim found nothing."""
-        share, places = self._claims.refresh()
-        states = [place.state for place in places]
+        """Returns how far the sweep is; also fails trials without a heartbeat."""
+        share, trials = self._leases.refresh()
+        states = [trial.state for trial in trials]
         return Progress(
             total=sum(share),
-            ended=sum(state in trials.ENDED for state in states),
+            ended=sum(state in trials_lib.ENDED for state in states),
             running=states.count("running"),
-            open=tuple(self._claims.open(share, places)),
+            open=tuple(self._leases.open(share, trials)),
         )
 
     @_patient
     def table(self) -> list[Row]:
-        """Returns all settings that have a trial, in the order they were made."""
-        return [trials.row(place) for place in self._claims.refresh()[1]]
+        """Returns all trials with an attempt, in the order of their creation."""
+        return [trials_lib.row(trial) for trial in self._leases.refresh()[1]]
 
     def best(self) -> Row | None:
-        """Returns the complete setting with the highest value, if there is one."""
+        """Returns the complete trial with the highest value, if there is one."""
         rows = [row for row in self.table() if row.state == "complete"]
         return max(rows, key=_value, default=None)
 

@@ -1,4 +1,4 @@
-"""One setting of a sweep while it trains: its claim, its plan, its folder."""
+"""A trial while it trains: its lease, its run specification and its folder."""
 
 import shlex
 import shutil
@@ -10,68 +10,69 @@ import ml_collections
 import numpy as np
 
 from mrm_jax.sweeps import search_space
-from mrm_jax.sweeps.leases import Claim
+from mrm_jax.sweeps.leases import Lease
 from mrm_jax.training import checkpoints, input_pipeline, run_folder, run_spec
 
-TRIALS = "trials"  # of the sweep's folder
+TRIALS_FOLDER = "trials"  # in the sweep's folder
 
 
-class Trial:
-    """A claimed setting; what it leaves is the folder of an ordinary run."""
+class TrialRun:
+    """A leased trial, trained into the folder of an ordinary run."""
 
     def __init__(
         self,
-        claim: Claim,
+        lease: Lease,
         config: ml_collections.ConfigDict,
         arguments: Sequence[str],
         workdir: Path,
     ):
-        """Opens its folder; goes on from that of an earlier try, if that is here.
+        """Opens the folder, or copies that of an earlier attempt if it is on this disk.
 
         Args:
-            claim: of the study.
-            config: of the sweep; the claim's values replace its own.
-            arguments: "--config ..." as mrm_jax.train takes them, without the claim's.
-            workdir: of the sweep.
+            lease: lease of the trial.
+            config: configuration of the sweep; the lease's values replace its own.
+            arguments: "--config ..." as mrm_jax.train takes it, without the lease's
+                values.
+            workdir: folder of the sweep.
         """
-        self.claim = claim
-        own = search_space.apply(config, claim.values)
-        words = [*arguments, *overrides(own, claim.values)]
-        self.workdir = folder(workdir, claim.number)
+        self.lease = lease
+        own = search_space.apply(config, lease.values)
+        words = [*arguments, *overrides(own, lease.values)]
+        self.workdir = folder(workdir, lease.number)
         if not self.workdir.exists():
-            _inherit([folder(workdir, n) for n in claim.earlier], self.workdir)
+            _inherit([folder(workdir, n) for n in lease.earlier], self.workdir)
         self.spec = run_spec.build_run_spec(own, f"python -m {shlex.join(words)}")
         self.run = run_folder.RunFolder(self.spec, self.workdir)
 
     def rows(self, num_records: int) -> np.ndarray:
-        """Returns the order of its next epoch, [step, batch]."""
+        """Returns the records of the next epoch in order, [step, batch]."""
         return input_pipeline.shuffled_batches(
             num_records, self.spec.batch_size, self.spec.seed, self.run.epochs_done + 1
         )
 
     @property
     def trained(self) -> bool:
-        """Whether all its epochs are done."""
+        """Whether all epochs are done."""
         return self.run.epochs_done >= self.spec.num_epochs
 
 
 def folder(workdir: Path, number: int) -> Path:
-    """Returns where a trial's run is."""
-    return workdir / TRIALS / f"{number:04d}"
+    """Returns the folder of an attempt's run."""
+    return workdir / TRIALS_FOLDER / f"{number:04d}"
 
 
 def has_checkpoints(workdir: Path) -> bool:
-    """Returns whether a trial's states are on this disk."""
+    """Returns whether an attempt's checkpoints are on this disk."""
     return (workdir / checkpoints.FOLDER).is_dir()
 
 
 def drop_checkpoints(workdir: Path) -> None:
-    """Removes the states of a run that nobody will go on with; its metrics stay."""
+    """Removes the checkpoints of a run that will not be resumed; its metrics stay."""
     shutil.rmtree(workdir / checkpoints.FOLDER, ignore_errors=True)
 
 
 def overrides(config: ml_collections.ConfigDict, names: Mapping[str, Any]) -> list[str]:
-    """Returns the values of these names as flags of mrm_jax.train."""
+    """Returns the values of the named options as flags of mrm_jax.train."""
     flags = []
     for name in names:
         value: Any = config
@@ -82,7 +83,7 @@ def overrides(config: ml_collections.ConfigDict, names: Mapping[str, Any]) -> li
 
 
 def _inherit(earlier: Sequence[Path], target: Path) -> None:
-    """Copies what the newest of the earlier tries left, if it is on this disk."""
+    """Copies the folder of the newest earlier attempt that is on this disk."""
     for source in earlier:
         if not has_checkpoints(source):
             continue
@@ -91,7 +92,7 @@ def _inherit(earlier: Sequence[Path], target: Path) -> None:
         try:
             shutil.copytree(source, partial)
         except (OSError, shutil.Error):
-            # Its worker was not dead and still writes: then begin at the first epoch.
+            # Its worker is alive after all and still writes: start at the first epoch.
             shutil.rmtree(partial, ignore_errors=True)
             return
         partial.rename(target)

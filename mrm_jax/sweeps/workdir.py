@@ -1,4 +1,4 @@
-"""Names of workers that share a folder: one each, and after a restart the same."""
+"""The folder of a sweep: which sweep it belongs to, and names for its workers."""
 
 import contextlib
 import fcntl
@@ -10,22 +10,45 @@ from pathlib import Path
 
 from mrm_jax.runtime import atomic
 
-OWNER_FILE = "study.json"
+OWNER_FILE = "study.json"  # the sweep that the folder belongs to
+WORKERS_FOLDER = "workers"  # one locked file for each worker
 
-FOLDER = "workers"
+
+def initialize(workdir: Path, study: str, config: str) -> None:
+    """Creates the folder, or checks that it belongs to this sweep.
+
+    Args:
+        workdir: folder of the sweep.
+        study: name of the study in the storage.
+        config: fingerprint of the experiment and its data.
+
+    Raises:
+        ValueError: if the folder holds the trials of another sweep.
+    """
+    path, own = workdir / OWNER_FILE, {"study": study, "config": config}
+    found = json.loads(path.read_text()) if path.exists() else own
+    if found != own:
+        raise ValueError(
+            f"{workdir} holds the sweep {found['study']!r}, which has another study "
+            "name, experiment or data. Pass another --workdir."
+        )
+    workdir.mkdir(parents=True, exist_ok=True)
+    with atomic.replacing(path) as temporary:
+        temporary.write_text(json.dumps(own) + "\n")
 
 
 @contextlib.contextmanager
-def taken(workdir: Path) -> Iterator[str]:
-    """Yields a name that no other process has in this folder at the same time.
+def worker_name(workdir: Path) -> Iterator[str]:
+    """Yields a name that no other process uses in this folder at the same time.
 
-    The machine's, and a number where a machine has several. The system gives it free
-    when the process ends, however that is, so that one that comes back has it again.
+    The name is the machine's, with a number if several workers share the machine. It
+    is held by a file lock, which the system releases when the process ends for any
+    reason, so a worker that is started again gets its old name.
 
     Args:
-        workdir: of the sweep, which exists.
+        workdir: folder of the sweep, which exists.
     """
-    folder = workdir / FOLDER
+    folder = workdir / WORKERS_FOLDER
     folder.mkdir(exist_ok=True)
     number = 0
     while True:
@@ -41,26 +64,3 @@ def taken(workdir: Path) -> Iterator[str]:
             file.flush()
             yield name
             return
-
-
-def claim(workdir: Path, study: str, config: str) -> None:
-    """Makes the folder, or finds that it is this sweep's.
-
-    Args:
-        workdir: of the sweep.
-        study: its name in the storage.
-        config: tells its experiment and data from others.
-
-    Raises:
-        ValueError: if the folder holds the trials of another sweep.
-    """
-    path, own = workdir / OWNER_FILE, {"study": study, "config": config}
-    found = json.loads(path.read_text()) if path.exists() else own
-    if found != own:
-        raise ValueError(
-            f"{workdir}: holds the sweep {found['study']!r}, of another study, "
-            "experiment or data; give another --workdir"
-        )
-    workdir.mkdir(parents=True, exist_ok=True)
-    with atomic.replacing(path) as temporary:
-        temporary.write_text(json.dumps(own) + "\n")

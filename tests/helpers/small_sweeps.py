@@ -37,5 +37,5 @@ def write(
 
 def options(config_file: Path, workdir: Path, **given) -> search.Options:
     """Returns the options of a small sweep, some of them given."""
-    usual = {"trials": 6, "places": 4, "seeds": 2, "pruner": "none", "sampler": "sobol"}
+    usual = {"trials": 6, "slots": 4, "seeds": 2, "pruner": "none", "sampler": "sobol"}
     return search.Options(str(config_file), [], workdir, **(usual | given))

@@ -1,8 +1,8 @@
 """A worker of a sweep as a process of its own: what it trains is a sum, not a network.
 
-Usage: python -m tests.study_worker STORAGE WORKER FOLDER
+Usage: python -m tests.helpers.study_worker STORAGE WORKER FOLDER
 
-It holds two trials at a time and writes one line for all that happens to FOLDER/WORKER,
+It holds two leases at a time and writes one line for all that happens to FOLDER/WORKER,
 and what it knows of a trial to FOLDER/NUMBER after every epoch. Where there is a file
 FOLDER/WORKER.suspend it suspends itself, outside of any transaction.
 """
@@ -30,49 +30,49 @@ SPACE = search_space.check(
 )
 
 
-def settings(**changes):
+def study_spec(**changes):
     common = {"name": "sweep", "space": SPACE, "trials": 20, "num_epochs": EPOCHS}
-    return study.Settings(**common | {"pruner": "none"} | changes)
+    return study.StudySpec(**common | {"pruner": "none"} | changes)
 
 
 def work(shared, folder, log, suspend):
-    """Trains until every setting of the sweep has ended."""
+    """Trains until every trial of the sweep has ended."""
     held = {}
     while held or not shared.progress().done:
-        while len(held) < HELD and (claim := shared.claim()):
-            held[claim] = start(claim, folder)
-            log("claimed", claim.number, held[claim]["epoch"])
+        while len(held) < HELD and (lease := shared.acquire()):
+            held[lease] = start(lease, folder)
+            log("claimed", lease.number, held[lease]["epoch"])
         time.sleep(EPOCH_S)
         if held and suspend.exists():
             suspend.unlink()
             os.kill(os.getpid(), signal.SIGSTOP)
-        for claim in list(held):
-            if train_epoch(shared, claim, held[claim], folder, log):
-                del held[claim]
+        for lease in list(held):
+            if train_epoch(shared, lease, held[lease], folder, log):
+                del held[lease]
 
 
-def start(claim, folder):
-    for number in (claim.number, *claim.earlier):
+def start(lease, folder):
+    for number in (lease.number, *lease.earlier):
         if (folder / str(number)).exists():
             return json.loads((folder / str(number)).read_text())
     return {"epoch": 0, "sum": 0.0}
 
 
-def train_epoch(shared, claim, state, folder, log):
+def train_epoch(shared, lease, state, folder, log):
     """Returns whether the trial ended."""
     if state["epoch"] < EPOCHS:
         state["epoch"] += 1
-        state["sum"] += claim.values["hparams.learning_rate"]
-        (folder / f"{claim.number}.new").write_text(json.dumps(state))
-        (folder / f"{claim.number}.new").rename(folder / str(claim.number))
-        verdict = shared.report(claim, state["epoch"], state["sum"])
-        log(verdict.value, claim.number, state["epoch"])
+        state["sum"] += lease.values["hparams.learning_rate"]
+        (folder / f"{lease.number}.new").write_text(json.dumps(state))
+        (folder / f"{lease.number}.new").rename(folder / str(lease.number))
+        verdict = shared.report(lease, state["epoch"], state["sum"])
+        log(verdict.value, lease.number, state["epoch"])
         if verdict is not study.Verdict.GO_ON:
             return True
     if state["epoch"] < EPOCHS:
         return False
-    counts = shared.finish(claim, state["sum"])
-    log("counts" if counts else "lost", claim.number, state["epoch"])
+    counts = shared.finish(lease, state["sum"])
+    log("counts" if counts else "lost", lease.number, state["epoch"])
     return True
 
 
@@ -83,7 +83,9 @@ def main():
         with (folder / worker).open("a") as file:
             file.write(" ".join(map(str, words)) + "\n")
 
-    with study.Study(storage, settings(), worker, heartbeat_s=1, timeout_s=3) as shared:
+    with study.Study(
+        storage, study_spec(), worker, heartbeat_s=1, timeout_s=3
+    ) as shared:
         work(shared, folder, log, folder / f"{worker}.suspend")
     log("done")
 

@@ -1,4 +1,4 @@
-"""A member of a population is the run alone, in every way that members share devices.
+"""a run of a population is the run alone, in every batching.
 
 In float64: in float32 the order of sums differs between the programs, and Adam lets
 that grow from step to step.
@@ -14,7 +14,7 @@ import pytest
 from mrm_jax.data import shards
 from mrm_jax.metrics import classification
 from mrm_jax.runtime import devices
-from mrm_jax.sweeps import members, population
+from mrm_jax.sweeps import population, vectorised
 from mrm_jax.training import epoch as epoch_lib
 from mrm_jax.training import input_pipeline, scoring
 from mrm_jax.training.train_state import HParams
@@ -28,8 +28,8 @@ RTOL = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
-    """What one member has of its own."""
+class Trial:
+    """What one run has of its own."""
 
     seed: int
     hparams: HParams
@@ -58,8 +58,8 @@ class WideFeed(input_pipeline.SplitLoader):
         return widened(records), rows
 
 
-SETTINGS = [
-    Setting(seed, HParams(learning_rate=rate, dropout_rate=dropout))
+TRIALS = [
+    Trial(seed, HParams(learning_rate=rate, dropout_rate=dropout))
     for seed, rate, dropout in [
         (1, 1e-3, 0.2),
         (2, 1e-3, 0.2),
@@ -105,21 +105,21 @@ def judged(means, scores):
     return values
 
 
-def alone(setting, data):
-    """The run of a setting by itself on one device, as mrm_jax.train makes it."""
+def alone(trial, data):
+    """The run of a trial by itself on one device, as mrm_jax.train makes it."""
     model = small_states.MODEL.clone(axis_name=devices.AXIS)
     history = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices, "device_count", lambda: 1)
         own = make_feeds(data)
-        state = devices.replicate(setting.state())
-        hparams = devices.replicate(setting.hparams)
+        state = devices.replicate(trial.state())
+        hparams = devices.replicate(trial.hparams)
         for epoch in range(1, EPOCHS + 1):
             state, means = epoch_lib.train_epoch(
                 epoch_lib.mapped(model),
                 state,
                 own["train"],
-                epoch_lib.Epoch(setting.rows(epoch)),
+                epoch_lib.Epoch(trial.rows(epoch)),
                 hparams,
                 lambda calls, total: calls,
             )
@@ -130,23 +130,23 @@ def alone(setting, data):
 
 @pytest.fixture(scope="module")
 def runs_alone(data):
-    return [alone(setting, data) for setting in SETTINGS]
+    return [alone(trial, data) for trial in TRIALS]
 
 
-def filled(batching, settings=SETTINGS):
+def filled(batching, trials=TRIALS):
     result = population.Population(
-        small_states.MODEL, len(SETTINGS), BATCH_SIZE, batching
+        small_states.MODEL, len(TRIALS), BATCH_SIZE, batching
     )
-    for place, setting in enumerate(settings):
-        result.put(place, setting.state(), setting.hparams)
+    for slot, trial in enumerate(trials):
+        result.put(slot, trial.state(), trial.hparams)
     return result
 
 
-def one_epoch(runs, loaders, settings, epoch):
-    rows = {place: setting.rows(epoch) for place, setting in settings.items()}
+def one_epoch(runs, loaders, trials, epoch):
+    rows = {slot: trial.rows(epoch) for slot, trial in trials.items()}
     means = runs.train(loaders["train"], rows)
     scores = runs.predict(loaders["val"], rows)
-    return {place: judged(means[place], scores[place]) for place in rows}
+    return {slot: judged(means[slot], scores[slot]) for slot in rows}
 
 
 def assert_same(found, expected):
@@ -156,54 +156,54 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("batching", ["vmap", "loop"])
-def test_a_member_is_the_run_alone(batching, loaders, runs_alone):
+def test_a_run_of_a_population_is_the_run_alone(batching, loaders, runs_alone):
     runs = filled(batching)
     assert runs.size == 8  # two on each of four devices
     for epoch in range(EPOCHS):
-        found = one_epoch(runs, loaders, dict(enumerate(SETTINGS)), epoch + 1)
-        for place, (history, _) in enumerate(runs_alone):
-            assert_same(found[place], history[epoch])
-    for place, state in runs.states(range(len(SETTINGS))).items():
+        found = one_epoch(runs, loaders, dict(enumerate(TRIALS)), epoch + 1)
+        for slot, (history, _) in enumerate(runs_alone):
+            assert_same(found[slot], history[epoch])
+    for slot, state in runs.states(range(len(TRIALS))).items():
         assert state.step == 4
-        assert np.array_equal(state.rng, runs_alone[place][1].rng)
+        assert np.array_equal(state.rng, runs_alone[slot][1].rng)
 
 
 def test_a_whole_run_is_a_pure_function(data):
-    """Mapped over settings, it makes the first step of a population."""
+    """Mapped over trials, it makes the first step of a population."""
     label_set = data.label_set("waves")
-    settings, rows = SETTINGS[:2], np.stack([s.rows(1)[:1] for s in SETTINGS[:2]])
+    trials, rows = TRIALS[:2], np.stack([s.rows(1)[:1] for s in TRIALS[:2]])
     with jax.enable_x64(False):
         loader = input_pipeline.SplitLoader(
             data, data.split("waves", "train"), label_set
         )
         records = jax.tree.map(lambda x: x[0], loader.records(rows)[0])
-        hparams = jax.tree.map(lambda *x: np.stack(x), *[s.hparams for s in settings])
-        rngs = np.stack([jax.random.PRNGKey(s.seed) for s in settings])
-        run = functools.partial(members.run, model=small_states.MODEL)
+        hparams = jax.tree.map(lambda *x: np.stack(x), *[s.hparams for s in trials])
+        rngs = np.stack([jax.random.PRNGKey(s.seed) for s in trials])
+        run = functools.partial(vectorised.run, model=small_states.MODEL)
         states, terms = jax.jit(jax.vmap(run, (0, 0, None, 0)))(
             hparams, rngs, records, rows
         )
         runs = population.Population(small_states.MODEL, 2, BATCH_SIZE, "loop")
-        for place, setting in enumerate(settings):
-            runs.put(place, small_states.create(seed=setting.seed), setting.hparams)
+        for slot, trial in enumerate(trials):
+            runs.put(slot, small_states.create(seed=trial.seed), trial.hparams)
         expected = runs.train(loader, dict(enumerate(rows)))
-    for place, means in expected.items():
-        assert states.step[place] == 1
+    for slot, means in expected.items():
+        assert states.step[slot] == 1
         for name, value in means.items():
-            np.testing.assert_allclose(terms[name][place, 0], value, rtol=1e-4)
+            np.testing.assert_allclose(terms[name][slot, 0], value, rtol=1e-4)
 
 
 def test_a_place_is_filled_again_and_the_others_do_not_notice(loaders, runs_alone):
     runs = filled("vmap")
-    one_epoch(runs, loaders, dict(enumerate(SETTINGS)), epoch=1)
-    runs.put(1, SETTINGS[0].state(), SETTINGS[0].hparams)
-    others = {place: SETTINGS[place] for place in (0, 2, 5)}
-    rows = {place: setting.rows(2) for place, setting in others.items()}
-    means = runs.train(loaders["train"], rows | {1: SETTINGS[0].rows(1)})
+    one_epoch(runs, loaders, dict(enumerate(TRIALS)), epoch=1)
+    runs.put(1, TRIALS[0].state(), TRIALS[0].hparams)
+    others = {slot: TRIALS[slot] for slot in (0, 2, 5)}
+    rows = {slot: trial.rows(2) for slot, trial in others.items()}
+    means = runs.train(loaders["train"], rows | {1: TRIALS[0].rows(1)})
     scores = runs.predict(loaders["val"], means)
     assert_same(judged(means[1], scores[1]), runs_alone[0][0][0])
-    for place in others:
-        assert_same(judged(means[place], scores[place]), runs_alone[place][0][1])
+    for slot in others:
+        assert_same(judged(means[slot], scores[slot]), runs_alone[slot][0][1])
 
 
 @pytest.mark.parametrize("batching", ["vmap", "loop"])
@@ -214,13 +214,13 @@ def test_a_run_that_diverges_disturbs_no_other(data, batching):
         )
         wild = HParams(learning_rate=1e30)
         found = []
-        for first in (SETTINGS[0].hparams, wild):
+        for first in (TRIALS[0].hparams, wild):
             runs = population.Population(small_states.MODEL, 8, BATCH_SIZE, batching)
-            for place, hparams in ((0, first), (4, SETTINGS[1].hparams)):
-                runs.put(place, small_states.create(), hparams)
-            rows = {place: SETTINGS[0].rows(1) for place in (0, 4)}
+            for slot, hparams in ((0, first), (4, TRIALS[1].hparams)):
+                runs.put(slot, small_states.create(), hparams)
+            rows = {slot: TRIALS[0].rows(1) for slot in (0, 4)}
             found.append(runs.train(loader, rows))
-            found.append(runs.train(loader, {4: SETTINGS[0].rows(2)}))
+            found.append(runs.train(loader, {4: TRIALS[0].rows(2)}))
         calm, calm_after, beside, beside_after = found
         assert not np.isfinite(list(beside[0].values())).all()
         assert beside[4] == calm[4]  # on the same device as 0
@@ -234,25 +234,25 @@ def abstract_call():
     records = input_pipeline.Records(
         shape((32, 40, 12), np.int16), shape((32, 3), np.uint8), scalar, scalar
     )
-    both = jax.eval_shape(lambda: members.empty(small_states.MODEL, 2))
+    both = jax.eval_shape(lambda: vectorised.empty(small_states.MODEL, 2))
     return both, records, shape((2, 3, 2), np.int32)
 
 
 @pytest.mark.parametrize(("batching", "loops"), [("vmap", 1), ("map", 2), ("loop", 1)])
-def test_ways_lower_for_accelerators_without_communication(
+def test_batchings_lower_for_accelerators_without_communication(
     monkeypatch, batching, loops
 ):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    members.train_mapped.cache_clear()  # traced before, with its loop written out
+    vectorised.train_mapped.cache_clear()  # traced before, with its loop written out
     with jax.enable_x64(False):
         arguments = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct((4, *x.shape), x.dtype), abstract_call()
         )
-        call = members.train_mapped(small_states.MODEL, batching)
+        call = vectorised.train_mapped(small_states.MODEL, batching)
         exported = jax.export.export(
             jax.jit(lambda *given: call(*given)), platforms=ACCELERATORS
         )(*arguments)
-    members.train_mapped.cache_clear()
+    vectorised.train_mapped.cache_clear()
     module = exported.mlir_module()
     assert exported.nr_devices == 4
     assert module.count("stablehlo.while") == loops
@@ -261,15 +261,15 @@ def test_ways_lower_for_accelerators_without_communication(
 
 def test_new_settings_and_new_runs_compile_nothing(loaders):
     runs = filled("loop")
-    one_epoch(runs, loaders, dict(enumerate(SETTINGS)), epoch=1)
+    one_epoch(runs, loaders, dict(enumerate(TRIALS)), epoch=1)
     events = []
 
     def listen(event, duration, **_):
         events.append(event)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    runs.put(3, SETTINGS[4].state(), SETTINGS[4].hparams)
-    one_epoch(runs, loaders, {3: SETTINGS[4], 7: SETTINGS[0]}, epoch=1)
+    runs.put(3, TRIALS[4].state(), TRIALS[4].hparams)
+    one_epoch(runs, loaders, {3: TRIALS[4], 7: TRIALS[0]}, epoch=1)
     jax.monitoring.unregister_event_duration_listener(listen)
     assert not [event for event in events if "backend_compile" in event]
 
@@ -277,9 +277,9 @@ def test_new_settings_and_new_runs_compile_nothing(loaders):
 @pytest.mark.parametrize(
     ("size", "batching", "message"),
     [
-        (0, None, "1 place or more, got 0"),
+        (0, None, "1 slot or more, got 0"),
         (2, "scan", r"expected one of \('vmap', 'map', 'loop'\), got 'scan'"),
-        (2, "map", "60 times slower on the CPU; take 'loop'"),
+        (2, "map", "60 times slower on the CPU. Use 'loop'"),
     ],
 )
 def test_what_cannot_be_is_refused(size, batching, message):
@@ -290,4 +290,8 @@ def test_what_cannot_be_is_refused(size, batching, message):
 def test_a_place_that_does_not_exist_is_refused():
     runs = population.Population(small_states.MODEL, 1, BATCH_SIZE)
     with pytest.raises(ValueError, match="from 0 to 3, got 4"):
-        runs.put(4, SETTINGS[0].state(), SETTINGS[0].hparams)
+        runs.put(4, TRIALS[0].state(), TRIALS[0].hparams)
+
+
+def test_the_earlier_spelling_of_a_batching_is_accepted():
+    assert vectorised.resolve_batching("unrolled") == "loop"

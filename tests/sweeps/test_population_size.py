@@ -3,7 +3,7 @@ import pytest
 
 from mrm_jax.data import shards
 from mrm_jax.runtime import devices
-from mrm_jax.sweeps import members, population
+from mrm_jax.sweeps import population, vectorised
 from mrm_jax.training import input_pipeline
 from tests.helpers import small_runs, small_states
 
@@ -20,9 +20,9 @@ def loader(tmp_path_factory):
     return input_pipeline.SplitLoader(data, split, data.label_set("waves"))
 
 
-def needs(loader, slots, batching):
+def needs(loader, per_device, batching):
     return population.call_bytes(
-        small_states.MODEL, loader, BATCH_SIZE, slots, batching
+        small_states.MODEL, loader, BATCH_SIZE, per_device, batching
     )
 
 
@@ -31,33 +31,33 @@ def largest(loader, at_most):
 
 
 def state_bytes():
-    state = members.empty(small_states.MODEL, 1)
+    state = vectorised.empty(small_states.MODEL, 1)
     return sum(leaf.nbytes for leaf in jax.tree.leaves(state))
 
 
 def test_members_need_their_states_and_activations_and_share_the_records(loader):
-    one, two = (needs(loader, slots, "vmap") for slots in (1, 2))
+    one, two = (needs(loader, per_device, "vmap") for per_device in (1, 2))
     assert one > state_bytes()
     assert two - one > 2 * state_bytes()
 
 
 def test_members_in_turns_need_only_their_states(loader):
-    one, four = (needs(loader, slots, "loop") for slots in (1, 4))
+    one, four = (needs(loader, per_device, "loop") for per_device in (1, 4))
     assert four - one == 3 * state_bytes()
 
 
 @pytest.fixture
 def accelerator(monkeypatch):
-    """Four devices with so many bytes free, on which a setting needs 100, another 40.
+    """Four devices with so many bytes free, on which a run needs 100, another 40.
 
     XLA's plans are another test's; these would take minutes to compile.
     """
     planned = []
 
-    def call_bytes(model, loader, batch_size, slots, batching):
-        planned.append(slots)
+    def call_bytes(model, loader, batch_size, per_device, batching):
+        planned.append(per_device)
         # As XLA may do it: more than in proportion from the fourth on.
-        return 60 + 40 * slots + 30 * max(0, slots - 3)
+        return 60 + 40 * per_device + 30 * max(0, per_device - 3)
 
     def make(free):
         monkeypatch.setattr(devices, "free_bytes", lambda: free)
@@ -69,22 +69,22 @@ def accelerator(monkeypatch):
 
 
 def test_the_largest_population_is_compiled_before_it_is_taken(loader, accelerator):
-    planned = accelerator(240)  # in proportion four settings a device would fit
+    planned = accelerator(240)  # in proportion four runs a device would fit
     assert largest(loader, at_most=100) == 12
     assert planned == [1, 2, 4, 3]
 
 
-def test_no_more_places_than_settings(loader, accelerator):
+def test_no_more_slots_than_trials(loader, accelerator):
     accelerator(10_000)
     assert largest(loader, at_most=6) == 6
 
 
 def test_a_setting_that_does_not_fit_is_an_error(loader, accelerator):
     accelerator(99)
-    with pytest.raises(ValueError, match="take a smaller batch_size"):
+    with pytest.raises(ValueError, match="Use a smaller batch_size"):
         largest(loader, at_most=6)
 
 
-def test_on_the_cpu_more_places_than_devices_gain_nothing(loader):
+def test_on_the_cpu_more_slots_than_devices_gain_nothing(loader):
     assert largest(loader, at_most=100) == 4
     assert largest(loader, at_most=3) == 3

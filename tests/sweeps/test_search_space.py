@@ -45,7 +45,7 @@ def test_without_program_values_there_is_one_program():
         ({"hparams.rate": RATE}, r"no value .*hparams\.rate(?s:.*)learning_rate=0.001"),
         ({"hparams": RATE}, "no value --config.hparams; the experiment has"),
         ({"data.label_set": CategoricalDistribution(["all", "form"])}, "same records"),
-        ({"num_epochs": IntDistribution(1, 9)}, "equally many epochs"),
+        ({"num_epochs": IntDistribution(1, 9)}, "same number of epochs"),
         ({"name": CategoricalDistribution(["a"])}, "only names the folder"),
         ({"selection_head": CategoricalDistribution(["high"])}, "compared by"),
         ({"seed": FloatDistribution(1, 2)}, "expected values of int, got float"),
@@ -99,7 +99,7 @@ def test_choices_of_a_distribution(distribution, expected):
 
 
 def test_an_experiment_file_without_a_space_is_refused():
-    with pytest.raises(ValueError, match=r"base.py: has no get_space"):
+    with pytest.raises(ValueError, match=r"base.py has no get_space"):
         search_space.load("experiments/base.py", base.get_config())
 
 

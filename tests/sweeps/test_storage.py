@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 
 
 def join(storage, patience_s=1.0):
-    settings = study_worker.settings()
-    return study.Study(storage, settings, "a", 1, 3, patience_s)
+    study_spec = study_worker.study_spec()
+    return study.Study(storage, study_spec, "a", 1, 3, patience_s)
 
 
 def free_port():
@@ -30,17 +30,23 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(capsys):
     assert 0.5 < time.monotonic() - start < 5
     assert "Connection refused" in str(error.value)
     said = capsys.readouterr().out
-    assert "trying again" in said
+    assert "retrying" in said
     assert "secret" not in said + str(error.value)
 
 
 @pytest.mark.parametrize(
     ("storage", "message"),
     [
-        ("study.txt", "study.txt: expected a storage such as postgresql://USER@"),
-        ("postgres://user:secret@host/db", "expected a storage such as postgresql://"),
-        ("mysql+nothing://user:secret@host/db", "expected a storage such as"),
-        ("postgresql+pg8000://user:secret@host/db", "driver is not installed"),
+        ("study.txt", "study.txt is not a known storage: expected postgresql://USER@"),
+        (
+            "postgres://user:secret@host/db",
+            "is not a known storage: expected postgresql://",
+        ),
+        ("mysql+nothing://user:secret@host/db", "is not a known storage"),
+        (
+            "postgresql+pg8000://user:secret@host/db",
+            "database driver for .* is not installed",
+        ),
     ],
 )
 def test_a_storage_of_another_kind_is_refused(storage, message):
@@ -53,15 +59,15 @@ def test_an_outage_of_the_server_is_waited_for(
     postgresql_server, postgresql_url, capsys
 ):
     with join(postgresql_url, patience_s=30) as worker:
-        claim = worker.claim()
+        lease = worker.acquire()
         postgresql_server.stop()
         restart = threading.Timer(1, postgresql_server.start)
         restart.start()
-        assert worker.report(claim, 1, 0.5) is study.Verdict.GO_ON
+        assert worker.report(lease, 1, 0.5) is study.Verdict.GO_ON
         restart.join()
-        assert worker.finish(claim, 0.6)
+        assert worker.finish(lease, 0.6)
         assert [row.state for row in worker.table()] == ["complete"]
-    assert "trying again" in capsys.readouterr().out
+    assert "retrying" in capsys.readouterr().out
 
 
 def test_what_is_no_outage_is_raised_at_once():

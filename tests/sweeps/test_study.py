@@ -58,9 +58,9 @@ def join(tmp_path):
     joined = []
 
     def join_as(worker="a", storage=None, **changes):
-        settings = study.Settings(**COMMON | changes)
+        study_spec = study.StudySpec(**COMMON | changes)
         place = storage or str(tmp_path / "study.journal")
-        joined.append(study.Study(place, settings, worker, patience_s=1))
+        joined.append(study.Study(place, study_spec, worker, patience_s=1))
         return joined[-1]
 
     yield join_as
@@ -69,37 +69,37 @@ def join(tmp_path):
 
 
 def train(worker, value_of, program=None):
-    """Trains one setting; returns its claim, None where there is none."""
-    claim = worker.claim(program)
-    if claim is None:
+    """Trains one trial; returns its lease, or None if none is open."""
+    lease = worker.acquire(program)
+    if lease is None:
         return None
-    for epoch in range(1, worker._settings.num_epochs + 1):
-        value = value_of(claim.values, epoch)
-        verdict = worker.report(claim, epoch, value)
+    for epoch in range(1, worker._spec.num_epochs + 1):
+        value = value_of(lease.values, epoch)
+        verdict = worker.report(lease, epoch, value)
         if verdict is study.Verdict.PRUNE:
-            assert worker.prune(claim)
-            return claim
+            assert worker.prune(lease)
+            return lease
         assert verdict is study.Verdict.GO_ON
-    assert worker.finish(claim, value)
-    return claim
+    assert worker.finish(lease, value)
+    return lease
 
 
 def train_all(worker, value_of=lambda values, epoch: epoch):
-    claims = []
-    while (claim := train(worker, value_of)) is not None:
-        claims.append(claim)
-    return claims
+    leases = []
+    while (lease := train(worker, value_of)) is not None:
+        leases.append(lease)
+    return leases
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "sobol"])
 def test_as_many_settings_as_asked_for_and_equally_many_of_each_program(join, sampler):
     worker = join(trials=13, sampler=sampler)
-    claims = train_all(worker)
-    widths = [claim.values["model.width"] for claim in claims]
+    leases = train_all(worker)
+    widths = [lease.values["model.width"] for lease in leases]
     assert (widths.count(8), widths.count(16)) == (7, 6)
     assert all(
-        claim.values["model.width"] == RATES.programs[claim.program]["model.width"]
-        for claim in claims
+        lease.values["model.width"] == RATES.programs[lease.program]["model.width"]
+        for lease in leases
     )
     progress = worker.progress()
     assert progress == study.Progress(total=13, ended=13, running=0, open=(0, 0))
@@ -107,37 +107,37 @@ def test_as_many_settings_as_asked_for_and_equally_many_of_each_program(join, sa
 
 
 def test_a_grid_is_covered_once_by_two_workers(join):
-    settings = {"space": GRID, "sampler": "grid", "trials": 1000}
-    a, b = join("a", **settings), join("b", **settings)
-    claims = []
-    while (held := [w.claim() for w in (a, b)]) != [None, None]:
-        claims += [claim for claim in held if claim is not None]
-    found = {tuple(sorted(claim.values.items())) for claim in claims}
-    assert len(claims) == len(found) == a.progress().total == 12
+    study_spec = {"space": GRID, "sampler": "grid", "trials": 1000}
+    a, b = join("a", **study_spec), join("b", **study_spec)
+    leases = []
+    while (held := [w.acquire() for w in (a, b)]) != [None, None]:
+        leases += [lease for lease in held if lease is not None]
+    found = {tuple(sorted(lease.values.items())) for lease in leases}
+    assert len(leases) == len(found) == a.progress().total == 12
 
 
 def test_workers_spread_over_the_programs(join):
     a, b = join("a"), join("b")
-    assert (a.claim().program, b.claim().program) == (0, 1)
+    assert (a.acquire().program, b.acquire().program) == (0, 1)
 
 
 def test_a_program_whose_settings_are_all_claimed_has_no_more(join):
     worker = join()
-    assert [worker.claim(1).program for _ in range(3)] == [1, 1, 1]
-    assert worker.claim(1) is None
+    assert [worker.acquire(1).program for _ in range(3)] == [1, 1, 1]
+    assert worker.acquire(1) is None
     assert worker.progress().open == (3, 0)
 
 
-def test_a_worker_with_other_settings_is_refused(join):
+def test_a_worker_of_another_sweep_is_refused(join):
     join("a")
-    with pytest.raises(ValueError, match="other settings") as error:
+    with pytest.raises(ValueError, match="created for a different sweep") as error:
         join("b", num_epochs=3, config="xyz", sampler="tpe", trials=5, space=GRID)
     for line in [
-        "num_epochs: 2 there, 3 here",
-        "config: 'abc' there, 'xyz' here",
-        "sampler: 'random' there, 'tpe' here",
-        "trials: 6 there, 5 here (only more)",
-        "space.seed: None there, {'name': 'IntDistribution'",
+        "num_epochs: 2 in the study, 3 here",
+        "config: 'abc' in the study, 'xyz' here",
+        "sampler: 'random' in the study, 'tpe' here",
+        "trials: 6 in the study, 5 here (can only be raised)",
+        "space.seed: None in the study, {'name': 'IntDistribution'",
         "space.hparams.learning_rate: {'name': 'FloatDistribution'",
     ]:
         assert line in str(error.value)
@@ -147,16 +147,16 @@ def test_a_study_of_something_else_is_refused(join, storage):
     opened = storage_lib.open_storage(storage, 1, 3)
     optuna.create_study(storage=opened, study_name="sweep").enqueue_trial({})
     storage_lib.close(opened)
-    with pytest.raises(ValueError, match="'sweep' was not made by a sweep"):
+    with pytest.raises(ValueError, match="'sweep' was not created by mrm_jax.sweep"):
         join(storage=storage)
 
 
 def test_a_finished_sweep_goes_on_when_more_are_asked_for(join):
     first = train_all(join("a"))
-    assert join("a").claim() is None
+    assert join("a").acquire() is None
     more = train_all(join("a", trials=9))
     assert len(first + more) == 9
-    assert len({tuple(claim.values.items()) for claim in first + more}) == 9
+    assert len({tuple(lease.values.items()) for lease in first + more}) == 9
     assert len(join("b", trials=9).table()) == 9
 
 
@@ -165,33 +165,33 @@ def test_a_running_worker_hears_that_more_are_asked_for(join):
     train_all(worker)
     join("b", trials=8)
     assert worker.progress().total == 8
-    assert worker.claim() is not None
+    assert worker.acquire() is not None
 
 
 def test_the_same_points_whoever_asks_and_whatever_dies(join, tmp_path):
     alone = train_all(join("a"))
     journal = str(tmp_path / "other.journal")
     for _ in range(2):
-        join("dying", journal).claim()
+        join("dying", journal).acquire()
     rest = train_all(join("dying", journal))
     found = [row.values for row in join("reader", journal).table()]
     assert len(rest) == 6
-    assert sorted(map(str, found)) == sorted(str(claim.values) for claim in alone)
+    assert sorted(map(str, found)) == sorted(str(lease.values) for lease in alone)
 
 
 def test_a_worker_that_comes_back_goes_on_with_its_own(join, storage):
     before = join("a", storage)
-    claim = before.claim()
-    before.report(claim, 1, 0.5)
-    other = join("b", storage).claim(claim.program)
+    lease = before.acquire()
+    before.report(lease, 1, 0.5)
+    other = join("b", storage).acquire(lease.program)
     after = join("a", storage)
-    again = after.claim()
-    assert (again.number, again.values) == (claim.number, claim.values)
+    again = after.acquire()
+    assert (again.number, again.values) == (lease.number, lease.values)
     assert (again.reported, again.earlier) == ({1: 0.5}, ())
-    assert other.number != claim.number
+    assert other.number != lease.number
     # The process from before is told, should it still live.
-    assert before.report(claim, 2, 0.6) is study.Verdict.LOST
-    assert not before.finish(claim, 0.6)
+    assert before.report(lease, 2, 0.6) is study.Verdict.LOST
+    assert not before.finish(lease, 0.6)
     assert after.report(again, 2, 0.7) is study.Verdict.GO_ON
     assert after.finish(again, 0.7)
     assert [row.value for row in after.table() if row.state == "complete"] == [0.7]
@@ -200,43 +200,43 @@ def test_a_worker_that_comes_back_goes_on_with_its_own(join, storage):
 def test_who_comes_too_late_for_a_trial_leaves_no_trace(join, storage):
     a, late = join("a", storage), join("late", storage)
     program = dict(RATES.programs[0])
-    late._claims.study.enqueue_trial(program, user_attrs={trials.PROGRAM: 0})
-    (seen_waiting,) = late._claims.refresh()[1]
-    claim = a.claim(0)
-    assert late._claims._take(seen_waiting) is None
+    late._leases.study.enqueue_trial(program, user_attrs={trials.PROGRAM: 0})
+    (seen_waiting,) = late._leases.refresh()[1]
+    lease = a.acquire(0)
+    assert late._leases._take(seen_waiting) is None
     assert [row.worker for row in a.table()] == ["a"]
-    assert late.give_back() == 0
-    assert a.report(claim, 1, 0.5) is study.Verdict.GO_ON
-    assert join("a", storage).claim().number == claim.number
+    assert late.release() == 0
+    assert a.report(lease, 1, 0.5) is study.Verdict.GO_ON
+    assert join("a", storage).acquire().number == lease.number
 
 
 def test_what_is_given_back_goes_on_elsewhere(join, storage):
     a, b = join("a", storage), join("b", storage)
-    claim = a.claim(0)
-    a.report(claim, 1, 0.5)
-    assert (a.give_back(), a.give_back()) == (1, 0)
-    follower = b.claim(0)
-    assert (follower.values, follower.earlier) == (claim.values, (claim.number,))
+    lease = a.acquire(0)
+    a.report(lease, 1, 0.5)
+    assert (a.release(), a.release()) == (1, 0)
+    follower = b.acquire(0)
+    assert (follower.values, follower.earlier) == (lease.values, (lease.number,))
     assert follower.reported == {1: 0.5}
-    assert a.report(claim, 2, 0.6) is study.Verdict.LOST
+    assert a.report(lease, 2, 0.6) is study.Verdict.LOST
     b.report(follower, 2, 0.7)
     assert b.finish(follower, 0.7)
     assert [row.epochs for row in b.table()] == [2]
 
 
 def test_what_another_left_is_given_back(join):
-    join("dead").claim(0)
+    join("dead").acquire(0)
     worker = join("a")
-    assert worker.give_back("dead") == 1
-    assert worker.claim(0).earlier == (0,)
+    assert worker.release("dead") == 1
+    assert worker.acquire(0).earlier == (0,)
 
 
 def test_a_setting_that_kills_its_workers_is_given_up(join):
-    numbers = {join("a", trials=2).claim(0).number for _ in range(3)}
+    numbers = {join("a", trials=2).acquire(0).number for _ in range(3)}
     assert len(numbers) == 1
     worker = join("a", trials=2)
-    assert worker.claim(0) is None
-    assert [row.state for row in worker.table()] == ["given up"]
+    assert worker.acquire(0) is None
+    assert [row.state for row in worker.table()] == ["failed"]
     train_all(worker)
     assert worker.progress().done
 
@@ -244,21 +244,21 @@ def test_a_setting_that_kills_its_workers_is_given_up(join):
 def test_a_setting_that_gets_further_each_time_is_not_given_up(join):
     for epoch in range(1, 6):
         worker = join("a", num_epochs=9)
-        claim = worker.claim(0)
-        worker.report(claim, epoch, 0.5)
-    assert claim.number == 0 and max(claim.reported) == 4
+        lease = worker.acquire(0)
+        worker.report(lease, epoch, 0.5)
+    assert lease.number == 0 and max(lease.reported) == 4
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_setting_that_diverges_counts_and_is_not_repeated(join, storage, value):
     worker = join("a", storage, trials=2, sampler="tpe")
-    claim = worker.claim(0)
-    assert worker.report(claim, 1, 0.5) is study.Verdict.GO_ON
-    assert worker.report(claim, 2, value) is study.Verdict.DIVERGED
-    assert worker.diverge(claim, 2)
-    loss_was_not_finite = worker.claim(1)
+    lease = worker.acquire(0)
+    assert worker.report(lease, 1, 0.5) is study.Verdict.GO_ON
+    assert worker.report(lease, 2, value) is study.Verdict.DIVERGED
+    assert worker.diverge(lease, 2)
+    loss_was_not_finite = worker.acquire(1)
     assert worker.diverge(loss_was_not_finite, 1)
-    assert worker.claim() is None and worker.progress().done
+    assert worker.acquire() is None and worker.progress().done
     assert [(row.state, row.value) for row in worker.table()] == [
         ("diverged", 0.5),
         ("diverged", None),
@@ -294,13 +294,13 @@ def test_tpe_learns_from_what_was_told(join):
 
 def test_the_table_says_what_was_trained(join):
     worker = join(trials=2)
-    claim = train(worker, lambda values, epoch: 0.5 * epoch)
+    lease = train(worker, lambda values, epoch: 0.5 * epoch)
     (row,) = worker.table()
     assert dataclasses.asdict(row) | {"seconds": 0} == {
-        "number": claim.number,
+        "number": lease.number,
         "state": "complete",
         "value": 1.0,
-        "values": claim.values,
+        "values": lease.values,
         "program": 0,
         "epochs": 2,
         "worker": "a",
@@ -312,6 +312,6 @@ def test_the_table_says_what_was_trained(join):
 
 def test_fewer_settings_than_programs_are_refused():
     with pytest.raises(ValueError, match="at least 2, one for each program.*got 1"):
-        study.Settings(**COMMON | {"trials": 1})
+        study.StudySpec(**COMMON | {"trials": 1})
     with pytest.raises(ValueError, match="num_epochs: expected 1 or more, got 0"):
-        study.Settings(**COMMON | {"num_epochs": 0})
+        study.StudySpec(**COMMON | {"num_epochs": 0})

@@ -62,8 +62,8 @@ def numbers(folder, word):
 
 
 def read_trials(storage):
-    with study.Study(storage, study_worker.settings(), "reader") as shared:
-        return shared.progress(), shared.table(), shared._claims.study.get_trials()
+    with study.Study(storage, study_worker.study_spec(), "reader") as shared:
+        return shared.progress(), shared.table(), shared._leases.study.get_trials()
 
 
 def lost(storage, worker):

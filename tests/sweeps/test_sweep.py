@@ -11,6 +11,7 @@ from mrm_jax import sweep
 from mrm_jax.runs import evaluation
 from mrm_jax.sweeps import search, trial_run
 from mrm_jax.training import checkpoints, metrics_log
+from tests import conftest
 from tests.helpers import small_runs, small_sweeps
 
 
@@ -21,7 +22,7 @@ def shards_dir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def swept(shards_dir, tmp_path_factory):
-    """A sweep of six settings in two programs; its options and what it returned."""
+    """A sweep of six trials in two programs; its options and what it returned."""
     folder = tmp_path_factory.mktemp("sweep")
     file = small_sweeps.write(folder, shards_dir)
     options = small_sweeps.options(file, folder / "out")
@@ -40,7 +41,7 @@ def without_clock(workdir):
     ]
 
 
-def test_every_setting_is_in_the_table_the_best_first(swept):
+def test_every_trial_is_in_the_table_best_first(swept):
     options, report = swept
     table = rows(options.workdir)
     assert {row["state"] for row in table} == {"complete"}
@@ -64,7 +65,7 @@ def test_a_value_is_the_best_epochs_on_validation(swept):
         assert float(row["value"]) == pytest.approx(best)
 
 
-def test_the_best_setting_is_an_ordinary_run(swept):
+def test_the_best_trial_is_an_ordinary_run(swept):
     options, report = swept
     judged = evaluation.evaluate_run(options.workdir / "best")
     facts = judged["facts"]
@@ -79,13 +80,13 @@ def test_only_the_best_keeps_its_states(swept):
     options, report = swept
     kept = [
         folder.name
-        for folder in (options.workdir / trial_run.TRIALS).iterdir()
+        for folder in (options.workdir / trial_run.TRIALS_FOLDER).iterdir()
         if (folder / checkpoints.FOLDER).exists()
     ]
     assert kept == [f"{report['best']['setting']:04d}"]
 
 
-def test_the_best_setting_is_trained_again_with_other_seeds(swept):
+def test_the_best_trial_is_trained_again_with_other_seeds(swept):
     options, report = swept
     seeds = report["seeds"]
     assert len(seeds["values"]) == 2
@@ -106,16 +107,16 @@ def test_the_same_command_trains_nothing_and_more_trials_go_on(swept, capsys):
     before = without_clock(options.workdir)
     search.run(options)
     assert without_clock(options.workdir) == before
-    assert "setting 6" not in capsys.readouterr().out
+    assert "trial 6" not in capsys.readouterr().out
     more = small_sweeps.options(options.config_file, options.workdir, trials=7)
     search.run(more)
-    assert "setting 6: complete after 2 epochs" in capsys.readouterr().out
+    assert "trial 6: complete after 2 epochs" in capsys.readouterr().out
     known = {row["setting"]: row for row in without_clock(options.workdir)}
     assert len(known) == 7
     assert all(known[row["setting"]] == row for row in before)
 
 
-def test_other_settings_are_refused(swept, tmp_path, shards_dir):
+def test_another_configuration_is_refused(swept, tmp_path, shards_dir):
     options, _ = swept
     file = small_sweeps.write(tmp_path, shards_dir, num_epochs=3)
     with pytest.raises(ValueError, match="num_epochs"):
@@ -179,8 +180,14 @@ def test_places_of_pruned_settings_are_filled_again(shards_dir, tmp_path):
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ('"model.width": CategoricalDistribution([4, 6])', "model.width 6: width: exp"),
-        ('"hparams.temperature": FloatDistribution(0, 4)', "temperature 0: hparams.te"),
+        (
+            '"model.width": CategoricalDistribution([4, 6])',
+            "model.width 6, which is invalid: width: exp",
+        ),
+        (
+            '"hparams.temperature": FloatDistribution(0, 4)',
+            "temperature 0, which is invalid: hparams.te",
+        ),
         ('"hparams.rate": FloatDistribution(0, 4)', "hparams.rate"),
         ('"data.shards": CategoricalDistribution(["a", "b"])', "same records"),
     ],
@@ -216,3 +223,22 @@ def test_help_explains_every_flag(capsys):
     text = capsys.readouterr().out
     for flag in ("--population", "--storage", "--seeds", "--pruner", "get_space()"):
         assert flag in text
+
+
+def test_flags_are_accepted_in_their_earlier_spelling(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(search, "run", lambda options, *rest: seen.append(options))
+    monkeypatch.chdir(tmp_path)
+    config = str(conftest.ROOT / "experiments" / "sweeps" / "demo.py")
+    pairs = [
+        (["--way=unrolled"], ["--batching=loop"]),
+        (["--beat_s=5", "--grace_s=9"], ["--heartbeat_s=5", "--timeout_s=9"]),
+    ]
+    for old, new in pairs:
+        assert [sweep.main(["--config", config, *words]) for words in (old, new)] == [
+            0,
+            0,
+        ]
+        earlier, current = seen[-2:]
+        assert earlier == current
+    assert (seen[1].batching, seen[3].heartbeat_s, seen[3].timeout_s) == ("loop", 5, 9)

@@ -65,7 +65,7 @@ def wait_for_epoch(process, folder, epoch):
 
 
 def check_complete(workdir):
-    """Every setting ended, each counts once, and no epoch is twice in its metrics."""
+    """Every trial ended, each counts once, and no epoch is twice in its metrics."""
     report = json.loads((workdir / "sweep.json").read_text())
     assert report["states"] == {"complete": TRIALS}
     assert len(report["seeds"]["values"]) == SEEDS
@@ -94,7 +94,7 @@ def test_two_workers_end_a_sweep_of_which_one_is_killed(
     assert {row["worker"] for row in rows} == {"staying"}
     numbers = [int(row["setting"]) for row in rows]
     assert 0 not in numbers and 1 not in numbers  # the dead one's; others followed
-    # One of them began with the epochs of setting 0, down to their speed. The second
+    # One of them began with the epochs of trial 0, down to their speed. The second
     # epoch's checkpoint was perhaps being written, the first one's was there.
     first = metrics_log.read(trial_run.folder(workdir, 0))[0]
     followers = [

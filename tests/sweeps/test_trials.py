@@ -6,18 +6,18 @@ from mrm_jax.sweeps import trials as trials_lib
 
 
 def make_trials(*rows):
-    """Returns trials of (state, attributes, metrics by epoch), numbered in order."""
-    trials = []
+    """Returns attempts of (state, attributes, metrics by epoch), numbered in order."""
+    attempts = []
     for number, (state, attributes, metrics) in enumerate(rows):
-        trial = optuna.trial.create_trial(
+        attempt = optuna.trial.create_trial(
             state=state,
             value=max(metrics.values()) if state == TrialState.COMPLETE else None,
             user_attrs=attributes,
             intermediate_values=metrics,
         )
-        trial.number = number
-        trials.append(trial)
-    return trials
+        attempt.number = number
+        attempts.append(attempt)
+    return attempts
 
 
 def of(program, **attributes):
@@ -35,29 +35,31 @@ def test_no_share_shrinks_when_more_are_asked_for():
         assert all(a <= b for a, b in zip(fewer, more, strict=True))
 
 
-def test_the_first_trials_of_a_program_are_its_places():
+def test_the_first_attempts_of_a_program_make_its_trials():
     states = [TrialState.RUNNING] * 5
     attributes = [of(0), of(1), of(0), {}, of(0)]
-    trials = make_trials(*((s, a, {}) for s, a in zip(states, attributes, strict=True)))
-    places = trials_lib.read(trials, [2, 1])
-    assert [(p.program, p.rank, p.trial.number) for p in places] == [
+    attempts = make_trials(
+        *((s, a, {}) for s, a in zip(states, attributes, strict=True))
+    )
+    trials = trials_lib.read(attempts, [2, 1])
+    assert [(p.program, p.rank, p.attempt.number) for p in trials] == [
         (0, 0, 0),
         (1, 0, 1),
         (0, 1, 2),
     ]
 
 
-def test_a_lost_trial_is_followed_by_the_first_of_two_that_would_be_it():
-    trials = make_trials(
+def test_a_lost_attempt_is_followed_by_the_first_of_two_candidates():
+    attempts = make_trials(
         (TrialState.FAIL, of(0), {1: 0.5}),
         (TrialState.FAIL, of(0, retry_of=0), {2: 0.6}),
         (TrialState.WAITING, of(0, retry_of=0), {}),
         (TrialState.COMPLETE, of(0, retry_of=1), {3: 0.7}),
     )
-    (place,) = trials_lib.read(trials, [5])
-    assert [trial.number for trial in place.chain] == [0, 1, 3]
-    assert place.state == "complete"
-    assert place.reported == {1: 0.5, 2: 0.6, 3: 0.7}
+    (trial,) = trials_lib.read(attempts, [5])
+    assert [attempt.number for attempt in trial.attempts] == [0, 1, 3]
+    assert trial.state == "complete"
+    assert trial.reported == {1: 0.5, 2: 0.6, 3: 0.7}
 
 
 @pytest.mark.parametrize(
@@ -70,19 +72,19 @@ def test_a_lost_trial_is_followed_by_the_first_of_two_that_would_be_it():
         (TrialState.PRUNED, {"diverged": 1}, {1: float("nan")}, "diverged"),
         (TrialState.FAIL, {}, {}, "lost"),
         (TrialState.FAIL, {"claims": [0, 0]}, {}, "lost"),
-        (TrialState.FAIL, {"claims": [0, 0, 0]}, {}, "given up"),
+        (TrialState.FAIL, {"claims": [0, 0, 0]}, {}, "failed"),
         (TrialState.FAIL, {"claims": [0, 0, 0]}, {1: 0.5}, "lost"),
-        (TrialState.FAIL, {"claims": [0, 1, 1, 1]}, {1: 0.5}, "given up"),
+        (TrialState.FAIL, {"claims": [0, 1, 1, 1]}, {1: 0.5}, "failed"),
     ],
 )
-def test_state_of_a_place(state, attributes, metrics, expected):
-    (place,) = trials_lib.read(make_trials((state, of(0, **attributes), metrics)), [1])
-    assert place.state == expected
+def test_state_of_a_trial(state, attributes, metrics, expected):
+    (trial,) = trials_lib.read(make_trials((state, of(0, **attributes), metrics)), [1])
+    assert trial.state == expected
 
 
 def test_a_row_has_the_last_finite_metric():
-    trials = make_trials(
+    attempts = make_trials(
         (TrialState.PRUNED, of(0, diverged=3), {1: 0.5, 2: 0.6, 3: float("nan")})
     )
-    row = trials_lib.row(trials_lib.read(trials, [1])[0])
+    row = trials_lib.row(trials_lib.read(attempts, [1])[0])
     assert (row.state, row.value, row.epochs) == ("diverged", 0.6, 3)

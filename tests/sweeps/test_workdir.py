@@ -9,16 +9,16 @@ from tests import conftest
 HOLD = """
 import sys, time, pathlib
 from mrm_jax.sweeps import workdir
-with workdir.taken(pathlib.Path(sys.argv[1])) as name:
+with workdir.worker_name(pathlib.Path(sys.argv[1])) as name:
     print(name, flush=True)
     time.sleep(60)
 """
 
 
 def test_workers_of_a_machine_have_different_names(tmp_path):
-    with workdir.taken(tmp_path) as first, workdir.taken(tmp_path) as second:
+    with workdir.worker_name(tmp_path) as first, workdir.worker_name(tmp_path) as second:
         assert (first, second) == (platform.node(), f"{platform.node()}-2")
-    with workdir.taken(tmp_path) as again:
+    with workdir.worker_name(tmp_path) as again:
         assert again == first
 
 
@@ -29,9 +29,9 @@ def test_a_killed_process_leaves_its_name_to_who_comes_back(tmp_path):
     )
     assert process.stdout is not None
     assert process.stdout.readline().strip() == platform.node()
-    with workdir.taken(tmp_path) as beside:
+    with workdir.worker_name(tmp_path) as beside:
         assert beside == f"{platform.node()}-2"
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    with workdir.taken(tmp_path) as again:
+    with workdir.worker_name(tmp_path) as again:
         assert again == platform.node()

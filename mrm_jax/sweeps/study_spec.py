@@ -1,4 +1,4 @@
-"""What the workers of a sweep must agree on: stored in the study by its maker."""
+"""The specification of a sweep, stored in its study and the same for all workers."""
 
 import dataclasses
 import json
@@ -13,13 +13,14 @@ from optuna.storages import BaseStorage
 from mrm_jax.sweeps import samplers
 from mrm_jax.sweeps.search_space import Space
 
-SETTINGS, TRIALS = "settings", "trials"  # attributes of the study
-MAKER_S = 10.0  # between making a study and storing its settings, at most
+# User attributes of the study. Existing studies hold these keys: do not rename them.
+SPEC, TRIALS = "settings", "trials"
+CREATION_TIMEOUT_S = 10.0  # from creating a study to storing its specification
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """A sweep; all its workers have the same, but for trials, which may be raised.
+class StudySpec:
+    """A sweep. All its workers have the same, except that `trials` may be raised.
 
     Raises:
         ValueError: if a value is out of range or does not fit the others.
@@ -27,12 +28,12 @@ class Settings:
 
     name: str  # of the study in its storage
     space: Space
-    trials: int  # settings to train, over all programs and workers
-    num_epochs: int  # of each
+    trials: int  # to train, over all programs and workers
+    num_epochs: int  # of each trial
     sampler: str = "tpe"  # one of samplers.SAMPLERS
     pruner: str = "hyperband"  # one of samplers.PRUNERS
     seed: int = 0  # of the sampler
-    config: str = ""  # tells this base configuration and its data from others
+    config: str = ""  # fingerprint of the base configuration and its data
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -47,11 +48,11 @@ class Settings:
             )
 
     def total(self, trials: int) -> int:
-        """Returns how many settings there are to train, if `trials` were asked for."""
+        """Returns how many trials there are to train if `trials` are requested."""
         return samplers.limit(self.sampler, self.space, trials)
 
     def facts(self) -> dict[str, Any]:
-        """Returns what must be the same everywhere, as JSON reads it back."""
+        """Returns what must be the same for all workers, as JSON reads it back."""
         facts = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -62,69 +63,73 @@ class Settings:
         return json.loads(json.dumps(facts))
 
 
-def join(storage: BaseStorage, settings: Settings) -> optuna.Study:
-    """Makes the study, or joins the one that is there.
+def join(storage: BaseStorage, spec: StudySpec) -> optuna.Study:
+    """Creates the study, or joins the existing one.
 
     Raises:
-        ValueError: if it has other settings; lists them.
+        ValueError: if the study was created for a different sweep; lists what differs.
     """
     common: dict[str, Any] = {
-        "study_name": settings.name,
+        "study_name": spec.name,
         "storage": storage,
-        "pruner": samplers.make_pruner(settings.pruner, settings.num_epochs),
+        "pruner": samplers.make_pruner(spec.pruner, spec.num_epochs),
     }
     try:
         study = optuna.create_study(direction="maximize", **common)
         theirs = None
     except optuna.exceptions.DuplicatedStudyError:
         study = optuna.load_study(**common)
-        theirs = _wait_for_settings(study)
+        theirs = _wait_for_spec(study)
     if theirs is None:
-        study.set_user_attr(SETTINGS, settings.facts())
+        study.set_user_attr(SPEC, spec.facts())
     else:
-        _check_same(theirs, settings, study.user_attrs.get(TRIALS, 0))
-    read_trials(study, settings)
+        _check_same(theirs, spec, study.user_attrs.get(TRIALS, 0))
+    read_trials(study, spec)
     return study
 
 
-def read_trials(study: optuna.Study, settings: Settings) -> int:
-    """Returns how many settings were asked for; raises the study's number to ours."""
+def read_trials(study: optuna.Study, spec: StudySpec) -> int:
+    """Returns how many trials were requested; raises the study's number to ours."""
     stored = study.user_attrs.get(TRIALS, 0)
-    if stored < settings.trials:
-        study.set_user_attr(TRIALS, settings.trials)
-    return max(stored, settings.trials)
+    if stored < spec.trials:
+        study.set_user_attr(TRIALS, spec.trials)
+    return max(stored, spec.trials)
 
 
-def _wait_for_settings(study: optuna.Study) -> dict[str, Any] | None:
-    """Returns the settings; None where the maker of the study died before storing them.
+def _wait_for_spec(study: optuna.Study) -> dict[str, Any] | None:
+    """Returns the stored specification, or None if its creator died before storing it.
 
     Raises:
-        ValueError: if it is no study of a sweep.
+        ValueError: if the study was not created by a sweep.
     """
-    deadline = time.monotonic() + MAKER_S
+    deadline = time.monotonic() + CREATION_TIMEOUT_S
     while time.monotonic() < deadline:
-        found = study.user_attrs.get(SETTINGS)
+        found = study.user_attrs.get(SPEC)
         if found is not None:
             return found
         if study.get_trials(deepcopy=False):
             raise ValueError(
-                f"study {study.study_name!r} was not made by a sweep; give another name"
+                f"The study {study.study_name!r} was not created by mrm_jax.sweep. "
+                "Pass another name with --study."
             )
         time.sleep(0.1)
     return None
 
 
-def _check_same(theirs: Mapping[str, Any], settings: Settings, trials: int) -> None:
-    ours = settings.facts()
+def _check_same(theirs: Mapping[str, Any], spec: StudySpec, trials: int) -> None:
+    ours = spec.facts()
     differing = [
-        f"{name}: {theirs.get(name)!r} there, {ours.get(name)!r} here"
+        f"{name}: {theirs.get(name)!r} in the study, {ours.get(name)!r} here"
         for name in sorted(theirs.keys() | ours.keys())
         if theirs.get(name) != ours.get(name)
     ]
-    if settings.trials < trials:
-        differing.append(f"trials: {trials} there, {settings.trials} here (only more)")
+    if spec.trials < trials:
+        differing.append(
+            f"trials: {trials} in the study, {spec.trials} here (can only be raised)"
+        )
     if differing:
         raise ValueError(
-            f"study {settings.name!r} has other settings; join it with its own, or "
-            "start another sweep:\n  " + "\n  ".join(differing)
+            f"The study {spec.name!r} was created for a different sweep. Use the same "
+            "values, or pass another name with --study. These values differ:\n  "
+            + "\n  ".join(differing)
         )

@@ -1,0 +1,163 @@
+"""Vectorised runs: many trainings that one device executes together.
+
+The runs on a device share only the records, which lie there once. Weights, the order
+of the records and batch statistics are their own, so runs do not communicate, neither
+on one device nor between devices.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.struct
+import jax
+import numpy as np
+
+from mrm_jax.models.mrm_net import network
+from mrm_jax.runtime import devices
+from mrm_jax.training import epoch, input_pipeline, scoring, steps, train_state
+from mrm_jax.training.train_state import HParams
+
+BATCHINGS = ("vmap", "map", "loop")
+ALIASES = {"unrolled": "loop"}  # spelling of earlier versions
+
+
+@flax.struct.dataclass
+class VectorisedRuns:
+    """States and hyperparameters of several runs, stacked on a leading axis."""
+
+    state: train_state.TrainState
+    hparams: HParams
+
+
+def resolve_batching(batching: str | None) -> str:
+    """Returns how the runs on a device share it; None selects the backend's default.
+
+    On the CPU, `vmap` takes twice as long as one run after another (docs/sweeps.md),
+    since every run's convolutions have kernels of their own. So the default is "loop"
+    there and "vmap" on other backends.
+
+    Args:
+        batching: one of BATCHINGS, "unrolled" (an alias of "loop") or None.
+
+    Raises:
+        ValueError: if the value is unknown or does not suit the backend.
+    """
+    rolled = devices.supports_scan()
+    batching = batching or ("vmap" if rolled else "loop")
+    batching = ALIASES.get(batching, batching)
+    if batching not in BATCHINGS:
+        raise ValueError(f"batching: expected one of {BATCHINGS}, got {batching!r}")
+    if batching == "map" and not rolled:
+        raise ValueError(
+            "batching: 'map' compiles to a loop in which convolutions run about 60 "
+            "times slower on the CPU. Use 'loop' instead."
+        )
+    return batching
+
+
+def run(
+    hparams: HParams,
+    rng: jax.Array,
+    records: input_pipeline.Records,
+    rows: jax.Array,
+    *,
+    model: network.MRMNet,
+) -> tuple[train_state.TrainState, steps.Terms]:
+    """Returns the state after a whole run and the terms of its steps, [step].
+
+    A pure function of hyperparameters, randomness and data, so `jax.vmap` trains many
+    runs at once. `population.Population` computes the same, call by call.
+
+    Args:
+        hparams: hyperparameters of the run.
+        rng: raw key, [2] uint32.
+        records: the training split.
+        rows: [step, batch], record numbers or padding, of all epochs.
+        model: network with axis_name None.
+    """
+    state = train_state.create(rng, model)
+    return epoch.train_steps(state, records, rows, hparams, model=model)
+
+
+def empty(model: network.MRMNet, num_runs: int) -> VectorisedRuns:
+    """Returns placeholder runs, on the host, whose arrays are zero but trainable.
+
+    They must be finite: some backends compute the convolutions of all runs as one,
+    with zeros between them, and zero times NaN is NaN.
+    """
+    one = VectorisedRuns(
+        jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), train_state.shapes(model)),
+        HParams(),
+    )
+    return jax.tree.map(lambda x: np.stack([x] * num_runs), one)
+
+
+def _over_runs(function: Callable[..., Any], batching: str) -> Callable[..., Any]:
+    """Returns the function mapped over the leading axis of arguments and results."""
+    if batching == "vmap":
+        return jax.vmap(function)
+    if batching == "map":
+        return lambda *values: jax.lax.map(lambda one: function(*one), values)
+
+    def alone(*values: Any) -> Any:
+        """Handles an axis of length 1."""
+        result = function(*jax.tree.map(lambda x: x[0], values))
+        return jax.tree.map(lambda x: x[None], result)
+
+    return alone
+
+
+@functools.lru_cache(maxsize=8)
+def train_mapped(model: network.MRMNet, batching: str) -> Any:
+    """Returns `epoch.train_steps` of all runs, mapped over the devices.
+
+    The returned function takes runs, records and rows [run, step, batch]. It returns
+    the runs, whose memory it reuses, and their terms [run, step].
+    """
+
+    def call(runs, records, rows):
+        """Trains the runs of one device on rows [run, step, batch]."""
+
+        def one(run, rows):
+            """Trains one run."""
+            return epoch.train_steps(run.state, records, rows, run.hparams, model=model)
+
+        state, terms = _over_runs(one, batching)(runs, rows)
+        return runs.replace(state=state), terms
+
+    return devices.map_devices(call, donate_argnums=(0,))
+
+
+@functools.lru_cache(maxsize=8)
+def predict_mapped(model: network.MRMNet, batching: str) -> Callable[..., Any]:
+    """Returns `scoring.predict_steps` of all runs, mapped over the devices.
+
+    The returned function takes the runs' states, records and rows [step, batch], which
+    are the same for all. It returns the scores [run, step, batch, label] of both
+    branches.
+    """
+
+    def call(states, records, rows):
+        """Scores rows [step, batch] with all runs of one device."""
+        score = functools.partial(scoring.predict_steps, model=model)
+        return _over_runs(lambda state: score(state, records, rows), batching)(states)
+
+    return devices.map_devices(call)
+
+
+@functools.cache
+def put_mapped() -> Callable[..., Any]:
+    """Returns a function that replaces one run, mapped over the devices.
+
+    The returned function takes the runs, the new run and its index on each device. An
+    index beyond the last leaves that device unchanged.
+    """
+
+    def put(runs, run, index):
+        """Replaces the run at an index of one device, if it has that index."""
+        return jax.tree.map(
+            lambda all_, one: all_.at[index].set(one, mode="drop"), runs, run
+        )
+
+    return devices.map_devices(put, donate_argnums=(0,))
