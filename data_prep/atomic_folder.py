@@ -1,4 +1,4 @@
-"""Makes a folder that is either there and whole, or not there."""
+"""Creates folders atomically: a folder is either complete or does not exist."""
 
 import contextlib
 import fcntl
@@ -12,9 +12,9 @@ from pathlib import Path
 def building(path: Path) -> Iterator[Path]:
     """Yields an empty folder that becomes `path` when the block ends without an error.
 
-    It is written beside its final place and renamed, so that a process that was killed
-    leaves nothing that looks finished. What it left is removed by the next one: the
-    lock goes with its process, so a folder without a lock is left over.
+    It is written under a temporary name and renamed, so a process that is killed leaves
+    no folder that looks complete. The next build removes what it left. The lock ends
+    with its process, which tells leftovers from a build in progress.
 
     Raises:
         ValueError: if another process is building the same folder.
@@ -40,7 +40,7 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise ValueError(
-            f"{path}: another process is building it; wait for it"
+            f"{path}: another process is building this folder. Wait until it ends."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Turns an index of raw records into a folder of shards, in parallel."""
+"""Builds a folder of shards from an index of raw records, in parallel."""
 
 import csv
 import dataclasses
@@ -12,21 +12,21 @@ from data_prep import atomic_folder, dask_cluster, readers, shard_writer, worker
 from mrm_jax.data import manifest as manifests
 from mrm_jax.data import shards
 
-MAX_REJECTED_SHARE = 0.1
+MAX_SKIPPED_SHARE = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """What a data set's tables say, before any signal was read."""
+    """The records and labels of a data set, from its tables alone."""
 
     data_set: str
     version: str
     names: Sequence[str]  # [record]
-    paths: Sequence[Path]  # [record], what readers.Reading.read takes
+    paths: Sequence[Path]  # [record], as readers.Reading.read takes them
     folds: np.ndarray  # [record], 1 to 10
     tables: dict[str, shard_writer.LabelTable]  # label set -> its labels
     sources: dict[str, str]  # label table -> SHA-256
-    rejected: Sequence[tuple[str, str]] = ()  # name, reason: unfit by the tables alone
+    skipped: Sequence[tuple[str, str]] = ()  # name, reason: known from the tables alone
 
 
 def build(
@@ -40,20 +40,20 @@ def build(
 ) -> manifests.Manifest:
     """Writes the records of `index` as shards and returns their manifest.
 
-    A finished build of the same data at `out_dir` is left as it is.
+    A finished build of the same data at `out_dir` is kept.
 
     Args:
         index: the records.
-        reading: what is done to each of them.
-        out_dir: the folder to make.
-        strict: make the first unfit record an error.
-        jobs: processes that read, at most; -1 for one per core.
-        cluster: reads in their place.
+        reading: how each record is read and converted.
+        out_dir: folder to create.
+        strict: whether to raise an error at the first record that must be skipped.
+        jobs: largest number of reading processes; -1: one per core.
+        cluster: Dask cluster that reads instead of local processes.
 
     Raises:
-        ValueError: if `out_dir` holds something else, another build is writing it, an
-            unfit record is met in strict mode, more than a tenth are unfit, or a worker
-            of the cluster does not read what this process reads.
+        ValueError: if `out_dir` holds something else or another build is writing it, if
+            a record must be skipped in strict mode, or more than a tenth of them, or if
+            a worker of the cluster reads other data than this process.
     """
     manifest = finished(index, reading, out_dir)
     if manifest is not None:
@@ -68,36 +68,36 @@ def build(
 def finished(
     index: Index, reading: readers.Reading, out_dir: Path
 ) -> manifests.Manifest | None:
-    """Returns the manifest of a finished build of the same data, None if there is none.
+    """Returns the manifest of a finished build of the same data, or None.
 
     Raises:
         ValueError: if `out_dir` holds anything else.
     """
     if not out_dir.exists() or (out_dir.is_dir() and not any(out_dir.iterdir())):
         return None
-    way_out = "choose another --out, or delete this one"
+    advice = "Choose another --out, or delete this folder."
     if not out_dir.is_dir() or not (out_dir / manifests.MANIFEST).is_file():
         raise ValueError(
-            f"{out_dir}: expected nothing or a finished build, found other files; "
-            f"{way_out}"
+            f"{out_dir}: expected nothing or a finished build, found other files. "
+            f"{advice}"
         )
     try:
         manifest = shards.load(out_dir).manifest
     except ValueError as error:
-        raise ValueError(f"{error} ({way_out})") from None
+        raise ValueError(f"{error} {advice}") from None
     for field, expected in _facts(index, reading).items():
         found = getattr(manifest, field)
         if found != expected:
             raise ValueError(
-                f"{out_dir}: holds a finished build of another {field}: "
-                f"expected {expected}, found {found}; {way_out}"
+                f"{out_dir} holds a finished build with another {field}: "
+                f"expected {expected}, found {found}. {advice}"
             )
     return manifest
 
 
 def count_reasons(out_dir: Path) -> dict[str, int]:
-    """Returns why records of a finished build were left out, most frequent first."""
-    with (out_dir / shard_writer.REJECTED).open(newline="") as file:
+    """Returns the reasons for which records were skipped, most frequent first."""
+    with (out_dir / shard_writer.SKIPPED).open(newline="") as file:
         return _count([row["reason"] for row in csv.DictReader(file)])
 
 
@@ -115,30 +115,30 @@ def _write(
 ) -> manifests.Manifest:
     writer = shard_writer.Writer(folder, reading.num_samples, shard_writer.SHARD_BYTES)
     kept: list[int] = []
-    rejected = list(index.rejected)
-    _refuse(index, rejected, strict)
+    skipped = list(index.skipped)
+    _check_strict(index, skipped, strict)
     for row, result in enumerate(readers.read_all(index.paths, reading, pool)):
         if isinstance(result, str):
-            rejected.append((index.names[row], result))
-            _refuse(index, rejected, strict)
+            skipped.append((index.names[row], result))
+            _check_strict(index, skipped, strict)
         else:
             writer.add(result)
             kept.append(row)
-    _check_share(index, rejected)
+    _check_share(index, skipped)
     rows = np.array(kept, np.int64)
     tables = {name: _select(table, rows) for name, table in index.tables.items()}
     names = [index.names[row] for row in kept]
     facts = _facts(index, reading)
-    return writer.finish(names, index.folds[rows], tables, rejected, facts)
+    return writer.finish(names, index.folds[rows], tables, skipped, facts)
 
 
 def _facts(index: Index, reading: readers.Reading) -> dict[str, object]:
-    """Returns what tells one build from another; the manifest holds all of it."""
+    """Returns the fields of the manifest that tell one build from another."""
     return {
         "data_set": index.data_set,
         "data_set_version": index.version,
         "sampling_rate": reading.sampling_rate,
-        "length_rule": reading.length_rule,
+        "length_policy": reading.length_policy,
         "sources": dict(index.sources),
     }
 
@@ -150,23 +150,25 @@ def _select(
     return dataclasses.replace(table, matrix=table.matrix[rows], first_label=first)
 
 
-def _refuse(index: Index, rejected: Sequence[tuple[str, str]], strict: bool) -> None:
-    if strict and rejected:
-        name, reason = rejected[-1]
+def _check_strict(
+    index: Index, skipped: Sequence[tuple[str, str]], strict: bool
+) -> None:
+    if strict and skipped:
+        name, reason = skipped[-1]
         raise ValueError(
-            f"{index.data_set} record {name}: {reason}; mend the record, or leave out "
-            "--strict to go on without it"
+            f"{index.data_set} record {name}: {reason}. Repair the record, or omit "
+            "--strict to skip it."
         )
 
 
-def _check_share(index: Index, rejected: Sequence[tuple[str, str]]) -> None:
-    total = len(index.names) + len(index.rejected)
-    if len(rejected) > MAX_REJECTED_SHARE * total or len(rejected) == total:
-        reasons = _count(reason for _, reason in rejected)
+def _check_share(index: Index, skipped: Sequence[tuple[str, str]]) -> None:
+    total = len(index.names) + len(index.skipped)
+    if len(skipped) > MAX_SKIPPED_SHARE * total or len(skipped) == total:
+        reasons = _count(reason for _, reason in skipped)
         counts = ", ".join(f"{count} {what}" for what, count in reasons.items())
-        examples = "; ".join(f"{name}: {reason}" for name, reason in rejected[:3])
+        examples = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
         raise ValueError(
-            f"{index.data_set}: expected at most {MAX_REJECTED_SHARE:.0%} unfit "
-            f"records, found {len(rejected)} of {total} ({counts}; first: {examples}); "
-            "check that the download is whole"
+            f"{index.data_set}: at most {MAX_SKIPPED_SHARE:.0%} of the records may be "
+            f"skipped, found {len(skipped)} of {total} ({counts}; first: {examples}). "
+            "Check that the download is complete."
         )

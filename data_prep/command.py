@@ -1,4 +1,4 @@
-"""What the commands of data_prep share: flags, and what is printed around a build."""
+"""The flags and the output that all commands of data_prep share."""
 
 import argparse
 import contextlib
@@ -22,7 +22,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
-    """Returns a parser with the flags of every command; `doc` is the module's text."""
+    """Returns a parser with the common flags; `doc` is the command's docstring."""
     summary, _, rest = (doc or "").partition("\n\n")
     flags = _Parser(
         description=summary,
@@ -38,12 +38,13 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
         metavar="SHARDS",
         type=Path,
         required=True,
-        help="folder of shards to make",
+        help="folder of shards to create",
     )
     flags.add_argument(
         "--strict",
         action="store_true",
-        help="stop at the first unfit record (default: leave it out and list it)",
+        help="stop at the first record that cannot be prepared (default: skip it and "
+        "list it with the reason)",
     )
     workers = flags.add_mutually_exclusive_group()
     workers.add_argument(
@@ -51,16 +52,16 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
         type=int,
         default=-1,
         metavar="N",
-        help="processes that read records, at most; few records are read by one "
-        "(default: %(default)s, one per core; not with --dask)",
+        help="largest number of processes that read records; fewer are used for few "
+        "records (default: %(default)s, one per core; not with --dask)",
     )
     workers.add_argument(
         "--dask",
         metavar="SCHEDULER",
-        help="let the workers of a running Dask cluster read the records: an address "
-        "like tcp://host:8786, or a scheduler file. Their machines have the same "
-        "version of this package and see the raw records under the same path "
-        "(default: this machine alone; not with --jobs)",
+        help="read the records on a running Dask cluster, given by an address like "
+        "tcp://host:8786 or a scheduler file. Its machines need the same version of "
+        "this package and the raw records under the same path (default: this machine "
+        "alone; not with --jobs)",
     )
     return flags
 
@@ -70,12 +71,12 @@ def run(
     reading: readers.Reading,
     args: argparse.Namespace,
 ) -> int:
-    """Builds shards, says what is done and where they are; returns the exit status.
+    """Builds shards, prints a summary, and returns the exit status.
 
     Args:
-        make_index: reads the tables of the data set; may let the cluster work.
-        reading: what is done to every record.
-        args: out_dir, strict, jobs and dask, as `parser` makes them.
+        make_index: function that reads the data set's tables; may use the cluster.
+        reading: how each record is read and converted.
+        args: out_dir, strict, jobs and dask, as parsed by `parser`.
     """
     joined: contextlib.AbstractContextManager[dask_cluster.Cluster | None]
     joined = dask_cluster.connect(args.dask) if args.dask else contextlib.nullcontext()
@@ -97,10 +98,10 @@ def _build(
     pool = cluster or readers.processes(len(index.paths), args.jobs)
     print(f"{_plan(index, reading)}, {pool} -> {args.out_dir}", flush=True)
     done = build.finished(index, reading, args.out_dir)
-    if done and args.strict and done.num_rejected:
+    if done and args.strict and done.num_skipped:
         raise ValueError(
-            f"{args.out_dir}: finished without {done.num_rejected} unfit records; "
-            "delete it to build strictly"
+            f"{args.out_dir} holds a finished build that skipped {done.num_skipped} "
+            "records. Delete it to build with --strict."
         )
     manifest = done or build.build(
         index,
@@ -119,7 +120,7 @@ def _plan(index: build.Index, reading: readers.Reading) -> str:
     sets = len(index.tables)
     return (
         f"{index.data_set} {index.version}: "
-        f"{len(index.names) + len(index.rejected):,} records at "
+        f"{len(index.names) + len(index.skipped):,} records at "
         f"{reading.sampling_rate} Hz, {sets} label set{'s'[: sets != 1]}"
     )
 
@@ -130,9 +131,9 @@ def _print_summary(manifest: manifests.Manifest, out_dir: Path) -> None:
     for name, label_set in manifest.label_sets.items():
         counts = "".join(f"{label_set.records[split]:>8,}" for split in splits)
         print(f"{name:16}{len(label_set.labels):>8}{counts}")
-    print(f"kept {manifest.num_records:,} records, skipped {manifest.num_rejected:,}")
+    print(f"kept {manifest.num_records:,} records, skipped {manifest.num_skipped:,}")
     for reason, count in build.count_reasons(out_dir).items():
         print(f"  {count:,} {reason}")
-    if manifest.num_rejected:
-        print(f"  each of them, with the reason: {out_dir / shard_writer.REJECTED}")
-        print(f"  to try them again, for example after a download: delete {out_dir}")
+    if manifest.num_skipped:
+        print(f"  all skipped records and reasons: {out_dir / shard_writer.SKIPPED}")
+        print(f"  to try them again, for example after a download, delete {out_dir}")

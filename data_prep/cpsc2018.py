@@ -1,8 +1,8 @@
 """Prepares CPSC2018 (also called ICBEB2018): 12-lead ECGs of nine classes.
 
 It reads the WFDB records of the PhysioNet/Computing in Cardiology Challenge 2020 and
-2021 and the original .mat files, in sub-folders or not. REFERENCE.csv, where it is
-given, wins over the headers' labels: the official score needs its first labels.
+2021 and the original .mat files, also in sub-folders. Labels in REFERENCE.csv override
+those of the headers, as the official score needs the first label of each record.
 
 Example: python -m data_prep.cpsc2018 --raw_dir cpsc2018/ --out shards/cpsc2018
 """
@@ -26,13 +26,13 @@ DURATION_S = 10
 
 
 def reading(sampling_rate: int = 100) -> readers.Reading:
-    """Returns what is done to every record: to 10 s at `sampling_rate` Hz."""
+    """Returns how records are converted: to 10 s at `sampling_rate` Hz."""
     return readers.Reading(
         read=cpsc_format.read_record,
         source_rate=cpsc_mat.SAMPLING_RATE,
         sampling_rate=sampling_rate,
         num_samples=DURATION_S * sampling_rate,
-        length_rule=preprocessing.STRETCH_OR_CUT,
+        length_policy=preprocessing.STRETCH_OR_CUT,
     )
 
 
@@ -43,24 +43,24 @@ def index(
     data_set: str = DATA_SET,
     version: str | None = None,
 ) -> build.Index:
-    """Returns the records of a folder, in any of the circulating forms.
+    """Returns the records of a folder, in any of the formats in circulation.
 
     Args:
-        raw_dir: holds the records and perhaps REFERENCE.csv and folds.csv.
-        folds_csv: columns record, fold; by default folds.csv of `raw_dir`, or else
-            the folds of the 6,877 public records that ship with this package.
-        data_set: the name the manifest gives the data set.
-        version: of the data set; by default told from the number of records.
+        raw_dir: folder of the records and, optionally, REFERENCE.csv and folds.csv.
+        folds_csv: file with the columns record and fold; None: folds.csv of `raw_dir`,
+            or else the folds of the 6,877 public records that ship with this package.
+        data_set: name of the data set in the manifest.
+        version: version of the data set; None: derived from the number of records.
 
     Raises:
-        ValueError: if there are no records, one is there twice, or a table is unfit.
+        ValueError: if there are no records, one is duplicated, or a table is invalid.
     """
     paths = find_records(raw_dir)
     reference_csv = _find_reference(raw_dir)
     reference = cpsc_format.read_reference(reference_csv) if reference_csv else None
     folds_csv = folds_csv or _default_folds(raw_dir)
     folds = read_folds(folds_csv)
-    classes, rejected = _label(paths, folds, reference)
+    classes, skipped = _label(paths, folds, reference)
     if version is None:
         version = "public-6877" if len(paths) == PUBLIC_RECORDS else "subset"
     sources = {folds_csv.name: manifest.sha256(folds_csv)}
@@ -78,12 +78,12 @@ def index(
             LABEL_SET: _table(list(classes.values()), ordered=reference is not None)
         },
         sources=sources,
-        rejected=rejected,
+        skipped=skipped,
     )
 
 
 def find_records(raw_dir: Path) -> dict[str, Path]:
-    """Returns the .hea, or else the original .mat, of each record, sorted by name.
+    """Returns the .hea or the original .mat file of each record, sorted by name.
 
     Raises:
         ValueError: if there is none, or a name occurs in two folders.
@@ -96,15 +96,15 @@ def find_records(raw_dir: Path) -> dict[str, Path]:
             continue  # the signal file of a WFDB record
         if path.stem in paths:
             raise ValueError(
-                f"{raw_dir}: record {path.stem} is there twice, as {paths[path.stem]} "
-                f"and {path}; remove one of the copies"
+                f"{raw_dir}: record {path.stem} exists twice, as {paths[path.stem]} "
+                f"and {path}. Remove one of the copies."
             )
         paths[path.stem] = path
     if not paths:
         raise ValueError(
-            f"{raw_dir}: no .hea or .mat file; download training/cpsc_2018 of "
-            "physionet.org/content/challenge-2021/1.0.3, or the training set of the "
-            "CPSC 2018 challenge with its REFERENCE.csv"
+            f"{raw_dir}: no .hea or .mat file was found. Please download "
+            "training/cpsc_2018 of physionet.org/content/challenge-2021/1.0.3, or the "
+            "training set of the CPSC 2018 challenge with its REFERENCE.csv."
         )
     return paths
 
@@ -113,7 +113,7 @@ def read_folds(path: Path) -> dict[str, int]:
     """Returns the fold of each record.
 
     Raises:
-        ValueError: if the file is missing, or holds other than record and a fold 1-10.
+        ValueError: if the file is missing, lacks a column, or has folds beyond 1 to 10.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -135,12 +135,12 @@ def _default_folds(raw_dir: Path) -> Path:
 
 
 def _find_reference(raw_dir: Path) -> Path | None:
-    """Returns REFERENCE.csv; the original challenge keeps it among the records."""
+    """Returns REFERENCE.csv, which the original challenge puts among the records."""
     found = sorted(raw_dir.rglob("REFERENCE.csv"))
     if len({manifest.sha256(path) for path in found}) > 1:
         raise ValueError(
             f"{raw_dir}: several REFERENCE.csv that differ: "
-            f"{', '.join(map(str, found))}; keep one"
+            f"{', '.join(map(str, found))}. Keep only one."
         )
     return found[0] if found else None
 
@@ -150,11 +150,11 @@ def _label(
     folds: dict[str, int],
     reference: dict[str, list[int]] | None,
 ) -> tuple[dict[str, list[int]], list[tuple[str, str]]]:
-    """Returns the classes of the records that have a fold and labels; and the others.
+    """Returns the classes of the records with a fold and labels, and all others.
 
-    The others come as name and reason.
+    The others are skipped, and given by name and reason.
     """
-    classes, rejected = {}, []
+    classes, skipped = {}, []
     for name, path in paths.items():
         try:
             classes[name] = _classes(name, path, reference)
@@ -162,8 +162,8 @@ def _label(
                 del classes[name]
                 raise ValueError(f"no fold: the table of folds has no {name}")
         except ValueError as error:
-            rejected.append((name, str(error)))
-    return classes, rejected
+            skipped.append((name, str(error)))
+    return classes, skipped
 
 
 def _classes(
@@ -202,8 +202,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--folds",
         type=Path,
         metavar="CSV",
-        help="columns record, fold (default: folds.csv of the raw folder, or else the "
-        "ten folds of the public records that ship with this package)",
+        help="file with the columns record and fold (default: folds.csv of the raw "
+        "folder, or else the ten folds of the public records that ship with this "
+        "package)",
     )
     args = flags.parse_args(argv)
     return command.run(lambda _: index(args.raw_dir, args.folds), reading(), args)

@@ -1,10 +1,10 @@
-"""Makes the ten folds of CPSC2018's 6,877 public records that this package ships.
+"""Creates the ten folds of CPSC2018's 6,877 public records that this package ships.
 
-The folds of the first publications depended on the order of a directory listing and
-are lost. These come from iterative stratification over the labels of the records in
-the order of their names (shuffled with a fixed seed), frozen in cpsc2018_folds.csv.
+CPSC2018 has no published folds: those of the first publications depended on the order
+of a directory listing. We provide ten, made by iterative stratification of the labels
+of all records, sorted by name and shuffled with a fixed seed (cpsc2018_folds.csv).
 
-Needs the package iterative-stratification (extra [dev]).
+Requires the package iterative-stratification (extra [dev]).
 
 Example: python -m data_prep.cpsc2018_folds --reference REFERENCE.csv --out folds.csv
 

@@ -1,4 +1,4 @@
-"""What a record and a label table of CPSC2018 look like, in the forms that circulate.
+"""Reads records and labels of CPSC2018 in all formats in circulation.
 
 Signals: a WFDB record (PhysioNet/Computing in Cardiology Challenge 2020 and 2021), or
 the original .mat file of the 2018 challenge. Labels: REFERENCE.csv, or the Dx line of
@@ -15,8 +15,8 @@ import numpy as np
 
 from mrm_jax.data import cpsc_mat, wfdb_files
 
-# In the order of the classes 1 to 9: abbreviation, plain text, SNOMED CT codes, of
-# which the first is the one CPSC2018's own mirrors use.
+# Classes 1 to 9: abbreviation, plain text and SNOMED CT codes. The mirrors of CPSC2018
+# use the first code of each.
 CLASSES = (
     ("Normal", "sinus rhythm, normal ECG", ("426783006",)),
     ("AF", "atrial fibrillation", ("164889003",)),
@@ -42,10 +42,10 @@ def read_record(path: Path) -> tuple[np.ndarray, int]:
     """Returns a record's signal [time, lead] in mV and its rate in Hz.
 
     Args:
-        path: a WFDB header, or an original .mat file.
+        path: path of a WFDB header or an original .mat file.
 
     Raises:
-        ValueError: "REASON: detail", if the record is unfit.
+        ValueError: "REASON: detail", if the record cannot be read.
     """
     if path.suffix == ".mat":
         return cpsc_mat.read(path), cpsc_mat.SAMPLING_RATE
@@ -53,30 +53,30 @@ def read_record(path: Path) -> tuple[np.ndarray, int]:
 
 
 def read_reference(path: Path) -> dict[str, list[int]]:
-    """Returns the classes of each record of a REFERENCE.csv, the first label first.
+    """Returns the classes of each record in a REFERENCE.csv, the first label first.
 
     Raises:
-        ValueError: if a column is missing, a record stands there twice, or classes
-            other than 1 to 9 occur: then all their rows are named.
+        ValueError: if a column is missing, a record occurs twice, or classes other than
+            1 to 9 occur; lists the records of such classes.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     missing = {"Recording", _REFERENCE_COLUMNS[0]} - set(rows[0] if rows else ())
     if missing:
-        raise ValueError(f"{path}: expected the columns {sorted(missing)}; found none")
+        raise ValueError(f"{path}: the columns {sorted(missing)} are missing")
     cells = {
         row["Recording"]: [row[c] for c in _REFERENCE_COLUMNS if row.get(c)]
         for row in rows
     }
     if len(cells) < len(rows):
-        raise ValueError(f"{path}: {len(rows) - len(cells)} records stand there twice")
+        raise ValueError(f"{path}: {len(rows) - len(cells)} records occur twice")
     known = {str(number) for number in range(1, len(CLASSES) + 1)}
     strange = [name for name, classes in cells.items() if not known.issuperset(classes)]
     if strange:
         raise ValueError(
             f"{path}: expected classes 1 to {len(CLASSES)}, found others in "
-            f"{len(strange)} rows: {', '.join(strange)}; a damaged copy of this file "
-            "circulates, take it from the challenge's own page"
+            f"{len(strange)} rows: {', '.join(strange)}. A damaged copy of this file "
+            "is in circulation. Download it from the page of the challenge."
         )
     return {
         name: [int(number) for number in classes] for name, classes in cells.items()
@@ -84,22 +84,25 @@ def read_reference(path: Path) -> dict[str, list[int]]:
 
 
 def read_header_classes(path: Path) -> list[int]:
-    """Returns the classes that the Dx line of a WFDB header names, in its order.
+    """Returns the classes in the Dx line of a WFDB header, in the order of the line.
 
     Raises:
-        ValueError: "REASON: detail", if it has no such line or names another class.
+        ValueError: "REASON: detail", if there is no such line or a class is unknown.
     """
     for line in path.read_text("ascii", errors="ignore").splitlines():
         key, _, value = line.lstrip("# \t").partition(":")
         if line.startswith("#") and key.strip() == "Dx":
             return _classes([code.strip() for code in value.split(",")], path)
-    raise ValueError(f"no label: {path.name}: no line '# Dx:', and no REFERENCE.csv")
+    raise ValueError(
+        f"no label: {path.name} has no line '# Dx:', and there is no REFERENCE.csv"
+    )
 
 
 def _classes(codes: list[str], path: Path) -> list[int]:
     unknown = [code for code in codes if code not in _CLASS_OF]
     if unknown:
         raise ValueError(
-            f"unknown label: {path.name}: {', '.join(unknown)} is none of CPSC2018's"
+            f"unknown label: {path.name}: {', '.join(unknown)} is not a class of "
+            "CPSC2018"
         )
     return list(dict.fromkeys(_CLASS_OF[code] for code in codes))

@@ -1,4 +1,4 @@
-"""Writes records and label tables in the layout of CPSC2018's WFDB mirrors."""
+"""Writes records and label tables in the layout of the WFDB mirrors of CPSC2018."""
 
 import csv
 import dataclasses
@@ -18,7 +18,7 @@ MAX_LABELS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """One ECG and what its header says."""
+    """One ECG and the content of its header."""
 
     name: str
     signal_uv: Int16[np.ndarray, "time 12"]  # in the order of LEADS
@@ -29,10 +29,10 @@ class Record:
 
 
 def write_record(folder: Path, record: Record) -> None:
-    """Writes a header and a .mat file, as PhysioNet's Challenge 2020 published them.
+    """Writes a header and a .mat file in the format of PhysioNet's Challenge 2020.
 
-    To MATLAB the .mat file is a matrix `val` [lead, time] (version 4 of its format), to
-    WFDB it is format 16 from byte 24 on.
+    MATLAB reads the .mat file as a matrix `val` [lead, time] (version 4 of its format).
+    WFDB reads it as format 16 from byte 24 on.
     """
     content = io.BytesIO()
     scipy_io.savemat(content, {"val": record.signal_uv.T}, format="4")
@@ -53,7 +53,7 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 def write_reference(folder: Path, classes: Mapping[str, Sequence[str]]) -> None:
-    """Writes REFERENCE.csv from each record's classes, the first label first."""
+    """Writes REFERENCE.csv from the classes of each record, the first label first."""
     numbers = {label: n for n, label in enumerate(cpsc_format.LABELS, start=1)}
     rows = [
         [
@@ -78,11 +78,11 @@ def _write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
 
 
 def _checksum(column: Int16[np.ndarray, " time"]) -> int:
-    """Returns the sum of a lead's samples as a signed 16-bit number, as WFDB has it."""
+    """Returns WFDB's checksum of a lead: its sum as a signed 16-bit number."""
     return (int(column.sum(dtype=np.int64)) + 2**15) % 2**16 - 2**15
 
 
 def _codes(classes: Sequence[str]) -> list[str]:
-    """Returns SNOMED CT codes, sorted as in the mirrors: the first label is lost."""
+    """Returns sorted SNOMED CT codes, as in the mirrors, which lose the first label."""
     codes = {label: known[0] for label, _, known in cpsc_format.CLASSES}
     return sorted(codes[label] for label in classes)

@@ -1,9 +1,10 @@
-"""Workers of a running Dask cluster.
+"""A pool of the workers of a running Dask cluster.
 
-They return what they read or made, and the process that started writes it, so what is
-written does not depend on them. Dask gives a dead worker's batches to another one.
+Workers return their results to the process that started the build, which writes them,
+so the output does not depend on the workers. If a worker dies, Dask gives its batches
+to another one.
 
-Through Dask's own futures: joblib's backend for Dask (joblib 1.6.0) waits for ever for
+This uses Dask's own futures: joblib's backend for Dask (joblib 1.6.0) waits forever for
 a batch that Dask has given up.
 """
 
@@ -25,16 +26,16 @@ from mrm_jax import version
 if TYPE_CHECKING:
     import distributed
 
-CONNECT_S = 5  # for the scheduler to answer, and for a first worker to be there
-PATIENCE_S = 600  # for a batch, which takes less than a second: workers may come back
-INSTALL = f"install mrm_jax {version.VERSION} and its constraints.txt on every machine"
+CONNECT_S = 5  # timeout of the scheduler's answer, and of the first worker
+PATIENCE_S = 600  # timeout of a batch, which takes below 1 s: workers may come back
+INSTALL = f"Install mrm_jax {version.VERSION} and its constraints.txt on every machine."
 
 
 class Cluster(workers.Workers):
     """The threads of all workers of a cluster."""
 
     def __init__(self, client: "distributed.Client", scheduler: str):
-        """Takes a client that is connected to `scheduler` and has workers."""
+        """Creates a pool from a client of `scheduler` that has workers."""
         threads = client.nthreads().values()
         super().__init__(sum(threads))
         self._client = client
@@ -42,7 +43,7 @@ class Cluster(workers.Workers):
         self._num_workers = len(threads)
 
     def __str__(self) -> str:
-        """Returns who they are, for the user."""
+        """Returns a description for the user."""
         return (
             f"{self._num_workers} worker{'s'[: self._num_workers != 1]} with "
             f"{self.count} thread{'s'[: self.count != 1]} of {self._scheduler}"
@@ -53,7 +54,7 @@ class Cluster(workers.Workers):
         function: Callable[[Batch], workers.Result],
         batches: Sequence[Batch],
     ) -> Iterator[workers.Result]:
-        """Yields what the function makes of each batch, in order.
+        """Yields the function's result for each batch, in order.
 
         Raises:
             ValueError: if the scheduler or all workers are lost, or a batch kills them.
@@ -67,24 +68,24 @@ class Cluster(workers.Workers):
             yield self._result(waiting.popleft())
 
     def check(
-        self, describe: Callable[..., dict[str, str]], *arguments: Any, way_out: str
+        self, describe: Callable[..., dict[str, str]], *arguments: Any, advice: str
     ) -> None:
-        """Compares what a call says on every worker with what it says here.
+        """Checks that a call returns the same on every worker as in this process.
 
         Raises:
-            ValueError: naming a worker, what differs there, and the way out.
+            ValueError: if it does not; names a worker and what differs there.
         """
         expected = describe(*arguments)
         answers = self._client.run(describe, *arguments, on_error="return")
         for address, found in answers.items():
             where = f"worker {address} of {self._scheduler}"
             if isinstance(found, Exception):
-                raise ValueError(f"{where}: {found}; {INSTALL}")
+                raise ValueError(f"{where}: {found}. {INSTALL}")
             for what, value in expected.items():
                 if found[what] != value:
                     raise ValueError(
-                        f"{where}: {what}: expected {value}, found {found[what]}; "
-                        f"{way_out}"
+                        f"{where}: {what}: expected {value}, found {found[what]}. "
+                        f"{advice}"
                     )
 
     def _result(self, future: "distributed.Future") -> Any:
@@ -94,31 +95,34 @@ class Cluster(workers.Workers):
         try:
             return future.result(PATIENCE_S)
         except (concurrent.futures.CancelledError, comm.CommClosedError):
-            reason = "lost the scheduler; start the cluster and this command again"
+            reason = (
+                "the connection to the scheduler was lost. Start the cluster and this "
+                "command again."
+            )
         except TimeoutError:
             reason = (
-                f"a batch was not done within {PATIENCE_S} s; see whether workers are "
-                "left, and start this command again"
+                f"a batch was not done within {PATIENCE_S} s. Check that workers are "
+                "running, and start this command again."
             )
         except distributed.KilledWorker as error:
             reason = (
-                f"{error.allowed_failures + 1} workers died of the same batch, the "
-                f"last one was {error.last_worker.address}; see its log, and give the "
-                "workers more memory"
+                f"{error.allowed_failures + 1} workers died while they processed the "
+                f"same batch, the last one was {error.last_worker.address}. Check its "
+                "log, and give the workers more memory."
             )
         raise ValueError(f"{self._scheduler}: {reason}")
 
 
 @contextlib.contextmanager
 def connect(scheduler: str) -> Iterator[Cluster]:
-    """Yields the cluster of a scheduler, whose workers run what this process runs.
+    """Yields the cluster of a scheduler after checking the versions of its workers.
 
     Args:
-        scheduler: an address, or the path of a scheduler file.
+        scheduler: address of the scheduler, or path of a scheduler file.
 
     Raises:
-        ValueError: if Dask is not installed, or the scheduler does not answer, or it
-            has no workers or unfit ones.
+        ValueError: if Dask is not installed, the scheduler does not answer, it has no
+            workers, or a worker has other versions.
     """
     distributed = _import_distributed()
     address = _address(scheduler)
@@ -126,7 +130,7 @@ def connect(scheduler: str) -> Iterator[Cluster]:
     with distributed.Client(address, set_as_default=False) as client:
         _wait_for_worker(client, address)
         cluster = Cluster(client, scheduler)
-        cluster.check(_versions, way_out=INSTALL)
+        cluster.check(_versions, advice=INSTALL)
         yield cluster
 
 
@@ -135,17 +139,17 @@ def _import_distributed() -> Any:
         import distributed
     except ImportError:
         raise ValueError(
-            "--dask needs Dask, which is not installed; "
+            "--dask needs Dask, which is not installed. Run "
             "pip install -c constraints.txt -e '.[cluster]'"
         ) from None
     for name in ("distributed.client", "tornado.application"):
-        # What goes wrong is said once, by the errors of this file.
+        # The errors raised here already report all problems.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return distributed
 
 
 def _address(scheduler: str) -> str:
-    """Returns the address that is given, or stands in the file that is given."""
+    """Returns the given address, or the address in the given scheduler file."""
     path = Path(scheduler)
     if path.is_file():
         try:
@@ -157,7 +161,8 @@ def _address(scheduler: str) -> str:
             ) from None
     if ":" not in scheduler:
         raise ValueError(
-            f"{scheduler}: no such scheduler file, and no address like tcp://host:8786"
+            f"{scheduler} is neither an existing scheduler file nor an address like "
+            "tcp://host:8786"
         )
     return scheduler
 
@@ -165,14 +170,14 @@ def _address(scheduler: str) -> str:
 def _greet(address: str) -> None:
     """Raises an error if no scheduler answers in time.
 
-    A client alone would wait for ever where something else answers, as a dashboard.
+    Without it, a client waits forever if something else answers, such as a dashboard.
     """
     try:
         kind = asyncio.run(_ask_kind(address))
-    except Exception as error:  # strange answers make Dask raise nearly anything
+    except Exception as error:  # Dask raises almost anything for unexpected answers
         raise ValueError(
-            f"{address}: no Dask scheduler answered within {CONNECT_S} s ({error!r}); "
-            "check the address, and that `dask scheduler` runs there"
+            f"{address}: no Dask scheduler answered within {CONNECT_S} s ({error!r}). "
+            "Check the address, and that `dask scheduler` runs there."
         ) from None
     if kind != "Scheduler":
         raise ValueError(f"{address}: expected a Dask scheduler, found a {kind}")
@@ -192,12 +197,12 @@ def _wait_for_worker(client: "distributed.Client", address: str) -> None:
         client.wait_for_workers(1, timeout=CONNECT_S)
     except TimeoutError:
         raise ValueError(
-            f"{address}: the scheduler has no workers; start some, for example with "
-            f"`dask worker {address} --nworkers -1 --nthreads 1`"
+            f"{address}: the scheduler has no workers. Start some, for example with "
+            f"`dask worker {address} --nworkers -1 --nthreads 1`."
         ) from None
 
 
 def _versions() -> dict[str, str]:
-    """Returns the versions that decide the bytes of a shard."""
+    """Returns the versions that determine the bytes of a shard."""
     installed = {name: metadata.version(name) for name in ("numpy", "scipy", "wfdb")}
     return {"mrm_jax": version.VERSION} | installed

@@ -1,7 +1,9 @@
-"""Prepares PTB-XL: 12-lead ECGs of ten seconds, with all six of its label sets.
+"""Prepares PTB-XL: 12-lead ECGs of ten seconds, with its six label sets.
 
-A statement counts whatever its likelihood: rhythm statements are stored with 0. The
-folds are the data set's own (strat_fold), which keep a patient's records together.
+`index` reads the records and folds, `label_tables` derives the label sets. A statement
+counts regardless of its likelihood, as rhythm statements are stored with likelihood 0.
+The folds are those of the data set (strat_fold), which keep the records of a patient
+together.
 
 Example: python -m data_prep.ptbxl --raw_dir ptb-xl/ --out shards/ptbxl
 
@@ -20,6 +22,12 @@ import pandas as pd
 from data_prep import build, command, readers, shard_writer
 from mrm_jax.data import manifest, preprocessing, wfdb_files
 
+DATA_SET = "PTB-XL"
+DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
+FILE_COLUMNS = {100: "filename_lr", 500: "filename_hr"}  # rate in Hz -> its files
+VERSIONS = {21837: "1.0.1", 21799: "1.0.3"}  # number of records -> version
+DURATION_S = 10
+
 KINDS = ("diagnostic", "form", "rhythm")  # a statement is of one or two kinds
 GROUPS = {  # label set -> the column that groups diagnostic statements
     "subdiagnostic": "diagnostic_subclass",
@@ -35,30 +43,23 @@ SUPERCLASSES = {
 COLUMNS = ("description", *KINDS, *GROUPS.values())
 
 
-DATA_SET = "PTB-XL"
-DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
-FILE_COLUMNS = {100: "filename_lr", 500: "filename_hr"}  # rate in Hz -> its files
-VERSIONS = {21837: "1.0.1", 21799: "1.0.3"}  # number of records -> version
-DURATION_S = 10
-
-
 def reading(sampling_rate: int = 100) -> readers.Reading:
-    """Returns what is done to every record: it is checked, no more."""
+    """Returns how records are converted: they keep their rate and length."""
     return readers.Reading(
         read=wfdb_files.read_record,
         source_rate=sampling_rate,
         sampling_rate=sampling_rate,
         num_samples=DURATION_S * sampling_rate,
-        length_rule=preprocessing.EXACT,
+        length_policy=preprocessing.EXACT,
     )
 
 
 def index(raw_dir: Path, sampling_rate: int = 100) -> build.Index:
-    """Returns the records of PTB-XL, or of a part of it.
+    """Returns the records of PTB-XL, or of a subset of it.
 
     Args:
-        raw_dir: holds the two tables and the folders of records.
-        sampling_rate: 100 or 500 Hz: which of a record's two files is meant.
+        raw_dir: folder of the two tables and the folders of records.
+        sampling_rate: 100 or 500 Hz; selects one of the two files of each record.
 
     Raises:
         ValueError: if a table is missing or damaged.
@@ -68,34 +69,34 @@ def index(raw_dir: Path, sampling_rate: int = 100) -> build.Index:
     statements = _read_table(raw_dir / STATEMENTS, COLUMNS)
     records["name"] = [f"{ecg_id:05d}" for ecg_id in records.index]
     records["codes"] = [_parse_codes(raw_dir, text) for text in records["scp_codes"]]
-    rejected = list(_reject(records, set(statements.index)))
-    fit = records[~records["name"].isin([name for name, _ in rejected])]
+    skipped = list(_skip(records, set(statements.index)))
+    kept = records[~records["name"].isin([name for name, _ in skipped])]
     return build.Index(
         data_set=DATA_SET,
         version=VERSIONS.get(len(records), "subset"),
-        names=fit["name"].tolist(),
-        paths=[raw_dir / file for file in fit[file_column]],
-        folds=fit["strat_fold"].to_numpy(np.int8),
-        tables=label_tables(fit["codes"].tolist(), statements),
+        names=kept["name"].tolist(),
+        paths=[raw_dir / file for file in kept[file_column]],
+        folds=kept["strat_fold"].to_numpy(np.int8),
+        tables=label_tables(kept["codes"].tolist(), statements),
         sources={n: manifest.sha256(raw_dir / n) for n in (DATABASE, STATEMENTS)},
-        rejected=rejected,
+        skipped=skipped,
     )
 
 
 def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Returns the columns of one of PTB-XL's tables, by its first column."""
+    """Returns columns of one of PTB-XL's tables, indexed by its first column."""
     try:
         table = pd.read_csv(path, index_col=0)[list(columns)]
     except FileNotFoundError:
         raise ValueError(
-            f"{path}: not found; download physionet.org/content/ptb-xl/1.0.3 and give "
-            "its folder as --raw_dir"
+            f"{path} was not found. Download physionet.org/content/ptb-xl/1.0.3 and "
+            "pass its folder with --raw_dir."
         ) from None
     except (KeyError, OSError, ValueError) as error:
-        raise ValueError(f"{path}: not a table of PTB-XL ({error})") from None
+        raise ValueError(f"{path} is not a table of PTB-XL ({error})") from None
     if not table.index.is_unique:
         double = table.index[table.index.duplicated()].tolist()
-        raise ValueError(f"{path}: these rows are there twice: {double}")
+        raise ValueError(f"{path}: these rows occur twice: {double}")
     return table
 
 
@@ -110,8 +111,8 @@ def _parse_codes(raw_dir: Path, text: str) -> tuple[str, ...]:
         ) from None
 
 
-def _reject(records: pd.DataFrame, known: set[str]) -> Iterator[tuple[str, str]]:
-    """Yields the name of each record that the tables alone make unfit, and why."""
+def _skip(records: pd.DataFrame, known: set[str]) -> Iterator[tuple[str, str]]:
+    """Yields name and reason of each record that must be skipped."""
     folds = [fold for folds in manifest.SPLIT_FOLDS.values() for fold in folds]
     rows = zip(records["name"], records["codes"], records["strat_fold"], strict=True)
     for name, codes, fold in rows:
@@ -122,35 +123,17 @@ def _reject(records: pd.DataFrame, known: set[str]) -> Iterator[tuple[str, str]]
             yield name, f"no fold: expected strat_fold 1 to 10, found {fold}"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
-    flags = command.parser(__doc__)
-    flags.add_argument(
-        "--sampling_rate",
-        type=int,
-        choices=tuple(FILE_COLUMNS),
-        default=100,
-        help="Hz, of the files to read and of the shards (default: %(default)s)",
-    )
-    args = flags.parse_args(argv)
-    return command.run(
-        lambda _: index(args.raw_dir, args.sampling_rate),
-        reading(args.sampling_rate),
-        args,
-    )
-
-
 def label_tables(
     codes: Sequence[Sequence[str]], statements: pd.DataFrame
 ) -> dict[str, shard_writer.LabelTable]:
     """Returns the six label sets, each with its labels in alphabetical order.
 
-    The labels are those of `statements`, also where no record has one: every part of
-    PTB-XL has the same.
+    The labels are those of `statements`, even if no record has them, so that every
+    subset of PTB-XL has the same labels.
 
     Args:
-        codes: [record], the SCP codes of each.
-        statements: scp_statements.csv with the columns `COLUMNS`, by SCP code.
+        codes: [record], SCP codes of each record.
+        statements: scp_statements.csv with the columns `COLUMNS`, indexed by SCP code.
     """
     texts = {
         str(code): f"{row['description']} (SCP-ECG {code}, {_kinds(row)})"
@@ -180,7 +163,7 @@ def _table(
     label_of: Mapping[str, str],
     texts: Mapping[str, str],
 ) -> shard_writer.LabelTable:
-    """Returns one label set; codes that `label_of` lacks do not belong to it."""
+    """Returns one label set; ignores codes that are not in `label_of`."""
     labels = tuple(sorted(set(label_of.values())))
     column = {code: labels.index(label) for code, label in label_of.items()}
     matrix = np.zeros((len(codes), len(labels)), np.uint8)
@@ -197,15 +180,34 @@ def _kinds(statement: pd.Series) -> str:
 
 
 def _describe(diagnostic: pd.DataFrame, column: str) -> dict[str, str]:
-    """Returns what the labels of a grouping stand for.
+    """Returns the descriptions of the labels of a grouping.
 
-    A subclass has no text in PTB-XL but those of its statements.
+    PTB-XL has no description of a subclass, so those of its statements are joined.
     """
     texts = diagnostic.groupby(column)["description"].agg("; ".join).to_dict()
     if column == GROUPS["superdiagnostic"]:
         texts |= SUPERCLASSES
     kind = column.replace("_", " ")
     return {label: f"{text} (PTB-XL {kind} {label})" for label, text in texts.items()}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    flags = command.parser(__doc__)
+    flags.add_argument(
+        "--sampling_rate",
+        type=int,
+        choices=tuple(FILE_COLUMNS),
+        default=100,
+        help="sampling rate of the files to read and of the shards, Hz (default: "
+        "%(default)s)",
+    )
+    args = flags.parse_args(argv)
+    return command.run(
+        lambda _: index(args.raw_dir, args.sampling_rate),
+        reading(args.sampling_rate),
+        args,
+    )
 
 
 if __name__ == "__main__":

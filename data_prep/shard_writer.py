@@ -12,21 +12,21 @@ from mrm_jax.data import leads
 from mrm_jax.data import manifest as manifests
 
 SHARD_BYTES = 64 * 2**20
-REJECTED = "rejected.csv"
+SKIPPED = "rejected.csv"  # existing folders have this name: do not rename it
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelTable:
-    """The labels of one label set, before any record was read."""
+    """The labels of all records in one label set."""
 
     labels: tuple[str, ...]
     descriptions: tuple[str, ...]  # [label], plain text, with the source's code
     matrix: np.ndarray  # [record, label], uint8
-    first_label: np.ndarray | None = None  # [record], int16, -1 where unknown
+    first_label: np.ndarray | None = None  # [record], int16, -1 if unknown
 
 
 class Writer:
-    """Writes a new folder of shards; holds at most one shard of signals in memory."""
+    """Writes a new folder of shards, with at most one shard of signals in memory."""
 
     def __init__(self, folder: Path, num_samples: int, shard_bytes: int):
         """Starts an empty folder; `folder` must exist and be empty."""
@@ -60,17 +60,17 @@ class Writer:
         names: Sequence[str],
         folds: np.ndarray,
         tables: Mapping[str, LabelTable],
-        rejected: Sequence[tuple[str, str]],
+        skipped: Sequence[tuple[str, str]],
         facts: Mapping[str, Any],
     ) -> manifests.Manifest:
-        """Writes labels, names, folds and, last of all, the manifest.
+        """Writes labels, names, folds and, last, the manifest.
 
         Args:
-            names: [record], as added.
+            names: [record], in the order of the calls of `add`.
             folds: [record], 1 to 10.
-            tables: label sets; their matrices have one row per added record.
-            rejected: name and reason of each record that was left out.
-            facts: data_set, data_set_version, sampling_rate, length_rule, sources.
+            tables: label sets, whose matrices have one row for each added record.
+            skipped: name and reason of each skipped record.
+            facts: data_set, data_set_version, sampling_rate, length_policy, sources.
         """
         self._flush()
         np.save(self.folder / "names.npy", np.asarray(names, dtype=np.str_))
@@ -80,12 +80,12 @@ class Writer:
             if table.first_label is not None:
                 first = table.first_label.astype(np.int16)
                 np.save(self.folder / f"first_label-{name}.npy", first)
-        with (self.folder / REJECTED).open("w", newline="") as file:
-            csv.writer(file).writerows([("record", "reason"), *rejected])
+        with (self.folder / SKIPPED).open("w", newline="") as file:
+            csv.writer(file).writerows([("record", "reason"), *skipped])
         manifest = manifests.Manifest(
             num_samples=self._num_samples,
             num_records=len(names),
-            num_rejected=len(rejected),
+            num_skipped=len(skipped),
             label_sets={
                 name: self._describe(table, folds) for name, table in tables.items()
             },
@@ -111,7 +111,7 @@ class Writer:
             s: kept & np.isin(folds, f) for s, f in manifests.SPLIT_FOLDS.items()
         }
         counts = {s: table.matrix[rows].sum(axis=0) for s, rows in in_split.items()}
-        mean, std = self._moments(np.flatnonzero(in_split["train"]))
+        mean, std = self._mean_std(np.flatnonzero(in_split["train"]))
         return manifests.LabelSet(
             labels=table.labels,
             descriptions=table.descriptions,
@@ -125,10 +125,10 @@ class Writer:
             has_first_label=table.first_label is not None,
         )
 
-    def _moments(self, rows: np.ndarray) -> tuple[float, float]:
-        """Returns mean and population standard deviation; sums are exact integers."""
+    def _mean_std(self, rows: np.ndarray) -> tuple[float, float]:
+        """Returns mean and population standard deviation from exact integer sums."""
         if not len(rows):
-            return 0.0, 1.0  # a set without training records cannot be trained on
+            return 0.0, 1.0  # unused: a set without training records is not trained on
         count = len(rows) * self._num_samples * len(leads.LEADS)
         total = sum(self._sums[row] for row in rows)
         squares = sum(self._square_sums[row] for row in rows)

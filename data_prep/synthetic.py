@@ -1,10 +1,10 @@
-"""Makes a data set of modelled ECGs in CPSC2018's layout, and prepares it.
+"""Creates a data set of synthetic (simulated) ECGs in CPSC2018's layout.
 
-The records show CPSC2018's nine classes, about one in eight shows two of them, and the
-classes are about as frequent as there; but the rarest ones have more records, so that
-from 300 records on each of the ten folds holds every class. The same seed makes the
-same bytes. They are for trying the software out: no result on them says anything about
-patients.
+The records show the nine classes of CPSC2018, about one in eight of them two classes.
+The frequencies are similar to CPSC2018's, except that the rarest classes have more
+records: from 300 records on, each of the ten folds has every class. The same seed gives
+the same bytes. Use the records to try out the software. Results on them say nothing
+about patients.
 
 Example: python -m data_prep.synthetic --raw_dir data/synthetic \\
     --out shards/synthetic
@@ -33,11 +33,11 @@ from data_prep import (
 from data_prep.simulator import model, waves
 
 DATA_SET = "synthetic (CPSC2018 layout)"
-MODEL_VERSION = 1  # counts up when the same seed makes other signals
-RECIPE = "synthetic.json"  # what was asked of a finished folder of raw records
+MODEL_VERSION = 1  # raised when the same seed gives other signals
+RECIPE = "synthetic.json"  # the recipe of a finished folder of raw records
 BATCH = 5  # records per call of a worker
 
-# Records per 1000 with these classes; where there are two, either is the first label.
+# Records per 1000 with these classes. Of two classes, either may be the first label.
 SHARES = {
     ("Normal",): 125,
     ("AF",): 115,
@@ -59,14 +59,15 @@ SHARES = {
     ("PAC", "STD"): 7,
     ("I-AVB", "LBBB"): 5,
 }
-# Mean age in years; the deviation is 14. Conduction and rhythm fail with age.
+# Mean age in years; the standard deviation is 14. Disorders of conduction and rhythm
+# become more frequent with age.
 MEAN_AGE = {"Normal": 45, "PAC": 60, "PVC": 58}
 MEAN_AGE_OF_OTHERS = 66
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What decides every byte of the raw records."""
+    """The parameters that determine every byte of the raw records."""
 
     records: int
     seed: int
@@ -79,7 +80,7 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What one record will be."""
+    """The classes and the fold of one record."""
 
     number: int
     classes: tuple[str, ...]  # the first label first
@@ -92,10 +93,10 @@ class Plan:
 
 
 def plan(recipe: Recipe) -> list[Plan]:
-    """Returns what each record will be.
+    """Returns the classes and folds of all records.
 
-    Classes are shared out in exact proportion and dealt to the folds like cards, so
-    both are as even as they can be; which record gets which is random.
+    Classes have their exact shares and are dealt to the folds in turn, so both are as
+    balanced as possible. The assignment to records is random.
 
     Raises:
         ValueError: if there are fewer records than folds, or the seed is negative.
@@ -109,8 +110,8 @@ def plan(recipe: Recipe) -> list[Plan]:
     numbers = rng.permutation(recipe.records) + 1
     swapped = rng.random(recipe.records) < 0.5
     plans = [
-        Plan(int(number), classes[::-1] if swap else classes, place % 10 + 1)
-        for place, (number, swap, classes) in enumerate(
+        Plan(int(number), classes[::-1] if swap else classes, i % 10 + 1)
+        for i, (number, swap, classes) in enumerate(
             zip(numbers, swapped, _deal(recipe.records), strict=True)
         )
     ]
@@ -118,12 +119,12 @@ def plan(recipe: Recipe) -> list[Plan]:
 
 
 def write_records(raw_dir: Path, recipe: Recipe, pool: workers.Workers) -> None:
-    """Writes WFDB records, REFERENCE.csv and folds.csv, unless they are there already.
+    """Writes WFDB records, REFERENCE.csv and folds.csv, unless they exist already.
 
     Args:
-        raw_dir: the folder to make.
-        recipe: decides its bytes.
-        pool: computes the records; this process writes them.
+        raw_dir: folder to create.
+        recipe: parameters of the records.
+        pool: pool that computes the records; this process writes them.
 
     Raises:
         ValueError: if `raw_dir` holds anything else.
@@ -134,7 +135,7 @@ def write_records(raw_dir: Path, recipe: Recipe, pool: workers.Workers) -> None:
     batches = [plans[i : i + BATCH] for i in range(0, len(plans), BATCH)]
     with (
         atomic_folder.building(raw_dir) as folder,
-        workers.bar("modelling records", len(plans)) as advance,
+        workers.bar("simulating records", len(plans)) as advance,
     ):
         simulate = functools.partial(_simulate_batch, seed=recipe.seed)
         for records in pool.map(simulate, batches):
@@ -159,14 +160,14 @@ def index(raw_dir: Path, recipe: Recipe) -> build.Index:
 
 
 def _deal(num_records: int) -> list[tuple[str, ...]]:
-    """Returns the classes of all records, those of one kind side by side."""
+    """Returns the classes of all records, grouped by kind."""
     ends = np.cumsum(list(SHARES.values())) / sum(SHARES.values())
     counts = np.diff(np.rint(ends * num_records).astype(int), prepend=0)
     return [kind for kind, n in zip(SHARES, counts, strict=True) for _ in range(n)]
 
 
 def _finished(raw_dir: Path, recipe: Recipe, plans: Sequence[Plan]) -> bool:
-    """Returns whether the folder holds the recipe's records; raises for others."""
+    """Returns whether the folder holds the recipe's records; raises if others."""
     if not raw_dir.exists() or (raw_dir.is_dir() and not any(raw_dir.iterdir())):
         return False
     found = "other files"
@@ -178,10 +179,10 @@ def _finished(raw_dir: Path, recipe: Recipe, plans: Sequence[Plan]) -> bool:
             missing = names - {path.name for path in raw_dir.iterdir()}
             if not missing:
                 return True
-            found += f", but without {len(missing)} of its files"
+            found += f" without {len(missing)} of its files"
     raise ValueError(
-        f"{raw_dir}: expected nothing or the records of {recipe}, found {found}; "
-        "choose another --raw_dir, or delete this one"
+        f"{raw_dir}: expected nothing or the records of {recipe}, found {found}. "
+        "Choose another --raw_dir, or delete this folder."
     )
 
 
@@ -190,7 +191,7 @@ def _simulate_batch(plans: Sequence[Plan], seed: int) -> list[cpsc_writer.Record
 
 
 def _simulate(planned: Plan, seed: int) -> cpsc_writer.Record:
-    """Returns one record; its generator is its own, so that any worker makes it so."""
+    """Returns one record, from a generator of its own: any worker makes the same."""
     rng = np.random.default_rng((seed, planned.number))
     mean_age = MEAN_AGE.get(planned.classes[0], MEAN_AGE_OF_OTHERS)
     age = int(np.clip(rng.normal(mean_age, 14.0), 18, 92))
@@ -202,7 +203,7 @@ def _simulate(planned: Plan, seed: int) -> cpsc_writer.Record:
 
 
 def _draw_length(rng: np.random.Generator) -> int:
-    """Returns a number of samples: mostly 10 s, seldom 6 to 10 s, often up to 20 s."""
+    """Returns a number of samples: 64 % 10 s, 6 % 6 to 10 s, and 30 % 10 to 20 s."""
     lengths_s = (10.0, rng.uniform(6.0, 10.0), rng.uniform(10.0, 20.0))
     return int(rng.choice(lengths_s, p=(0.64, 0.06, 0.30)) * waves.SAMPLING_RATE)
 
@@ -226,14 +227,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=int,
         default=900,
         metavar="N",
-        help="records to make (default: %(default)s)",
+        help="number of records (default: %(default)s)",
     )
     flags.add_argument(
         "--seed",
         type=int,
         default=0,
         metavar="N",
-        help="decides every record (default: %(default)s)",
+        help="seed of all records (default: %(default)s)",
     )
     args = flags.parse_args(argv)
     return command.run(

@@ -1,4 +1,4 @@
-"""Deals batches out to those who share the work; their results come in order."""
+"""A pool of local processes with results in order, and a progress bar."""
 
 import contextlib
 import sys
@@ -8,33 +8,28 @@ from typing import TypeVar
 import joblib
 from rich import progress
 
-PLAIN_STEPS = 10  # lines printed where there is no terminal
-
-BATCHES_AHEAD = 8  # of each worker, done before they are used; bounds the memory
+PLAIN_STEPS = 10  # lines printed if the output is not a terminal
+BATCHES_AHEAD = 8  # for each worker, computed before they are used; bounds the memory
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
 
 class Workers:
-    """Processes of this machine; joblib starts them when there are several."""
-
-    patience_s: float | None = (
-        None  # until a batch has to be done; they cannot get lost
-    )
+    """Processes of this machine, started by joblib if there are several."""
 
     def __init__(self, count: int):
-        """Takes how many batches are worked on at a time."""
+        """Creates a pool that works on `count` batches at a time."""
         self.count = count
 
     def __str__(self) -> str:
-        """Returns who they are, for the user."""
+        """Returns a description for the user."""
         return f"{self.count} worker{'s'[: self.count != 1]}"
 
     def map(
         self, function: Callable[[Batch], Result], batches: Sequence[Batch]
     ) -> Iterator[Result]:
-        """Yields what the function makes of each batch, in order."""
+        """Yields the function's result for each batch, in order."""
         per_round = BATCHES_AHEAD * self.count
         with joblib.Parallel(n_jobs=self.count) as parallel:
             for start in range(0, len(batches), per_round):
@@ -44,7 +39,7 @@ class Workers:
 
 @contextlib.contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yields a function that is told how many more are done."""
+    """Shows progress; yields a function that takes the number of newly done items."""
     if sys.stdout.isatty():
         with progress.Progress() as shown:
             task = shown.add_task(what, total=total)
@@ -57,7 +52,7 @@ def _plain(what: str, total: int) -> Callable[[int], None]:
     done = 0
 
     def advance(count: int) -> None:
-        """Counts, and prints a line where a step of the whole is passed."""
+        """Counts, and prints a line at every tenth of the total."""
         nonlocal done
         before, done = done, done + count
         if done * PLAIN_STEPS // total > before * PLAIN_STEPS // total:

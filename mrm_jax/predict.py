@@ -141,10 +141,10 @@ def _headline(
             f"\nthresholds: {model.thresholds_are}, {value:g}; mrm_jax.evaluate "
             "chooses each label's own"
         )
-    if found.passed_over:
-        names = ", ".join(path.name for path in found.passed_over[:3])
+    if found.skipped:
+        names = ", ".join(path.name for path in found.skipped[:3])
         text += (
-            f"\nleft out: {len(found.passed_over):,} .csv without a lead in the first "
+            f"\nskipped: {len(found.skipped):,} .csv without a lead in the first "
             f"row, such as {names}"
         )
     return text

@@ -1,4 +1,4 @@
-"""What each class of CPSC2018 does to a heart's rhythm and waves.
+"""How each class of CPSC2018 changes the rhythm and the waves of a heart.
 
 References:
     AHA 2009: AHA/ACCF/HRS recommendations for the standardization and interpretation of
@@ -17,8 +17,8 @@ from data_prep import cpsc_format
 from data_prep.simulator import rhythm
 from data_prep.simulator import waves as ecg_waves
 
-# Normal stands alone; the others may stand together but for these pairs, which exclude
-# each other, or mask each other, or which this model does not know.
+# Normal occurs alone. The others may occur together, except for these pairs, which
+# exclude each other, mask each other, or are not modelled.
 EXCLUSIVE = tuple(
     map(
         frozenset,
@@ -45,7 +45,7 @@ DEPRESSION = {  # towards aVR, which is elevated
     "lateral": (-0.90, -0.20, 0.05),
     "inferolateral": (-0.50, -0.75, 0.15),
 }
-# Where ectopic ventricular beats start: their main vector, in mV.
+# Main vectors of ectopic ventricular beats, in mV, by the place where they start.
 VENTRICULAR_FOCI = (
     (0.30, 1.25, 0.55),  # right outflow tract: like LBBB, tall in II, III, aVF
     (0.90, -0.80, 0.75),  # right apex: like LBBB, negative in II, III, aVF
@@ -55,13 +55,13 @@ VENTRICULAR_FOCI = (
 # The main vector of LBBB, in mV: ST and T point away from it.
 LEFT_BUNDLE_MAIN = np.array((0.86, 0.22, 0.74))
 # Incomplete right bundle branch block: rSr' in V1 and QRS of 110 to 120 ms (AHA 2009,
-# part III). It is no class of CPSC2018, so it may come with any of them.
+# part III). It is not a class of CPSC2018, so it may occur with any of them.
 INCOMPLETE_SHARE = 0.05
 NARROW_QRS_S = 0.09  # Rijnbeek 2014: median 88 ms in women, 96 ms in men
 
 
 def check(classes: Collection[str]) -> None:
-    """Raises ValueError unless the classes exist and can stand together."""
+    """Raises ValueError unless the classes exist and can occur together."""
     unknown = sorted(set(classes) - set(cpsc_format.LABELS))
     if unknown or not classes:
         raise ValueError(
@@ -70,15 +70,15 @@ def check(classes: Collection[str]) -> None:
     clash = [sorted(pair) for pair in EXCLUSIVE if pair <= set(classes)]
     if clash or ("Normal" in classes and len(classes) > 1):
         raise ValueError(
-            f"the model knows no ECG with {' and '.join(sorted(classes))}; "
-            "leave one of them out"
+            f"ECGs with {' and '.join(sorted(classes))} are not modelled. "
+            "Leave one of them out."
         )
 
 
 def draw_rhythm(
     rng: np.random.Generator, classes: Collection[str], age: int
 ) -> rhythm.Rhythm:
-    """Returns a rhythm that fits the classes; sinus arrhythmia wanes with age."""
+    """Returns a rhythm for the classes; sinus arrhythmia decreases with age."""
     fibrillation = "AF" in classes
     if fibrillation:  # rate under treatment; ESC 2020 aims at less than 110 per minute
         heart_rate, variation = rng.uniform(60.0, 120.0), rng.uniform(0.17, 0.28)
@@ -104,7 +104,7 @@ def draw_heart(
 ) -> ecg_waves.Heart:
     """Returns the waves of a person with the classes."""
     blocked = {"LBBB", "RBBB"} & set(classes)
-    spread = 0.5 if blocked else 1.0  # the block decides the axis
+    spread = 0.5 if blocked else 1.0  # a block determines the axis
     turn = ecg_waves.turn(
         frontal_deg=np.clip(rng.normal(0.0, 16.0), -35.0, 35.0) * spread,
         horizontal_deg=np.clip(rng.normal(0.0, 10.0), -18.0, 18.0) * spread,
@@ -128,7 +128,7 @@ def _conducted(
     turn: Float[np.ndarray, "3 3"],
     qt_s: float,
 ) -> ecg_waves.Complex:
-    """Returns QRS, ST and T of the beats that come through the AV node."""
+    """Returns QRS, ST and T of the beats that are conducted by the AV node."""
     pattern = ecg_waves.NARROW
     qrs_s = np.clip(rng.normal(NARROW_QRS_S, 0.008), 0.075, 0.108)
     st_mv = rng.normal((0.012, 0.008, -0.022), 0.018)  # up to 0.1 mV in V2 is normal
@@ -171,7 +171,7 @@ def _elevation_mv(rng: np.random.Generator) -> ecg_waves.Vector:
 def _depression_mv(rng: np.random.Generator) -> ecg_waves.Vector:
     """Returns an injury current that lowers ST by 0.1 mV or more in two leads.
 
-    AHA 2009, part VI, is content with 0.05 mV; CPSC2018's readers saw more.
+    AHA 2009, part VI, requires 0.05 mV only; the readers of CPSC2018 saw more.
     """
     territory = str(rng.choice(list(DEPRESSION)))
     return _scaled(DEPRESSION[territory], -0.12 - rng.exponential(0.06))
@@ -189,7 +189,7 @@ def _scaled(direction: tuple[float, ...], shift_mv: float) -> ecg_waves.Vector:
 def _ventricular(
     rng: np.random.Generator, size: float, qt_s: float
 ) -> ecg_waves.Complex:
-    """Returns a beat that starts in the ventricles: slow start, wide, T against QRS."""
+    """Returns a beat that starts in the ventricles: slow, wide, T opposite to QRS."""
     main = size * rng.uniform(0.8, 1.3) * np.array(rng.choice(VENTRICULAR_FOCI))
     aside = ecg_waves.turn(rng.normal(0.0, 30.0), rng.normal(0.0, 30.0))
     qrs_s = rng.uniform(0.130, 0.170)  # 120 ms or more
@@ -207,7 +207,7 @@ def _ventricular(
 def _individual(
     rng: np.random.Generator, pattern: ecg_waves.Pattern
 ) -> ecg_waves.Pattern:
-    """Returns a pattern whose deflections differ a little in time and size."""
+    """Returns a pattern whose deflections vary slightly in time and size."""
     return [
         (
             centre * rng.normal(1.0, 0.03),

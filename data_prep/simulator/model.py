@@ -1,4 +1,4 @@
-"""A model of the resting 12-lead ECG in which CPSC2018's nine classes differ."""
+"""A model of the resting 12-lead ECG that shows the nine classes of CPSC2018."""
 
 import dataclasses
 from collections.abc import Collection
@@ -15,7 +15,7 @@ UV_PER_MV = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Ecg:
-    """One record, and what it was made of."""
+    """One record and its components."""
 
     signal_uv: Int16[np.ndarray, "time 12"]  # leads as in mrm_jax.data.leads.LEADS
     clean_uv: Int16[np.ndarray, "time 12"]  # the same before noise
@@ -30,13 +30,13 @@ def simulate(
     """Returns an ECG at 500 Hz that shows `classes` and no other.
 
     Args:
-        rng: decides everything else.
+        rng: random generator of everything else.
         classes: abbreviations of CPSC2018's classes.
-        age: years.
-        num_samples: length; 3000 (6 s) or more, or a premature beat has no room.
+        age: age of the patient, years.
+        num_samples: length in samples; 3000 (6 s) or more, to contain a premature beat.
 
     Raises:
-        ValueError: if a class is unknown, or some cannot stand together.
+        ValueError: if a class is unknown, or some cannot occur together.
     """
     diagnoses.check(classes)
     rhythm = diagnoses.draw_rhythm(rng, classes, age)
@@ -46,7 +46,7 @@ def simulate(
     dipole = _breathe(rng, dipole, rhythm.breath_hz)
     if rhythm.fibrillation:
         dipole += waves.fibrillation_mv(rng, num_samples)
-    # Bodies differ, and so do the places where electrodes are stuck.
+    # Bodies and the positions of electrodes differ.
     gains = rng.normal(1.0, 0.05, len(waves.LEAD_VECTORS))
     clean = gains * waves.leads_mv(dipole)
     noise = ecg_noise.noise_mv(rng, num_samples, rhythm.breath_hz)
@@ -72,7 +72,7 @@ def twelve_leads_uv(
 def _breathe(
     rng: np.random.Generator, dipole: Float[np.ndarray, "time 3"], breath_hz: float
 ) -> Float[np.ndarray, "time 3"]:
-    """Returns the dipole as breathing shrinks it and turns it in the frontal plane."""
+    """Returns the dipole scaled and turned in the frontal plane by breathing."""
     time_s = np.arange(len(dipole)) / waves.SAMPLING_RATE
     breath = np.sin(2 * np.pi * breath_hz * time_s + rng.uniform(0.0, 2 * np.pi))
     angle = np.radians(rng.uniform(0.0, 6.0)) * breath

@@ -1,4 +1,4 @@
-"""What an ECG recorder picks up besides the heart, at each electrode."""
+"""Noise of an ECG recorder at each electrode: wander, muscles, mains and motion."""
 
 import numpy as np
 from jaxtyping import Float
@@ -29,8 +29,8 @@ def noise_mv(
 ) -> Float[np.ndarray, "time 8"]:
     """Returns the noise of leads I, II and V1 to V6, in mV.
 
-    It arises at the electrodes, so one bad electrode disturbs every lead that uses it.
-    Sizes are those of a resting ECG that a technician would have kept.
+    It arises at the electrodes, so a bad electrode disturbs every lead that uses it.
+    Its amplitude is that of a resting ECG that a technician would accept.
     """
     noise = _wander_mv(rng, num_samples, breath_hz) + _muscle_mv(rng, num_samples)
     if rng.random() < 0.25:

@@ -1,14 +1,14 @@
-"""When a heart beats: sinus rhythm, premature beats, atrial fibrillation."""
+"""Times of heartbeats: sinus rhythm, premature beats and atrial fibrillation."""
 
 import dataclasses
 import enum
 
 import numpy as np
 
-# Beats start before the record and end after it, so that its edges cut through beats.
+# Beats start before the record and end after it, so that the record may cut beats.
 MARGIN_S = 2.0
-# What follows 10 s is cut off when shards are built (protocols.md), and a premature
-# beat that nobody sees cannot be learned; the beats around it have to be seen, too.
+# Shards keep the first 10 s only (protocols.md). A premature beat and those around it
+# must lie within, or it cannot be learned.
 ECTOPY_WINDOW_S = (1.0, 8.5)
 
 
@@ -32,7 +32,7 @@ class Beat:
 
 @dataclasses.dataclass(frozen=True)
 class Rhythm:
-    """What governs the beats of one record."""
+    """The parameters of the beats of one record."""
 
     heart_rate_bpm: float
     rr_variation: float  # sinus: depth of the arrhythmia; fibrillation: RR's std / mean
@@ -84,10 +84,10 @@ def _sinus_onsets(rng: np.random.Generator, rhythm: Rhythm, end_s: float) -> np.
 def _fibrillation_onsets(
     rng: np.random.Generator, rhythm: Rhythm, end_s: float
 ) -> np.ndarray:
-    """Returns QRS onsets, in s, whose intervals do not depend on one another.
+    """Returns QRS onsets, in s, with independent intervals.
 
-    The AV node lets no two beats through within about 0.3 s; above that the intervals
-    are spread to the right, here as a gamma distribution.
+    The AV node conducts no two beats within about 0.3 s. Beyond that the intervals are
+    skewed to the right, modelled by a gamma distribution.
     """
     shortest_s = 0.32
     mean_s = 60.0 / rhythm.heart_rate_bpm - shortest_s
@@ -101,7 +101,7 @@ def _fibrillation_onsets(
 def _ectopic_indices(
     rng: np.random.Generator, onsets: np.ndarray, duration_s: float
 ) -> np.ndarray:
-    """Returns which beats come early: one, a few, or every second or third."""
+    """Returns the indices of premature beats: one, a few, or every second or third."""
     first_s, last_s = ECTOPY_WINDOW_S
     seen = (onsets > first_s) & (onsets < min(last_s, duration_s - 1.5))
     candidates = np.flatnonzero(seen)
@@ -139,7 +139,7 @@ def _premature_atrial(
 def _premature_ventricular(
     rng: np.random.Generator, sinus: list[Beat], index: int
 ) -> list[Beat]:
-    """Makes beat `index` premature; the sinus node goes on undisturbed.
+    """Makes beat `index` premature without resetting the sinus node.
 
     The P wave that falls into it is not conducted, hence the full compensatory pause:
     the two intervals around the premature beat are two of sinus rhythm.

@@ -1,11 +1,10 @@
-"""What a heartbeat looks like: the heart's dipole in space, seen by twelve leads.
+"""Waves of a heartbeat: the heart's dipole in space, projected on the leads.
 
-The heart is one current dipole whose x points to the left arm, y to the feet and z to
-the back (Frank's axes). Each wave moves it along one direction, as a Gaussian in
-time; a lead shows the dipole's projection on its lead vector. So the leads fit one
-another, and a change in one direction shows where it would in a body. Directions and
-sizes are set by hand so that the leads show the textbook's morphology; tests measure
-it.
+The heart is a single current dipole whose x points to the left arm, y to the feet and z
+to the back (Frank's axes). Each wave moves it along one direction, as a Gaussian in
+time. A lead shows the projection of the dipole on its lead vector, so the leads are
+consistent, and a change in one direction appears in the same leads as in a body.
+Directions and sizes are set by hand to give textbook morphology, which tests measure.
 """
 
 import dataclasses
@@ -32,7 +31,7 @@ LEAD_VECTORS = np.array(
         (0.831, 0.076, 0.230),
     ]
 )
-# A Gaussian is over, to within 4 % of its height, after this many deviations.
+# A Gaussian falls to 4 % of its height after this many standard deviations.
 EXTENT = 2.5
 
 Vector = Float[np.ndarray, "3"]
@@ -160,7 +159,7 @@ def dipole_mv(
 def fibrillation_mv(
     rng: np.random.Generator, num_samples: int
 ) -> Float[np.ndarray, "time 3"]:
-    """Returns the dipole of fibrillating atria: saw-teeth that change pace and size.
+    """Returns the dipole of fibrillating atria: a sawtooth of varying rate and size.
 
     Two sources drift against each other; the stronger one is in front, where V1 is.
     Fine waves have 0.03 mV from peak to peak there, coarse ones more than 0.1 mV.
@@ -184,7 +183,7 @@ def fibrillation_mv(
 
 
 def leads_mv(dipole: Float[np.ndarray, "time 3"]) -> Float[np.ndarray, "time 8"]:
-    """Returns what leads I, II and V1 to V6 show, in mV."""
+    """Returns leads I, II and V1 to V6 of a dipole, in mV."""
     return np.einsum("ta,la->tl", dipole, LEAD_VECTORS)
 
 
@@ -199,7 +198,7 @@ def turn(frontal_deg: float, horizontal_deg: float) -> Float[np.ndarray, "3 3"]:
 def _add_wave(
     dipole: Float[np.ndarray, "time 3"], wave: Deflection, onset_s: float
 ) -> None:
-    """Adds a wave to the dipole, in the samples around it only."""
+    """Adds a wave to the dipole within five standard deviations of its centre."""
     centre_s = onset_s + wave.centre_s
     here = _window(dipole, centre_s - 5 * wave.rise_s, centre_s + 5 * wave.fall_s)
     time_s = np.arange(here.start, here.stop) / SAMPLING_RATE - centre_s
@@ -208,7 +207,7 @@ def _add_wave(
 
 
 def _add_st(dipole: Float[np.ndarray, "time 3"], beat: Complex, onset_s: float) -> None:
-    """Adds the ST segment: a step at the J point that dissolves in the T wave."""
+    """Adds the ST segment: a step at the J point that ends in the T wave."""
     here = _window(dipole, onset_s, onset_s + beat.t_peak_s + 0.3)
     time_s = np.arange(here.start, here.stop) / SAMPLING_RATE - onset_s
     from_j_s = time_s - beat.qrs_s

@@ -1,4 +1,6 @@
-"""The .mat files of the CPSC2018 challenge itself: a struct ECG, twelve leads, in mV.
+"""Reads the original .mat files of the CPSC2018 challenge.
+
+Each file holds a struct ECG with twelve leads in mV.
 
 References:
     Liu et al., 2018, doi 10.1166/jmihi.2018.2442.
@@ -11,14 +13,14 @@ from scipy import io as scipy_io
 
 from mrm_jax.data import leads
 
-SAMPLING_RATE = 500  # Hz; the files do not say
+SAMPLING_RATE = 500  # Hz; not stored in the files
 
 
 def read(path: Path) -> np.ndarray:
     """Returns the signal [time, lead] in mV of an original .mat file.
 
     Raises:
-        ValueError: "REASON: detail", if it holds no twelve-lead struct ECG.
+        ValueError: "REASON: detail", if the file holds no twelve-lead struct ECG.
     """
     try:
         data = scipy_io.loadmat(path, variable_names=["ECG"])["ECG"]["data"][0, 0]
@@ -27,10 +29,10 @@ def read(path: Path) -> np.ndarray:
         raise ValueError(f"missing file: {path.name}") from None
     except KeyError:
         raise ValueError(
-            f"unreadable: {path.name}: no struct ECG in it; if it is a record of the "
-            f"PhysioNet Challenge, its header {path.stem}.hea has to be beside it"
+            f"unreadable: {path.name}: the file has no struct ECG. A record of the "
+            f"PhysioNet Challenge needs its header {path.stem}.hea in the same folder"
         ) from None
-    except Exception as error:  # a damaged file makes loadmat raise nearly anything
+    except Exception as error:  # loadmat raises almost anything for damaged files
         raise ValueError(f"unreadable: {path.name}: {error}") from None
     if signal_mv.ndim != 2 or signal_mv.shape[1] != len(leads.LEADS):
         raise ValueError(

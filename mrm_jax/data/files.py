@@ -1,4 +1,4 @@
-"""ECGs in files of any kind, and the files of a folder."""
+"""Reads ECGs from files of any supported kind, and finds the records in folders."""
 
 import dataclasses
 import os
@@ -17,31 +17,31 @@ _WFDB = (".hea", ".dat")
 
 @dataclasses.dataclass(frozen=True)
 class TableForm:
-    """What tables of numbers (.npy, .csv) do not say themselves."""
+    """What files of plain numbers (.npy, .csv) do not store themselves."""
 
-    sampling_rate: float | None = None  # Hz; has to be given
+    sampling_rate: float | None = None  # Hz; required
     unit: str = "mV"
-    leads: tuple[str, ...] | None = None  # None: as the header row or the standard has
+    leads: tuple[str, ...] | None = None  # None: the header row's or the standard order
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Records by their files, and files that were passed over."""
+    """The files of records, and the files that were skipped."""
 
     records: Sequence[Path]
-    passed_over: Sequence[Path]  # tables in folders, without a lead in the header row
+    skipped: Sequence[Path]  # .csv files without a lead in the header row
 
 
 def read(path: Path | str, form: TableForm | None = None) -> recording.Recording:
     """Returns the ECG of a file.
 
     Args:
-        path: of one of `KINDS`.
-        form: of a .npy or .csv; other files say it themselves.
+        path: file of one of `KINDS`.
+        form: rate, unit and leads of a .npy or .csv; other files store them.
 
     Raises:
-        ValueError: "REASON: detail", if the file is missing, damaged, of another kind,
-            or lacks what has to be said.
+        ValueError: "REASON: detail", if the file is missing, damaged or of another
+            kind, or if its sampling rate is unknown.
     """
     path, form = Path(path), form or TableForm()
     kind, header = path.suffix.lower(), wfdb_files.header_path(path)
@@ -62,18 +62,19 @@ def read(path: Path | str, form: TableForm | None = None) -> recording.Recording
 
 
 def find(paths: Sequence[Path | str]) -> Found:
-    """Returns the records of files and folders, a folder's sorted, sub-folders too.
+    """Returns the records of files and folders.
 
-    What is not there is listed beside others; `read` says so.
+    Folders are searched with their sub-folders, in sorted order. A missing file is
+    listed too if others exist; `read` reports it.
 
     Raises:
-        ValueError: if nothing of it is there, or there is no record in any of it.
+        ValueError: if nothing exists, or no record is found.
     """
     given = ", ".join(map(str, paths))
     if not any(_stands_for(Path(path)).exists() for path in paths):
-        raise ValueError(f"{given}: no such record or folder")
+        raise ValueError(f"{given}: no such record or folder exists")
     records: dict[Path, None] = {}  # in order, each once
-    passed_over: list[Path] = []
+    skipped: list[Path] = []
     for path in map(Path, paths):
         if not path.is_dir():
             records[_stands_for(path)] = None
@@ -82,20 +83,20 @@ def find(paths: Sequence[Path | str]) -> Found:
             if file.suffix.lower() != ".csv" or tables.is_record(file):
                 records[file] = None
             else:
-                passed_over.append(file)
+                skipped.append(file)
     if not records:
-        raise ValueError(f"{given}: no record; there are {KINDS}")
-    return Found(list(records), passed_over)
+        raise ValueError(f"{given}: no record was found. Supported files: {KINDS}")
+    return Found(list(records), skipped)
 
 
 def _stands_for(path: Path) -> Path:
-    """Returns the file that stands for a record: its header, if it has one."""
+    """Returns the file that represents a record: its header, if it has one."""
     header = wfdb_files.header_path(path)
     return header if header.is_file() else path
 
 
 def _files(folder: Path) -> list[Path]:
-    """Returns one file for each record: the header where there is one."""
+    """Returns one file for each record: the header if there is one."""
     kinds = (*_WFDB, ".mat", *TABLES)
     files = {
         path: path.suffix.lower()
@@ -111,21 +112,24 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yields what is not hidden, in linked folders too, but in no folder twice."""
+    """Yields files that are not hidden; follows links, but visits no folder twice."""
     seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
         folders.sort()
-        yield from (Path(place, name) for name in names if not name.startswith("."))
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
 def _read_table(path: Path, form: TableForm) -> recording.Recording:
     if form.sampling_rate is None:
-        raise ValueError(f"no rate: {path.name} does not say it; give --sampling_rate")
+        raise ValueError(
+            f"no rate: {path.name} does not store its sampling rate. Pass it with "
+            "--sampling_rate"
+        )
     unit = recording.unit_name(form.unit)
     if path.suffix.lower() == ".npy":
         signal, names = tables.read_npy(path, form.leads)
@@ -143,14 +147,14 @@ def _read_wfdb(path: Path) -> recording.Recording:
         raise ValueError(f"unknown kind: {path.name}: expected {KINDS}")
     found = wfdb_files.read_all(path)
     names = [lead_names.standard_name(name) for name in found.names]
-    places = [place for place, name in enumerate(names) if name in lead_names.LEADS]
-    units = [recording.unit_name(found.units[place]) for place in places]
+    columns = [i for i, name in enumerate(names) if name in lead_names.LEADS]
+    units = [recording.unit_name(found.units[column]) for column in columns]
     factors = np.array([recording.MV_PER_UNIT[unit] for unit in units], np.float32)
-    values = found.values[:, places]
+    values = found.values[:, columns]
     return recording.Recording(
         header.stem,
         values if set(units) <= {"mV"} else values * factors,
-        tuple(names[place] for place in places),
+        tuple(names[column] for column in columns),
         found.sampling_rate,
         header,
         ", ".join(sorted(set(units))) or "mV",

@@ -1,4 +1,4 @@
-"""What the manifest of a folder of shards says, and the JSON it is kept in."""
+"""The manifest of a folder of shards, and its JSON file."""
 
 import dataclasses
 import hashlib
@@ -13,11 +13,13 @@ FORMAT_VERSION = 1
 UNIT = "uV"
 SPLIT_FOLDS = {"train": (1, 2, 3, 4, 5, 6, 7, 8), "val": (9,), "test": (10,)}
 MANIFEST = "manifest.json"
+# Field -> JSON key, where they differ: manifests on disk have these keys.
+JSON_KEYS = {"num_skipped": "num_rejected", "length_policy": "length_rule"}
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelSet:
-    """What the manifest says of one label set."""
+    """The manifest's entry of one label set."""
 
     labels: tuple[str, ...]
     descriptions: tuple[str, ...]
@@ -30,15 +32,15 @@ class LabelSet:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """Everything that has to travel with the numbers to make sense of them."""
+    """The description of a folder of shards."""
 
     data_set: str
     data_set_version: str
     sampling_rate: int  # Hz
     num_samples: int
     num_records: int
-    num_rejected: int
-    length_rule: str  # how records of another length became num_samples long
+    num_skipped: int  # records that could not be prepared
+    length_policy: str  # one of preprocessing.LENGTH_POLICIES
     label_sets: dict[str, LabelSet]
     sources: dict[str, str]  # name of a label table -> SHA-256
     files: dict[str, str]  # file of this folder -> SHA-256
@@ -55,26 +57,28 @@ def read(folder: Path | str) -> Manifest:
     """Returns the manifest of a folder of shards.
 
     Raises:
-        ValueError: if there is none, or one of another format version.
+        ValueError: if there is none, it is damaged, or its format version is another.
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise ValueError(
-            f"{path}: not found; build shards first, for example with "
-            f"`python -m data_prep.ptbxl --raw_dir RAW --out {folder}`"
+            f"{path} was not found. Build the shards first, for example with "
+            f"`python -m data_prep.ptbxl --raw_dir RAW --out {folder}`."
         )
     try:
         fields = json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"{path}: not JSON ({error}); build the shards again"
+            f"{path} is not JSON ({error}). Build the shards again."
         ) from None
     found = fields.get("format_version") if isinstance(fields, dict) else None
     if found != FORMAT_VERSION:
         raise ValueError(
-            f"{path}: expected format version {FORMAT_VERSION}, found {found}; "
-            "build the shards again with this version of mrm_jax"
+            f"{path}: expected format version {FORMAT_VERSION}, found {found}. "
+            "Build the shards again with this version of mrm_jax."
         )
+    field_of = {key: name for name, key in JSON_KEYS.items()}
+    fields = {field_of.get(key, key): value for key, value in fields.items()}
     _check_fields(path, Manifest, fields)
     for name, entry in fields["label_sets"].items():
         _check_fields(path, LabelSet, entry)
@@ -85,8 +89,9 @@ def read(folder: Path | str) -> Manifest:
 
 def write(manifest: Manifest, folder: Path) -> None:
     """Writes the manifest of a folder of shards."""
-    text = json.dumps(dataclasses.asdict(manifest), indent=1)
-    (folder / MANIFEST).write_text(text + "\n")
+    fields = dataclasses.asdict(manifest)
+    entries = {JSON_KEYS.get(name, name): value for name, value in fields.items()}
+    (folder / MANIFEST).write_text(json.dumps(entries, indent=1) + "\n")
 
 
 def _check_fields(path: Path, record: type, fields: dict[str, Any]) -> None:
@@ -94,12 +99,12 @@ def _check_fields(path: Path, record: type, fields: dict[str, Any]) -> None:
     if set(fields) != known:
         raise ValueError(
             f"{path}: missing {sorted(known - set(fields))}, "
-            f"unknown {sorted(set(fields) - known)}; build the shards again"
+            f"unknown {sorted(set(fields) - known)}. Build the shards again."
         )
 
 
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    """Returns the fields with tuples where JSON knows lists only."""
+    """Returns the fields with tuples in place of JSON's lists."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
 
 

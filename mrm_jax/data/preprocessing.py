@@ -1,8 +1,8 @@
-"""Brings a signal of any rate and length to the shards' rate, length and unit.
+"""Converts signals of any rate and length to the rate, length and unit of the shards.
 
-The order is: to the new rate, then to the new length, then to whole microvolts. The
-rate comes first so that what is cut off still feeds the filter at the cut. Samples
-that feed nothing are dropped before, which saves the time that long records take.
+A signal is resampled, then brought to length, then rounded to whole microvolts.
+Resampling comes first, so that the filter sees the samples beyond the cut. Samples
+that cannot affect the result are dropped before, which saves time on long records.
 """
 
 import fractions
@@ -13,20 +13,18 @@ import numpy as np
 
 from mrm_jax.data import leads
 
-EXACT = "exact"  # a record of another length is unfit
-STRETCH_OR_CUT = (
-    "stretch-or-cut"  # shorter ones stretched, longer ones cut to the start
-)
-LENGTH_RULES = (EXACT, STRETCH_OR_CUT)
+EXACT = "exact"  # records of another length are skipped
+STRETCH_OR_CUT = "stretch-or-cut"  # stretch shorter records, keep the start of longer
+LENGTH_POLICIES = (EXACT, STRETCH_OR_CUT)
 
-# How the filter continues a signal beyond its ends: with the slope of its last two
+# How the filter extends a signal beyond its ends: with the slope of its last two
 # samples. Of SciPy's ten extensions it had the smallest error over the first and last
 # three samples of 50 PTB-XL and CPSC2018 records cut out of longer ones at 500 Hz: 6 uV
 # rms, against 12 uV with the last sample held and 39 uV with zeros.
 EXTENSION = "smooth"
-HALF_FILTER = 10  # samples of the lower rate on each side; SciPy's choice too
-# Bounds the filter for a rate that is no whole number of Hz; time is at most one part
-# in 2 * MAX_FACTOR off.
+HALF_FILTER = 10  # samples of the lower rate on each side, as in SciPy
+# Bounds the filter's length for a rate that is not a whole number of Hz. The error in
+# time is at most one part in 2 * MAX_FACTOR.
 MAX_FACTOR = 10_000
 
 _INT16 = np.iinfo(np.int16)
@@ -37,33 +35,33 @@ def prepare_uv(
     source_rate: int,
     sampling_rate: int,
     num_samples: int,
-    length_rule: str,
+    length_policy: str,
 ) -> np.ndarray:
-    """Returns a record as the shards hold it: int16 microvolts [num_samples, lead].
+    """Returns a record as stored in shards: int16 microvolts [num_samples, lead].
 
     Args:
-        signal_mv: [time, lead], at `source_rate` Hz.
-        source_rate: Hz.
-        sampling_rate: Hz, of the result.
-        num_samples: of the result.
-        length_rule: one of `LENGTH_RULES`.
+        signal_mv: [time, lead], millivolts, at `source_rate`.
+        source_rate: sampling rate of the signal, Hz.
+        sampling_rate: sampling rate of the result, Hz.
+        num_samples: length of the result, samples.
+        length_policy: one of `LENGTH_POLICIES`.
 
     Raises:
         ValueError: "REASON: detail", if samples are missing or out of range, a lead is
-            flat, or the length does not fit an exact rule.
+            flat, or the policy is EXACT and the length is another.
     """
-    if length_rule == STRETCH_OR_CUT:
+    if length_policy == STRETCH_OR_CUT:
         signal_mv = signal_mv[: num_used(num_samples, source_rate, sampling_rate)]
     check_finite(signal_mv, source_rate)
-    check_not_flat(signal_mv)  # here too: a filter leaves ripples on a flat lead
+    check_not_flat(signal_mv)  # before the filter, which adds ripples to flat leads
     resampled = resample(signal_mv, source_rate, sampling_rate)
-    signal_uv = to_microvolts(fit_length(resampled, num_samples, length_rule))
+    signal_uv = to_microvolts(fit_length(resampled, num_samples, length_policy))
     check_not_flat(signal_uv)
     return signal_uv
 
 
 def num_used(num_samples: int, source_rate: float, sampling_rate: int) -> int:
-    """Returns how many samples feed the first `num_samples` at another rate."""
+    """Returns how many samples affect the first `num_samples` at another rate."""
     num_source = math.ceil(num_samples * source_rate / sampling_rate)
     if source_rate == sampling_rate:
         return num_source
@@ -73,37 +71,37 @@ def num_used(num_samples: int, source_rate: float, sampling_rate: int) -> int:
 
 
 def resample(signal: np.ndarray, source_rate: float, sampling_rate: int) -> np.ndarray:
-    """Returns a signal [time, lead] at another rate in Hz, without aliases."""
+    """Returns a signal [time, lead] at another rate in Hz, without aliasing."""
     ratio = sampling_rate / fractions.Fraction(source_rate)
     if source_rate != int(source_rate):
         ratio = ratio.limit_denominator(MAX_FACTOR)
     return _polyphase(signal, ratio.numerator, ratio.denominator)
 
 
-def fit_length(signal: np.ndarray, num_samples: int, length_rule: str) -> np.ndarray:
+def fit_length(signal: np.ndarray, num_samples: int, length_policy: str) -> np.ndarray:
     """Returns a signal [time, lead] with `num_samples` samples.
 
     Raises:
-        ValueError: if the rule is `EXACT` and the length is another, or unknown.
+        ValueError: if the policy is unknown, or is EXACT and the length is another.
     """
     found = len(signal)
     if found == num_samples:
         return signal
-    if length_rule == STRETCH_OR_CUT:
+    if length_policy == STRETCH_OR_CUT:
         return (
             signal[:num_samples]
             if found > num_samples
             else stretch(signal, num_samples)
         )
-    if length_rule == EXACT:
+    if length_policy == EXACT:
         raise ValueError(f"wrong length: expected {num_samples} samples, found {found}")
     raise ValueError(
-        f"unknown length rule {length_rule!r}; expected one of {LENGTH_RULES}"
+        f"unknown length policy {length_policy!r}: expected one of {LENGTH_POLICIES}"
     )
 
 
 def stretch(signal: np.ndarray, num_samples: int) -> np.ndarray:
-    """Returns a signal [time, lead] resampled to `num_samples`; its rate is lost."""
+    """Returns a signal [time, lead] stretched or compressed to `num_samples`."""
     common = math.gcd(num_samples, len(signal))
     return _polyphase(signal, num_samples // common, len(signal) // common)
 
@@ -111,10 +109,10 @@ def stretch(signal: np.ndarray, num_samples: int) -> np.ndarray:
 def to_microvolts(signal_mv: np.ndarray) -> np.ndarray:
     """Returns millivolts as int16 microvolts.
 
-    Exact for a file of 1000 units per mV: rounding undoes what float32 lost.
+    Exact for files with 1000 units per mV, as rounding removes the error of float32.
 
     Raises:
-        ValueError: "out of range: ...", beyond what int16 holds.
+        ValueError: "out of range: ...", if a value exceeds int16.
     """
     signal_uv = np.rint(signal_mv * 1000)
     low, high = signal_uv.min(), signal_uv.max()
@@ -154,7 +152,7 @@ def _leads(chosen: np.ndarray) -> str:
 def _polyphase(signal: np.ndarray, up: int, down: int) -> np.ndarray:
     if up == down:
         return signal
-    # Takes a second, in every worker; records that keep their rate do without.
+    # Imported here, as it takes a second in every worker and is not always needed.
     from scipy import signal as scipy_signal
 
     taps = _low_pass(max(up, down)).astype(np.result_type(signal, np.float32))
@@ -165,7 +163,7 @@ def _polyphase(signal: np.ndarray, up: int, down: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def _low_pass(factor: int) -> np.ndarray:
-    """Returns the filter that leaves 1 / `factor` of the band; SciPy's own choice."""
+    """Returns the taps of a filter that keeps 1 / `factor` of the band, as in SciPy."""
     from scipy import signal as scipy_signal
 
     return scipy_signal.firwin(

@@ -1,4 +1,4 @@
-"""One ECG as it was recorded: any leads, rate and length, in millivolts."""
+"""An ECG as it was recorded, with any leads, rate and length, in millivolts."""
 
 import dataclasses
 import math
@@ -14,22 +14,22 @@ _SPELLINGS = {unit.lower(): unit for unit in MV_PER_UNIT} | {
     "\N{MICRO SIGN}v": "uV",
     "\N{GREEK SMALL LETTER MU}v": "uV",
 }
-RATES_HZ = (50, 100_000)  # beyond these a rate is a slip, such as kHz
+RATES_HZ = (50, 100_000)  # a rate outside this range is a mistake, such as kHz
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Recording:
-    """One ECG; `signal_mv` is checked for its shape, not yet for what it holds."""
+    """One ECG. The shape of `signal_mv` is checked here, its values are not."""
 
     name: str
     signal_mv: np.ndarray  # [time, lead], float
-    leads: Sequence[str]  # [lead]; in any spelling, kept as a tuple of standard names
+    leads: Sequence[str]  # [lead]; any spelling, stored as a tuple of standard names
     sampling_rate: float  # Hz
-    source: Path | None = None  # the file; None: made in memory
-    unit: str = "mV"  # that the numbers were in before they became mV
+    source: Path | None = None  # the file; None: created in memory
+    unit: str = "mV"  # of the numbers before they were converted to mV
 
     def __post_init__(self) -> None:
-        """Brings names and numbers to one form; refuses what is no ECG by its shape."""
+        """Normalises names and numbers, and checks the shape and the rate."""
         names = lead_names.standard_names(self.leads)
         object.__setattr__(self, "leads", names)
         object.__setattr__(self, "signal_mv", _floats(self.signal_mv))
@@ -38,15 +38,15 @@ class Recording:
 
     @property
     def duration_s(self) -> float:
-        """The length in seconds."""
+        """The duration in seconds."""
         return len(self.signal_mv) / self.sampling_rate
 
 
 def unit_name(text: str) -> str:
-    """Returns one of `MV_PER_UNIT` for any spelling of it.
+    """Returns the key of `MV_PER_UNIT` for any spelling of a unit.
 
     Raises:
-        ValueError: "wrong unit: ..." for any other.
+        ValueError: "wrong unit: ..." for any other unit.
     """
     unit = _SPELLINGS.get(text.strip().lower())
     if unit is None:
@@ -57,7 +57,7 @@ def unit_name(text: str) -> str:
 
 
 def to_mv(signal: np.ndarray, unit: str) -> np.ndarray:
-    """Returns a signal in mV; what is in mV is left as it is."""
+    """Returns a signal in mV; a signal in mV is returned unchanged."""
     return signal if unit == "mV" else signal * MV_PER_UNIT[unit]
 
 
@@ -75,8 +75,8 @@ def _check_shape(shape: tuple[int, ...], names: Sequence[str]) -> None:
     turned = len(shape) == 2 and shape[0] == len(names)
     raise ValueError(
         f"wrong shape: expected [time, {len(names)} leads], found {shape}"
-        + ("; turn it round (.T)" if turned else "")
-        + ("; say which leads it has" if len(shape) == 2 and not turned else "")
+        + (". Transpose it (.T)" if turned else "")
+        + (". Pass the names of its leads" if len(shape) == 2 and not turned else "")
     )
 
 

@@ -2,15 +2,15 @@
 
 A folder of shards holds
 
-    manifest.json            what the data are; written last
+    manifest.json            description of the data; written last
     names.npy                [record], text
     folds.npy                [record], int8, 1 to 10
     signals-00000.npy ...    [record, time, lead], int16, microvolts
     labels-SET.npy           [record, label], uint8, 0 or 1
-    first_label-SET.npy      [record], int16, -1 where unknown; only where it exists
-    rejected.csv             records left out at preparation, with the reason
+    first_label-SET.npy      [record], int16, -1 if unknown; not in all data sets
+    rejected.csv             records skipped in preparation, with the reason
 
-Nothing is pickled, so that a folder from a stranger is safe to load.
+No file is pickled, so a folder from an untrusted source is safe to load.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from mrm_jax.data import manifest as manifests
 class Split:
     """The records of one split that have a label of one label set."""
 
-    rows: np.ndarray  # [record], int64, places in the shards
+    rows: np.ndarray  # [record], int64, indices into the shards
     names: np.ndarray  # [record], text
     labels: np.ndarray  # [record, label], uint8
     first_label: np.ndarray | None  # [record], int16
@@ -40,7 +40,7 @@ class Split:
 
 
 class Shards:
-    """An opened folder of shards; signals stay on disk until they are asked for."""
+    """An open folder of shards; signals are read from disk when requested."""
 
     def __init__(self, folder: Path, manifest: manifests.Manifest):
         """Opens the arrays of `folder` and checks them against the manifest."""
@@ -55,7 +55,7 @@ class Shards:
         self._check_arrays()
 
     def label_set(self, name: str) -> manifests.LabelSet:
-        """Returns what the manifest says of a label set.
+        """Returns the manifest's entry of a label set.
 
         Raises:
             ValueError: if there is no such set.
@@ -66,7 +66,7 @@ class Shards:
         """Returns the name of the label set with these labels in this order.
 
         Raises:
-            ValueError: if there is none; shows what the sets have.
+            ValueError: if there is none; lists the labels of all sets.
         """
         known = self.manifest.label_sets
         for name, label_set in known.items():
@@ -78,8 +78,8 @@ class Shards:
         hint = f"; {same[0]} has them in another order" if same else ""
         listed = "\n  ".join(f"{n}: {', '.join(s.labels)}" for n, s in known.items())
         raise ValueError(
-            f"{self.folder}: no label set with the labels {', '.join(labels)}{hint}; "
-            f"it has\n  {listed}"
+            f"{self.folder} has no label set with the labels {', '.join(labels)}"
+            f"{hint}. It has\n  {listed}"
         )
 
     def split(self, label_set: str, split: str) -> Split:
@@ -98,7 +98,7 @@ class Shards:
         return Split(rows, self.names[rows], matrix[rows], first)
 
     def signals_uv(self, rows: np.ndarray) -> np.ndarray:
-        """Returns signals [row, time, lead] in int16 microvolts, in the order asked."""
+        """Returns signals [row, time, lead] in int16 microvolts, ordered as rows."""
         manifest = self.manifest
         shape = (len(rows), manifest.num_samples, len(manifest.leads))
         signals = np.empty(shape, np.int16)
@@ -117,7 +117,7 @@ class Shards:
         if found != (leads.LEADS, manifests.UNIT):
             raise ValueError(
                 f"{self.folder}: expected leads {leads.LEADS} in {manifests.UNIT}, "
-                f"found {found}; build the shards again"
+                f"found {found}. Build the shards again."
             )
         tail = (self.manifest.num_samples, len(self.manifest.leads))
         self._check("names.npy", self.names, (num_records,))
@@ -127,7 +127,7 @@ class Shards:
         if self._starts[-1] != num_records:
             raise ValueError(
                 f"{self.folder}: expected {num_records} records in signals-*.npy, "
-                f"found {self._starts[-1]}; build the shards again"
+                f"found {self._starts[-1]}. Build the shards again."
             )
         for name, label_set in self.manifest.label_sets.items():
             shape = (num_records, len(label_set.labels))
@@ -147,7 +147,7 @@ class Shards:
         if array.shape != shape or not np.issubdtype(array.dtype, dtype):
             raise ValueError(
                 f"{self.folder / name}: expected {np.dtype(dtype).name} {shape}, "
-                f"found {array.dtype} {array.shape}; build the shards again"
+                f"found {array.dtype} {array.shape}. Build the shards again."
             )
 
 
@@ -155,12 +155,12 @@ def load(folder: Path | str, *, verify_hashes: bool = False) -> Shards:
     """Opens a folder of shards.
 
     Args:
-        folder: what a command of data_prep wrote.
-        verify_hashes: read every file and compare its SHA-256 with the manifest.
+        folder: folder written by a command of data_prep.
+        verify_hashes: whether to compare the SHA-256 of every file with the manifest.
 
     Raises:
-        ValueError: if the folder is not whole, is of another format version, or holds
-            arrays that do not fit the manifest.
+        ValueError: if the folder is incomplete, has another format version, or holds
+            arrays that do not match the manifest.
     """
     folder = Path(folder)
     manifest = manifests.read(folder)
@@ -169,13 +169,13 @@ def load(folder: Path | str, *, verify_hashes: bool = False) -> Shards:
         raise ValueError(f"{folder}: expected files of this folder, found {strange}")
     missing = [name for name in manifest.files if not (folder / name).is_file()]
     if missing:
-        raise ValueError(f"{folder}: missing {missing}; build the shards again")
+        raise ValueError(f"{folder}: missing {missing}. Build the shards again.")
     if verify_hashes:
         for name, expected in manifest.files.items():
             if manifests.sha256(folder / name) != expected:
                 raise ValueError(
-                    f"{folder / name}: SHA-256 differs from the manifest's; the file "
-                    "was changed or damaged, build the shards again"
+                    f"{folder / name}: SHA-256 differs from the manifest's. The file "
+                    "was changed or damaged. Build the shards again."
                 )
     return Shards(folder, manifest)
 
@@ -188,13 +188,13 @@ def _load_array(folder: Path, name: str, mmap_mode: Any = None) -> np.ndarray:
     try:
         return np.load(folder / name, mmap_mode=mmap_mode, allow_pickle=False)
     except (OSError, ValueError) as error:
-        way_out = "build the shards again"
+        advice = "Build the shards again."
         if isinstance(error, OSError) and error.errno == errno.EMFILE:
-            way_out = "all shards stay open; allow more files, as by ulimit -n 65536"
-        raise ValueError(f"{folder / name}: unreadable ({error}); {way_out}") from None
+            advice = "All shards stay open: allow more open files (ulimit -n 65536)."
+        raise ValueError(f"{folder / name}: unreadable ({error}). {advice}") from None
 
 
 def _require(key: str, known: Mapping[str, Any], what: str, folder: Path) -> Any:
     if key not in known:
-        raise ValueError(f"{folder}: no {what} {key!r}; it has {', '.join(known)}")
+        raise ValueError(f"{folder} has no {what} {key!r}. It has {', '.join(known)}.")
     return known[key]

@@ -1,4 +1,4 @@
-"""ECGs as plain tables of numbers: .npy, and .csv with or without a header row."""
+"""Reads ECGs from plain numbers: .npy, and .csv with or without a header row."""
 
 import csv
 import re
@@ -10,7 +10,7 @@ import numpy as np
 from mrm_jax.data import leads as lead_names
 from mrm_jax.data import recording
 
-# Columns that count samples or seconds, as spreadsheets and data frames write them.
+# Names of columns of times or sample numbers in spreadsheets and data frames.
 _TIME = re.compile(
     r"((elapsed )?time|timestamp|t|sample|index|unnamed: 0|)"
     r"[ _]*[(\[]?(s|ms|us|sec|seconds|samples)?[)\]]?"
@@ -26,11 +26,11 @@ def read_npy(
     """Returns the signal [time, lead] of a .npy file, in its unit, and its leads.
 
     Args:
-        path: an array [time, lead] or [lead, time]; the number of leads tells which.
-        names: of its leads; None: the twelve in the standard order.
+        path: file of an array [time, lead] or [lead, time], by the number of leads.
+        names: names of its leads; None: the twelve in the standard order.
 
     Raises:
-        ValueError: "REASON: detail", if it is damaged, or its shape does not tell.
+        ValueError: "REASON: detail", if the file is damaged or its shape is ambiguous.
     """
     leads = names or lead_names.LEADS
     try:
@@ -41,11 +41,13 @@ def read_npy(
     if len(fits) != 2 or not any(fits):
         raise ValueError(
             f"wrong shape: {path.name}: expected one record, [time, {len(leads)}] or "
-            f"[{len(leads)}, time], found {np.shape(array)}; --leads names other leads"
+            f"[{len(leads)}, time], found {np.shape(array)}. Name other leads with "
+            "--leads"
         )
     if all(fits):
         raise ValueError(
-            f"wrong shape: {path.name}: {array.shape} does not tell time from leads"
+            f"wrong shape: {path.name}: {array.shape} is ambiguous, as both axes could "
+            "be the leads"
         )
     return (array if fits[1] else array.T), leads
 
@@ -55,18 +57,18 @@ def read_csv(
 ) -> tuple[np.ndarray, Sequence[str]]:
     """Returns the signal [time, lead] of a .csv file, in its unit, and its leads.
 
-    A column of times or sample numbers is left out, if the header row calls it so; a
+    A column of times or sample numbers is ignored if the header row names it so. A
     header row that only numbers the columns, as data frames write it, names no lead.
 
     Args:
-        path: a row for each sample, parted by commas, semicolons or tabs.
-        names: of its leads, against the header row; None: those of the header row, or,
-            without one, the twelve in the standard order.
-        unit: of all leads, one of recording.MV_PER_UNIT.
+        path: file with a row for each sample, separated by commas, semicolons or tabs.
+        names: names of its leads, which override the header row; None: those of the
+            header row or, without one, the twelve in the standard order.
+        unit: unit of all leads, one of recording.MV_PER_UNIT.
 
     Raises:
-        ValueError: "REASON: detail", if a cell is no number, the columns do not fit, or
-            the header row has another unit in brackets.
+        ValueError: "REASON: detail", if a cell is not a number, the number of columns
+            is wrong, or the header row has another unit in brackets.
     """
     header, delimiter = _first_row(path)
     values = _numbers(path, delimiter, first_row=0 if header is None else 1)
@@ -79,21 +81,21 @@ def read_csv(
         one_more = not header and len(leads) + 1 == values.shape[1]
         raise ValueError(
             f"wrong shape: {path.name}: expected {len(leads)} columns "
-            f"({', '.join(leads)}), found {values.shape[1]}; --leads names others"
-            + (", name it time in --leads" if one_more else "")
+            f"({', '.join(leads)}), found {values.shape[1]}. Name them with --leads"
+            + (", and a column of times as time" if one_more else "")
         )
     return values, leads
 
 
 def is_record(path: Path) -> bool:
-    """Returns whether a .csv file begins like an ECG: numbers only, or names of leads.
+    """Returns whether a .csv file starts like an ECG: with numbers or names of leads.
 
-    Tables of labels lie in the same folders.
+    It tells records from the tables of labels in the same folders.
     """
     try:
         header, _ = _first_row(path)
     except ValueError:
-        return True  # the reader will say what is wrong with it
+        return True  # reading it will raise a clear error
     names = [_name_and_unit(cell)[0] for cell in header or () if not _is_time(cell)]
     known = {lead_names.standard_name(name) for name in names}
     numbered = header is None or _only_counts(names)
@@ -101,11 +103,11 @@ def is_record(path: Path) -> bool:
 
 
 def _array(path: Path) -> np.ndarray:
-    # np.load would take archives (.npz) and pickles for arrays as well.
+    # np.load would accept archives (.npz) and pickles too.
     with path.open("rb") as file:
         start = file.read(len(np.lib.format.MAGIC_PREFIX))
         if start != np.lib.format.MAGIC_PREFIX:
-            raise ValueError("no .npy file")
+            raise ValueError("not a .npy file")
         file.seek(0)
         return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
@@ -124,7 +126,7 @@ def _first_row(path: Path) -> tuple[list[str] | None, str]:
 
 
 def _numbers(path: Path, delimiter: str, first_row: int) -> np.ndarray:
-    import pandas as pd  # half a second
+    import pandas as pd  # here, as it takes half a second
 
     try:
         frame = pd.read_csv(

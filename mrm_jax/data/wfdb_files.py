@@ -1,8 +1,8 @@
-"""Reads one WFDB record: as twelve leads in the standard order, or all that it has.
+"""Reads WFDB records: the twelve leads in the standard order, or all signals.
 
-Most of the time `wfdb.rdsamp` takes for a ten-second ECG goes into its header parser.
-Plain records (format 16, one sample per frame: all of PTB-XL and CPSC2018) are read
-here directly, to the same numbers; anything else is left to the wfdb package.
+For a ten-second ECG, `wfdb.rdsamp` spends most of its time parsing the header. Plain
+records (format 16, one sample per frame: all of PTB-XL and CPSC2018) are therefore
+read here directly, with identical values. The wfdb package reads all others.
 """
 
 import dataclasses
@@ -15,10 +15,10 @@ import numpy as np
 from mrm_jax.data import leads
 
 LEADS = leads.LEADS
-_INVALID = -32768  # format 16's mark for a sample that was not measured
+_INVALID = -32768  # marks a sample that was not measured in format 16
 
-# Header lines as header(5) of the WFDB manual describes them, without the rare fields
-# (segments, counter, several samples per frame, skew): those records go to wfdb.
+# Header lines as described in header(5) of the WFDB manual, without the rare fields
+# (segments, counter, several samples per frame, skew), which the wfdb package reads.
 _RECORD_LINE = re.compile(r"[-\w]+\s+(\d+)\s+(\d+)\s+(\d+)(?:\s[^/]*)?")
 _FORMAT = re.compile(r"16(?:\+(\d+))?")
 _FILE_NAME = re.compile(r"\w[-\w]*(?:\.\w+)?")
@@ -49,7 +49,7 @@ class _Header:
 
 @dataclasses.dataclass(frozen=True)
 class Signals:
-    """Signals of one record, each in its own unit; NaN where none was measured."""
+    """Signals of one record, each in its own unit; NaN for samples not measured."""
 
     values: np.ndarray  # [time, signal], float32
     names: Sequence[str]  # [signal], as the header spells them
@@ -57,18 +57,18 @@ class Signals:
     sampling_rate: float  # Hz
 
 
-# Which signals are read, as places among those of a header: path, names, units.
+# Selects the signals to read: path, names and units of a header -> indices.
 _Choice = Callable[[Path, Sequence[str], Sequence[str]], Sequence[int]]
 
 
 def read_record(path: Path | str) -> tuple[np.ndarray, int]:
     """Returns a record's signal [time, lead] in mV (float32) and its rate in Hz.
 
-    Leads come in the order of `LEADS`, whatever the file's order and capitals; leads
-    beyond the twelve are ignored. Samples marked as not measured are NaN.
+    The leads are in the order of `LEADS`, for any order and spelling of the file.
+    Leads beyond the twelve are ignored. Samples marked as not measured are NaN.
 
     Args:
-        path: the record, with or without the ending of one of its files.
+        path: path of the record, with or without the suffix of one of its files.
 
     Raises:
         ValueError: "REASON: detail", if the record is missing, damaged or truncated,
@@ -88,7 +88,7 @@ def read_all(path: Path | str) -> Signals:
     """Returns all signals of a record.
 
     Args:
-        path: the record, with or without the ending of one of its files.
+        path: path of the record, with or without the suffix of one of its files.
 
     Raises:
         ValueError: "REASON: detail", if the record is missing, damaged or truncated.
@@ -97,7 +97,7 @@ def read_all(path: Path | str) -> Signals:
 
 
 def header_path(path: Path | str) -> Path:
-    """Returns the header of a record that is named with or without an ending."""
+    """Returns the path of a record's header; the suffix of the given path may vary."""
     path = Path(path)
     if path.suffix.lower() not in (".hea", ".dat", ".mat"):
         return path.with_name(f"{path.name}.hea")
@@ -129,11 +129,13 @@ def _text(header: Path) -> str:
 
 
 def _check_volts(path: Path) -> None:
-    """Refuses what wfdb takes for volts because it drops the micro sign."""
+    """Rejects microvolts that wfdb reads as volts, as it drops the micro sign."""
     segments = re.findall(r"^\S+", _text(path), re.MULTILINE)
     headers = [path, *(path.parent / f"{segment}.hea" for segment in segments)]
     if any(_MICROVOLT.search(_text(file)) for file in headers if file.is_file()):
-        raise ValueError(f"wrong unit: {path.name}: found a micro sign; write uV")
+        raise ValueError(
+            f"wrong unit: {path.name}: found a micro sign. Write uV instead"
+        )
 
 
 def _twelve_in_mv(
@@ -145,7 +147,7 @@ def _twelve_in_mv(
 
 
 def _columns(path: Path, names: Sequence[str]) -> list[int]:
-    """Returns the place of each of the twelve leads among a record's signals."""
+    """Returns the index of each of the twelve leads among a record's signals."""
     found = [name.strip().upper() for name in names]
     missing = [lead for lead in LEADS if lead not in found]
     if missing:
@@ -167,7 +169,7 @@ def _check_units(path: Path, units: Sequence[str]) -> None:
 
 
 def _plain_header(text: str) -> _Header | None:
-    """Returns the header, or None if it holds anything but plain format 16."""
+    """Returns the header, or None if it is not of plain format 16."""
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     record = _RECORD_LINE.fullmatch(lines[0]) if lines else None
@@ -185,7 +187,7 @@ def _plain_header(text: str) -> _Header | None:
 
 
 def _plain_channel(line: str) -> _Channel | None:
-    """Returns one signal line, or None if it holds anything but plain format 16."""
+    """Returns one signal line, or None if it is not of plain format 16."""
     fields = line.split(maxsplit=8)
     if len(fields) != 9 or not _FILE_NAME.fullmatch(fields[0]):
         return None
@@ -207,19 +209,19 @@ def _read_plain(path: Path, header: _Header, columns: Sequence[int]) -> np.ndarr
     channels = header.channels
     digital = np.empty((header.num_samples, len(channels)), "<i2")
     for name, offset in {(c.file_name, c.byte_offset) for c in channels}:
-        places = [i for i, c in enumerate(channels) if c.file_name == name]
-        count = header.num_samples * len(places)
+        own = [i for i, c in enumerate(channels) if c.file_name == name]
+        count = header.num_samples * len(own)
         values = np.fromfile(path.with_name(name), "<i2", count, offset=offset)
         if len(values) < count:
             raise ValueError(
                 f"truncated file: {name}: expected {count} values, found {len(values)}"
             )
-        digital[:, places] = values.reshape(-1, len(places))
+        digital[:, own] = values.reshape(-1, len(own))
     digital = digital[:, list(columns)]
     gains = np.array([channels[column].gain for column in columns])
     baselines = np.array([channels[column].baseline for column in columns])
-    # In float64 and in this order, as wfdb does it, so that no bit differs; in place,
-    # since fresh memory for every step takes longer than the arithmetic.
+    # In float64 and in this order, as in wfdb, so that the result is identical. In
+    # place, as allocating memory at every step takes longer than the arithmetic.
     values = digital.astype(np.float64)
     values -= baselines
     values /= gains
@@ -228,16 +230,16 @@ def _read_plain(path: Path, header: _Header, columns: Sequence[int]) -> np.ndarr
 
 
 def _read_with_wfdb(path: Path, choice: _Choice) -> Signals:
-    import wfdb  # costs a second, and plain records do not need it
+    import wfdb  # here, as it takes a second and plain records do not need it
 
     try:
         record = wfdb.rdrecord(str(path.with_suffix("")))
-        names = [name or "" for name in record.sig_name]  # None: not described
+        names = [name or "" for name in record.sig_name]  # None: no description
         units, rate = record.units, float(record.fs)
         values = np.asarray(record.p_signal, np.float32)
     except OSError:
         raise
-    except Exception as error:  # a damaged file makes wfdb raise nearly anything
+    except Exception as error:  # wfdb raises almost anything for damaged files
         raise ValueError(f"unreadable: {path.name}: {error}") from None
     if "V" in units:
         _check_volts(path)

@@ -1,7 +1,7 @@
-"""A recording as a network takes it: twelve leads, its rate, windows of its length.
+"""Cuts recordings into windows of a network's rate and length, also for many files.
 
-One window is what the preparation of shards makes of a record, to the bit: the same
-filter, the same rounding to whole microvolts, the same reasons to refuse.
+A window is identical to what the preparation of shards makes of a record, bit for bit:
+the same filter, the same rounding to whole microvolts, the same checks.
 """
 
 import collections
@@ -17,56 +17,59 @@ import numpy as np
 from mrm_jax.data import files, leads, preprocessing
 from mrm_jax.data import recording as recordings
 
-READERS = min(8, os.cpu_count() or 1)  # threads: NumPy and SciPy let others run
-READ_AHEAD = 64  # records at most; bounds the memory
+READERS = min(8, os.cpu_count() or 1)  # threads, as NumPy and SciPy release the GIL
+READ_AHEAD = 64  # most records read in advance; bounds the memory
 
 
 # Standard deviations in mV that no ECG has. Over 3,031 records of PTB-XL and 15 of
-# CPSC2018 the middle lead has 0.04 to 0.7, the largest 0.09 to 5.8.
-TOO_LARGE_MV = 20.0  # the middle lead: microvolts, or steps of a converter
-TOO_SMALL_MV = 0.002  # the largest lead: volts
+# CPSC2018 the median over leads is 0.04 to 0.7, the largest lead's 0.09 to 5.8.
+TOO_LARGE_MV = 20.0  # median over leads: in microvolts, or steps of a converter
+TOO_SMALL_MV = 0.002  # largest lead: in volts
 
 
 @dataclasses.dataclass(frozen=True)
 class InputSpec:
-    """What a network takes; the leads are always leads.LEADS, in microvolts."""
+    """The input of a network; its leads are always leads.LEADS, in microvolts."""
 
     sampling_rate: int  # Hz
     num_samples: int  # of a window
-    length_rule: str  # of the shards it was trained on, see preprocessing.LENGTH_RULES
+    length_policy: str  # of its shards, one of preprocessing.LENGTH_POLICIES
 
     @property
     def duration_s(self) -> float:
-        """The length of a window in seconds."""
+        """The duration of a window in seconds."""
         return self.num_samples / self.sampling_rate
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Windows:
-    """A recording, cut."""
+    """A recording and its windows."""
 
     recording: recordings.Recording
     signals_uv: np.ndarray  # [window, time, lead], int16
-    start_s: tuple[float, ...]  # [window], in the recording
-    notes: tuple[str, ...]  # what was done to it, and what is odd about it
+    start_s: tuple[float, ...]  # [window], start in the recording, seconds
+    notes: tuple[str, ...]  # conversions and warnings
 
 
-Windowed = Windows | ValueError  # a recording, or why it is unfit
+Windowed = Windows | ValueError  # the windows, or why the recording was skipped
 
 
 def cut(
     recording: recordings.Recording, expected: InputSpec, first_only: bool = False
 ) -> Windows:
-    """Returns the windows of a recording, side by side; the last one is its end.
+    """Returns the windows of a recording.
+
+    Windows are adjacent, except that the last one is aligned to the recording's end.
 
     Args:
-        recording: of any leads, rate and length.
-        expected: what the network takes.
-        first_only: only the first window, as shards keep of a longer record.
+        recording: recording with any leads, rate and length.
+        expected: input of the network.
+        first_only: whether to return only the first window, as shards do for longer
+            records.
 
     Raises:
         ValueError: "REASON: detail", if leads or samples are missing, a lead is flat,
-            the amplitude is no ECG's, or the record is too short for the network.
+            the amplitude is implausible, or the recording is too short.
     """
     signal_mv, computed = leads.complete(recording.signal_mv, recording.leads)
     size, rate = expected.num_samples, expected.sampling_rate
@@ -93,22 +96,22 @@ def cut(
 
 
 def check_amplitude(signal_mv: np.ndarray, unit: str) -> None:
-    """Refuses a signal [time, lead] as large or small as only a wrong unit makes it.
+    """Checks a signal [time, lead] for amplitudes that only a wrong unit explains.
 
     Raises:
         ValueError: "wrong unit: ..." with the likely one.
     """
-    spread = np.std(signal_mv, axis=0, dtype=np.float64)
-    if np.median(spread) > TOO_LARGE_MV:
+    sd_mv = np.std(signal_mv, axis=0, dtype=np.float64)
+    if np.median(sd_mv) > TOO_LARGE_MV:
         likely = {"mV": "in uV, or steps of a converter", "V": "in mV"}
-    elif spread.max() < TOO_SMALL_MV:
+    elif sd_mv.max() < TOO_SMALL_MV:
         likely = {"mV": "in V", "uV": "in mV"}
     else:
         return
     raise ValueError(
-        f"wrong unit: read as {unit}, the middle lead has a standard deviation of "
-        f"{np.median(spread):.3g} mV, an ECG's has 0.03 to 1; are the numbers "
-        f"{likely.get(unit, 'what they are said to be')}?"
+        f"wrong unit: read as {unit}, the leads have a median standard deviation of "
+        f"{np.median(sd_mv):.3g} mV, but 0.03 to 1 mV is typical of an ECG. Are the "
+        f"numbers {likely.get(unit, f'really in {unit}')}?"
     )
 
 
@@ -121,23 +124,24 @@ def _conversions(
     if recording.sampling_rate < expected.sampling_rate:
         notes.append(
             f"recorded at {recording.sampling_rate:g} Hz, less than the network's "
-            f"{expected.sampling_rate} Hz: its fastest parts are missing"
+            f"{expected.sampling_rate} Hz: high frequencies are missing"
         )
     return tuple(notes)
 
 
 def _stretched(signal_mv: np.ndarray, expected: InputSpec) -> np.ndarray:
-    if expected.length_rule != preprocessing.STRETCH_OR_CUT:
+    if expected.length_policy != preprocessing.STRETCH_OR_CUT:
         raise ValueError(
             f"too short: expected {expected.duration_s:g} s or more, found "
-            f"{len(signal_mv) / expected.sampling_rate:g} s; this network saw whole "
-            "records only, one trained on records of any length (CPSC2018) takes it"
+            f"{len(signal_mv) / expected.sampling_rate:g} s. This network was trained "
+            "on records of full length only. Use one trained on records of any length "
+            "(CPSC2018)"
         )
     return preprocessing.stretch(signal_mv, expected.num_samples)
 
 
 def _starts(num_samples: int, size: int) -> list[int]:
-    """Returns where windows begin: side by side, the last one at the end."""
+    """Returns the first sample of each window; the last window ends at the end."""
     last = max(0, num_samples - size)
     return [*range(0, last, size), last]
 
@@ -163,13 +167,13 @@ def cuts(
     expected: InputSpec,
     first_only: bool = False,
 ) -> Iterator[Windowed]:
-    """Yields the windows of each file, in order, or why there are none.
+    """Yields the windows of each file in order, or the error that prevents them.
 
     Args:
-        paths: of records, as files.read takes them.
-        form: of .npy and .csv.
-        expected: what the network takes.
-        first_only: only the first window of each.
+        paths: paths of records, as files.read takes them.
+        form: rate, unit and leads of .npy and .csv.
+        expected: input of the network.
+        first_only: whether to return only the first window of each.
     """
     read = functools.partial(_read, form=form, expected=expected, first_only=first_only)
     with futures.ThreadPoolExecutor(READERS) as readers:
@@ -192,5 +196,5 @@ def _read(
         return cut(files.read(path, form), expected, first_only)
     except ValueError as error:
         return error
-    except Exception as error:  # damaged files make readers raise nearly anything
+    except Exception as error:  # readers raise almost anything for damaged files
         return ValueError(f"unreadable: {Path(path).name}: {error!r}")

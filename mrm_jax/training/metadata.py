@@ -38,7 +38,7 @@ def describe_data(manifest: manifests.Manifest, label_set: str) -> dict[str, Any
         "sampling_rate": manifest.sampling_rate,
         "num_samples": manifest.num_samples,
         "unit": manifest.unit,
-        "length_rule": manifest.length_rule,
+        "length_rule": manifest.length_policy,
         "mean_uv": chosen.mean_uv,
         "std_uv": chosen.std_uv,
         "sha256": _hash(manifest, chosen),

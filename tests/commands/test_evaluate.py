@@ -197,7 +197,7 @@ def test_thresholds_on_other_data_are_those_of_the_run(runs, data):
     [
         ("NUM_SAMPLES", 80, "num_samples: 40 expected, 80 found"),
         ("LABELS", ("loud", "fast", "slow"), "waves has them in another order"),
-        ("LABELS", ("slow", "fast", "high"), "it has\\n  waves: slow, fast, high"),
+        ("LABELS", ("slow", "fast", "high"), "It has\\n  waves: slow, fast, high"),
     ],
 )
 def test_data_that_do_not_fit_are_refused(runs, monkeypatch, name, value, message):

@@ -52,7 +52,7 @@ def test_shards_may_be_elsewhere_now(folder, tmp_path, capsys, monkeypatch):
         out = tmp_path / "sub" / "weights.npz"
         assert export.main(arguments(folder, "npz", f"--out={out}")) == 2
         error = capsys.readouterr().err
-        assert "manifest.json: not found" in error
+        assert "manifest.json was not found" in error
         assert "--data" in error and "--without_data" in error
         assert not out.parent.exists()
         more = [f"--out={out}", f"--data={shards_dir}"]

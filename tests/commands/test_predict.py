@@ -65,7 +65,7 @@ def test_a_folder_with_bad_records(run, tmp_path):
     status, lines, _ = run(tmp_path / "in", f"--out={out}", "--threshold=0")
     assert status == 1
     assert "for 5 records, " in lines[0] and lines[0].endswith(f" -> {out}")
-    assert lines[1].startswith("left out: 1 .csv") and "labels.csv" in lines[1]
+    assert lines[1].startswith("skipped: 1 .csv") and "labels.csv" in lines[1]
     assert lines[2].split() == ["record", "length", "found"]
     assert [line.split()[0] for line in lines[3:7]] == ["a", "c", "d", "e"]
     assert lines[8] == "not scored: 1 of 5"
@@ -165,7 +165,10 @@ def test_no_record_that_can_be_scored(run, tmp_path):
     np.save(tmp_path / "a.npy", small_predictions.ecg_mv())
     status, lines, _ = run(tmp_path)
     assert status == 2
-    assert "no rate: a.npy does not say it; give --sampling_rate" in lines[3]
+    assert (
+        "no rate: a.npy does not store its sampling rate. Pass it with --sampling_rate"
+        in lines[3]
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,7 +204,7 @@ def test_a_missing_file_is_a_record_that_is_not_scored(run, tmp_path):
 def test_no_file_that_is_there(run, tmp_path):
     status, lines, error = run(tmp_path / "nowhere")
     assert (status, lines) == (2, [])
-    assert error.endswith("nowhere: no such record or folder\n")
+    assert error.endswith("nowhere: no such record or folder exists\n")
 
 
 def test_a_folder_without_a_run(tmp_path, capsys):

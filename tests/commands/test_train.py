@@ -59,7 +59,7 @@ def by_hand(coordinator, num_processes, process_id):
         (["--config=experiments/base.py", "stray"], r"unexpected ['stray']"),
         (
             ["--config=experiments/base.py", "--config.data.shards=no/such"],
-            "no/such/manifest.json: not found; build shards first",
+            "no/such/manifest.json was not found. Build the shards first",
         ),
         (
             ["--config=experiments/base.py", "--coordinator=here:1"],

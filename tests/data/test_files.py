@@ -96,7 +96,7 @@ def test_a_mat_that_lost_its_header(tmp_path):
     from scipy import io as scipy_io
 
     scipy_io.savemat(tmp_path / "A1.mat", {"val": VALUES.T})
-    with pytest.raises(ValueError, match="its header A1.hea has to be beside it"):
+    with pytest.raises(ValueError, match="needs its header A1.hea in the same folder"):
         files.read(tmp_path / "A1.mat")
 
 
@@ -113,7 +113,9 @@ def test_tables_in_each_unit(tmp_path, unit):
 
 def test_tables_do_not_say_their_rate(tmp_path):
     np.save(tmp_path / "r.npy", SIGNAL_MV)
-    with pytest.raises(ValueError, match="^no rate: r.npy .* give --sampling_rate"):
+    with pytest.raises(
+        ValueError, match="^no rate: r.npy .* Pass it with --sampling_rate"
+    ):
         files.read(tmp_path / "r.npy")
 
 
@@ -140,7 +142,7 @@ def test_records_of_a_folder(tmp_path):
     found = files.find([tmp_path])
     names = [str(path.relative_to(tmp_path)) for path in found.records]
     assert names == ["A1.hea", "A2.mat", "b/w.hea", "n.npy", "t.csv"]
-    assert found.passed_over == [tmp_path / "REFERENCE.csv"]
+    assert found.skipped == [tmp_path / "REFERENCE.csv"]
 
 
 def test_files_in_the_order_given_each_record_once(tmp_path):
@@ -200,7 +202,7 @@ def test_what_is_missing_beside_others_is_listed(tmp_path, name, reason):
 
 
 def test_nothing_to_read(tmp_path):
-    with pytest.raises(ValueError, match="no record; there are WFDB"):
+    with pytest.raises(ValueError, match="no record was found. Supported files: WFDB"):
         files.find([tmp_path])
     with pytest.raises(ValueError, match="nowhere: no such record or folder"):
         files.find([tmp_path / "nowhere"])
@@ -209,7 +211,7 @@ def test_nothing_to_read(tmp_path):
 def test_real_records_of_both_forms(real_data):
     found = files.find([real_data / "cpsc2018"])
     assert len(found.records) == 15
-    assert [path.name for path in found.passed_over] == ["REFERENCE.csv"]
+    assert [path.name for path in found.skipped] == ["REFERENCE.csv"]
     for path in found.records:
         record = files.read(path)
         assert record.sampling_rate == 500

@@ -89,8 +89,8 @@ def test_any_order_and_more_leads_than_twelve():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ((*LIMB, *CHEST[:4]), r"^missing lead: no V5, V6 \(each chest lead"),
-        (("AVR", *CHEST), r"^missing lead: no I, II, III, aVL, aVF \(two of the limb"),
+        ((*LIMB, *CHEST[:4]), r"^missing lead: no V5, V6 \(every chest lead"),
+        (("AVR", *CHEST), r"^missing lead: no I, II, III, aVL, aVF \(two limb leads"),
         (("MLII", "V5"), r"no I, II, III, .* V6 .*; found MLII, V5$"),
         ((), "found none"),
     ],

@@ -20,8 +20,8 @@ MANIFEST = manifest.Manifest(
     sampling_rate=100,
     num_samples=1000,
     num_records=5,
-    num_rejected=0,
-    length_rule="exact",
+    num_skipped=0,
+    length_policy="exact",
     label_sets={"letters": LABEL_SET},
     sources={"table.csv": "0" * 64},
     files={"names.npy": "1" * 64},
@@ -47,7 +47,7 @@ def test_label_order_is_kept(tmp_path):
 
 def test_folder_without_manifest_says_what_to_run(tmp_path):
     with pytest.raises(
-        ValueError, match="manifest.json: not found; build shards first"
+        ValueError, match="manifest.json was not found. Build the shards first"
     ):
         manifest.read(tmp_path)
 

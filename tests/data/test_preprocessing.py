@@ -70,8 +70,8 @@ def test_exact_length_refuses_another():
         preprocessing.fit_length(signal, 1000, preprocessing.EXACT)
 
 
-def test_unknown_length_rule():
-    with pytest.raises(ValueError, match="unknown length rule 'crop'"):
+def test_unknown_length_policy():
+    with pytest.raises(ValueError, match="unknown length policy 'crop'"):
         preprocessing.fit_length(raw_records.digital(999), 1000, "crop")
 
 

@@ -24,8 +24,8 @@ def test_floats_keep_their_precision(dtype):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((12, 5000), r"expected \[time, 12 leads\], found \(12, 5000\); turn it round"),
-        ((5000, 8), r"found \(5000, 8\); say which leads it has"),
+        ((12, 5000), r"expected \[time, 12 leads\], found \(12, 5000\). Transpose it"),
+        ((5000, 8), r"found \(5000, 8\). Pass the names of its leads"),
         ((5000,), r"found \(5000,\)$"),
         ((3, 5000, 12), r"found \(3, 5000, 12\)$"),
     ],

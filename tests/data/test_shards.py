@@ -16,7 +16,7 @@ FACTS = {
     "data_set": "hand-made",
     "data_set_version": "1",
     "sampling_rate": 100,
-    "length_rule": "exact",
+    "length_policy": "exact",
     "sources": {},
 }
 
@@ -99,9 +99,9 @@ def test_moments_and_counts_are_those_of_the_training_records(folder):
 
 def test_unknown_label_set_or_split(folder):
     opened = shards.load(folder)
-    with pytest.raises(ValueError, match="no label set 'rhythm'; it has letters, b"):
+    with pytest.raises(ValueError, match="no label set 'rhythm'. It has letters, b"):
         opened.split("rhythm", "train")
-    with pytest.raises(ValueError, match="no split 'dev'; it has train, val, test"):
+    with pytest.raises(ValueError, match="no split 'dev'. It has train, val, test"):
         opened.split("letters", "dev")
 
 
@@ -198,5 +198,5 @@ def test_a_label_set_is_found_by_its_labels(folder):
 def test_labels_in_another_order_are_another_set(folder):
     with pytest.raises(ValueError, match="letters has them in another order"):
         shards.load(folder).label_set_of(["b", "a"])
-    with pytest.raises(ValueError, match="no label set with the labels c; it has\n"):
+    with pytest.raises(ValueError, match="no label set with the labels c. It has\n"):
         shards.load(folder).label_set_of(["c"])

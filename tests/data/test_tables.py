@@ -32,8 +32,8 @@ def test_npy_of_named_leads(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((12, 12), r"\(12, 12\) does not tell time from leads"),
-        ((5000, 8), r"expected one record, .* found \(5000, 8\); --leads names"),
+        ((12, 12), r"\(12, 12\) is ambiguous, as both axes"),
+        ((5000, 8), r"expected one record, .* found \(5000, 8\). Name other leads"),
         ((2, 5000, 12), r"expected one record"),
         ((12,), r"expected one record"),
     ],
@@ -56,7 +56,7 @@ def test_damaged_npy(tmp_path, content):
 def test_an_archive_is_no_npy(tmp_path):
     np.savez(tmp_path / "r.npz", VALUES)
     (tmp_path / "r.npz").rename(tmp_path / "r.npy")
-    with pytest.raises(ValueError, match="^unreadable: r.npy: no .npy file$"):
+    with pytest.raises(ValueError, match="^unreadable: r.npy: not a .npy file$"):
         tables.read_npy(tmp_path / "r.npy", None)
 
 
@@ -139,7 +139,7 @@ def test_empty_cells_are_missing_samples(tmp_path):
             "^unreadable: r.csv: .*; expected commas, .* and decimal points",
         ),
         ("I;II\n0,1;0,2\n", "^unreadable: r.csv: .* and decimal points"),
-        (",".join(["0.5"] * 13), "^wrong shape: .*, name it time in --leads$"),
+        (",".join(["0.5"] * 13), "^wrong shape: .*, and a column of times as time$"),
         ("I (mV),II (uV)\n1,2\n", "^wrong unit: r.csv: the header row says uV, --unit"),
         ("I,II\n1,2\n3,4,5\n", "^unreadable: r.csv: .*line 3"),
         ("I,II\n", "^unreadable: r.csv: "),

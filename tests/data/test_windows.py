@@ -79,11 +79,11 @@ def test_what_was_done_is_said():
 @pytest.mark.parametrize(
     ("factor", "unit", "hint"),
     [
-        (1000, "mV", "are the numbers in uV, or steps of a converter"),
+        (1000, "mV", "Are the numbers in uV, or steps of a converter"),
         (200, "mV", "steps of a converter"),
-        (1000, "V", "are the numbers in mV"),
-        (1e-3, "mV", "are the numbers in V"),
-        (1e-3, "uV", "are the numbers in mV"),
+        (1000, "V", "Are the numbers in mV"),
+        (1e-3, "mV", "Are the numbers in V"),
+        (1e-3, "uV", "Are the numbers in mV"),
     ],
 )
 def test_amplitudes_that_only_a_wrong_unit_makes(factor, unit, hint):

@@ -67,7 +67,7 @@ def run(raw_dir, out_dir, **options):
     return build.build(ptbxl.index(raw_dir), READING, out_dir, **options)
 
 
-def rejected_rows(out_dir):
+def skipped_rows(out_dir):
     with (out_dir / "rejected.csv").open(newline="") as file:
         return list(csv.reader(file))
 
@@ -86,7 +86,7 @@ def test_shards_hold_every_record_in_order(raw_dir, out_dir):
     np.testing.assert_array_equal(opened.signals_uv(rows), expected)
     signal_files = [name for name in written.files if name.startswith("signals-")]
     assert len(signal_files) == 3  # five records each at most
-    assert rejected_rows(out_dir) == [["record", "reason"]]
+    assert skipped_rows(out_dir) == [["record", "reason"]]
     assert [path.name for path in out_dir.parent.iterdir()] == ["out"]
 
 
@@ -94,7 +94,7 @@ def test_manifest_says_what_the_numbers_are(raw_dir, out_dir):
     written = run(raw_dir, out_dir)
     assert (written.data_set, written.data_set_version) == ("PTB-XL", "subset")
     assert (written.sampling_rate, written.num_samples) == (100, 1000)
-    assert (written.length_rule, written.unit) == ("exact", "uV")
+    assert (written.length_policy, written.unit) == ("exact", "uV")
     assert set(written.sources) == {"ptbxl_database.csv", "scp_statements.csv"}
     rhythm = written.label_sets["rhythm"]
     assert rhythm.records == {"train": 6, "val": 1, "test": 1}
@@ -117,11 +117,11 @@ def test_few_records_are_read_by_one_process():
     assert readers.processes(NUM_RECORDS, jobs=2).count == 1
 
 
-def test_unfit_record_is_left_out_everywhere(raw_dir, out_dir):
+def test_a_record_that_cannot_be_read_is_skipped(raw_dir, out_dir):
     damage(raw_dir, 5)
     written = run(raw_dir, out_dir)
     opened = shards.load(out_dir, verify_hashes=True)
-    assert (written.num_records, written.num_rejected) == (11, 1)
+    assert (written.num_records, written.num_skipped) == (11, 1)
     kept = [i for i in range(1, NUM_RECORDS + 1) if i != 5]
     assert opened.names.tolist() == [f"{i:05d}" for i in kept]
     assert opened.folds.tolist() == [1, 2, 3, 4, 6, 7, 8, 9, 9, 10, 10]
@@ -130,7 +130,7 @@ def test_unfit_record_is_left_out_everywhere(raw_dir, out_dir):
     )
     train = opened.split("diagnostic", "train")
     assert train.names.tolist() == ["00001", "00003", "00004", "00006", "00007"]
-    assert rejected_rows(out_dir)[1] == [
+    assert skipped_rows(out_dir)[1] == [
         "00005",
         "truncated file: 00005_lr.dat: expected 12000 values, found 11950",
     ]
@@ -139,13 +139,13 @@ def test_unfit_record_is_left_out_everywhere(raw_dir, out_dir):
 
 def test_record_refused_by_the_tables_is_listed(raw_dir, out_dir):
     index = ptbxl.index(raw_dir)
-    index = dataclasses.replace(index, rejected=[("x", "no fold: none in the table")])
+    index = dataclasses.replace(index, skipped=[("x", "no fold: none in the table")])
     written = build.build(index, READING, out_dir, jobs=1)
-    assert written.num_rejected == 1
-    assert rejected_rows(out_dir)[1] == ["x", "no fold: none in the table"]
+    assert written.num_skipped == 1
+    assert skipped_rows(out_dir)[1] == ["x", "no fold: none in the table"]
 
 
-def test_strict_stops_at_the_first_unfit_record(raw_dir, out_dir):
+def test_strict_stops_at_the_first_record_to_skip(raw_dir, out_dir):
     damage(raw_dir, 5)
     damage(raw_dir, 7)
     with pytest.raises(ValueError, match="record 00005: truncated file.*--strict"):
@@ -161,11 +161,11 @@ def test_more_than_a_tenth_is_an_error(raw_dir, out_dir):
     assert nothing_is_left(out_dir)
 
 
-def test_wrong_rate_is_unfit(raw_dir, out_dir):
+def test_records_of_another_rate_are_skipped(raw_dir, out_dir):
     stem = raw_dir / "records100/00000/00003_lr"
     raw_records.write_wfdb(stem, raw_records.digital(), 250)
     run(raw_dir, out_dir)
-    assert rejected_rows(out_dir)[1] == [
+    assert skipped_rows(out_dir)[1] == [
         "00003",
         "wrong rate: expected 100 Hz, found 250 Hz",
     ]
@@ -181,7 +181,7 @@ def test_second_build_changes_nothing(raw_dir, out_dir):
 def test_finished_build_of_other_data_is_an_error(raw_dir, out_dir):
     run(raw_dir, out_dir)
     other = dataclasses.replace(ptbxl.index(raw_dir), version="1.0.3")
-    message = "another data_set_version: expected 1.0.3, found subset; choose another"
+    message = "another data_set_version: expected 1.0.3, found subset. Choose another"
     with pytest.raises(ValueError, match=message):
         build.build(other, READING, out_dir)
     reading = dataclasses.replace(READING, sampling_rate=500)
@@ -192,7 +192,7 @@ def test_finished_build_of_other_data_is_an_error(raw_dir, out_dir):
 def test_folder_with_other_files_is_left_alone(raw_dir, out_dir):
     out_dir.mkdir(parents=True)
     (out_dir / "thesis.txt").write_text("precious")
-    with pytest.raises(ValueError, match="found other files; choose another --out"):
+    with pytest.raises(ValueError, match="found other files. Choose another --out"):
         run(raw_dir, out_dir)
     assert (out_dir / "thesis.txt").read_text() == "precious"
 
@@ -209,7 +209,7 @@ def test_build_of_an_old_format_says_the_way_out(raw_dir, out_dir):
     path.write_text(
         path.read_text().replace('"format_version": 1', '"format_version": 0')
     )
-    with pytest.raises(ValueError, match="found 0.*delete this one"):
+    with pytest.raises(ValueError, match="found 0.*delete this folder"):
         run(raw_dir, out_dir)
 
 
@@ -225,7 +225,7 @@ def test_killed_build_leaves_nothing_whole(raw_dir, out_dir):
     left_over = out_dir.with_name(".out.building")
     assert len(list(left_over.glob("signals-*.npy"))) == 2
     for folder in (out_dir, left_over):
-        with pytest.raises(ValueError, match="not found; build shards first"):
+        with pytest.raises(ValueError, match="was not found. Build the shards first"):
             shards.load(folder)
     run(raw_dir, out_dir)
     assert len(shards.load(out_dir, verify_hashes=True).names) == NUM_RECORDS

@@ -64,14 +64,20 @@ def test_labels_of_headers(tmp_path, dx, labels):
 @pytest.mark.parametrize(
     ("dx", "reason"),
     [
-        ("#Dx: 270492004,999", "unknown label: A0001.hea: 999 is none of CPSC2018's"),
-        ("#Age: 50", "no label: A0001.hea: no line '# Dx:', and no REFERENCE.csv"),
+        (
+            "#Dx: 270492004,999",
+            "unknown label: A0001.hea: 999 is not a class of CPSC2018",
+        ),
+        (
+            "#Age: 50",
+            "no label: A0001.hea has no line '# Dx:', and there is no REFERENCE.csv",
+        ),
     ],
 )
-def test_unfit_labels_of_headers(tmp_path, dx, reason):
+def test_records_with_invalid_labels_are_skipped(tmp_path, dx, reason):
     index = index_of_one(tmp_path, dx)
     assert list(index.names) == []
-    assert index.rejected == [("A0001", reason)]
+    assert index.skipped == [("A0001", reason)]
 
 
 def test_reference_wins_and_gives_first_labels(tmp_path):
@@ -89,7 +95,7 @@ def test_record_that_the_reference_lacks(tmp_path):
     write_reference(tmp_path, "A0002,1,,")
     index = index_of_one(tmp_path, "#Dx: RBBB")
     reason = "no label: REFERENCE.csv has none for A0001"
-    assert index.rejected == [("A0001", reason)]
+    assert index.skipped == [("A0001", reason)]
 
 
 def test_class_10_is_an_error_that_names_all_rows(tmp_path, capsys):
@@ -123,7 +129,7 @@ def test_folds_given_win(tmp_path):
     (tmp_path / "folds.csv").write_text("record,fold\nA0001,3\n")
     index = cpsc2018.index(tmp_path)
     assert index.folds.tolist() == [3]
-    assert index.rejected == [("A0002", "no fold: the table of folds has no A0002")]
+    assert index.skipped == [("A0002", "no fold: the table of folds has no A0002")]
     (tmp_path / "mine.csv").write_text("record,fold\nA0001,10\nA0002,9\n")
     index = cpsc2018.index(tmp_path, tmp_path / "mine.csv")
     assert index.folds.tolist() == [10, 9]
@@ -138,7 +144,7 @@ def test_folds_given_win(tmp_path):
         ("record,fold\nA0001\n", "columns record and fold"),
     ],
 )
-def test_unfit_folds(tmp_path, text, message):
+def test_invalid_folds(tmp_path, text, message):
     (tmp_path / "folds.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
         cpsc2018.read_folds(tmp_path / "folds.csv")
@@ -154,7 +160,7 @@ def test_names_and_version_are_the_callers(tmp_path):
 def test_record_that_is_there_twice(tmp_path):
     write_record(tmp_path / "a" / "A0001", "#Dx: RBBB")
     write_record(tmp_path / "b" / "A0001", "#Dx: RBBB")
-    with pytest.raises(ValueError, match="record A0001 is there twice"):
+    with pytest.raises(ValueError, match="record A0001 exists twice"):
         cpsc2018.index(tmp_path)
 
 
@@ -196,7 +202,7 @@ def test_shards_of_mixed_forms(tmp_path, capsys):
     flags = ["--raw_dir", str(raw_dir), "--out", str(out_dir), "--jobs", "1"]
     assert cpsc2018.main(flags) == 0
     opened = shards.load(out_dir, verify_hashes=True)
-    assert opened.manifest.length_rule == preprocessing.STRETCH_OR_CUT
+    assert opened.manifest.length_policy == preprocessing.STRETCH_OR_CUT
     assert opened.manifest.label_sets["cpsc2018"].has_first_label
     long_mv = preprocessing.resample(raw_records.digital(7500, 1) / 1000, 500, 100)[
         :1000

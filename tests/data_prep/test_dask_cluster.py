@@ -115,7 +115,7 @@ def test_synthetic_records_and_shards_are_the_bytes_of_one_machine(
 def test_worker_killed_in_the_middle_costs_nothing(
     dask_of_two, raw_dir, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(readers, "TRIALS", 1)  # the deadly record is not among them
+    monkeypatch.setattr(readers, "NUM_CHECKED", 1)  # the deadly record is not among them
     marker = tmp_path / "killed"
     build_with(dask_of_two.address, raw_dir, tmp_path / "out", marker=marker)
     assert marker.exists() and len(dask_of_two.client.nthreads()) == 1
@@ -125,30 +125,34 @@ def test_worker_killed_in_the_middle_costs_nothing(
 def test_records_that_kill_every_worker_are_an_error(
     dask_of_two, raw_dir, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(readers, "TRIALS", 1)
+    monkeypatch.setattr(readers, "NUM_CHECKED", 1)
     dask_of_two.add_worker()  # finishes the others
-    with pytest.raises(ValueError, match="2 workers died of the same batch, the last"):
+    with pytest.raises(
+        ValueError, match="2 workers died while they processed the same batch, the last"
+    ):
         build_with(dask_of_two.address, raw_dir, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_loss_of_all_workers_is_an_error(other_dask, raw_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "TRIALS", 1)
+    monkeypatch.setattr(readers, "NUM_CHECKED", 1)
     monkeypatch.setattr(dask_cluster, "PATIENCE_S", 0.5)
     other_dask.add_worker()
     with pytest.raises(
-        ValueError, match="a batch was not done within 0.5 s; see whether"
+        ValueError, match="a batch was not done within 0.5 s. Check that workers"
     ):
         build_with(other_dask.address, raw_dir, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_lost_scheduler_is_an_error(other_dask, raw_dir, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(readers, "TRIALS", 1)
+    monkeypatch.setattr(readers, "NUM_CHECKED", 1)
     other_dask.add_worker()
     other_dask.client.close()
     kill = {"marker": tmp_path / "killed", "victim": other_dask.scheduler.pid}
-    with pytest.raises(ValueError, match="lost the scheduler; start the cluster and"):
+    with pytest.raises(
+        ValueError, match="connection to the scheduler was lost. Start the cluster and"
+    ):
         build_with(other_dask.address, raw_dir, tmp_path / "out", **kill)
     assert not (tmp_path / "out").exists()
     assert capfd.readouterr().err == ""
@@ -157,11 +161,13 @@ def test_lost_scheduler_is_an_error(other_dask, raw_dir, tmp_path, monkeypatch, 
 @pytest.mark.parametrize(
     "code, message",
     [
-        (local_cluster.without_package(), "data_prep.*; install mrm_jax "),
-        (local_cluster.of_another_version(), "mrm_jax: expected .*, found 0.0.9; inst"),
+        (local_cluster.without_package(), r"data_prep.*\. Install mrm_jax "),
+        (local_cluster.of_another_version(), "mrm_jax: expected .*, found 0.0.9. Inst"),
     ],
 )
-def test_unfit_worker_is_named(dask, raw_dir, tmp_path, capsys, code, message):
+def test_worker_of_another_version_is_named(
+    dask, raw_dir, tmp_path, capsys, code, message
+):
     with dask.worker(code) as address:
         assert prepare(raw_dir, tmp_path / "out", "--dask", dask.address) == 1
     error = capsys.readouterr().err
@@ -179,14 +185,14 @@ def test_worker_that_does_not_see_the_records_is_named(
     error = capsys.readouterr().err
     assert error.startswith(f"error: worker {address} of {dask_of_two.address}: ")
     assert f"{record(raw_dir, 1)}: expected SHA-256" in error
-    assert "found missing file: 00001_lr.hea; every machine has to see" in error
+    assert "found missing file: 00001_lr.hea. Every machine needs" in error
     assert not (tmp_path / "out").exists()
 
 
 def test_records_that_only_a_worker_cannot_read_are_kept(
     other_dask, raw_dir, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(readers, "TRIALS", 1)
+    monkeypatch.setattr(readers, "NUM_CHECKED", 1)
     other_dask.add_worker(local_cluster.without_files(record(raw_dir, 7)))
     flags = ("--dask", other_dask.scheduler_file, "--strict")
     unfit = record(raw_dir, UNFIT).with_suffix(".dat")
@@ -195,7 +201,9 @@ def test_records_that_only_a_worker_cannot_read_are_kept(
     assert contents(tmp_path / "out") == expected(raw_dir)
 
 
-def test_strict_stops_at_the_first_unfit_record(dask_of_two, raw_dir, tmp_path, capsys):
+def test_strict_stops_at_the_first_record_to_skip(
+    dask_of_two, raw_dir, tmp_path, capsys
+):
     flags = ("--dask", dask_of_two.address, "--strict")
     assert prepare(raw_dir, tmp_path / "out", *flags) == 1
     assert "record 00005: truncated file" in capsys.readouterr().err
@@ -206,7 +214,7 @@ def test_scheduler_without_workers(other_dask, raw_dir, tmp_path, capsys, monkey
     monkeypatch.setattr(dask_cluster, "CONNECT_S", 0.5)
     assert prepare(raw_dir, tmp_path / "out", "--dask", other_dask.address) == 1
     error = capsys.readouterr().err
-    assert "has no workers; start some, for example with `dask worker tcp" in error
+    assert "has no workers. Start some, for example with `dask worker tcp" in error
 
 
 def test_address_of_a_worker(dask_of_two, raw_dir, tmp_path, capsys):

@@ -88,7 +88,7 @@ def test_unknown_code_and_missing_fold(tmp_path):
     raw_records.write_ptbxl(tmp_path, codes, folds=[1, 2, 3, 4, 11])
     index = ptbxl.index(tmp_path)
     assert list(index.names) == ["00001", "00002", "00003"]
-    assert dict(index.rejected) == {
+    assert dict(index.skipped) == {
         "00004": "unknown label: NEW is not in scp_statements.csv",
         "00005": "no fold: expected strat_fold 1 to 10, found 11",
     }
@@ -103,7 +103,7 @@ def test_codes_are_not_evaluated(tmp_path):
 def test_double_record(raw_dir):
     path = raw_dir / "ptbxl_database.csv"
     path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
-    with pytest.raises(ValueError, match=r"there twice: \[1\]"):
+    with pytest.raises(ValueError, match=r"occur twice: \[1\]"):
         ptbxl.index(raw_dir)
 
 
@@ -112,7 +112,7 @@ def test_missing_tables_say_what_to_download(tmp_path, capsys):
     assert ptbxl.main(flags) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ")
-    assert "ptbxl_database.csv: not found; download physionet.org" in error
+    assert "ptbxl_database.csv was not found. Download physionet.org" in error
 
 
 def test_files_of_500_hz_that_are_not_there(raw_dir, tmp_path, capsys):
@@ -125,7 +125,7 @@ def test_files_of_500_hz_that_are_not_there(raw_dir, tmp_path, capsys):
 def test_counts_of_the_protocol(real_data):
     index = ptbxl.index(real_data / "ptbxl_labels")
     assert index.version == "1.0.1"
-    assert not index.rejected
+    assert not index.skipped
     found = {
         name: (len(table.labels), *split_sizes(index, name))
         for name, table in index.tables.items()

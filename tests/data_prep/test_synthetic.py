@@ -56,7 +56,7 @@ def test_an_eighth_of_the_records_has_two_classes_in_either_order():
     assert firsts["AF"] + firsts["RBBB"] == 30 and min(firsts.values()) > 5
 
 
-def test_every_kind_of_record_can_be_modelled():
+def test_every_kind_of_record_can_be_simulated():
     assert sum(synthetic.SHARES.values()) == 1000
     for classes in synthetic.SHARES:
         diagnoses.check(classes)
@@ -127,7 +127,7 @@ def test_what_a_killed_run_left_is_made_anew(tmp_path):
 )
 def test_a_folder_with_other_files_is_left_alone(tmp_path, name, text):
     (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match="choose another --raw_dir"):
+    with pytest.raises(ValueError, match="Choose another --raw_dir"):
         synthetic.write_records(tmp_path, synthetic.Recipe(10, seed=0), ALONE)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -150,8 +150,8 @@ def test_the_command_makes_shards_like_those_of_cpsc2018(tmp_path, capsys):
     manifest = opened.manifest
     assert manifest.data_set == "synthetic (CPSC2018 layout)"
     assert manifest.data_set_version == "model-1-seed-5-records-60"
-    assert (manifest.num_records, manifest.num_rejected) == (60, 0)
-    assert manifest.length_rule == cpsc2018.reading().length_rule
+    assert (manifest.num_records, manifest.num_skipped) == (60, 0)
+    assert manifest.length_policy == cpsc2018.reading().length_policy
     label_set = manifest.label_sets["cpsc2018"]
     assert label_set.labels == cpsc_format.LABELS and label_set.has_first_label
     sizes = [len(opened.split("cpsc2018", s)) for s in ("train", "val", "test")]

@@ -44,12 +44,12 @@ def write_shards(
         [f"R{i:03d}" for i in range(num_records)],
         folds,
         {"waves": shard_writer.LabelTable(LABELS, descriptions, matrix)},
-        rejected=[],
+        skipped=[],
         facts={
             "data_set": "waves",
             "data_set_version": "1",
             "sampling_rate": 100,
-            "length_rule": "made at this length",
+            "length_policy": "made at this length",
             "sources": {},
         },
     )

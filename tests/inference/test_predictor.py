@@ -50,7 +50,7 @@ def evaluated(model, paths, folder):
         "data_set": "raw",
         "data_set_version": "1",
         "sampling_rate": 100,
-        "length_rule": preprocessing.STRETCH_OR_CUT,
+        "length_policy": preprocessing.STRETCH_OR_CUT,
         "sources": {},
     }
     names = [path.stem for path in paths]
@@ -152,7 +152,7 @@ def test_unfit_files_give_their_reasons(model, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"signal_mv": np.zeros((12, 200))}, r"^wrong shape: .*turn it round"),
+        ({"signal_mv": np.zeros((12, 200))}, r"^wrong shape: .*Transpose it"),
         ({"signal_mv": np.zeros((200, 12))}, "^flat lead: "),
         ({"sampling_rate": 0.5}, "^wrong rate: "),
         ({"sampling_rate": None}, "^wrong rate: .* found None"),

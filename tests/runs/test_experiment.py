@@ -170,7 +170,7 @@ def test_values_out_of_range_are_refused(shards_dir, tmp_path, name, value, mess
 def test_an_unknown_label_set_is_refused_with_the_right_ones(shards_dir, tmp_path):
     config = small_runs.config(shards_dir)
     config.data.label_set = "rhythm"
-    with pytest.raises(ValueError, match="no label set 'rhythm'; it has waves"):
+    with pytest.raises(ValueError, match="no label set 'rhythm'. It has waves"):
         experiment.train_and_evaluate(config, tmp_path)
 
 

@@ -197,5 +197,5 @@ def test_unknown_classes_are_refused(classes):
     "classes", [("Normal", "AF"), ("AF", "I-AVB"), ("RBBB", "LBBB"), ("STE", "STD")]
 )
 def test_classes_that_exclude_each_other_are_refused(classes):
-    with pytest.raises(ValueError, match="leave one of them out"):
+    with pytest.raises(ValueError, match="Leave one of them out"):
         diagnoses.check(classes)
