@@ -190,7 +190,7 @@ def test_data_known_at_once_make_an_ordinary_run(files, shards_dir):
         ("text.pth", [], "not a checkpoint of tensors"),
         ("whole.pth", [], r"torch.save(model.state_dict(), FILE)"),
         ("bare.pth", ["--config.seeed=1"], "no value --config.seeed"),
-        ("bare.pth", ["--data=no/such"], "no/such/manifest.json: not found"),
+        ("bare.pth", ["--data=no/such"], "no/such/manifest.json was not found"),
     ],
 )
 def test_what_does_not_fit_is_an_error_with_a_way_out(

@@ -217,7 +217,7 @@ def test_what_one_process_lacks_is_an_error_of_all(runs, tmp_path):
     main, other = runs.two(flags, devices=1, extra=((), other))
     assert (main.status, other.status) == (2, 2)
     assert main.errors.startswith("error: process 1: ")
-    assert "missing/manifest.json: not found" in main.errors
+    assert "missing/manifest.json was not found" in main.errors
     assert not (tmp_path / "run").exists()
 
 
