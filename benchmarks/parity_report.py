@@ -17,7 +17,7 @@ from mrm_jax.runtime import devices
 from mrm_jax.training import metadata as metadata_lib
 from mrm_jax.training import run_spec
 
-DATA_FACTS = (
+DATA_KEYS = (
     "data_set",
     "data_set_version",
     "label_set",
@@ -48,8 +48,8 @@ def facts(
             "torch_device": torch_device,
         },
         "versions": metadata_lib.versions() | {"torch": metadata.version("torch")},
-        "data": {name: spec.facts["data"][name] for name in DATA_FACTS},
-        "config": spec.facts["config"],
+        "data": {name: spec.metadata["data"][name] for name in DATA_KEYS},
+        "config": spec.metadata["config"],
     }
 
 

@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace, command: str) -> None:
     devices.use_compilation_cache()
-    request = evaluation.EvaluationConfig(
+    config = evaluation.EvaluationConfig(
         split=args.split,
-        shards_dir=args.data,
+        data=args.data,
         out=args.out,
         resamples=args.resamples,
         seed=args.seed,
@@ -63,11 +63,11 @@ def _run(args: argparse.Namespace, command: str) -> None:
     )
     if not args.compare:
         if len(args.run) == 1:
-            evaluation.evaluate_run(args.run[0], request)
+            evaluation.evaluate_run(args.run[0], config)
         else:
-            evaluation.summarise_seeds(args.run, request)
+            evaluation.summarise_seeds(args.run, config)
     elif len(args.run) == 1:
-        evaluation.compare_runs([*args.run, *args.compare], request)
+        evaluation.compare_runs([*args.run, *args.compare], config)
     else:
         raise ValueError(
             f"--compare compares runs with one run, but --run names {len(args.run)}. "

@@ -104,7 +104,7 @@ def _shards(run: trained_run.TrainedRun, folder: Path | None) -> shards.Shards:
     Raises:
         ValueError: if there are none.
     """
-    folder = folder or run.facts["config"]["data"]["shards"]
+    folder = folder or run.metadata["config"]["data"]["shards"]
     try:
         if folder is None:
             raise ValueError(f"{run.workdir}: these weights came without data")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mrm_jax.data import files, recording, windows
+from mrm_jax.data import files, recording, shards, windows
 from mrm_jax.inference import batching, explanation, prediction
 from mrm_jax.runs import trained_run
 
@@ -24,28 +24,30 @@ Result = prediction.Prediction | ValueError
 
 
 def load(
-    workdir: Path | str,
+    run: Path | str,
     *,
     head: str = "mean",
     threshold: float | None = None,
     data: Path | str | None = None,
 ) -> "Predictor":
-    """Returns a trained run's best epoch, ready to score ECGs.
+    """Loads a trained run's best epoch, ready to score ECGs.
 
     Args:
-        workdir: of the run; its checkpoints are enough.
-        head: whose scores count: "mean", "high" or "low".
-        threshold: a score that reaches it is a finding; None: the run's own, by label.
-        data: folder of the shards that the weights belong to. Only for a run that was
-            imported from PyTorch without them; all others store what is needed.
+        run: folder of the run. Its checkpoints are enough.
+        head: the scores to use: "mean", "high" or "low".
+        threshold: a label whose score reaches it is found. None: the run's own
+            threshold of each label.
+        data: folder of the shards that a run imported from PyTorch was trained on.
+            Other runs know their data set.
 
     Raises:
-        ValueError: if there is no checkpoint, or it does not say what it expects.
+        ValueError: if there is no checkpoint, or the run does not know what input it
+            expects.
     """
-    run = trained_run.read(workdir)
+    trained = trained_run.read(run)
     if data is not None:
-        run = trained_run.with_data_spec(run, data)
-    return Predictor(run, head, threshold)
+        trained = trained.with_data_spec(shards.load(data))
+    return Predictor(trained, head, threshold)
 
 
 class Predictor:
@@ -66,7 +68,7 @@ class Predictor:
 
     def __init__(self, run: trained_run.TrainedRun, head: str, threshold: float | None):
         """Puts the network on the devices."""
-        trained_run.require_data_spec(run)
+        run.require_data_spec()
         prediction.check_choice("head", head, prediction.HEADS)
         data = run.data
         own = run.thresholds[head]

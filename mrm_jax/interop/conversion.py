@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from mrm_jax.data import shards
 from mrm_jax.interop import torch_checkpoint, torch_optimizer, torch_weights
 from mrm_jax.runs import trained_run
 from mrm_jax.training import checkpoints, metadata, run_spec, train_state
@@ -89,7 +90,7 @@ def export_run(
         ValueError: if there is no checkpoint.
     """
     run = trained_run.read(workdir, newest)
-    hparams = run.facts["config"]["hparams"]
+    hparams = run.metadata["config"]["hparams"]
     moments = train_state.moments(run.state)
     adam = torch_optimizer.Adam(
         count=int(moments.count),
@@ -98,14 +99,14 @@ def export_run(
         learning_rate=hparams["learning_rate"],
         weight_decay=hparams["weight_decay"],
     )
-    selection = f"val/macro_auc_{run.facts['config']['selection_head']}"
+    selection = f"val/macro_auc_{run.metadata['config']['selection_head']}"
     checkpoint = torch_checkpoint.TorchCheckpoint(
         weights=torch_weights.to_torch(run.variables),
         optimizer=torch_optimizer.to_torch(adam),
         epoch=run.epoch,
-        metric=run.facts["metrics"].get(selection),
+        metric=run.metadata["metrics"].get(selection),
     )
-    return checkpoint, run.facts
+    return checkpoint, run.metadata
 
 
 def read_labels(path: Path) -> list[str]:
@@ -129,7 +130,9 @@ def read_labels(path: Path) -> list[str]:
 def _facts(config: ml_collections.ConfigDict, labels: Sequence[str]) -> dict[str, Any]:
     """Returns the facts of a new run; its data may be unknown."""
     if config.data.shards is not None:
-        return run_spec.build_run_spec(run_spec.with_label_set(config, labels)).facts
+        data = shards.load(config.data.shards)
+        config = run_spec.with_label_set(config, data, labels)
+        return run_spec.build_run_spec(config, data=data).metadata
     return {
         "config": metadata.plain(config.to_dict()),
         "data": metadata.describe_labels(labels),

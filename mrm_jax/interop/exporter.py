@@ -17,7 +17,6 @@ from mrm_jax.interop import (
 from mrm_jax.interop import metadata as metadata_lib
 from mrm_jax.runs import trained_run
 from mrm_jax.runtime import atomic
-from mrm_jax.training import metadata
 
 
 class Format(Protocol):
@@ -68,13 +67,7 @@ def with_data(
     if data is None:
         return run
     if unknown:
-        label_set = data.label_set_of(run.labels)
-        described = metadata.describe_data(data.manifest, label_set)
-        run = dataclasses.replace(
-            run,
-            model=run.model.clone(num_samples=data.manifest.num_samples),
-            facts=run.facts | {"data": described},
-        )
+        run = run.with_data_spec(data)
     _check_records(run, data)
     return run
 

@@ -29,7 +29,7 @@ def describe(run: trained_run.TrainedRun) -> dict[str, Any]:
     Args:
         run: its data are known.
     """
-    data, facts = run.data, run.facts
+    data, facts = run.data, run.metadata
     return {
         "format": FORMAT,
         "labels": list(run.labels),

@@ -1,4 +1,8 @@
-"""What trained runs are worth: one, several side by side, one setting's seeds."""
+"""Evaluates trained runs: one run, several side by side, or several seeds of one.
+
+Results go to a folder below the run, `evaluations/SPLIT...`, unless they are the run's
+own report of its test fold.
+"""
 
 import dataclasses
 import json
@@ -6,63 +10,68 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mrm_jax.data import shards
 from mrm_jax.metrics import bootstrap, classification, paired, seeds, thresholds
 from mrm_jax.metrics import summary as summary_lib
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import comparison, heads, latex, seed_summary
-from mrm_jax.runs import reporting
+from mrm_jax.runs import reporting, trained_run
 from mrm_jax.runs import scores as scores_lib
+from mrm_jax.runs.trained_run import TrainedRun
 from mrm_jax.runtime import console, devices
 from mrm_jax.training import checkpoints, metadata, metrics_log
 
 FOLDER = "evaluations"
-
-
-WHICH_DATA = ("data_set", "data_set_version", "label_set", "sha256")
+DATA_KEYS = ("data_set", "data_set_version", "label_set", "sha256")
 MAX_NAMED = 8  # labels
-MAX_NAME = 100  # characters of a folder's
+MAX_NAME = 100  # characters of a folder's name
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
-    """Which records runs are judged on, and how."""
+    """The records on which runs are evaluated, and how."""
 
     split: str = "test"
-    shards_dir: str | None = None  # None: each run's own, where they were
-    out: Path | None = None  # None: chosen by what is judged
+    data: str | None = None  # folder of shards; None: each run's own
+    out: Path | None = None  # None: a folder below the run, see `folder`
     resamples: int = bootstrap.RESAMPLES
     seed: int = bootstrap.SEED  # of the resamples
-    command: str = ""  # goes into the results, so that others can repeat it
+    command: str = ""  # command line, stored in the results
+
+    def open_data(self) -> shards.Shards | None:
+        """Opens the shards that `data` names, if it names any.
+
+        Raises:
+            ValueError: if they are not there or damaged.
+        """
+        return None if self.data is None else shards.load(self.data)
 
     def folder(
         self,
         workdir: Path,
-        other_data: Mapping[str, Any] | None = None,
-        what: str = "",
-        rewrites: bool = False,
+        external: Mapping[str, Any] | None = None,
+        suffix: str = "",
+        is_report: bool = False,
     ) -> Path:
-        """Returns where results go: into a run's own folder for its own report only.
+        """Returns the folder for the results.
 
         Args:
-            workdir: of the run, or of the first of several.
-            other_data: data facts, where they are not the run's.
-            what: the end of the folder's name, where it is no report of one run.
-            rewrites: whether the results are the run's own report.
+            workdir: folder of the run, or of the first of several.
+            external: the data set that was scored, if it is not the run's own.
+            suffix: end of the folder's name, for results of several runs.
+            is_report: whether the results are the run's own report.
 
         Raises:
-            ValueError: if it would be a run's own folder otherwise.
+            ValueError: if the folder holds a run and the results are not its report.
         """
-        if rewrites and self.out in (None, workdir):
+        if is_report and self.out in (None, workdir):
             return workdir
-        data = (
-            ""
-            if other_data is None
-            else f"-{scores_lib.slug(scores_lib.name(other_data))}"
-        )
-        folder = self.out or workdir / FOLDER / f"{self.split}{data}{what}"
+        data = "" if external is None else f"-{scores_lib.slug_of(external)}"
+        folder = self.out or workdir / FOLDER / f"{self.split}{data}{suffix}"
         if (folder / checkpoints.FOLDER).is_dir():
             raise ValueError(
-                f"{folder}: holds a run, whose report would be lost; give another --out"
+                f"{folder}: this folder holds a run, whose report would be lost. Pass "
+                "another folder with `--out`."
             )
         return folder
 
@@ -70,90 +79,90 @@ class EvaluationConfig:
 DEFAULT = EvaluationConfig()
 
 
-def evaluate_run(workdir: Path, request: EvaluationConfig = DEFAULT) -> dict[str, Any]:
-    """Scores records with a run's best epoch and writes a report of it.
+def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str, Any]:
+    """Scores records with a run's best epoch and writes a report.
 
-    The run's own report is written anew where its own test fold is scored, and never
-    otherwise.
+    If the records are the run's own test fold, the run's own report is rewritten.
 
     Args:
-        workdir: of a run with at least one finished epoch.
-        request: by default its own test fold.
+        workdir: folder of a run with a finished epoch.
+        config: default: the run's own test fold.
 
     Returns:
-        What report.json holds.
+        The content of report.json.
 
     Raises:
         ValueError: if there is no checkpoint, the shards do not fit the run, or the
             results would overwrite those of a run.
     """
-    run = scores_lib.read(workdir)
-    subject = scores_lib.open_subject(run, request.shards_dir)
-    spec, other = subject.spec, subject.evaluated_on
-    is_report = other is None and request.split == "test"
-    folder = request.folder(workdir, other, rewrites=is_report)
+    run = _read(workdir)
+    records = scores_lib.open_data(run, config.open_data())
+    spec, external = records.spec, records.external
+    is_report = external is None and config.split == "test"
+    folder = config.folder(workdir, external, is_report=is_report)
     console.say(f"{spec.headline()}\nscored on {devices.describe()} -> {folder}")
-    scores = subject.score(request.split)
-    _say_undefined(run.labels, scores, request.split)
+    scores = scores_lib.compute(run, records, config.split)
+    _say_undefined(run.labels, scores, config.split)
     val = None
-    if other is None:
-        val = scores if request.split == "val" else subject.score("val")
+    if external is None:
+        is_val = config.split == "val"
+        val = scores if is_val else scores_lib.compute(run, records, "val")
     evaluated = summary_lib.Evaluated(
         scores,
         run.thresholds if val is None else thresholds.choose(val),
-        request.split,
+        config.split,
         val,
-        request.resamples,
-        request.seed,
+        config.resamples,
+        config.seed,
     )
-    facts = reporting.facts(
+    described = reporting.describe(
         spec,
         run.epoch,
         run.epochs_trained,
-        request.split,
-        evaluated_on=other,
-        evaluated_by=request.command,
+        config.split,
+        evaluated_on=external,
+        evaluated_by=config.command,
     )
     if is_report and folder == workdir:
-        report = reporting.write_own(folder, spec, facts, evaluated)
+        report = reporting.write_own(folder, spec, described, evaluated)
     else:
         history = metrics_log.read(workdir)
-        report = reporting.write(folder, spec, facts, evaluated, history)
+        report = reporting.write(folder, spec, described, evaluated, history)
     reporting.show(report, folder)
     return report
 
 
 def compare_runs(
-    workdirs: Sequence[Path], request: EvaluationConfig = DEFAULT
+    workdirs: Sequence[Path], config: EvaluationConfig = DEFAULT
 ) -> dict[str, Any]:
-    """Compares runs on the same records, each later one with the first.
+    """Compares each later run with the first, on the same records.
 
     Args:
-        workdirs: of two runs or more.
-        request: by default the test fold that all of them have.
+        workdirs: folders of two runs or more.
+        config: default: the test fold of the runs.
 
     Returns:
-        What comparison.json holds.
+        The content of comparison.json.
 
     Raises:
         ValueError: as `evaluate_run`, or if the records or labels differ.
     """
     console.say(
-        f"comparing {len(workdirs)} runs on {request.split}, "
-        f"{request.resamples:,} resamples"
+        f"comparing {len(workdirs)} runs on {config.split}, "
+        f"{config.resamples:,} resamples"
     )
-    runs = [scores_lib.read(workdir) for workdir in workdirs]
-    scored = _score_all(runs, request)
+    runs = [_read(workdir) for workdir in workdirs]
+    scored = _score_all(runs, config)
     names = "-and-".join(path.absolute().name for path in workdirs[1:])
     folder = _folder_of_several(
-        request, scored, f"-compared-with-{names}", comparison.JSON_FILE
+        config, runs, scored[0], f"-compared-with-{names}", comparison.JSON_FILE
     )
     result = {
-        "facts": _facts(scored, request),
+        "facts": _describe(runs, scored[0], config),
         **paired.compare(
-            [_contender(of_run) for of_run in scored],
-            request.resamples,
-            request.seed,
+            _contenders(runs, scored),
+            config.resamples,
+            config.seed,
             console.tracker("resampling"),
         ),
     }
@@ -165,33 +174,33 @@ def compare_runs(
 
 
 def summarise_seeds(
-    workdirs: Sequence[Path], request: EvaluationConfig = DEFAULT
+    workdirs: Sequence[Path], config: EvaluationConfig = DEFAULT
 ) -> dict[str, Any]:
-    """Sums up runs that differ in their seed alone.
+    """Summarises runs that differ only in their seed.
 
     Args:
-        workdirs: of two runs or more.
-        request: by default the test fold.
+        workdirs: folders of two runs or more.
+        config: default: the test fold of the runs.
 
     Returns:
-        What seeds.json holds.
+        The content of seeds.json.
 
     Raises:
-        ValueError: as `evaluate_run`, or if the runs differ in more or in less.
+        ValueError: as `evaluate_run`, or if the runs do not differ in exactly the seed.
     """
-    console.say(f"summing up {len(workdirs)} runs on {request.split}")
-    runs = [scores_lib.read(workdir) for workdir in workdirs]
-    metadata.check_differ_in_seed([(run.workdir, run.facts) for run in runs])
-    scored = _score_all(runs, request)
+    console.say(f"summarising {len(workdirs)} runs on {config.split}")
+    runs = [_read(workdir) for workdir in workdirs]
+    metadata.check_differ_in_seed([(run.workdir, run.metadata) for run in runs])
+    scored = _score_all(runs, config)
     folder = _folder_of_several(
-        request, scored, f"-seeds-{len(scored)}", seed_summary.JSON_FILE
+        config, runs, scored[0], f"-seeds-{len(runs)}", seed_summary.JSON_FILE
     )
-    contenders = [_contender(of_run) for of_run in scored]
+    contenders = _contenders(runs, scored)
     summary = {
-        "facts": _facts(scored, request),
+        "facts": _describe(runs, scored[0], config),
         **seeds.summarise(
-            [run.describe() for run in contenders],
-            [paired.observe(run) for run in contenders],
+            [contender.describe() for contender in contenders],
+            [paired.observe(contender) for contender in contenders],
         ),
     }
     seed_summary.write(folder, summary)
@@ -201,83 +210,92 @@ def summarise_seeds(
     return summary
 
 
+def _read(workdir: Path) -> TrainedRun:
+    return trained_run.read(workdir).with_reported_data()
+
+
 def _score_all(
-    runs: Sequence[scores_lib.SavedRun], request: EvaluationConfig
-) -> list[scores_lib.ScoredRun]:
-    scored = [scores_lib.score(run, request.split, request.shards_dir) for run in runs]
-    _say_undefined(scored[0].run.labels, scored[0].scores, request.split)
+    runs: Sequence[TrainedRun], config: EvaluationConfig
+) -> list[scores_lib.ScoredSplit]:
+    data = config.open_data()
+    scored = [scores_lib.score(run, config.split, data) for run in runs]
+    _say_undefined(runs[0].labels, scored[0].scores, config.split)
     return scored
 
 
-def _contender(scored: scores_lib.ScoredRun) -> paired.Contender:
-    run = scored.run
-    return paired.Contender(
-        name=str(run.workdir),
-        facts={
-            "seed": run.facts["config"]["seed"],
-            "epoch": run.epoch,
-            "command": run.facts["command"],
-            "untrained": list(heads.untrained(run.facts)),
-        },
-        labels=run.labels,
-        scores=scored.scores,
-        thresholds={h: chosen.overall for h, chosen in run.thresholds.items()},
-    )
+def _contenders(
+    runs: Sequence[TrainedRun], scored: Sequence[scores_lib.ScoredSplit]
+) -> list[paired.Contender]:
+    """Returns the runs and their scores as `metrics` takes them."""
+    return [
+        paired.Contender(
+            name=str(run.workdir),
+            facts={
+                "seed": run.metadata["config"]["seed"],
+                "epoch": run.epoch,
+                "command": run.metadata["command"],
+                "untrained": list(heads.untrained(run.metadata)),
+            },
+            labels=run.labels,
+            scores=split.scores,
+            thresholds={h: chosen.overall for h, chosen in run.thresholds.items()},
+        )
+        for run, split in zip(runs, scored, strict=True)
+    ]
 
 
-def _facts(
-    scored: Sequence[scores_lib.ScoredRun], request: EvaluationConfig
+def _describe(
+    runs: Sequence[TrainedRun], first: scores_lib.ScoredSplit, config: EvaluationConfig
 ) -> dict[str, Any]:
-    """Returns what results say of the runs and the records on which they are judged."""
-    first = scored[0]
+    """Returns the metadata that results of several runs store."""
     return {
-        **{name: v for name, v in first.data.items() if name in WHICH_DATA},
-        "split": request.split,
+        **{key: value for key, value in first.data.items() if key in DATA_KEYS},
+        "split": config.split,
         "records": len(first.scores.names),
         "is_own_data": first.is_own,
-        "workdirs": _workdirs(scored),
+        "workdirs": _workdirs(runs),
         "versions": metadata.versions(),
-        "command": request.command,
+        "command": config.command,
     }
 
 
 def _folder_of_several(
-    request: EvaluationConfig,
-    scored: Sequence[scores_lib.ScoredRun],
-    what: str,
+    config: EvaluationConfig,
+    runs: Sequence[TrainedRun],
+    first: scores_lib.ScoredSplit,
+    suffix: str,
     file: str,
 ) -> Path:
-    """Returns where results of several runs go.
+    """Makes the folder for the results of several runs.
 
     Raises:
-        ValueError: if results of other runs lie there.
+        ValueError: if the folder holds results of other runs.
     """
-    first = scored[0]
-    other = None if first.is_own else first.data
-    folder = request.folder(first.run.workdir, other, what[:MAX_NAME])
-    if request.out is None and (folder / file).is_file():
+    external = None if first.is_own else first.data
+    folder = config.folder(runs[0].workdir, external, suffix[:MAX_NAME])
+    if config.out is None and (folder / file).is_file():
         kept = json.loads((folder / file).read_text())["facts"]["workdirs"]
-        if kept != _workdirs(scored):
+        if kept != _workdirs(runs):
             raise ValueError(
-                f"{folder / file}: of other runs, {', '.join(kept)}; give another "
-                "folder with --out"
+                f"{folder / file}: these are results of other runs, {', '.join(kept)}. "
+                "Pass another folder with `--out`."
             )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _workdirs(scored: Sequence[scores_lib.ScoredRun]) -> list[str]:
-    return [str(of_run.run.workdir.resolve()) for of_run in scored]
+def _workdirs(runs: Sequence[TrainedRun]) -> list[str]:
+    return [str(run.workdir.resolve()) for run in runs]
 
 
 def _say_undefined(labels: Sequence[str], scores: SplitScores, split: str) -> None:
-    """Says which labels have no AUC, and are left out of the means over labels."""
+    """Lists the labels without an AUC, which the means over labels omit."""
     defined = classification.has_both_classes(scores.labels)
     lacking = [label for label, is_ok in zip(labels, defined, strict=True) if not is_ok]
     if lacking:
         more = ", ..." if len(lacking) > MAX_NAMED else ""
         console.say(
-            f"left out of the macro means: {len(lacking)} of {len(labels)} labels, as "
+            f"omitted from macro means: {len(lacking)} of {len(labels)} labels, as "
             f"all or none of the {len(scores.names):,} {split} records have them: "
             f"{', '.join(lacking[:MAX_NAMED])}{more}"
         )

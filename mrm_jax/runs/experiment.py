@@ -38,7 +38,7 @@ def train_and_evaluate(
     """
     handler = handler or preemption.PreemptionHandler()
     spec = processes.all_or_raise(lambda: run_spec.build_run_spec(config, command))
-    metadata.check_same_everywhere(processes.gather(spec.facts))
+    metadata.check_same_everywhere(processes.gather(spec.metadata))
     console.say(f"{spec.headline()}\n{_describe_work(spec)} -> {workdir}")
     with processes.main_only(lambda: checkpoints.open_manager(workdir)) as manager:
         position = processes.run_on_main(

@@ -42,7 +42,7 @@ def report(
         lambda: write_own(
             workdir,
             spec,
-            facts(spec, manager.best_step(), manager.latest_step()),
+            describe(spec, manager.best_step(), manager.latest_step()),
             evaluated,
         )
     )
@@ -56,31 +56,31 @@ def _best_state(
     return checkpoints.restore(manager, manager.best_step(), like)
 
 
-def facts(
+def describe(
     spec: run_spec.RunSpec,
     epoch: int,
     epochs_trained: int,
     split: str = "test",
     **more: Any,
 ) -> dict[str, Any]:
-    """Returns what a report says of a run and of what it is judged on.
+    """Returns the metadata of a report: the run and the records it is evaluated on.
 
     Args:
-        spec: of the run.
-        epoch: the best one, which is judged.
-        epochs_trained: all of them.
-        split: the one judged.
-        more: "evaluated_on": the data facts of other shards than the run's own;
-            "evaluated_by": the command, where it is no training.
+        spec: specification of the run.
+        epoch: the best epoch, which is evaluated.
+        epochs_trained: number of epochs trained.
+        split: the split that is evaluated.
+        more: "evaluated_on": the data set of other shards than the run's own, by
+            DATA_KEYS; "evaluated_by": the command line, unless it is that of training.
     """
     return {
-        **spec.facts["data"],
+        **spec.metadata["data"],
         "seed": spec.seed,
         "epoch": epoch,
         "epochs_trained": epochs_trained,
         "selection": spec.selection,
         "devices": devices.describe(),
-        **{name: spec.facts[name] for name in ("command", "config", "versions")},
+        **{name: spec.metadata[name] for name in ("command", "config", "versions")},
         "split": split,
         **{"evaluated_on": None, "evaluated_by": "", **more},
     }
@@ -96,8 +96,8 @@ def write_own(
 
     Args:
         workdir: of the run.
-        spec: of the run.
-        facts: as `facts` returns them.
+        plan: of the run.
+        facts: from `describe`.
         evaluated: its own test fold.
     """
     # Here, as matplotlib and jinja2 would delay the first step.
@@ -126,8 +126,8 @@ def write(
 
     Args:
         folder: not of a run; made where it is not there.
-        spec: of the run, with the records that were scored.
-        facts: as `facts` returns them.
+        plan: of the run, with the records that were scored.
+        facts: from `describe`.
         evaluated: the split.
         history: lines of the run's metrics.jsonl.
     """

@@ -1,195 +1,128 @@
-"""A trained run before the records that it is judged on, its own or others."""
+"""Scores of a trained run on the records of a split, of its own or of external data."""
 
+import copy
 import dataclasses
-import functools
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mrm_jax.data import manifest, shards
-from mrm_jax.metrics import thresholds
 from mrm_jax.metrics.scores import SplitScores
-from mrm_jax.reports import run_report, thresholds_file
+from mrm_jax.reports import run_report
+from mrm_jax.runs import trained_run
 from mrm_jax.runtime import console, devices, preemption
-from mrm_jax.training import checkpoints, metadata, run_spec, scoring, train_state
+from mrm_jax.training import metadata, run_spec, scoring
 
-# Without these a signal is not what the network was trained on.
-INPUT_FACTS = ("leads", "unit", "sampling_rate", "num_samples")
-
-
-@dataclasses.dataclass(frozen=True)
-class SavedRun:
-    """What a run's checkpoints say of its best epoch, without its weights."""
-
-    workdir: Path
-    epoch: int
-    epochs_trained: int
-    thresholds: Mapping[str, thresholds.Thresholds]  # by head
-    facts: dict[str, Any]  # config, data, versions, metrics, ...
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """What the network expects, by metadata.DATA_FACTS; None is unknown."""
-        return self.facts["data"]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The names of the outputs, in their order."""
-        return tuple(self.data["labels"])
-
-
-def read(workdir: Path) -> SavedRun:
-    """Returns a run as it was saved.
-
-    Raises:
-        ValueError: if there is no checkpoint.
-    """
-    with checkpoints.open_existing(workdir) as manager:
-        epoch = manager.best_step()
-        facts = checkpoints.read_facts(manager, epoch)
-        trained = manager.latest_step()
-    if facts["data"]["sha256"] is None and run_report.exists(workdir):
-        reported = run_report.read(workdir)["facts"]
-        own = {name: reported[name] for name in metadata.DATA_FACTS}
-        facts = facts | {"data": own}
-    chosen = thresholds_file.read(
-        workdir, facts["data"]["labels"], facts["metrics"], epoch
-    )
-    return SavedRun(workdir, epoch, trained, chosen, facts)
+# If one of these differs, the network was trained on another kind of input.
+INPUT_KEYS = ("leads", "unit", "sampling_rate", "num_samples")
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
-    """A run and a folder of shards."""
+class EvaluationData:
+    """The shards on which a run is evaluated."""
 
-    run: SavedRun
-    spec: run_spec.RunSpec  # its data are those shards, its facts those of the run
-    evaluated_on: dict[str, Any] | None  # the shards' facts; None: they are its own
+    spec: run_spec.RunSpec  # of the run, with these shards as its data
+    external: dict[str, Any] | None  # by DATA_KEYS; None: the run's own data set
 
-    def score(self, split: str) -> SplitScores:
-        """Returns the best epoch's scores of a split.
-
-        Raises:
-            ValueError: if no record of the split has a label of the label set.
-        """
-        return scoring.score(
-            self.spec, self._state, split, preemption.PreemptionHandler()
-        )
-
-    @functools.cached_property
-    def _state(self) -> train_state.TrainState:
-        like = train_state.shapes(self.spec.model)
-        with checkpoints.open_existing(self.run.workdir) as manager:
-            state = checkpoints.restore(manager, self.run.epoch, like)
-        return devices.replicate(state)
+    @property
+    def described(self) -> dict[str, Any]:
+        """The data set of the shards, by DATA_KEYS."""
+        return self.external or self.spec.metadata["data"]
 
 
-def open_subject(run: SavedRun, shards_dir: str | None = None) -> Subject:
-    """Returns a run with the shards that it is judged on.
+@dataclasses.dataclass(frozen=True)
+class ScoredSplit:
+    """Scores of a split, and the data set that it belongs to."""
 
-    Other shards than its own are standardised by its own mean and standard deviation.
-    Weights that came without data take the first shards as their own: those that their
-    report is of.
+    scores: SplitScores
+    data: Mapping[str, Any]  # by DATA_KEYS
+    is_own: bool  # whether the run was trained on this data set
+
+
+def open_data(
+    run: trained_run.TrainedRun, data: shards.Shards | None = None
+) -> EvaluationData:
+    """Returns the shards on which a run is evaluated.
+
+    External data are normalised with the mean and standard deviation of the run's own
+    data set. A run that was imported without its data set adopts the shards as its own.
 
     Args:
-        run: its best epoch is judged.
-        shards_dir: default: its own, where they were at training.
+        run: a trained run.
+        data: default: the run's own shards, at their location during training.
 
     Raises:
         ValueError: if the shards are not there, or their signals or labels are not
             what the network expects.
     """
-    if shards_dir is not None:
-        _check_input(shards.load(shards_dir).manifest, run, shards_dir)
-    spec = run_spec.plan_again(run.facts, shards_dir)
-    found = spec.facts["data"]
+    if data is not None:
+        _check_input(data.manifest, run, data)
+    spec = run_spec.RunSpec.from_checkpoint(run.metadata, data)
+    found = spec.metadata["data"]
     if run.data["sha256"] in (None, found["sha256"]):
-        return Subject(run, spec, None)
-    if shards_dir is None:
+        return EvaluationData(spec, None)
+    if data is None:
         raise ValueError(
-            f"{spec.data.folder}: no longer the shards that {run.workdir} was trained "
-            f"on (data.sha256: {run.data['sha256']} then, {found['sha256']} now); name "
-            "those with --data, or these, to score them as other data"
+            f"{spec.data.folder}: these are no longer the shards that {run.workdir} "
+            f"was trained on (data.sha256 was {run.data['sha256']} and is "
+            f"{found['sha256']} now). Pass the shards of the run with `--data SHARDS`, "
+            "or pass these to score them as external data."
         )
     console.say(
-        f"other data than trained on: {name(found)}; standardiser and "
-        f"thresholds are those of {name(run.data)}, of {run.workdir}"
+        f"external data: {name(found)}. Normalisation statistics and thresholds are "
+        f"those of {name(run.data)}, from {run.workdir}."
     )
-    facts = spec.facts | {"data": run.data, "config": run.facts["config"]}
-    seen = _standardised(spec, run.data)
-    return Subject(run, dataclasses.replace(spec, data=seen, facts=facts), found)
-
-
-def _check_input(found: manifest.Manifest, run: SavedRun, shards_dir: str) -> None:
-    """Refuses signals that are not what the network expects; None is unknown."""
-    expected = {n: run.data[n] for n in INPUT_FACTS if run.data[n] is not None}
-    said = {name: getattr(found, name) for name in expected}
-    said |= {name: list(v) for name, v in said.items() if isinstance(v, tuple)}
-    differing = [
-        f"{name}: {value} expected, {said[name]} found"
-        for name, value in expected.items()
-        if said[name] != value
-    ]
-    if differing:
-        raise ValueError(
-            f"{shards_dir}: not the input of the network of {run.workdir}; prepare "
-            "these data as those that it was trained on:\n  " + "\n  ".join(differing)
-        )
-
-
-def _standardised(spec: run_spec.RunSpec, facts: Mapping[str, Any]) -> shards.Shards:
-    """Returns the plan's shards with the mean and deviation of a run's own."""
-    told = spec.data.manifest
-    moments = {name: facts[name] for name in ("mean_uv", "std_uv")}
-    label_set = dataclasses.replace(told.label_sets[spec.label_set], **moments)
-    changed = told.label_sets | {spec.label_set: label_set}
-    return shards.Shards(
-        spec.data.folder, dataclasses.replace(told, label_sets=changed)
+    saved = spec.metadata | {"data": run.data, "config": run.metadata["config"]}
+    normalised = _with_mean_std(spec, run.data)
+    return EvaluationData(
+        dataclasses.replace(spec, data=normalised, metadata=saved), found
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class ScoredRun:
-    """A run's scores of a split, with what was scored."""
-
-    run: SavedRun
-    scores: SplitScores
-    data: Mapping[str, Any]  # metadata.DATA_FACTS of the records
-    is_own: bool  # the data are those that it was trained on
-
-
-def score(run: SavedRun, split: str, shards_dir: str | None = None) -> ScoredRun:
-    """Returns the scores of a run's best epoch, those of its report where they are.
-
-    Args:
-        run: its best epoch is scored.
-        split: train, val or test.
-        shards_dir: as for `open_subject`.
+def compute(
+    run: trained_run.TrainedRun, records: EvaluationData, split: str
+) -> SplitScores:
+    """Scores every record of a split with a run.
 
     Raises:
-        ValueError: as `open_subject` and `Subject.score`.
+        ValueError: if no record of the split has a label of the label set.
     """
-    if split == "test" and shards_dir is None:
+    state = devices.replicate(run.state)
+    return scoring.score(records.spec, state, split, preemption.PreemptionHandler())
+
+
+def score(
+    run: trained_run.TrainedRun, split: str, data: shards.Shards | None = None
+) -> ScoredSplit:
+    """Returns the scores of a split, from the run's report if it has them.
+
+    Args:
+        run: a trained run.
+        split: "train", "val" or "test".
+        data: as for `open_data`.
+
+    Raises:
+        ValueError: as `open_data` and `compute`.
+    """
+    if split == "test" and data is None:
         stored = read_stored(run)
         if stored is not None:
             console.say(
                 f"{run.workdir}: test scores of epoch {run.epoch}, from its report"
             )
             return stored
-    subject = open_subject(run, shards_dir)
+    records = open_data(run, data)
     console.say(f"{run.workdir}: scoring {split} with epoch {run.epoch}")
-    is_own = subject.evaluated_on is None
-    data = subject.evaluated_on or subject.spec.facts["data"]
-    return ScoredRun(run, subject.score(split), data, is_own)
+    scores = compute(run, records, split)
+    return ScoredSplit(scores, records.described, is_own=records.external is None)
 
 
-def read_stored(run: SavedRun) -> ScoredRun | None:
-    """Returns the scores of the test fold that a run's report left, or None.
+def read_stored(run: trained_run.TrainedRun) -> ScoredSplit | None:
+    """Returns the scores of the test fold that are stored with a run's report, or None.
 
-    They count where they are of the best epoch there is now and of the run's own data.
+    They are valid if they belong to the epoch of `run` and to the run's own data set.
     """
     path = run.workdir / run_report.SCORES_FILE
     if not path.is_file() or not run_report.exists(run.workdir):
@@ -201,15 +134,49 @@ def read_stored(run: SavedRun) -> ScoredRun | None:
     with np.load(path, allow_pickle=False) as stored:
         names = ("names", "labels", "high", "low", "first_label")
         scores = SplitScores(**{n: stored[n] for n in names if n in stored})
-    data = {name: facts[name] for name in metadata.DATA_FACTS}
-    return ScoredRun(run, scores, data, is_own=True)
+    data = {key: facts[key] for key in metadata.DATA_KEYS}
+    return ScoredSplit(scores, data, is_own=True)
 
 
 def name(data: Mapping[str, Any]) -> str:
-    """Returns data set and version of data facts."""
+    """Returns the name and the version of a data set."""
     return f"{data['data_set']} {data['data_set_version']}"
 
 
-def slug(text: str) -> str:
-    """Returns text as the name of a folder: small letters, digits, dots, dashes."""
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")
+def slug_of(data: Mapping[str, Any]) -> str:
+    """Returns the name of a data set as part of a folder's name.
+
+    It has lower-case letters, digits, dots and dashes.
+    """
+    return re.sub(r"[^a-z0-9.]+", "-", name(data).lower()).strip("-")
+
+
+def _check_input(
+    found: manifest.Manifest, run: trained_run.TrainedRun, data: shards.Shards
+) -> None:
+    """Checks that signals are what the network expects; what is None is not checked."""
+    expected = {n: run.data[n] for n in INPUT_KEYS if run.data[n] is not None}
+    there = {name: getattr(found, name) for name in expected}
+    there |= {name: list(v) for name, v in there.items() if isinstance(v, tuple)}
+    differing = [
+        f"{name}: {value} expected, {there[name]} found"
+        for name, value in expected.items()
+        if there[name] != value
+    ]
+    if differing:
+        raise ValueError(
+            f"{data.folder}: these shards are not the input that the network of "
+            f"{run.workdir} expects. Prepare the data as its own were prepared:\n  "
+            + "\n  ".join(differing)
+        )
+
+
+def _with_mean_std(spec: run_spec.RunSpec, data: Mapping[str, Any]) -> shards.Shards:
+    """Returns the shards of spec with the mean and deviation of another data set."""
+    found = spec.data.manifest
+    mean_std = {key: data[key] for key in ("mean_uv", "std_uv")}
+    label_set = dataclasses.replace(found.label_sets[spec.label_set], **mean_std)
+    changed = found.label_sets | {spec.label_set: label_set}
+    data_of_run = copy.copy(spec.data)
+    data_of_run.manifest = dataclasses.replace(found, label_sets=changed)
+    return data_of_run

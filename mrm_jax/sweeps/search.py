@@ -85,7 +85,7 @@ def run(
         sampler=options.sampler,
         pruner=options.pruner,
         seed=options.sampler_seed,
-        config=metadata.fingerprint(spec.facts),
+        config=metadata.fingerprint(spec.metadata),
     )
     workdir_lib.initialize(options.workdir, study_spec.name, study_spec.config)
     with _name(options) as worker:
@@ -129,7 +129,7 @@ def _search(
         trials=options.seeds,
         sampler="grid",
         pruner="none",
-        config=metadata.fingerprint(run_spec.build_run_spec(config).facts),
+        config=metadata.fingerprint(run_spec.build_run_spec(config).metadata),
     )
     job = dataclasses.replace(
         job,
@@ -212,7 +212,7 @@ def _facts(
         "num_epochs": spec.num_epochs,
         "space": {n: str(d) for n, d in study_spec.space.distributions.items()},
         "command": command,
-        **{name: spec.facts[name] for name in ("data", "config", "versions")},
+        **{name: spec.metadata[name] for name in ("data", "config", "versions")},
     }
 
 

@@ -89,7 +89,7 @@ def save(
     manager.save(epoch, args=_arguments(state, facts), metrics={METRIC: selection})
 
 
-def read_facts(manager: ocp.CheckpointManager, epoch: int) -> dict[str, Any]:
+def read_metadata(manager: ocp.CheckpointManager, epoch: int) -> dict[str, Any]:
     """Returns the JSON beside an epoch's state."""
     restored = manager.restore(
         epoch, args=ocp.args.Composite(facts=ocp.args.JsonRestore())
@@ -132,13 +132,13 @@ def save_unfinished(
             manager.save(step, args=_arguments(state, facts))
 
 
-def read_unfinished_facts(workdir: Path) -> dict[str, Any] | None:
+def read_unfinished_metadata(workdir: Path) -> dict[str, Any] | None:
     """Returns the JSON of what `save_unfinished` saved, or None if there is nothing."""
     if not (workdir / UNFINISHED).is_dir():
         return None
     with _open_unfinished(workdir) as manager:
         step = manager.latest_step()
-        return None if step is None else read_facts(manager, step)
+        return None if step is None else read_metadata(manager, step)
 
 
 def restore_unfinished(workdir: Path, like: Any) -> train_state.TrainState:

@@ -13,7 +13,7 @@ from mrm_jax import version
 from mrm_jax.data import manifest as manifests
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-DATA_FACTS = tuple(
+DATA_KEYS = tuple(
     "data_set data_set_version label_set labels descriptions records leads "
     "sampling_rate num_samples unit length_rule mean_uv std_uv sha256".split()
 )
@@ -47,7 +47,7 @@ def describe_data(manifest: manifests.Manifest, label_set: str) -> dict[str, Any
 
 def describe_labels(labels: Sequence[str]) -> dict[str, Any]:
     """Returns the same of a network whose data are not at hand: None is unknown."""
-    return dict.fromkeys(DATA_FACTS) | {"labels": list(labels)}
+    return dict.fromkeys(DATA_KEYS) | {"labels": list(labels)}
 
 
 def _hash(manifest: manifests.Manifest, label_set: manifests.LabelSet) -> str:

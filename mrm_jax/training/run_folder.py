@@ -24,8 +24,8 @@ class RunFolder:
         self._manager = checkpoints.open_manager(workdir)
         newest = self._manager.latest_step()
         if newest is not None:
-            saved = checkpoints.read_facts(self._manager, newest)
-            metadata.check_same_run(saved, spec.facts, workdir)
+            saved = checkpoints.read_metadata(self._manager, newest)
+            metadata.check_same_run(saved, spec.metadata, workdir)
         self.epochs_done = newest or 0
         self._writer = metrics_log.MetricWriter(workdir, self.epochs_done + 1)
         done = metrics_log.read(workdir)
@@ -97,7 +97,7 @@ def record(
         state: after the epoch, on the host.
     """
     writer.write(epoch, values)
-    facts = spec.facts | {"epoch": epoch, "metrics": values}
+    facts = spec.metadata | {"epoch": epoch, "metrics": values}
     checkpoints.save(manager, epoch, state, facts, values[spec.selection])
 
 

@@ -1,4 +1,7 @@
-"""What a configuration asks for, once it was read and checked."""
+"""A validated run configuration.
+
+This is the only module that reads the values of a configuration.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -39,7 +42,7 @@ class RunSpec:
     resident_bytes: int | None  # larger splits are streamed; None: as memory allows
     model: mrm_net.MRMNet
     hparams: HParams
-    facts: dict[str, Any]  # what travels inside every checkpoint
+    metadata: dict[str, Any]  # stored in every checkpoint
 
     def __post_init__(self) -> None:
         """Checks the values that nothing else checks."""
@@ -54,6 +57,28 @@ class RunSpec:
             )
 
         _check_hparams(self.hparams)
+
+    @classmethod
+    def from_checkpoint(
+        cls, saved: Mapping[str, Any], data: shards.Shards | None = None
+    ) -> "RunSpec":
+        """Returns the specification of a trained run, to score records with it.
+
+        Args:
+            saved: metadata of the checkpoint.
+            data: shards to score, with any label set that has the run's labels.
+                Default: the run's own shards, at their location during training.
+
+        Raises:
+            ValueError: if the shards are not there or have no such label set.
+        """
+        config = saved_config(saved)
+        if data is None:
+            data = _load_own_shards(config)
+        else:
+            config.data.shards = str(data.folder)
+        config = with_label_set(config, data, saved["data"]["labels"])
+        return build_run_spec(config, saved["command"], data)
 
     @property
     def selection(self) -> str:
@@ -101,47 +126,23 @@ def _check_hparams(hparams: HParams) -> None:
             )
 
 
-def plan_again(facts: Mapping[str, Any], shards_dir: str | None = None) -> RunSpec:
-    """Returns the plan of a checkpoint, to score records with it.
+def build_run_spec(
+    config: ml_collections.ConfigDict,
+    command: str = "",
+    data: shards.Shards | None = None,
+) -> RunSpec:
+    """Reads and validates a configuration.
 
     Args:
-        facts: of the checkpoint.
-        shards_dir: what to score, with any label set of the same labels; default: the
-            run's own, where they were at training.
-
-    Raises:
-        ValueError: if the shards are not there or have no such label set.
-    """
-    config = saved_config(facts)
-    if shards_dir is not None:
-        config.data.shards = shards_dir
-    elif config.data.shards is None:
-        raise ValueError("these weights came without data; name them with --data")
-    elif not Path(config.data.shards).is_dir():
-        raise ValueError(
-            f"{config.data.shards}: the shards are not there; name their folder with "
-            "--data"
-        )
-    config = with_label_set(config, facts["data"]["labels"])
-    return build_run_spec(config, facts["command"])
-
-
-def saved_config(facts: Mapping[str, Any]) -> ml_collections.ConfigDict:
-    """Returns the configuration of a checkpoint, with options that came later."""
-    config = ml_collections.ConfigDict(facts["config"])
-    for name, value in CONFIG_DEFAULTS_SINCE.items():
-        if name not in config.model:
-            config.model[name] = value
-    return config
-
-
-def build_run_spec(config: ml_collections.ConfigDict, command: str = "") -> RunSpec:
-    """Returns the plan of a configuration; the only place that reads one.
+        config: a locked configuration, as made by `experiments/base.py`.
+        command: command line of the run, stored in its metadata.
+        data: the shards that the configuration names, if they are open already.
 
     Raises:
         ValueError: if a value is out of range or the shards do not fit.
     """
-    data = shards.load(config.data.shards)
+    if data is None:
+        data = shards.load(config.data.shards)
     label_set = config.data.label_set
     num_labels = len(data.label_set(label_set).labels)
     resident_gib = config.data.resident_gib
@@ -156,7 +157,7 @@ def build_run_spec(config: ml_collections.ConfigDict, command: str = "") -> RunS
         resident_bytes=None if resident_gib is None else int(resident_gib * 2**30),
         model=network(config, num_labels, data.manifest.num_samples),
         hparams=HParams(**config.hparams),
-        facts={
+        metadata={
             "config": metadata.plain(config.to_dict()),
             "data": metadata.describe_data(data.manifest, label_set),
             "versions": metadata.versions(),
@@ -165,18 +166,44 @@ def build_run_spec(config: ml_collections.ConfigDict, command: str = "") -> RunS
     )
 
 
-def with_label_set(
-    config: ml_collections.ConfigDict, labels: Sequence[str]
-) -> ml_collections.ConfigDict:
-    """Returns config with the label set that has these labels in this order.
+def saved_config(saved: Mapping[str, Any]) -> ml_collections.ConfigDict:
+    """Returns the configuration of a checkpoint, with defaults of options added since.
 
-    That is the one it names, unless the shards have none of that name with them.
+    Args:
+        saved: metadata of the checkpoint.
+    """
+    config = ml_collections.ConfigDict(saved["config"])
+    for name, value in CONFIG_DEFAULTS_SINCE.items():
+        if name not in config.model:
+            config.model[name] = value
+    return config
+
+
+def _load_own_shards(config: ml_collections.ConfigDict) -> shards.Shards:
+    folder = config.data.shards
+    if folder is None:
+        raise ValueError(
+            "This run was imported without its data set. Pass `--data SHARDS`."
+        )
+    if not Path(folder).is_dir():
+        raise ValueError(
+            f"{folder}: the shards of this run are not there. Pass their folder with "
+            "`--data SHARDS`."
+        )
+    return shards.load(folder)
+
+
+def with_label_set(
+    config: ml_collections.ConfigDict, data: shards.Shards, labels: Sequence[str]
+) -> ml_collections.ConfigDict:
+    """Returns config with a label set that has these labels in this order.
+
+    It keeps the label set that it names if its labels are the same.
 
     Raises:
-        ValueError: if the shards have no such set.
+        ValueError: if the shards have no such label set.
     """
     found = ml_collections.ConfigDict(config)
-    data = shards.load(config.data.shards)
     named = data.manifest.label_sets.get(config.data.label_set)
     if named is None or named.labels != tuple(labels):
         found.data.label_set = data.label_set_of(labels)

@@ -43,9 +43,9 @@ def find_resume_point(
     """
     like = train_state.shapes(spec.model)
     newest = manager.latest_step() or 0
-    saved = checkpoints.read_unfinished_facts(workdir)
+    saved = checkpoints.read_unfinished_metadata(workdir)
     if saved and saved["epoch"] == newest + 1:
-        metadata.check_same_run(saved, spec.facts, workdir)
+        metadata.check_same_run(saved, spec.metadata, workdir)
         console.say(
             f"continues after {_place(saved['epoch'], saved['done']['steps_done'])}"
         )
@@ -53,8 +53,8 @@ def find_resume_point(
         return ResumePoint(state, saved["epoch"], saved["done"])
     checkpoints.discard_unfinished(workdir)  # of an epoch that was finished since
     if newest:
-        saved = checkpoints.read_facts(manager, newest)
-        metadata.check_same_run(saved, spec.facts, workdir)
+        saved = checkpoints.read_metadata(manager, newest)
+        metadata.check_same_run(saved, spec.metadata, workdir)
         console.say(f"continues after epoch {newest}")
         state = checkpoints.restore(manager, newest, like)
         return ResumePoint(state, newest + 1, {})
@@ -179,7 +179,7 @@ class _Loop:
         if epoch.steps_done:  # else the epoch before has it
             self.manager.wait_until_finished()  # without which this is of no use
             done = {"steps_done": epoch.steps_done, "sums": epoch.sums}
-            facts = self.spec.facts | {"epoch": number, "done": done}
+            facts = self.spec.metadata | {"epoch": number, "done": done}
             checkpoints.save_unfinished(self.workdir, state, facts)
 
 

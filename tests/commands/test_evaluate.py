@@ -12,7 +12,7 @@ from mrm_jax.data import shards
 from mrm_jax.interop import conversion
 from mrm_jax.metrics import classification, thresholds
 from mrm_jax.reports import run_report, thresholds_file
-from mrm_jax.runs import evaluation, scores
+from mrm_jax.runs import evaluation, trained_run
 from mrm_jax.training import checkpoints, run_spec
 from tests.helpers import small_runs, small_states
 
@@ -26,7 +26,7 @@ def write_run(folder, shards_dir, seed=1, **facts):
     """A run whose only epoch is that of its first weights."""
     config = small_runs.config(shards_dir)
     config.seed = seed
-    known = run_spec.build_run_spec(config, f"train {seed}").facts | facts
+    known = run_spec.build_run_spec(config, f"train {seed}").metadata | facts
     conversion.write_run(folder, small_states.create(seed=seed), known, epoch=seed)
     return folder
 
@@ -122,7 +122,7 @@ def test_the_report_of_a_run_is_not_overwritten(runs, capsys):
     before = (runs / "s2" / "report.json").read_bytes()
     for folder in (runs / "s1", runs / "s2"):
         assert run(runs / "s1", "--split", "val", "--out", folder) == 2
-        assert "holds a run, whose report would be lost" in failed(capsys)
+        assert "this folder holds a run, whose report would be lost" in failed(capsys)
     assert run(runs / "s1", "--out", runs / "s2") == 2
     assert (runs / "s2" / "report.json").read_bytes() == before
 
@@ -131,7 +131,7 @@ def test_the_runs_own_shards_may_lie_elsewhere(runs, data, tmp_path, capsys):
     moved = shutil.copytree(data / "own", tmp_path / "moved")
     before = run_report.read(runs / "s1")
     assert run(runs / "s1", "--data", moved) == 0
-    assert "other data" not in capsys.readouterr().out
+    assert "external data" not in capsys.readouterr().out
     after = run_report.read(runs / "s1")
     assert after["test"] == before["test"]
     assert after["facts"]["evaluated_on"] is None
@@ -142,8 +142,9 @@ def test_shards_that_are_gone_are_asked_for(data, tmp_path, capsys):
     write_run(tmp_path / "run", gone)
     shutil.rmtree(gone)
     assert run(tmp_path / "run") == 2
-    assert "gone: the shards are not there; name their folder with --data" in failed(
-        capsys
+    assert (
+        "gone: the shards of this run are not there. Pass their folder with `--data"
+        in failed(capsys)
     )
 
 
@@ -160,7 +161,7 @@ def test_shards_that_changed_are_not_taken_for_the_runs_own(data, tmp_path, caps
 def test_other_data_are_standardised_as_the_runs_own(runs, data, capsys):
     before = (runs / "s1" / "report.json").read_bytes()
     assert run(runs / "s1", "--data", data / "other") == 0
-    assert "other data than trained on: waves 1" in capsys.readouterr().out
+    assert "external data: waves 1" in capsys.readouterr().out
     assert (runs / "s1" / "report.json").read_bytes() == before
     folder = runs / "s1" / "evaluations" / "test-waves-1"
     with np.load(folder / "scores.npz") as stored:
@@ -184,7 +185,7 @@ def test_a_report_of_other_data_names_both(runs, data):
 def test_thresholds_on_other_data_are_those_of_the_run(runs, data):
     of_head = thresholds.Thresholds(0.123, (0.1, 0.2, 0.3))
     of_heads = dict.fromkeys(HEADS, of_head)
-    epoch = scores.read(runs / "s1").epoch
+    epoch = trained_run.read(runs / "s1").epoch
     thresholds_file.write(runs / "s1", small_runs.LABELS, of_heads, epoch)
     run(runs / "s1", "--data", data / "other")
     report = run_report.read(runs / "s1" / "evaluations" / "test-waves-1")
@@ -205,7 +206,7 @@ def test_data_that_do_not_fit_are_refused(runs, monkeypatch, name, value, messag
     other = small_runs.write_shards(runs / "unlike")
     with pytest.raises(ValueError, match=message):
         evaluation.evaluate_run(
-            runs / "s1", evaluation.EvaluationConfig(shards_dir=str(other))
+            runs / "s1", evaluation.EvaluationConfig(data=str(other))
         )
 
 
@@ -217,7 +218,7 @@ def test_labels_with_one_class_are_named_and_left_out(runs, data, tmp_path, caps
     np.save(rare / "labels-waves.npy", matrix)
     assert run(runs / "s1", "--data", rare) == 0
     shown = capsys.readouterr().out
-    assert "left out of the macro means: 1 of 3 labels" in shown
+    assert "omitted from macro means: 1 of 3 labels" in shown
     assert "test records have them: fast" in shown
 
 
@@ -230,12 +231,12 @@ def test_a_split_without_records_is_refused(runs, data, tmp_path, capsys):
 
 
 def test_weights_without_data_take_the_first_as_their_own(data, tmp_path, capsys):
-    facts = run_spec.build_run_spec(small_runs.config(data / "own")).facts
+    facts = run_spec.build_run_spec(small_runs.config(data / "own")).metadata
     unknown = dict.fromkeys(facts["data"]) | {"labels": list(small_runs.LABELS)}
     config = facts["config"] | {"data": dict.fromkeys(facts["config"]["data"])}
     write_run(tmp_path / "run", data / "own", data=unknown, config=config)
     assert run(tmp_path / "run") == 2
-    assert "came without data; name them with --data" in failed(capsys)
+    assert "imported without its data set. Pass `--data SHARDS`" in failed(capsys)
     assert run(tmp_path / "run", "--data", data / "own") == 0
     facts = run_report.read(tmp_path / "run")["facts"]
     assert (facts["data_set"], facts["evaluated_on"]) == ("waves", None)
@@ -247,7 +248,7 @@ def test_weights_without_data_take_the_first_as_their_own(data, tmp_path, capsys
 
 
 def test_a_run_from_before_an_option_is_evaluated(data, tmp_path):
-    facts = run_spec.build_run_spec(small_runs.config(data / "own")).facts
+    facts = run_spec.build_run_spec(small_runs.config(data / "own")).metadata
     old = {n: v for n, v in facts["config"]["model"].items() if n != "compute_dtype"}
     write_run(tmp_path / "old", data / "own", config=facts["config"] | {"model": old})
     assert run(tmp_path / "old") == 0
@@ -276,10 +277,10 @@ def test_runs_are_compared_on_the_scores_of_their_reports(runs, data, capsys):
 
 def test_a_comparison_scores_anew_what_no_report_holds(runs, tmp_path):
     (runs / "s2" / "report.json").unlink()
-    request = evaluation.EvaluationConfig(resamples=20, out=tmp_path / "anew")
-    anew = evaluation.compare_runs([runs / "s1", runs / "s2"], request)
+    config = evaluation.EvaluationConfig(resamples=20, out=tmp_path / "anew")
+    anew = evaluation.compare_runs([runs / "s1", runs / "s2"], config)
     evaluation.evaluate_run(runs / "s2")
-    stored = evaluation.compare_runs([runs / "s1", runs / "s2"], request)
+    stored = evaluation.compare_runs([runs / "s1", runs / "s2"], config)
     assert anew["others"][0]["heads"] == stored["others"][0]["heads"]
 
 
@@ -291,10 +292,20 @@ def test_scores_of_another_epoch_are_not_taken(runs, tmp_path):
         spoilt = {name: stored[name] for name in stored}
     spoilt["high"] = np.zeros_like(spoilt["high"])
     np.savez(runs / "s2" / "scores.npz", **spoilt)
-    request = evaluation.EvaluationConfig(resamples=20, out=tmp_path / "out")
-    result = evaluation.compare_runs([runs / "s1", runs / "s2"], request)
+    config = evaluation.EvaluationConfig(resamples=20, out=tmp_path / "out")
+    result = evaluation.compare_runs([runs / "s1", runs / "s2"], config)
     found = result["others"][0]["heads"]["high"]["macro_auc"]["b"]
     assert found == report["test"]["high"]["macro_auc"]
+
+
+@pytest.mark.parametrize("more", [[], ["--split", "train", "--compare"]])
+def test_other_data_are_opened_once(runs, data, monkeypatch, more):
+    opened, load = [], shards.load
+    monkeypatch.setattr(shards, "load", lambda at: opened.append(at) or load(at))
+    more = [*more, runs / "s2"] if more else []
+    small = ["--data", data / "other", "--resamples", "20"]
+    assert run(runs / "s1", *more, *small) == 0
+    assert opened == [str(data / "other")]
 
 
 def test_runs_are_compared_on_other_data(runs, data):
@@ -354,7 +365,7 @@ def test_results_of_other_runs_are_not_overwritten(runs, tmp_path, capsys):
     assert run(runs / "s1", "--compare", runs / "s2") == 0
     capsys.readouterr()
     assert run(runs / "s1", "--compare", other) == 2
-    assert "comparison.json: of other runs" in failed(capsys)
+    assert "comparison.json: these are results of other runs" in failed(capsys)
 
 
 def test_seeds_on_both_sides_are_refused(runs, capsys):

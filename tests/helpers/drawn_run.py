@@ -31,5 +31,5 @@ def write_run(folder: Path, records_per_fold: int, **options) -> trained_run.Tra
     drawn = torch_weights.from_torch(cases.state_dict(case))
     drawn = jax.tree.map(lambda array: array.astype(np.float32), drawn)
     state = dataclasses.replace(small_states.create(case.model()), **drawn)
-    conversion.write_run(folder / "run", state, spec.facts, epoch=3)
+    conversion.write_run(folder / "run", state, spec.metadata, epoch=3)
     return trained_run.read(folder / "run")

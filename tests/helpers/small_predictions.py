@@ -15,7 +15,7 @@ WINDOW = small_runs.NUM_SAMPLES * SOURCE_RATE // 100  # samples of a raw record
 def write_run(folder: Path) -> Path:
     """Writes a run of small shards with the state that training begins with."""
     shards_dir = small_runs.write_shards(folder / "shards")
-    facts = run_spec.build_run_spec(small_runs.config(shards_dir)).facts
+    facts = run_spec.build_run_spec(small_runs.config(shards_dir)).metadata
     conversion.write_run(folder / "run", small_states.create(), facts, epoch=7)
     return folder / "run"
 

@@ -181,17 +181,19 @@ def test_a_threshold_and_a_branch_of_ones_own(workdir):
 def test_weights_without_data_are_told_theirs(workdir, tmp_path):
     state = small_states.create()
     run = trained_run.read(workdir)
-    unknown = run.facts | {"data": metadata.describe_labels(run.labels)}
+    unknown = run.metadata | {"data": metadata.describe_labels(run.labels)}
     imported = tmp_path / "imported"
     conversion.write_run(imported, state, unknown, epoch=1)
-    with pytest.raises(ValueError, match="mean_uv, std_uv are unknown; .* --data"):
+    with pytest.raises(
+        ValueError, match=r"mean_uv, std_uv are unknown\. .*`--data SHARDS`"
+    ):
         mrm_jax.load(imported)
     shards_dir = workdir.parent / "shards"
     told = mrm_jax.load(imported, data=shards_dir)
     signal_mv = small_predictions.ecg_mv()
     expected = mrm_jax.load(workdir).predict(signal_mv, 500)
     assert told.predict(signal_mv, 500).scores == expected.scores
-    with pytest.raises(ValueError, match="knows the data it was trained on"):
+    with pytest.raises(ValueError, match="knows the data set that it was trained on"):
         mrm_jax.load(workdir, data=shards_dir)
 
 

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 
 import numpy as np
@@ -69,7 +70,9 @@ def test_a_name_of_another_format_is_refused(run, records, tmp_path):
 
 
 def test_a_run_in_bfloat16_is_exported_in_float32(run, records, tmp_path):
-    rounded = dataclasses.replace(run, model=run.model.clone(compute_dtype="bfloat16"))
+    saved = copy.deepcopy(run.metadata)
+    saved["config"]["model"]["compute_dtype"] = "bfloat16"
+    rounded = dataclasses.replace(run, metadata=saved)
     path = tmp_path / "model.npz"
     result = exporter.export(rounded, "npz", path, records)
     assert result.difference < 1e-6
@@ -81,10 +84,8 @@ def test_a_run_in_bfloat16_is_exported_in_float32(run, records, tmp_path):
 
 
 def without_data(run):
-    facts = run.facts | {"data": metadata.describe_labels(run.labels)}
-    return dataclasses.replace(
-        run, model=run.model.clone(num_samples=1000), facts=facts
-    )
+    unknown = run.metadata | {"data": metadata.describe_labels(run.labels)}
+    return dataclasses.replace(run, metadata=unknown)
 
 
 def test_weights_without_data_learn_their_standardiser_from_shards(run, data):

@@ -89,7 +89,7 @@ def test_every_form_becomes_a_run_with_the_same_scores(
 ):
     assert run(files, name) == 0
     report = evaluation.evaluate_run(
-        files / "run", evaluation.EvaluationConfig(shards_dir=str(shards_dir))
+        files / "run", evaluation.EvaluationConfig(data=str(shards_dir))
     )
     assert report["facts"]["label_set"] == "waves"
     with np.load(files / "run" / "scores.npz") as scores:
@@ -124,7 +124,7 @@ def test_the_optimisers_rate_becomes_the_runs(files, capsys):
     assert run(files, "slower.pth") == 0
     assert "learning rate 0.0005" in capsys.readouterr().out
     with checkpoints.open_existing(files / "run") as manager:
-        facts = checkpoints.read_facts(manager, 7)
+        facts = checkpoints.read_metadata(manager, 7)
     assert facts["config"]["hparams"]["learning_rate"] == 5e-4
 
 
@@ -176,7 +176,7 @@ def test_the_order_of_names_is_that_of_pytorchs_modules(trained):
 def test_data_known_at_once_make_an_ordinary_run(files, shards_dir):
     assert run(files, "wrapped.pth", f"--data={shards_dir}") == 0
     with checkpoints.open_existing(files / "run") as manager:
-        facts = checkpoints.read_facts(manager, 7)
+        facts = checkpoints.read_metadata(manager, 7)
     assert facts["data"]["label_set"] == "waves"
     assert facts["data"]["std_uv"] > 0
     assert facts["config"]["model"]["width"] == 4

@@ -81,7 +81,7 @@ def test_the_newest_and_the_best_epoch_are_kept(finished):
 
 def test_a_checkpoint_holds_what_its_use_needs(finished):
     with checkpoints.open_manager(finished[0]) as manager:
-        data = checkpoints.read_facts(manager, 4)["data"]
+        data = checkpoints.read_metadata(manager, 4)["data"]
     assert data["labels"] == ["slow", "fast", "loud"]
     assert data["leads"][:3] == ["I", "II", "III"]
     assert (data["sampling_rate"], data["unit"], data["num_samples"]) == (100, "uV", 40)

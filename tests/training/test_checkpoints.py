@@ -39,7 +39,10 @@ def test_what_was_saved_comes_back(tmp_path):
     save_epochs(tmp_path, [0.5, 0.4])
     with checkpoints.open_existing(tmp_path) as manager:
         restored = checkpoints.restore(manager, 2, state(0))
-        assert checkpoints.read_facts(manager, 2) == {"epoch": 2, "labels": ["a", "b"]}
+        assert checkpoints.read_metadata(manager, 2) == {
+            "epoch": 2,
+            "labels": ["a", "b"],
+        }
     assert restored.step == 2 and restored.step.dtype == jnp.int32
     np.testing.assert_array_equal(restored.rng, [0, 2])
     np.testing.assert_array_equal(restored.params["kernel"], np.full((2, 3), 2.0))
