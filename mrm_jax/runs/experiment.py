@@ -8,7 +8,7 @@ import ml_collections
 from mrm_jax.reports import run_report
 from mrm_jax.runs import reporting
 from mrm_jax.runtime import console, devices, preemption, processes
-from mrm_jax.training import checkpoints, metadata, run_spec, trainer
+from mrm_jax.training import metadata, run_folder, run_spec, trainer
 
 
 def train_and_evaluate(
@@ -40,17 +40,14 @@ def train_and_evaluate(
     spec = processes.all_or_raise(lambda: run_spec.build_run_spec(config, command))
     metadata.check_same_everywhere(processes.gather(spec.metadata))
     console.say(f"{spec.headline()}\n{_describe_work(spec)} -> {workdir}")
-    with processes.main_only(lambda: checkpoints.open_manager(workdir)) as manager:
-        position = processes.run_on_main(
-            lambda: trainer.find_resume_point(manager, spec, workdir)
-        )
-        report = None
-        if position.epoch > spec.num_epochs:
-            report = processes.run_on_main(lambda: _recall(workdir, position.epoch - 1))
+    with processes.main_only(lambda: run_folder.RunFolder(spec, workdir)) as folder:
+        report, epochs_done = None, folder.num_epochs_done()
+        if epochs_done >= spec.num_epochs:
+            report = processes.run_on_main(lambda: _recall(workdir, epochs_done))
         if report is None:
             processes.run_on_main(lambda: run_report.discard(workdir))
-            trainer.train(manager, spec, position, workdir, handler)
-            report = reporting.report(manager, spec, workdir, handler)
+            trainer.train(folder, spec, handler)
+            report = reporting.report(folder, spec, workdir, handler)
     reporting.show(report, workdir)
     return report
 

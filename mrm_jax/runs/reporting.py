@@ -6,18 +6,17 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from mrm_jax.metrics import summary, thresholds
 from mrm_jax.reports import console_table, latex, run_report, thresholds_file
 from mrm_jax.runtime import console, devices, preemption, processes
-from mrm_jax.training import checkpoints, metrics_log, run_spec, scoring, train_state
+from mrm_jax.training import metrics_log, run_folder, run_spec, scoring, train_state
 
 CURVES_FILE = "curves.png"
 
 
 def report(
-    manager: ocp.CheckpointManager,
+    folder: run_folder.RunFolder,
     spec: run_spec.RunSpec,
     workdir: Path,
     handler: preemption.PreemptionHandler,
@@ -25,35 +24,21 @@ def report(
     """Scores the test fold with the best checkpoint and writes what a run leaves.
 
     Args:
-        manager: of the run's checkpoints, on process 0, which alone writes.
-        spec: of the run.
-        workdir: of the run.
-        handler: of preemption; stops it; nothing is written then.
+        folder: of the run, from `processes.main_only`.
+        spec: specification of the run.
+        workdir: the same folder, in which process 0 writes.
+        handler: may stop the scoring. Nothing is written then.
 
     Raises:
-        preemption.Preempted: if it did.
+        preemption.Preempted: if the run was preempted.
     """
-    state = devices.replicate(processes.run_on_main(lambda: _best_state(manager, spec)))
+    state = devices.replicate(folder.best_state())
     val, test = (
         scoring.score(spec, state, split, handler) for split in ("val", "test")
     )
     evaluated = summary.Evaluated(test, thresholds.choose(val), val=val)
-    return processes.run_on_main(
-        lambda: write_own(
-            workdir,
-            spec,
-            describe(spec, manager.best_step(), manager.latest_step()),
-            evaluated,
-        )
-    )
-
-
-def _best_state(
-    manager: ocp.CheckpointManager, spec: run_spec.RunSpec
-) -> train_state.TrainState:
-    manager.wait_until_finished()
-    like = train_state.shapes(spec.model)
-    return checkpoints.restore(manager, manager.best_step(), like)
+    described = describe(spec, folder.best_epoch(), folder.num_epochs_done())
+    return processes.run_on_main(lambda: write_own(workdir, spec, described, evaluated))
 
 
 def describe(

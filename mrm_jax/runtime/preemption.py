@@ -1,6 +1,6 @@
-"""Preemption by SIGTERM, between two mapped calls and in all processes at once.
+"""Stops a run on SIGTERM, between two mapped calls and in all processes at once.
 
-Schedulers send it before they take a machine away, some 30 seconds ahead.
+Schedulers send SIGTERM before they take a machine away, some 30 seconds ahead.
 """
 
 import signal
@@ -13,78 +13,78 @@ Track = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 class Preempted(Exception):
-    """The run was preempted, and stopped where it can be resumed."""
+    """The run was preempted and stopped where it can resume; says where."""
 
 
 class PreemptionHandler:
-    """Whether the run was preempted. A context that listens, in the main thread.
+    """Listens for SIGTERM; a context manager, to be entered in the main thread.
 
-    The second SIGTERM ends the process as if nobody listened.
+    A second SIGTERM ends the process as if nobody listened.
     """
 
     def __init__(self) -> None:
-        """Nothing was heard yet."""
-        self._heard = False
-        self._agreed = False  # all processes stopped before the same call
+        """Does not listen yet."""
+        self._signalled = False  # this process received SIGTERM
+        self._preempted = False  # all processes stopped before the same call
         self._before: Any = signal.SIG_DFL
 
     def __enter__(self) -> "PreemptionHandler":
-        """Begins to listen."""
-        self._before = signal.signal(signal.SIGTERM, self._hear)
+        """Starts to listen."""
+        self._before = signal.signal(signal.SIGTERM, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Puts back who listened before."""
+        """Restores the handler that was there before."""
         signal.signal(signal.SIGTERM, self._before)
 
-    def pausing(self, track: Track) -> Track:
-        """Returns track for calls of which no more come once all agreed to leave."""
-        return lambda calls, total: track(self._until(calls), total)
+    def stop_when_preempted(self, track: Track) -> Track:
+        """Returns track for calls that end early when the run is preempted."""
+        return lambda calls, total: track(self._until_preempted(calls), total)
 
-    def leaving(self, track: Track) -> Track:
-        """Returns track for calls that raise Preempted once all agreed to leave."""
-        return lambda calls, total: track(self._or_leave(calls), total)
+    def raise_when_preempted(self, track: Track) -> Track:
+        """Returns track for calls that raise Preempted when the run is preempted."""
+        return lambda calls, total: track(self._or_raise(calls), total)
 
     def raise_if_preempted(self) -> None:
-        """Ends the run if its calls paused.
+        """Raises if calls of `stop_when_preempted` ended early.
 
         Raises:
-            Preempted: if so.
+            Preempted: if they did.
         """
-        if self._agreed:
+        if self._preempted:
             raise Preempted("while scoring")
 
     def raise_if_signalled(self) -> None:
-        """Ends what this process does alone, between two calls.
+        """Raises if this process received SIGTERM, for work that it does alone.
 
         Raises:
-            Preempted: if it was preempted.
+            Preempted: if it did.
         """
-        if self._heard:
+        if self._signalled:
             raise Preempted("while waiting")
 
-    def _or_leave(self, calls: Iterable[Any]) -> Iterator[Any]:
-        yield from self._until(calls)
+    def _or_raise(self, calls: Iterable[Any]) -> Iterator[Any]:
+        yield from self._until_preempted(calls)
         self.raise_if_preempted()
 
-    def _until(self, calls: Iterable[Any]) -> Iterator[Any]:
-        """Yields calls until all processes agree to leave.
+    def _until_preempted(self, calls: Iterable[Any]) -> Iterator[Any]:
+        """Yields calls until all processes agree to stop.
 
         They ask each other before every call and read the answer before the next, so
         that no call waits for it. JAX's reached_preemption_sync_point would do this in
-        several processes only, and take no notice of a second SIGTERM.
+        several processes only, and ignore a second SIGTERM.
         """
-        answer = devices.any_process(self._is_heard)
+        answer = devices.any_process(self._is_signalled)
         for call in calls:
-            self._agreed = answer()
-            if self._agreed:
+            self._preempted = answer()
+            if self._preempted:
                 return
-            answer = devices.any_process(self._is_heard)
+            answer = devices.any_process(self._is_signalled)
             yield call
 
-    def _hear(self, *_: object) -> None:
-        self._heard = True
+    def _on_signal(self, *_: object) -> None:
+        self._signalled = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    def _is_heard(self) -> bool:
-        return self._heard
+    def _is_signalled(self) -> bool:
+        return self._signalled

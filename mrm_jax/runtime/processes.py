@@ -9,7 +9,7 @@ import contextlib
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 import numpy as np
@@ -53,16 +53,36 @@ def run_on_main(function: Callable[[], Value]) -> Value:
 
 
 @contextlib.contextmanager
-def main_only(open_it: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
-    """Opens on process 0 what only it uses, in `run_on_main`; the others get None.
+def main_only(
+    open_it: Callable[[], AbstractContextManager[Value]],
+) -> Iterator[Value]:
+    """Opens an object on process 0 alone; its methods can be called on every process.
+
+    Every process has to call the same methods in the same order. They run as in
+    `run_on_main`: the arguments of process 0 count, and all get its result. Attributes
+    that are not methods cannot be read.
 
     Raises:
         Exception: what open_it raises, on every process.
     """
     with contextlib.ExitStack() as stack:
-        opened = []
+        opened: list[Value] = []
         run_on_main(lambda: opened.append(stack.enter_context(open_it())))
-        yield opened[0] if opened else None
+        yield cast(Value, _OnMain(opened))
+
+
+class _OnMain:
+    """Calls the methods of an object that only process 0 has."""
+
+    def __init__(self, opened: list[Any]):
+        """Takes a list with the object, empty on other processes than 0."""
+        self._opened = opened
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Returns a method of the object, which runs on process 0."""
+        return lambda *args, **kwargs: run_on_main(
+            lambda: getattr(self._opened[0], name)(*args, **kwargs)
+        )
 
 
 def all_or_raise(function: Callable[[], Value]) -> Value:

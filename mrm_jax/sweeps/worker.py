@@ -169,7 +169,7 @@ class Worker:
             del live[slot]
 
     def _tracker(self, description: str) -> preemption.Track:
-        return self._job.handler.leaving(self._shown.tracker(description))
+        return self._job.handler.raise_when_preempted(self._shown.tracker(description))
 
     def _report(self, trial: TrialRun, value: float) -> bool:
         """Reports a metric, acts on the verdict, and returns whether it ended."""

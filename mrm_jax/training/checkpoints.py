@@ -141,6 +141,15 @@ def read_unfinished_metadata(workdir: Path) -> dict[str, Any] | None:
         return None if step is None else read_metadata(manager, step)
 
 
+def progress_of(saved: dict[str, Any]) -> dict[str, Any]:
+    """Returns how much of an unfinished epoch was trained.
+
+    Args:
+        saved: from `read_unfinished_metadata`. Version 0.1.0 wrote the key "done".
+    """
+    return saved["progress"] if "progress" in saved else saved["done"]
+
+
 def restore_unfinished(workdir: Path, like: Any) -> train_state.TrainState:
     """Returns the state that `save_unfinished` saved, as `restore` does."""
     with _open_unfinished(workdir) as manager:

@@ -66,6 +66,11 @@ class Epoch:
             for value, weight in zip(values.tolist(), records, strict=True):
                 self.sums[name] = self.sums.get(name, 0.0) + value * weight
 
+    @property
+    def progress(self) -> dict[str, Any]:
+        """The arguments, beside rows, of an epoch that is resumed here; JSON."""
+        return {"steps_done": self.steps_done, "sums": self.sums}
+
     def means(self) -> dict[str, float]:
         """Returns the means of the terms over the records trained on so far."""
         records = int(np.sum(self.rows[: self.steps_done] >= 0))

@@ -1,45 +1,94 @@
-"""The folder of a run while it trains: newest state, metrics, checkpoints."""
+"""The folder of a run while it trains: where it resumes, and what each epoch leaves.
 
+`mrm_jax.train` and the trials of a sweep resume and record their epochs here.
+"""
+
+import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
+import numpy as np
 
 from mrm_jax.metrics import classification
 from mrm_jax.metrics.scores import SplitScores
+from mrm_jax.runtime import console
 from mrm_jax.training import checkpoints, metadata, metrics_log, run_spec, train_state
 
 
+@dataclasses.dataclass(frozen=True)
+class ResumePoint:
+    """The state from which a run is trained on."""
+
+    state: train_state.TrainState  # on the host
+    epoch: int  # the next one to train, from 1
+    progress: dict[str, Any]  # `epoch.Epoch.progress` if part of it was trained
+
+
 class RunFolder:
-    """What a run continues from, and what its epochs leave; a context manager."""
+    """Checkpoints and metrics of a run that is trained; a context manager."""
 
     def __init__(self, spec: run_spec.RunSpec, workdir: Path):
         """Opens the folder, or makes it.
 
         Raises:
-            ValueError: if it holds another run.
+            ValueError: if it holds a run with other settings.
         """
-        self._plan, self._workdir = spec, workdir
+        self._spec, self._workdir = spec, workdir
         self._manager = checkpoints.open_manager(workdir)
-        newest = self._manager.latest_step()
-        if newest is not None:
-            saved = checkpoints.read_metadata(self._manager, newest)
-            metadata.check_same_run(saved, spec.metadata, workdir)
-        self.epochs_done = newest or 0
-        self._writer = metrics_log.MetricWriter(workdir, self.epochs_done + 1)
-        done = metrics_log.read(workdir)
+        self.epochs_done = self._manager.latest_step() or 0
+        self._check_newest()
+        self._writer = None
+        if self.epochs_done < spec.num_epochs:
+            self._writer = metrics_log.MetricWriter(workdir, self.epochs_done + 1)
         self.best_value = max(
-            (line[spec.selection] for line in done), default=-math.inf
+            (line[spec.selection] for line in metrics_log.read(workdir)),
+            default=-math.inf,
         )
 
+    def num_epochs_done(self) -> int:
+        """Returns the number of finished epochs."""
+        return self.epochs_done
+
     def state(self) -> train_state.TrainState:
-        """Returns the newest state, or that before the first step."""
-        model = self._plan.model
+        """Returns the state after the last finished epoch, or the initial state."""
+        model = self._spec.model
         if not self.epochs_done:
-            return train_state.create(jax.random.PRNGKey(self._plan.seed), model)
-        like = train_state.shapes(model)
-        return checkpoints.restore(self._manager, self.epochs_done, like)
+            return train_state.create(jax.random.PRNGKey(self._spec.seed), model)
+        return self._restore(self.epochs_done)
+
+    def best_state(self) -> train_state.TrainState:
+        """Returns the state of the best epoch, once all checkpoints are written."""
+        self.wait()
+        return self._restore(self.best_epoch())
+
+    def best_epoch(self) -> int:
+        """Returns the best epoch on validation."""
+        return self._manager.best_step()
+
+    def resume_point(self) -> ResumePoint:
+        """Returns where training resumes: within an epoch, after one, or at the start.
+
+        Raises:
+            ValueError: if the unfinished epoch belongs to a run with other settings.
+        """
+        saved = checkpoints.read_unfinished_metadata(self._workdir)
+        if saved and saved["epoch"] == self.epochs_done + 1:
+            self._check_same_run(saved)
+            progress = checkpoints.progress_of(saved)
+            console.say(
+                f"resuming after step {progress['steps_done']} of epoch "
+                f"{saved['epoch']}"
+            )
+            like = train_state.shapes(self._spec.model)
+            state = checkpoints.restore_unfinished(self._workdir, like)
+            return ResumePoint(state, saved["epoch"], progress)
+        self.discard_unfinished()  # of an epoch that has been finished since
+        if self.epochs_done:
+            console.say(f"resuming after epoch {self.epochs_done}")
+        state = jax.tree.map(np.asarray, self.state())
+        return ResumePoint(state, self.epochs_done + 1, {})
 
     def record(
         self,
@@ -47,18 +96,55 @@ class RunFolder:
         val: SplitScores,
         state: train_state.TrainState,
     ) -> dict[str, float]:
-        """Writes what the next epoch left, and returns its metrics by name.
+        """Writes the next epoch's metrics, and its checkpoint in the background.
 
         Args:
             terms: means over the epoch's training records.
-            val: scores of the validation split after it.
-            state: after it, on the host.
+            val: scores of the validation split after the epoch.
+            state: after the epoch, on the host.
+
+        Returns:
+            The metrics by name, such as "val/macro_auc_mean".
         """
+        if self._writer is None:
+            raise ValueError(f"{self._workdir}: all epochs of this run are finished.")
         self.epochs_done += 1
         values = epoch_values(terms, val)
-        record(self._manager, self._writer, self._plan, self.epochs_done, values, state)
-        self.best_value = max(self.best_value, values[self._plan.selection])
+        self._writer.write(self.epochs_done, values)
+        saved = self._spec.metadata | {"epoch": self.epochs_done, "metrics": values}
+        selection = values[self._spec.selection]
+        checkpoints.save(self._manager, self.epochs_done, state, saved, selection)
+        self.best_value = max(self.best_value, selection)
         return values
+
+    def save_unfinished(
+        self, epoch: int, state: train_state.TrainState, progress: dict[str, Any]
+    ) -> None:
+        """Saves a part of an epoch, from which the run can resume.
+
+        Args:
+            epoch: the epoch that was stopped, from 1.
+            state: after the steps that were trained, on the host.
+            progress: `epoch.Epoch.progress`.
+        """
+        if progress["steps_done"]:  # else the checkpoint of the epoch before has it
+            self.wait()  # the part is of no use without that checkpoint
+            saved = self._spec.metadata | {"epoch": epoch, "progress": progress}
+            checkpoints.save_unfinished(self._workdir, state, saved)
+
+    def discard_unfinished(self) -> None:
+        """Removes the unfinished epoch, if there is one."""
+        checkpoints.discard_unfinished(self._workdir)
+
+    def wait(self) -> None:
+        """Waits for checkpoints that are being written."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits for checkpoints that are being written, and closes the files."""
+        if self._writer is not None:
+            self._writer.close()
+        self._manager.close()
 
     def __enter__(self) -> "RunFolder":
         """Returns itself."""
@@ -68,37 +154,22 @@ class RunFolder:
         """Closes the files."""
         self.close()
 
-    def wait(self) -> None:
-        """Waits for checkpoints that are being written."""
-        self._manager.wait_until_finished()
+    def _restore(self, epoch: int) -> train_state.TrainState:
+        like = train_state.shapes(self._spec.model)
+        return checkpoints.restore(self._manager, epoch, like)
 
-    def close(self) -> None:
-        """Waits for checkpoints that are being written, and closes the files."""
-        self._writer.close()
-        self._manager.close()
+    def _check_newest(self) -> None:
+        if not self.epochs_done:
+            return
+        try:
+            saved = checkpoints.read_metadata(self._manager, self.epochs_done)
+            self._check_same_run(saved)
+        except ValueError:
+            self._manager.close()
+            raise
 
-
-def record(
-    manager: ocp.CheckpointManager,
-    writer: metrics_log.MetricWriter,
-    spec: run_spec.RunSpec,
-    epoch: int,
-    values: dict[str, float],
-    state: train_state.TrainState,
-) -> None:
-    """Writes the metrics of an epoch, and its checkpoint in the background.
-
-    Args:
-        manager: of the run's checkpoints.
-        writer: of its metrics.
-        spec: of the run.
-        epoch: its number, from 1.
-        values: from `epoch_values`.
-        state: after the epoch, on the host.
-    """
-    writer.write(epoch, values)
-    facts = spec.metadata | {"epoch": epoch, "metrics": values}
-    checkpoints.save(manager, epoch, state, facts, values[spec.selection])
+    def _check_same_run(self, saved: dict[str, Any]) -> None:
+        metadata.check_same_run(saved, self._spec.metadata, self._workdir)
 
 
 def epoch_values(terms: dict[str, float], val: SplitScores) -> dict[str, float]:

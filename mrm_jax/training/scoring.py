@@ -114,9 +114,22 @@ def score(
         raise ValueError(
             f"{spec.data.folder}: no {split} record has a label of {spec.label_set}"
         )
-    track = handler.leaving(console.tracker(f"scoring {split}"))
+    track = handler.raise_when_preempted(console.tracker(f"scoring {split}"))
     fed = _loader(spec, records)
     return predict(spec.model, state, fed, spec.batch_size, track)
+
+
+def loaders(
+    spec: run_spec.RunSpec,
+) -> tuple[input_pipeline.SplitLoader, input_pipeline.SplitLoader]:
+    """Returns the training and the validation split.
+
+    Raises:
+        ValueError: as `loader`.
+    """
+    train_loader = loader(spec, "train")
+    taken = train_loader.signal_bytes() if train_loader.resident else 0
+    return train_loader, loader(spec, "val", taken)
 
 
 def loader(

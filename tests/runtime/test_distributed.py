@@ -159,7 +159,7 @@ def test_one_that_is_asked_to_leave_takes_all_with_it(broken):
 
 
 def test_the_same_commands_continue_within_the_epoch(broken):
-    assert "continues after step 2 of epoch 1" in broken.killed[0].output
+    assert "resuming after step 2 of epoch 1" in broken.killed[0].output
     assert "epoch 1/2: loss" in broken.killed[0].output
 
 
@@ -185,7 +185,7 @@ def test_process_0_alone_prints_and_all_succeed(broken):
 
 def test_the_broken_run_is_the_unbroken_one_of_a_single_process(broken, unbroken):
     assert broken.extended.status == 0, broken.extended.errors
-    assert "continues after epoch 2" in broken.extended.output
+    assert "resuming after epoch 2" in broken.extended.output
     lines = [metrics_log.read(folder) for folder in (broken.workdir, unbroken)]
     for found, expected in zip(*lines, strict=True):
         assert found.keys() == expected.keys()

@@ -71,14 +71,14 @@ def history(workdir):
 def test_a_run_that_left_ends_as_one_that_did_not(
     shards_dir, unbroken, tmp_path, monkeypatch, capsys, case
 ):
-    number, left_at, continues = case
+    number, preempted_at, resuming = case
     with monkeypatch.context() as patch:
         send_before_call(patch, number)
-        with pytest.raises(preemption.Preempted, match=left_at):
+        with pytest.raises(preemption.Preempted, match=preempted_at):
             run(shards_dir, tmp_path)
     capsys.readouterr()
     run(shards_dir, tmp_path)
-    assert (f"continues {continues}" in capsys.readouterr().out) == bool(continues)
+    assert (f"resuming {resuming}" in capsys.readouterr().out) == bool(resuming)
     assert history(tmp_path) == history(unbroken)
     with (
         np.load(tmp_path / "scores.npz") as found,
@@ -110,6 +110,12 @@ def test_a_run_that_leaves_twice_at_one_place_loses_nothing(
                 run(shards_dir, tmp_path)
     run(shards_dir, tmp_path)
     assert history(tmp_path) == history(unbroken)
+
+
+def test_progress_under_its_earlier_key_is_read():
+    progress = {"steps_done": 2, "sums": {"loss": 1.5}}
+    for key in ("done", "progress"):
+        assert checkpoints.progress_of({"epoch": 1, key: progress}) == progress
 
 
 def test_an_unfinished_epoch_of_other_settings_is_refused(

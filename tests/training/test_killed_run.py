@@ -59,7 +59,7 @@ def test_a_run_killed_twice_ends_as_one_that_was_not(shards_dir, tmp_path):
     kill_after_epoch(start(shards_dir, broken), broken, epoch=2)
     kill_after_epoch(start(shards_dir, broken), broken, epoch=5)
     output, _ = start(shards_dir, broken).communicate()
-    assert "continues after epoch" in output
+    assert "resuming after epoch" in output
     for one, other in zip(*map(metrics_log.read, (unbroken, broken)), strict=True):
         del one["train/records_per_second"], other["train/records_per_second"]
         assert one == other
