@@ -19,7 +19,7 @@ where it was not scored; with --windows also each window's scores and its start.
 --plot has a picture of each scored record, NAME.png: its twelve leads on ECG paper,
 with what was found; of a longer record, the window where a finding scores highest.
 --explain adds NAME--LABEL.png: what each sample of each lead adds to the label's logit
-(integrated gradients), and how the network weighs moments (its time gates).
+(integrated gradients), and how the network weights time steps (its time gates).
 
 Scores are for research. They are not a diagnosis; this is not a medical device.
 
@@ -65,7 +65,7 @@ def _run(args: argparse.Namespace) -> int:
     console.say(_headline(model, found, args))
     first_only = prediction.first_only(args.aggregate)
     cuts = windows.cuts(found.records, form, model.expected, first_only)
-    scored = model.predict_cuts(cuts, args.aggregate)
+    scored = model.predict_windows(cuts, args.aggregate)
     track = console.tracker("scoring" if plot_writer is None else "scoring, drawing")
     shown = track(scored, len(found.records))
     results, warnings, plot_failures = _kept(

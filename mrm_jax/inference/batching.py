@@ -1,4 +1,4 @@
-"""Scores of a stream of recordings: windows in full batches on the devices."""
+"""Scores a stream of recordings in full batches on the devices."""
 
 import collections
 import itertools
@@ -11,12 +11,12 @@ from mrm_jax.models.mrm_net import network
 from mrm_jax.runtime import devices
 from mrm_jax.training import input_pipeline, scoring, train_state
 
-BATCH = 32  # windows scored at once, over all devices; ...
-ACCELERATOR_BATCH = 256  # ... where more at once cost little
+BATCH = 32  # windows scored at once on the CPU, over all devices
+ACCELERATOR_BATCH = 256  # on accelerators, where larger batches cost little
 
 
 class Scorer:
-    """A network on the devices; the program is compiled for one size of batch."""
+    """A network on the devices, compiled for a single batch size."""
 
     def __init__(
         self,
@@ -28,32 +28,31 @@ class Scorer:
         """Puts the network on the devices.
 
         Args:
-            model: that computes the scores.
-            state: on the host.
-            mean_uv: of the standardiser, in microvolts.
-            std_uv: likewise.
+            model: the network.
+            state: training state on the host.
+            mean_uv: mean of the training records, microvolts.
+            std_uv: standard deviation of the training records, microvolts.
         """
         self._model = model
         self._state = devices.replicate(state)
         batch = ACCELERATOR_BATCH if devices.supports_scan() else BATCH
         self._batch = devices.shard_batch(np.arange(batch)[None]).size
         self._shares = devices.shard_batch(np.arange(self._batch)[None])
-        self._moments = [
-            np.full(len(self._shares), moment, np.float32)
-            for moment in (mean_uv, std_uv)
+        self._mean_std = [
+            np.full(len(self._shares), value, np.float32) for value in (mean_uv, std_uv)
         ]
 
     def score(
         self, cuts: Iterable[windows.Windowed]
     ) -> Iterator[tuple[windows.Windowed, np.ndarray]]:
-        """Yields each with its scores [branch, window, label], high before low.
+        """Yields each recording with its scores [branch, window, label], high first.
 
-        A batch takes the next windows, whosever they are. Errors pass through in their
-        place, with no scores.
+        A batch may hold windows of several recordings. Errors pass through in order,
+        without scores.
         """
         waiting: collections.deque[windows.Windowed] = collections.deque()
-        signals_uv: list[np.ndarray] = []  # of what waits, not scored yet
-        scores: list[np.ndarray] = []  # of what waits, [branch, label] each
+        signals_uv: list[np.ndarray] = []  # of waiting windows that are not scored yet
+        scores: list[np.ndarray] = []  # of waiting windows, [branch, label] each
         for cut in itertools.chain(cuts, [None]):
             if cut is not None:
                 waiting.append(cut)
@@ -68,18 +67,18 @@ class Scorer:
                 yield done, np.stack(own, axis=1) if own else np.empty(0)
 
     def _score_batch(self, signals_uv: Sequence[np.ndarray]) -> np.ndarray:
-        """Returns the scores [window, branch, label] of at most a batch."""
+        """Returns the scores [window, branch, label] of at most one batch."""
         filled = np.zeros((self._batch, *signals_uv[0].shape), np.int16)
         filled[: len(signals_uv)] = signals_uv
         own = self._shares[:, 0]  # [device, window]
-        mean_uv, std_uv = self._moments
+        mean_uv, std_uv = self._mean_std
         records = input_pipeline.Records(
             signals_uv=filled[own],
             labels=np.zeros((*own.shape, self._model.num_labels), np.uint8),
             mean_uv=mean_uv,
             std_uv=std_uv,
         )
-        rows = self._shares - self._shares[:, :, :1]  # places among a device's own
+        rows = self._shares - self._shares[:, :, :1]  # indices on the device
         branches = scoring.mapped(self._model)(self._state, records, rows)
         joined = [devices.gather_batch(part, self._batch)[0] for part in branches]
         return np.stack(joined, axis=1)[: len(signals_uv)]

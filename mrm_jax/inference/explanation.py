@@ -1,4 +1,4 @@
-"""Why a run gives a record the score of a label: what its network looks at."""
+"""Explains the score of a label by attributions and the gates of the network."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -9,37 +9,37 @@ from mrm_jax.data import windows
 from mrm_jax.inference import attribution, prediction
 from mrm_jax.runs import trained_run
 
-# The values should sum to all of the change; a larger error is worth more steps, and
-# then a warning. With the demo's network, 6 of 19 explanations of real records had it
-# after 64 steps, one after 256, where the change was small.
+# The values should sum to the change of the logit. A larger relative error leads to
+# more steps, and then to a warning. With the demo's network, 6 of 19 explanations of
+# real records exceeded it after 64 steps, and one after 256, with a small change.
 LARGE_GAP = 0.05
 STEPS = (64, 256)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Explanation:
-    """What the logit of one label rests on, in one window of a recording."""
+    """The explanation of one label's logit in one window of a recording."""
 
     label: str
-    head: str  # whose logit: high, low, or the mean of both
-    window: int  # its place among the recording's windows
-    start_s: float  # where the window begins
+    head: str  # head of the logit: high, low, or the mean of both
+    window: int  # index among the recording's windows
+    start_s: float  # start of the window, seconds
     attribution: attribution.Attribution  # values [time, lead], in the network's order
     gates: Mapping[str, np.ndarray]  # branch -> [time], 0 to 1, see attribution
 
     @property
     def change(self) -> float:
-        """How much higher the logit is than that of no voltage at all."""
+        """The difference of the logit to that of an ECG without any voltage."""
         return self.attribution.logit - self.attribution.baseline_logit
 
     @property
     def gap(self) -> float:
-        """The part of `change` that the values miss, or sum to beyond it; 0.05: 5 %."""
+        """The error of the values' sum, relative to `change`; 0.05 is 5 %."""
         missed = abs(self.attribution.gap)
         return missed / abs(self.change) if self.change else float(missed > 0)
 
     def __repr__(self) -> str:
-        """Returns one line: the label, the window and how much is explained."""
+        """Returns one line with the label, the window and the gap."""
         return (
             f"<Explanation of {self.label}, {self.head} head, window {self.window} "
             f"from {self.start_s:g} s: logit {self.attribution.logit:+.2f}, without "
@@ -53,18 +53,18 @@ def explain(
     result: prediction.Prediction,
     label: str,
 ) -> Explanation:
-    """Returns what a label's score rests on, in the window where it is highest.
+    """Explains a label's score in the window where it is highest.
 
     The baseline is an ECG without any voltage, see `attribution.zero_millivolts`.
 
     Args:
-        run: whose network is asked.
-        cut: a recording as the network takes it.
-        result: its scores; their head is asked.
-        label: one of the run's.
+        run: the trained run.
+        cut: windows of the recording.
+        result: scores of the recording; their head is explained.
+        label: one of the run's labels.
 
     Raises:
-        ValueError: naming the labels, if it is none of them.
+        ValueError: if the label is unknown; lists the labels.
     """
     check_label(label, run.labels)
     window = result.window_of([label])
@@ -87,12 +87,12 @@ def explain(
 
 
 def check_label(label: str, labels: Sequence[str]) -> None:
-    """Refuses a label that a network does not have.
+    """Checks that a network has a label.
 
     Raises:
-        ValueError: naming those it has.
+        ValueError: if it does not; lists its labels.
     """
     if label not in labels:
         raise ValueError(
-            f"this run has no label {label!r}; expected one of {', '.join(labels)}"
+            f"This run has no label {label!r}. Expected one of {', '.join(labels)}."
         )

@@ -1,4 +1,4 @@
-"""Pictures of predictions: ECGs on ECG paper with what was found, and why."""
+"""Plots predictions: ECGs on ECG paper with the labels found and explanations."""
 
 import collections
 import itertools
@@ -15,9 +15,10 @@ from mrm_jax.inference import explanation, prediction
 from mrm_jax.plotting import ecg_overlay, ecg_paper
 from mrm_jax.runs import trained_run
 
-# Of a record in a file's name: 255 bytes are allowed, other scripts take three for one.
+# Longest part of a record's name in a file's name: 255 bytes are allowed, and letters
+# of some scripts take three.
 MOST_LETTERS = 60
-FOUND = "found"  # in place of a label: all that are found in a record
+FOUND = "found"  # stands for all labels found in a record
 
 
 def draw(
@@ -25,20 +26,20 @@ def draw(
     result: prediction.Prediction,
     explained: explanation.Explanation | None = None,
 ) -> Figure:
-    """Returns a page with one window of a recording and what was found.
+    """Draws one window of a recording with the labels found.
 
-    The window is drawn as it was recorded, at its own rate. One that was stretched for
-    the network keeps its own time too, so that the page stays true to scale; an
-    explanation is shrunk back to it.
+    The window is drawn as it was recorded, at its own rate. The page is to scale, so a
+    window that was stretched for the network keeps its recorded duration, and its
+    explanation is compressed to it.
 
     Args:
-        cut: the recording.
-        result: its scores.
-        explained: laid over the window that it is of; without, that with the highest
-            score of a finding is drawn, or the first.
+        cut: windows of the recording.
+        result: scores of the recording.
+        explained: explanation to draw over its window; None: the window with the
+            highest score of a found label is drawn, or the first.
 
     Raises:
-        ValueError: if an explained window is longer than a page is wide.
+        ValueError: if an explained window does not fit on a page.
     """
     window = result.window_of(result.found) if explained is None else explained.window
     overlay = None if explained is None else _overlay(explained)
@@ -55,7 +56,7 @@ def draw(
 def _window_mv(
     cut: windows.Windows, result: prediction.Prediction, window: int
 ) -> np.ndarray:
-    """Returns the samples [time, lead] that a window is made of, all twelve leads."""
+    """Returns the recorded samples [time, lead] of a window, in twelve leads."""
     rate = cut.recording.sampling_rate
     start = round(cut.start_s[window] * rate)
     samples = slice(start, start + round(result.window_s * rate))
@@ -65,8 +66,8 @@ def _window_mv(
 
 def _overlay(explained: explanation.Explanation) -> ecg_overlay.Overlay:
     gates = {
-        f"time gate, {branch} resolution: weighs moments in one of two copies of the "
-        "features; the other copy has every moment": gate
+        f"time gate, {branch} resolution: weights time steps in one of two copies of "
+        "the features; the other copy keeps every time step": gate
         for branch, gate in explained.gates.items()
     }
     return ecg_overlay.Overlay(explained.label, explained.attribution.values, gates)
@@ -91,21 +92,21 @@ def _why(
     label, parts = explained.label, explained.attribution
     score = result.window_scores[result.head][explained.window]
     threshold = result.thresholds[label]
-    place = result.labels.index(label)
-    yield f"{result.name}: what speaks for and against {label}"
+    index = result.labels.index(label)
+    yield f"{result.name}: evidence for and against {label}"
     yield (
-        f"{label} is {result.descriptions[place]}: score {score[place]:.2f} here, a "
-        f"finding from {threshold:.2f} on"
+        f"{label} is {result.descriptions[index]}: score {score[index]:.2f} here, "
+        f"threshold {threshold:.2f}"
     )
     yield (
         f"logit of the {explained.head} head {parts.logit:+.2f}, without any voltage "
-        f"{parts.baseline_logit:+.2f}; what is shaded sums to "
-        f"{parts.values.sum():+.2f}, {explained.gap:.1%} off"
+        f"{parts.baseline_logit:+.2f}; the shaded values sum to "
+        f"{parts.values.sum():+.2f}, an error of {explained.gap:.1%}"
     )
 
 
 def _facts(result: prediction.Prediction, window: int) -> Iterator[str]:
-    """Yields which part of the recording is drawn, and what was done to it."""
+    """Yields the part of the recording that is drawn, and notes on its conversion."""
     count, start = len(result.window_starts_s), result.window_starts_s[window]
     if count > 1:
         yield (
@@ -116,12 +117,12 @@ def _facts(result: prediction.Prediction, window: int) -> Iterator[str]:
         whole_s = f"{result.duration_s:.4g} s"
         yield f"drawn and scored: the first {result.window_s:g} s of {whole_s}"
     elif result.duration_s < result.window_s:
-        yield f"drawn: as recorded, where the network saw {result.window_s:g} s"
+        yield f"drawn: as recorded; the network's input is {result.window_s:g} s long"
     yield from (f"note: {note}" for note in result.notes)
 
 
 class PlotWriter:
-    """Pictures of many records in one folder: of each, and of each explanation."""
+    """Writes the plots of many records and their explanations to one folder."""
 
     def __init__(
         self,
@@ -131,18 +132,18 @@ class PlotWriter:
         run: trained_run.TrainedRun,
         explained: Collection[str] = (),
     ):
-        """Makes the folder, and a name for the picture of each record.
+        """Creates the folder and chooses the file name of each record.
 
         Args:
-            folder: made where it is not there.
-            suffix: one of ecg_paper.SUFFIXES.
-            paths: of all records.
-            run: that explains.
-            explained: labels that are explained in every record; `FOUND` stands for
-                those that are found in it.
+            folder: output folder, created if it does not exist.
+            suffix: file format, one of ecg_paper.SUFFIXES.
+            paths: paths of all records.
+            run: trained run that explains.
+            explained: labels to explain in every record; `FOUND` stands for those that
+                are found in it.
 
         Raises:
-            ValueError: if a label is none of the run's.
+            ValueError: if the run does not have a label.
         """
         for label in explained:
             if label != FOUND:
@@ -157,7 +158,7 @@ class PlotWriter:
     def add(
         self, path: Path, cut: windows.Windows, result: prediction.Prediction
     ) -> list[str]:
-        """Writes the pictures of a record; returns which explanations are far off."""
+        """Writes the plots of a record; returns warnings of inexact explanations."""
         name = self._names[path]
         self._save(draw(cut, result), name)
         warnings = []
@@ -173,7 +174,7 @@ class PlotWriter:
         return warnings
 
     def _labels(self, result: prediction.Prediction) -> Iterable[str]:
-        """Returns the labels that are explained in a record, each once."""
+        """Returns the labels to explain in a record, each once."""
         found = result.found if FOUND in self._explained else ()
         return dict.fromkeys([*(x for x in self._explained if x != FOUND), *found])
 
@@ -182,15 +183,15 @@ class PlotWriter:
 
 
 def file_names(paths: Sequence[Path]) -> list[str]:
-    """Returns a name for each record's picture, without an ending.
+    """Returns a file name for the plot of each record, without suffix.
 
-    That of the record; where several have the same, after those of the folders that
-    they are in, and where that does not help, numbered. No two names differ in capitals
-    alone, as some file systems would take them for one. None has "--" in it.
+    It is the name of the record. If several records have the same, the names of their
+    folders are put before it and, if needed, a number after it. No two names differ
+    only in capitals, as some file systems do not distinguish them. No name has "--".
     """
     stems = collections.Counter(_fit(path.stem).lower() for path in paths)
     root = os.path.commonpath([path.absolute().parent for path in paths])
-    names: dict[str, str] = {}  # in small letters -> as it is
+    names: dict[str, str] = {}  # lower-case name -> name
     for path in paths:
         name = _fit(path.stem)
         if stems[name.lower()] > 1:
@@ -204,5 +205,5 @@ def file_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _fit(text: str) -> str:
-    """Returns the end of a text with nothing in it that is special in a file's name."""
+    """Returns the end of a text without characters that are special in file names."""
     return re.sub(r"[^\w.]+", "-", text)[-MOST_LETTERS:].strip("-.") or "record"

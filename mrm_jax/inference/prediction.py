@@ -1,4 +1,4 @@
-"""What a network says of one ECG, to read, to compute with and to write."""
+"""Predictions: the scores of one ECG, as an object, as text and in files."""
 
 import csv
 import dataclasses
@@ -14,17 +14,19 @@ from mrm_jax.metrics import scores as scores_lib
 from mrm_jax.runtime import atomic
 
 SUFFIXES = (".csv", ".json")
-FEW = 3  # records that are shown with their scores
-MOST_ROWS = 40  # of more records
+FEW = 3  # most records that are shown with their scores
+MOST_ROWS = 40  # most rows that are shown for more records
 NAME_WIDTH = 32
 HEADS = scores_lib.MEAN_FIRST
-# How the scores of several windows become one.
+# How the scores of several windows are combined.
 AGGREGATES = {
     "mean": lambda scores: scores.mean(axis=0),
     "max": lambda scores: scores.max(axis=0),
     "first": lambda scores: scores[0],
 }
-RESEARCH = "Scores are for research; they are no diagnosis, this is no medical device."
+RESEARCH = (
+    "Scores are for research. They are not a diagnosis; this is not a medical device."
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -32,17 +34,17 @@ class Prediction:
     """The scores of one ECG; `prediction["AF"]` is one of `scores`."""
 
     name: str
-    source: Path | None  # the file; None: it was in memory
+    source: Path | None  # the file; None: created in memory
     duration_s: float
     labels: tuple[str, ...]
     descriptions: tuple[str, ...]  # [label]
-    head: str  # whose scores count: one of HEADS
-    thresholds: Mapping[str, float]  # label -> the score that makes it a finding
+    head: str  # head whose scores are reported, one of HEADS
+    thresholds: Mapping[str, float]  # label -> score from which it counts as found
     aggregate: str  # one of AGGREGATES
-    window_s: float  # length of a window; a shorter ECG is stretched to it
+    window_s: float  # duration of a window; a shorter ECG is stretched to it
     window_starts_s: tuple[float, ...]  # [window]
     window_scores: Mapping[str, np.ndarray]  # head -> [window, label], 0 to 1
-    notes: tuple[str, ...]  # what was done to the signal, and what is odd about it
+    notes: tuple[str, ...]  # conversions of the signal, and warnings
 
     def __getitem__(self, label: str) -> float:
         """Returns the score of a label."""
@@ -55,7 +57,7 @@ class Prediction:
 
     @property
     def found(self) -> tuple[str, ...]:
-        """The labels whose score reaches their threshold, the highest score first."""
+        """The labels whose score reaches their threshold, highest score first."""
         scores = self.scores
         reached = [
             label for label in self.labels if scores[label] >= self.thresholds[label]
@@ -63,22 +65,22 @@ class Prediction:
         return tuple(sorted(reached, key=lambda label: -scores[label]))
 
     def scores_of(self, head: str) -> dict[str, float]:
-        """Returns the score of each label that one of HEADS gives."""
+        """Returns the score of each label by one of HEADS."""
         scores = AGGREGATES[self.aggregate](self.window_scores[head])
         return dict(zip(self.labels, map(float, scores), strict=True))
 
     def window_of(self, labels: Iterable[str]) -> int:
-        """Returns the window in which one of some labels has the highest score.
+        """Returns the window with the highest score of any of the labels.
 
-        The first, where there is no label.
+        Returns the first window if there are no labels.
         """
         columns = [self.labels.index(label) for label in labels]
         scores = self.window_scores[self.head][:, columns]
         return int(scores.max(axis=1).argmax()) if columns else 0
 
     def to_dict(self, windows: bool = False) -> dict[str, Any]:
-        """Returns what JSON can hold; with each window's scores where asked."""
-        said: dict[str, Any] = {
+        """Returns the prediction as JSON, optionally with the scores of each window."""
+        entry: dict[str, Any] = {
             "record": self.name,
             "file": None if self.source is None else str(self.source),
             "duration_s": round(self.duration_s, 3),
@@ -88,7 +90,7 @@ class Prediction:
             "notes": list(self.notes),
         }
         if windows:
-            said["windows"] = [
+            entry["windows"] = [
                 {
                     "start_s": start,
                     "scores": dict(zip(self.labels, map(float, scores), strict=True)),
@@ -97,25 +99,25 @@ class Prediction:
                     self.window_starts_s, self.window_scores[self.head], strict=True
                 )
             ]
-        return said
+        return entry
 
     def __repr__(self) -> str:
-        """Returns one line: the record and its findings."""
+        """Returns one line with the record and the labels found."""
         scores = self.scores
         found = ", ".join(f"{label} {scores[label]:.2f}" for label in self.found)
         return f"<Prediction {self.name}: {found or 'nothing found'}>"
 
     def __str__(self) -> str:
-        """Returns the findings and all scores as a table."""
+        """Returns all scores as a table."""
         return table(self, len(self.labels))
 
 
-# A record's file, and what is said of it or why nothing is.
+# The file of each record, and its prediction or the error that prevents it.
 Results = Sequence[tuple[Path, Prediction | ValueError]]
 
 
 def table(prediction: Prediction, top: int) -> str:
-    """Returns the findings, and beside them the highest scores, as lines of text."""
+    """Returns the found labels and the `top` highest scores as a table."""
     scores = prediction.scores
     ranked = sorted(prediction.labels, key=lambda label: -scores[label])
     shown = sorted({*prediction.found, *ranked[:top]}, key=ranked.index)
@@ -132,53 +134,55 @@ def table(prediction: Prediction, top: int) -> str:
 
 
 def heading(prediction: Prediction) -> str:
-    """Returns the record, its length and the windows in it."""
+    """Returns a line with the record, its duration and its number of windows."""
     count = len(prediction.window_starts_s)
     windows = f", {prediction.aggregate} of {count} windows" if count > 1 else ""
     return f"{prediction.name}: {prediction.duration_s:.4g} s{windows}"
 
 
 def first_only(aggregate: str) -> bool:
-    """Returns whether only the first window of a recording counts.
+    """Returns whether an aggregate uses the first window of a recording only.
 
     Raises:
-        ValueError: if it is none of `AGGREGATES`.
+        ValueError: if it is not one of `AGGREGATES`.
     """
     check_choice("aggregate", aggregate, tuple(AGGREGATES))
     return aggregate == "first"
 
 
 def check_choice(what: str, value: str, known: Sequence[str]) -> None:
-    """Raises ValueError, naming what is known, for any other value."""
+    """Raises ValueError for a value that is not known; lists those that are."""
     if value not in known:
         raise ValueError(f"{what}: expected one of {', '.join(known)}, got {value!r}")
 
 
 def check_suffix(path: Path) -> None:
-    """Refuses a file that could not be written at the end.
+    """Checks that an output file can be written, before anything is computed.
 
     Raises:
-        ValueError: if its ending is none of `SUFFIXES` or its folder is not there.
+        ValueError: if its suffix is not one of `SUFFIXES` or its folder does not exist.
     """
     if path.suffix not in SUFFIXES:
         raise ValueError(f"{path}: expected a file ending in {' or '.join(SUFFIXES)}")
     if not path.parent.is_dir():
-        raise ValueError(f"{path}: there is no folder {path.parent}")
+        raise ValueError(
+            f"{path}: the folder {path.parent} does not exist. Create it first."
+        )
 
 
 def write(
     path: Path, results: Results, about: Mapping[str, Any], windows: bool
 ) -> None:
-    """Writes all results; the ending decides how.
+    """Writes all results as CSV or JSON, by the suffix of the path.
 
-    CSV has a row for each record, and where asked one for each of its windows, which
-    `window_start_s` tells. JSON has the same, and the scores of both branches.
+    CSV has a row for each record and, optionally, for each of its windows, which have a
+    `window_start_s`. JSON has the same, and the scores of both branches.
 
     Args:
-        path: of the file, replaced at once when all is written.
-        results: of each record.
-        about: the run and what was asked of it; "labels" names the columns.
-        windows: write each window's scores as well.
+        path: output file, replaced atomically.
+        results: result of each record.
+        about: description of the run and the options; "labels" names the columns.
+        windows: whether to write the scores of each window too.
     """
     with atomic.replacing(path) as temporary:
         if path.suffix == ".json":
@@ -196,12 +200,12 @@ def write(
 
 
 def lines(results: Results, top: int, windows: bool) -> Iterator[str]:
-    """Yields what a terminal shows: few records with scores, of more a row each.
+    """Yields lines for the terminal: tables for few records, or else a row for each.
 
     Args:
-        results: of each record; those without a prediction come last.
-        top: the scores shown beside the findings.
-        windows: show each window's findings, of few records.
+        results: result of each record; those without a prediction are listed last.
+        top: number of scores shown beside the found labels.
+        windows: whether to show what was found in each window, for few records.
     """
     done = [r for _, r in results if isinstance(r, Prediction)]
     if len(done) <= FEW:
@@ -225,7 +229,7 @@ def _entry(
 
 
 def _rows(entry: Mapping[str, Any], head: str) -> Iterator[dict[str, Any]]:
-    """Yields the CSV's rows of one entry of the JSON."""
+    """Yields the CSV rows of one JSON entry."""
     named = {key: entry[key] for key in ("record", "file", "error")}
     if entry["error"] is not None:
         yield named
@@ -251,7 +255,7 @@ def _summary(done: Sequence[Prediction]) -> Iterator[str]:
         yield f"{one.name:<{width}}  {one.duration_s:>6.1f} s  {_findings(one)}"
         yield from (f"{'':<{width}}  note: {note}" for note in one.notes)
     if len(done) > MOST_ROWS:
-        yield f"and {len(done) - MOST_ROWS:,} more; --out FILE.csv has them all"
+        yield f"and {len(done) - MOST_ROWS:,} more; use --out FILE.csv to get them all"
     yield f"found in: {listed or 'none'}; nothing in {nothing:,} of {len(done):,}"
 
 

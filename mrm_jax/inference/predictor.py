@@ -1,10 +1,10 @@
-"""A trained run applied to anybody's ECGs.
+"""Scores any ECG with a trained run.
 
   model = mrm_jax.load("runs/cpsc2018")
   prediction = model.predict(signal_mv, sampling_rate=500)
   prediction["AF"], prediction.found
 
-Scores are for research; they are no diagnosis.
+Scores are for research and not a diagnosis.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,19 +51,19 @@ def load(
 
 
 class Predictor:
-    """A trained network with all it takes to score ECGs of any kind; see `load`.
+    """A trained network that scores ECGs of any rate, length and unit; see `load`.
 
     Attributes:
         run: the trained run.
-        labels: names of the outputs, in their order.
-        descriptions: [label], in plain words, with the source's code.
-        leads: in the network's order; any order may be given.
-        expected: rate and length of a window, and what becomes of shorter records.
-        sampling_rate: Hz; signals of other rates are resampled.
-        duration_s: of a window; longer records are cut into several.
-        head: whose scores count.
-        thresholds: label -> the score that makes it a finding.
-        thresholds_are: where they are from, in words.
+        labels: names of the outputs, in order.
+        descriptions: [label], plain text with the code of the source.
+        leads: leads in the network's order; signals may have any order.
+        expected: rate, length and length policy of a window.
+        sampling_rate: sampling rate of the network, Hz; other rates are resampled.
+        duration_s: duration of a window, seconds; longer records are cut into several.
+        head: head whose scores are reported.
+        thresholds: label -> score from which it counts as found.
+        thresholds_are: source of the thresholds, as text.
     """
 
     def __init__(self, run: trained_run.TrainedRun, head: str, threshold: float | None):
@@ -90,7 +90,7 @@ class Predictor:
         )
 
     def __repr__(self) -> str:
-        """Returns where it is from and what it expects."""
+        """Returns the run, its epoch, and the shape of its input."""
         return (
             f"<Predictor {self.run.workdir}, epoch {self.run.epoch}: "
             f"{len(self.labels)} labels, windows of {self.duration_s:g} s at "
@@ -105,18 +105,18 @@ class Predictor:
         *,
         aggregate: str = "mean",
     ) -> prediction.Prediction:
-        """Returns what the network says of one ECG.
+        """Returns the scores of one ECG.
 
         Args:
-            signal_mv: [time, lead], in millivolts.
-            sampling_rate: Hz, any.
-            leads: names, in any order and spelling; two limb leads give the other
-                four. None: the twelve, as `self.leads` has them.
-            aggregate: what becomes of several windows' scores: their "mean", their
-                "max", or the "first" window alone, as in training and evaluation.
+            signal_mv: [time, lead], millivolts.
+            sampling_rate: sampling rate of the signal, Hz.
+            leads: names of the leads, in any order and spelling; two limb leads
+                determine the other four. None: the twelve in the order of `self.leads`.
+            aggregate: how the scores of several windows are combined: "mean", "max" or
+                "first" (the first window only, as in training and evaluation).
 
         Raises:
-            ValueError: "REASON: detail", if the signal is no whole twelve-lead ECG.
+            ValueError: "REASON: detail", if the signal is not a complete 12-lead ECG.
         """
         return self._one(signal_mv, sampling_rate, leads, aggregate)[1]
 
@@ -127,12 +127,16 @@ class Predictor:
         label: str,
         leads: Sequence[str] | None = None,
     ) -> explanation.Explanation:
-        """Returns what a label's score rests on, in the window where it is highest.
+        """Explains a label's score in the window where it is highest.
 
-        Args: those of `predict`, and the label, one of `self.labels`.
+        Args:
+            signal_mv: as in `predict`.
+            sampling_rate: as in `predict`.
+            label: one of `self.labels`.
+            leads: as in `predict`.
 
         Raises:
-            ValueError: as `predict`, or naming the labels if it is none of them.
+            ValueError: as in `predict`, or if the label is unknown.
         """
         cut, result = self._one(signal_mv, sampling_rate, leads)
         return explanation.explain(self.run, cut, result, label)
@@ -145,14 +149,19 @@ class Predictor:
         *,
         explain: str | None = None,
     ) -> "Figure":
-        """Returns a page of ECG paper with one ECG and what was found in it.
+        """Draws one ECG and its findings on ECG paper.
 
-        Of a longer ECG, the window with the highest score of what was found.
+        For an ECG of several windows, the one with the highest score of a found label
+        is drawn.
 
-        Args: those of `predict`; explain: a label, to lay what `explain` says over it.
+        Args:
+            signal_mv: as in `predict`.
+            sampling_rate: as in `predict`.
+            leads: as in `predict`.
+            explain: label whose explanation is drawn over the ECG.
 
         Raises:
-            ValueError: as `explain`.
+            ValueError: as in `explain`.
         """
         from mrm_jax.inference import plots  # loads matplotlib
 
@@ -165,18 +174,18 @@ class Predictor:
     def predict_many(
         self, recordings: Iterable[recording.Recording], *, aggregate: str = "mean"
     ) -> Iterator[prediction.Prediction]:
-        """Yields what the network says of each, in order, many on the device at once.
+        """Yields the scores of each recording in order, computed in batches.
 
         Args:
-            recordings: may be a generator; a batch is held at a time.
+            recordings: recordings; may be a generator, of which a batch is held.
             aggregate: as in `predict`.
 
         Raises:
-            ValueError: at the first that is no whole twelve-lead ECG.
+            ValueError: at the first recording that is not a complete 12-lead ECG.
         """
         first_only = prediction.first_only(aggregate)
         cuts = (self._cut(one, first_only) for one in recordings)
-        for _, result in self.predict_cuts(cuts, aggregate):
+        for _, result in self.predict_windows(cuts, aggregate):
             if isinstance(result, ValueError):
                 raise result
             yield result
@@ -188,25 +197,25 @@ class Predictor:
         *,
         aggregate: str = "mean",
     ) -> Iterator[Result]:
-        """Yields what the network says of each file, in order, or why it says nothing.
+        """Yields the scores of each file in order, or the error that prevents them.
 
         Args:
-            paths: of records; records.files.find has those of a folder.
+            paths: paths of records; `data.files.find` lists those of a folder.
             form: rate, unit and leads of .npy and .csv.
             aggregate: as in `predict`.
         """
         first_only = prediction.first_only(aggregate)
         cuts = windows.cuts(paths, form, self.expected, first_only)
-        for _, result in self.predict_cuts(cuts, aggregate):
+        for _, result in self.predict_windows(cuts, aggregate):
             yield result
 
-    def predict_cuts(
+    def predict_windows(
         self, cuts: Iterable[windows.Windowed], aggregate: str
     ) -> Iterator[tuple[windows.Windowed, Result]]:
-        """Yields recordings as the network took them, and what it says of each.
+        """Yields the windows of each recording and its scores.
 
         Args:
-            cuts: of records.reading.cuts or records.windows.cut; errors pass through.
+            cuts: results of `windows.cuts` or `windows.cut`; errors pass through.
             aggregate: as in `predict`.
         """
         for cut, scores in self._scorer.score(cuts):
@@ -222,7 +231,7 @@ class Predictor:
         leads: Sequence[str] | None,
         aggregate: str = "mean",
     ) -> tuple[windows.Windows, prediction.Prediction]:
-        """Returns an ECG as the network took it, and what it says of it."""
+        """Returns the windows of an ECG and its scores."""
         names = self.leads if leads is None else leads
         given = recording.Recording("signal", signal_mv, names, sampling_rate)
         cut = windows.cut(given, self.expected, prediction.first_only(aggregate))
@@ -232,7 +241,7 @@ class Predictor:
     def _cut(self, one: recording.Recording, first_only: bool) -> windows.Windowed:
         try:
             return windows.cut(one, self.expected, first_only)
-        except ValueError as error:  # kept until those before it are scored
+        except ValueError as error:  # raised after those before it are scored
             return error
 
     def _prediction(

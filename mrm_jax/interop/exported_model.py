@@ -26,7 +26,7 @@ class Network:
     metadata: Mapping[str, Any]  # JSON, as metadata.describe makes it
 
     @property
-    def moments_mv(self) -> tuple[np.float32, np.float32]:
+    def mean_std_mv(self) -> tuple[np.float32, np.float32]:
         """Mean and standard deviation of the training records, in mV."""
         found = self.metadata["mean_mv"], self.metadata["std_mv"]
         return np.float32(found[0]), np.float32(found[1])
@@ -48,7 +48,7 @@ def function(network: Network) -> Callable[[jax.Array], dict[str, jax.Array]]:
     be differentiated through that. Signals of a finer resolution (resampled ones) give
     scores up to 1e-3 from those of their shards; rounded to three decimals, the same.
     """
-    mean_mv, std_mv = network.moments_mv
+    mean_mv, std_mv = network.mean_std_mv
     variables = jax.tree.map(jnp.asarray, network.variables)
 
     def scores(signal_mv: jax.Array) -> dict[str, jax.Array]:

@@ -46,7 +46,7 @@ def write(path: Path, network: exported_model.Network) -> None:
             eca_conv=arguments["eca_conv"],
             leads=network.record_shape[1],
         ),
-        *map(float, network.moments_mv),
+        *map(float, network.mean_std_mv),
     )
     weights = {
         name: torch.tensor(array)

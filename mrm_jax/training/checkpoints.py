@@ -1,7 +1,8 @@
 """Checkpoints with Orbax: the newest epoch and the best one on validation.
 
-A checkpoint holds the full state of a run (arrays) and what is needed to use it
-without the run: configuration, labels, leads, rate, unit and standardiser (JSON).
+A checkpoint holds the full state of a run (arrays) and its metadata (JSON), with which
+it can be used on its own: configuration, labels, leads, sampling rate, unit and
+normalisation statistics.
 """
 
 import shutil
@@ -21,22 +22,22 @@ METRIC = "selection"
 
 
 class _Manager(ocp.CheckpointManager):
-    """A manager that asks nobody for a notice to leave: `preemption` does that.
+    """A manager that does not check for preemption, which `preemption` does.
 
-    Orbax before 0.12 fails in several processes where JAX's own service is off.
+    Orbax before 0.12 fails in several processes if JAX's own service is off.
     """
 
     def reached_preemption(self, step: int) -> bool:
-        """Returns no."""
+        """Returns False."""
         return False
 
 
 def open_manager(workdir: Path) -> ocp.CheckpointManager:
-    """Opens the checkpoints of a run, a context manager that waits for writes.
+    """Opens the checkpoints of a run: a context manager that waits for writes.
 
-    Orbax renames a checkpoint into place when it is complete: a process killed at any
-    moment leaves the one before. Two policies, since `best_fn` with `max_to_keep`
-    alone would delete the newest one.
+    Orbax renames a checkpoint into place when it is complete, so a process that is
+    killed leaves the one before. There are two policies because `best_fn` with
+    `max_to_keep` alone would delete the newest checkpoint.
     """
     policy = checkpoint_managers.AnyPreservationPolicy(
         [
@@ -62,11 +63,11 @@ def open_existing(workdir: Path) -> ocp.CheckpointManager:
         ValueError: if there is none.
     """
     if not (workdir / FOLDER).is_dir():
-        raise ValueError(f"{workdir}: no checkpoints; train first with mrm_jax.train")
+        raise ValueError(f"{workdir}: no checkpoints; train first with mrm_jax.train.")
     manager = open_manager(workdir)
     if manager.best_step() is None:
         manager.close()
-        raise ValueError(f"{workdir}: no finished epoch yet; continue its training")
+        raise ValueError(f"{workdir}: no epoch is finished yet; resume its training.")
     return manager
 
 
@@ -74,23 +75,23 @@ def save(
     manager: ocp.CheckpointManager,
     epoch: int,
     state: train_state.TrainState,
-    facts: dict[str, Any],
+    metadata: dict[str, Any],
     selection: float,
 ) -> None:
     """Saves one epoch in the background.
 
     Args:
         manager: from `open_manager`.
-        epoch: counted from 1.
-        state: on the host, as `devices.unreplicate` returns it.
-        facts: JSON.
-        selection: the validation metric; the largest is the best.
+        epoch: number of the epoch, from 1.
+        state: state after the epoch, on the host.
+        metadata: metadata of the run and the epoch, JSON.
+        selection: validation metric. The epoch with the largest is the best.
     """
-    manager.save(epoch, args=_arguments(state, facts), metrics={METRIC: selection})
+    manager.save(epoch, args=_arguments(state, metadata), metrics={METRIC: selection})
 
 
 def read_metadata(manager: ocp.CheckpointManager, epoch: int) -> dict[str, Any]:
-    """Returns the JSON beside an epoch's state."""
+    """Returns the metadata that was saved with an epoch."""
     restored = manager.restore(
         epoch, args=ocp.args.Composite(facts=ocp.args.JsonRestore())
     )
@@ -104,7 +105,7 @@ def restore(
 
     Args:
         manager: from `open_manager`.
-        epoch: one that is there.
+        epoch: number of an epoch that was saved.
         like: a state of the same shapes, or its `jax.eval_shape`.
     """
     host = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
@@ -115,25 +116,26 @@ def restore(
 
 
 def save_unfinished(
-    workdir: Path, state: train_state.TrainState, facts: dict[str, Any]
+    workdir: Path, state: train_state.TrainState, metadata: dict[str, Any]
 ) -> None:
-    """Saves a state within an epoch, in the place of an earlier one; waits for it.
+    """Saves a state within an epoch, replaces an earlier one, and waits for it.
 
-    Apart from the epochs' own, which alone are scored, reported and converted.
+    It is kept apart from the checkpoints of whole epochs, which alone are scored,
+    reported and converted.
 
     Args:
-        workdir: of the run.
-        state: on the host; a run's states are told apart by their step.
-        facts: JSON.
+        workdir: folder of the run.
+        state: on the host. Its step tells it from an earlier one.
+        metadata: JSON.
     """
     with _open_unfinished(workdir) as manager:
         step = int(state.step)
-        if step not in manager.all_steps():  # else it is the same
-            manager.save(step, args=_arguments(state, facts))
+        if step not in manager.all_steps():  # else the same state is there
+            manager.save(step, args=_arguments(state, metadata))
 
 
 def read_unfinished_metadata(workdir: Path) -> dict[str, Any] | None:
-    """Returns the JSON of what `save_unfinished` saved, or None if there is nothing."""
+    """Returns the metadata that `save_unfinished` saved, or None."""
     if not (workdir / UNFINISHED).is_dir():
         return None
     with _open_unfinished(workdir) as manager:
@@ -151,13 +153,13 @@ def progress_of(saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def restore_unfinished(workdir: Path, like: Any) -> train_state.TrainState:
-    """Returns the state that `save_unfinished` saved, as `restore` does."""
+    """Returns the state that `save_unfinished` saved, as NumPy arrays."""
     with _open_unfinished(workdir) as manager:
         return restore(manager, manager.latest_step(), like)
 
 
 def discard_unfinished(workdir: Path) -> None:
-    """Removes what `save_unfinished` saved, if there is any."""
+    """Removes what `save_unfinished` saved, if anything."""
     shutil.rmtree(workdir / UNFINISHED, ignore_errors=True)
 
 
@@ -179,9 +181,9 @@ def _open(folder: Path, **options: Any) -> ocp.CheckpointManager:
     )
 
 
-def _arguments(state: train_state.TrainState, facts: dict[str, Any]) -> Any:
-    return ocp.args.Composite(
-        state=ocp.args.StandardSave(state), facts=ocp.args.JsonSave(facts)
+def _arguments(state: train_state.TrainState, metadata: dict[str, Any]) -> Any:
+    return ocp.args.Composite(  # "facts" is the name of the item on disk
+        state=ocp.args.StandardSave(state), facts=ocp.args.JsonSave(metadata)
     )
 
 

@@ -1,4 +1,7 @@
-"""What travels inside every checkpoint and report: data, labels, units, versions."""
+"""Metadata of a run, stored in every checkpoint: configuration, data, versions.
+
+It tells whether two runs are the same, or differ only in their seed.
+"""
 
 import dataclasses
 import hashlib
@@ -17,15 +20,15 @@ DATA_KEYS = tuple(
     "data_set data_set_version label_set labels descriptions records leads "
     "sampling_rate num_samples unit length_rule mean_uv std_uv sha256".split()
 )
-# May differ when a run is continued: its name, more epochs, the same shards elsewhere,
-# and where their signals are kept.
+# Values that may change when a run resumes: its name, the number of epochs, and where
+# the shards and their signals are.
 RESUME_MAY_CHANGE = ("name", "num_epochs", "data.shards", "data.resident_gib")
-# And what may differ between one setting's runs of several seeds.
-FREE_OF_SEEDS = ("name", "seed", "data.shards", "data.resident_gib")
+# Values that may differ between the runs of a summary over seeds.
+SEEDS_MAY_CHANGE = ("name", "seed", "data.shards", "data.resident_gib")
 
 
 def describe_data(manifest: manifests.Manifest, label_set: str) -> dict[str, Any]:
-    """Returns what a network trained on these shards has to be told of its input."""
+    """Returns the data set that a network is trained on, by DATA_KEYS."""
     chosen = manifest.label_sets[label_set]
     return {
         "data_set": manifest.data_set,
@@ -46,44 +49,51 @@ def describe_data(manifest: manifests.Manifest, label_set: str) -> dict[str, Any
 
 
 def describe_labels(labels: Sequence[str]) -> dict[str, Any]:
-    """Returns the same of a network whose data are not at hand: None is unknown."""
+    """Returns a data set of which only the labels are known; the rest is None."""
     return dict.fromkeys(DATA_KEYS) | {"labels": list(labels)}
 
 
 def _hash(manifest: manifests.Manifest, label_set: manifests.LabelSet) -> str:
-    """Returns what tells these data from others, whichever tool version wrote them."""
+    """Returns a hash of the data, independent of the version that wrote the shards."""
     content = {"files": manifest.files, "label_set": dataclasses.asdict(label_set)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def fingerprint(facts: Mapping[str, Any]) -> str:
-    """Returns what tells a run's configuration and data from others, but for FREE."""
-    flat = _flat({"config": facts["config"], "data": facts["data"]})
+def fingerprint(run: Mapping[str, Any]) -> str:
+    """Returns a hash of a run's configuration and data without RESUME_MAY_CHANGE.
+
+    Args:
+        run: metadata of the run.
+    """
+    flat = _compared(run)
     free = {f"config.{name}" for name in RESUME_MAY_CHANGE}
     content = {name: v for name, v in flat.items() if not _is_in(name, free)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of this software and of what it computes with."""
+    """Returns the versions of mrm_jax, Python and the libraries it computes with."""
     found = {name: metadata.version(name) for name in LIBRARIES}
     return {"mrm_jax": version.VERSION, "python": platform.python_version(), **found}
 
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a configuration as JSON reads it back: tuples are lists."""
+    """Returns a configuration as JSON reads it back: tuples become lists."""
     return json.loads(json.dumps(config))
 
 
 def check_same_run(
     saved: Mapping[str, Any], now: Mapping[str, Any], workdir: Path
 ) -> None:
-    """Refuses to continue a run with other settings or other data.
+    """Checks that a run resumes with its own settings and data.
 
-    What is None in `saved` was unknown there, and may be anything now.
+    Args:
+        saved: metadata of the run in the folder. None is unknown and fits anything.
+        now: metadata of the run that is started.
+        workdir: the folder, for the message.
 
     Raises:
-        ValueError: if anything but FREE differs; lists what.
+        ValueError: if a value differs that is not in RESUME_MAY_CHANGE; lists them.
     """
     before, after = _compared(saved), _compared(now)
     free = {f"config.{name}" for name in RESUME_MAY_CHANGE}
@@ -91,83 +101,86 @@ def check_same_run(
     differing = _differences(before, after, free, ("there", "now"))
     if differing:
         raise ValueError(
-            f"{workdir}: holds a run with other settings; continue it with its own, or "
-            "give another --workdir:\n  " + "\n  ".join(differing)
+            f"{workdir}: holds a run with other settings. Resume it with its own "
+            "settings, or pass another `--workdir`. These differ:\n  "
+            + "\n  ".join(differing)
         )
 
 
 def check_differ_in_seed(runs: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
-    """Refuses runs that are not of one setting and of different seeds.
+    """Checks that runs have the same settings and different seeds.
 
     Args:
-        runs: folder and facts of each.
+        runs: folder and metadata of each run.
 
     Raises:
-        ValueError: if anything but FREE_OF_SEEDS differs, or a seed stands there twice.
+        ValueError: if a value differs that is not in SEEDS_MAY_CHANGE, or two runs have
+            the same seed.
     """
-    (first, facts), *others = runs
-    seen = {facts["config"]["seed"]: first}
+    (first, of_first), *others = runs
+    seen = {of_first["config"]["seed"]: first}
     for folder, other in others:
         differing = _differences(
-            _compared(facts),
+            _compared(of_first),
             _compared(other),
-            {f"config.{name}" for name in FREE_OF_SEEDS},
+            {f"config.{name}" for name in SEEDS_MAY_CHANGE},
             (f"in {first}", f"in {folder}"),
         )
         if differing:
             raise ValueError(
-                "a mean over seeds needs runs that differ in their seed alone; to set "
-                "runs side by side, give the others after --compare:\n  "
+                "A summary over seeds needs runs that differ only in their seed. To "
+                "compare other runs, pass them with `--compare`. These differ:\n  "
                 + "\n  ".join(differing)
             )
         seed = other["config"]["seed"]
         if seed in seen:
             raise ValueError(
-                f"seed {seed} in {seen[seed]} and again in {folder}; give runs of "
-                "different seeds, as trained with --config.seed=NUMBER"
+                f"seed {seed} in {seen[seed]} and again in {folder}. Pass runs with "
+                "different seeds, trained with `--config.seed=NUMBER`."
             )
         seen[seed] = folder
 
 
-def check_same_everywhere(facts: Sequence[Mapping[str, Any]]) -> None:
-    """Refuses a run whose processes, [process], were started with different facts.
+def check_same_everywhere(runs: Sequence[Mapping[str, Any]]) -> None:
+    """Checks that all processes of a run were started alike.
 
-    Only where their shards lie may differ.
+    Args:
+        runs: [process], metadata. Only the location of the shards may differ.
 
     Raises:
-        ValueError: if anything else does; lists what of the first that differs.
+        ValueError: if another value differs; lists those of the first such process.
     """
-    for process, other in enumerate(facts):
+    for process, other in enumerate(runs):
         places = ("on process 0", f"on process {process}")
         differing = _differences(
-            _compared(facts[0]) | _flat(facts[0]["versions"], "versions."),
+            _compared(runs[0]) | _flat(runs[0]["versions"], "versions."),
             _compared(other) | _flat(other["versions"], "versions."),
             {"config.data.shards"},
             places,
         )
         if differing:
             raise ValueError(
-                "the processes of a run need the same settings, data and versions:\n  "
-                + "\n  ".join(differing)
+                "All processes of a run need the same settings, data and versions. "
+                "These differ:\n  " + "\n  ".join(differing)
             )
 
 
-def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return _flat({"config": facts["config"], "data": facts["data"]})
+def _compared(run: Mapping[str, Any]) -> dict[str, Any]:
+    return _flat({"config": run["config"], "data": run["data"]})
 
 
 def _differences(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
-    free: Iterable[str],
+    may_change: Iterable[str],
     places: tuple[str, str],
 ) -> list[str]:
-    """Returns a line for each flat name, not in free, with another value."""
+    """Returns a line for each flat name with another value, except may_change."""
     here, there = places
     return [
         f"{name}: {before.get(name)!r} {here}, {after.get(name)!r} {there}"
         for name in sorted(before.keys() | after.keys())
-        if not _is_in(name, free) and before.get(name) != after.get(name)
+        if not _is_in(name, may_change) and before.get(name) != after.get(name)
     ]
 
 

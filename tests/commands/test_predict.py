@@ -53,7 +53,7 @@ def test_one_record(run, workdir, tmp_path):
     assert lines[1].startswith("thresholds: not chosen, 0.5; mrm_jax.evaluate chooses")
     assert lines[2] == "a: 1 s, mean of 3 windows"
     assert {line.split()[0] for line in lines[4:7]} == set(small_runs.LABELS)
-    assert lines[-1].startswith("Scores are for research; they are no diagnosis")
+    assert lines[-1].startswith("Scores are for research. They are not a diagnosis")
 
 
 def test_a_folder_with_bad_records(run, tmp_path):
@@ -180,7 +180,7 @@ def test_no_record_that_can_be_scored(run, tmp_path):
         (["--threshold=2"], "--threshold: expected 0 to 1, got 2"),
         (["--top=0"], "--top: expected 1 or more, got 0"),
         (["--explain=fast"], "--explain draws pictures; say where: --plot FOLDER"),
-        (["--plot=p", "--explain=AF"], "no label 'AF'; expected one of slow, fast, lo"),
+        (["--plot=p", "--explain=AF"], "no label 'AF'. Expected one of slow, fast, lo"),
     ],
 )
 def test_flags_are_refused_before_any_work(run, tmp_path, monkeypatch, flags, message):

@@ -183,7 +183,10 @@ def test_the_baseline_is_no_voltage():
         ({"label": -1}, "label: expected 0 to 2, got -1"),
         ({"head": "both"}, "head: expected one of .*got 'both'"),
         ({"steps": 0}, "steps: expected 1 or more, got 0"),
-        ({"baseline": np.zeros((3, 12))}, r"one shape.*found \[40, 12\] and \[3, 12\]"),
+        (
+            {"baseline": np.zeros((3, 12))},
+            r"same shape.*found \[40, 12\] and \[3, 12\]",
+        ),
     ],
 )
 def test_refuses_what_does_not_fit(changes, match):
@@ -227,7 +230,7 @@ def test_a_step_stands_for_the_middle_of_the_samples_it_sees(head, stride):
     model = FirstMap(stride)
     signals = jax.random.normal(jax.random.key(0), (32, 200, 2))
     variables = jax.jit(model.init)(jax.random.key(1), signals)
-    places = attribution.step_places(200)[head]
+    places = attribution.step_centres(200)[head]
     assert len(places) == jax.eval_shape(model.apply, variables, signals).shape[1]
 
     @jax.jit

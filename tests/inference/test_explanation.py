@@ -89,7 +89,7 @@ def test_leads_in_another_order_are_explained_in_the_network_s(model):
 
 
 def test_another_label_is_refused(model):
-    message = "this run has no label 'AF'; expected one of slow, fast, loud"
+    message = "This run has no label 'AF'. Expected one of slow, fast, loud"
     with pytest.raises(ValueError, match=message):
         model.explain(small_predictions.ecg_mv(), 500, "AF")
     with pytest.raises(ValueError, match=message):
@@ -102,4 +102,4 @@ def test_a_page_of_an_array(model):
     laid_over = model.draw(signal_mv, 500, explain="loud")
     assert not plain.axes[0].images
     said = [text.get_text() for text in laid_over.axes[0].texts]
-    assert "signal: what speaks for and against loud" in said
+    assert "signal: evidence for and against loud" in said

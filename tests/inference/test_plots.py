@@ -91,8 +91,8 @@ def test_an_explained_window_has_the_leads_of_the_network():
         np.diff(drawn, axis=0), np.diff(expected, axis=0), 0, 3e-3
     )
     said = texts(figure)
-    assert "A1: what speaks for and against PVC" in said
-    assert "PVC is extra beat: score 0.10 here, a finding from 0.50 on" in said
+    assert "A1: evidence for and against PVC" in said
+    assert "PVC is extra beat: score 0.10 here, threshold 0.50" in said
     assert any("sums to +1.10, 10.0% off" in line for line in said)
     assert "drawn: window 3 of 3, from 0.6 s to 1 s of 1 s" in said
     assert "note: III, aVR, aVL, aVF computed from I and II" in said
