@@ -115,7 +115,8 @@ def test_synthetic_records_and_shards_are_the_bytes_of_one_machine(
 def test_worker_killed_in_the_middle_costs_nothing(
     dask_of_two, raw_dir, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(readers, "NUM_CHECKED", 1)  # the deadly record is not among them
+    # The record that kills its worker is not among those checked.
+    monkeypatch.setattr(readers, "NUM_CHECKED", 1)
     marker = tmp_path / "killed"
     build_with(dask_of_two.address, raw_dir, tmp_path / "out", marker=marker)
     assert marker.exists() and len(dask_of_two.client.nthreads()) == 1

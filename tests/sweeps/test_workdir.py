@@ -16,7 +16,10 @@ with workdir.worker_name(pathlib.Path(sys.argv[1])) as name:
 
 
 def test_workers_of_a_machine_have_different_names(tmp_path):
-    with workdir.worker_name(tmp_path) as first, workdir.worker_name(tmp_path) as second:
+    with (
+        workdir.worker_name(tmp_path) as first,
+        workdir.worker_name(tmp_path) as second,
+    ):
         assert (first, second) == (platform.node(), f"{platform.node()}-2")
     with workdir.worker_name(tmp_path) as again:
         assert again == first
