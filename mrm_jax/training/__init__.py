@@ -1,1 +1,1 @@
-"""From a configuration to checkpoints: input, losses, steps, epochs."""
+"""Training of a run: input pipeline, losses, steps, epochs and checkpoints."""

@@ -1,8 +1,8 @@
 """Checkpoints with Orbax: the newest epoch and the best one on validation.
 
-A checkpoint holds the full state of a run (arrays) and its metadata (JSON), with which
-it can be used on its own: configuration, labels, leads, sampling rate, unit and
-normalisation statistics.
+A checkpoint holds the full state of a run (arrays) and its metadata (JSON):
+configuration, labels, leads, sampling rate, unit and normalisation statistics. It can
+be used on its own.
 """
 
 import shutil
@@ -22,9 +22,9 @@ METRIC = "selection"
 
 
 class _Manager(ocp.CheckpointManager):
-    """A manager that does not check for preemption, which `preemption` does.
+    """A manager that leaves the check for preemption to `runtime.preemption`.
 
-    Orbax before 0.12 fails in several processes if JAX's own service is off.
+    Orbax before 0.12 fails with several processes if JAX's preemption service is off.
     """
 
     def reached_preemption(self, step: int) -> bool:
@@ -35,8 +35,8 @@ class _Manager(ocp.CheckpointManager):
 def open_manager(workdir: Path) -> ocp.CheckpointManager:
     """Opens the checkpoints of a run: a context manager that waits for writes.
 
-    Orbax renames a checkpoint into place when it is complete, so a process that is
-    killed leaves the one before. There are two policies because `best_fn` with
+    Orbax renames a checkpoint into place when it is complete. If a process is killed,
+    the previous checkpoint remains. There are two policies because `best_fn` with
     `max_to_keep` alone would delete the newest checkpoint.
     """
     policy = checkpoint_managers.AnyPreservationPolicy(
@@ -57,17 +57,22 @@ def open_manager(workdir: Path) -> ocp.CheckpointManager:
 
 
 def open_existing(workdir: Path) -> ocp.CheckpointManager:
-    """Opens the checkpoints of a run that has some.
+    """Opens the existing checkpoints of a run.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if the run has no checkpoint.
     """
     if not (workdir / FOLDER).is_dir():
-        raise ValueError(f"{workdir}: no checkpoints; train first with mrm_jax.train.")
+        raise ValueError(
+            f"{workdir}: this folder has no checkpoints. Train a run with "
+            "`mrm_jax.train` first."
+        )
     manager = open_manager(workdir)
     if manager.best_step() is None:
         manager.close()
-        raise ValueError(f"{workdir}: no epoch is finished yet; resume its training.")
+        raise ValueError(
+            f"{workdir}: this run has no finished epoch yet. Resume its training."
+        )
     return manager
 
 
@@ -84,8 +89,8 @@ def save(
         manager: from `open_manager`.
         epoch: number of the epoch, from 1.
         state: state after the epoch, on the host.
-        metadata: metadata of the run and the epoch, JSON.
-        selection: validation metric. The epoch with the largest is the best.
+        metadata: metadata of the run and the epoch, as JSON values.
+        selection: validation metric. The epoch with the largest value is the best.
     """
     manager.save(epoch, args=_arguments(state, metadata), metrics={METRIC: selection})
 
@@ -105,8 +110,8 @@ def restore(
 
     Args:
         manager: from `open_manager`.
-        epoch: number of an epoch that was saved.
-        like: a state of the same shapes, or its `jax.eval_shape`.
+        epoch: number of a saved epoch.
+        like: state of the same shapes, or its `jax.eval_shape`.
     """
     host = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
     restored = manager.restore(
@@ -118,19 +123,19 @@ def restore(
 def save_unfinished(
     workdir: Path, state: train_state.TrainState, metadata: dict[str, Any]
 ) -> None:
-    """Saves a state within an epoch, replaces an earlier one, and waits for it.
+    """Saves a state within an epoch in place of an earlier one, and waits for it.
 
-    It is kept apart from the checkpoints of whole epochs, which alone are scored,
+    It is kept apart from the checkpoints of whole epochs. Only those are scored,
     reported and converted.
 
     Args:
         workdir: folder of the run.
-        state: on the host. Its step tells it from an earlier one.
-        metadata: JSON.
+        state: state on the host. Its step distinguishes it from an earlier one.
+        metadata: metadata of the run and the unfinished epoch, as JSON values.
     """
     with _open_unfinished(workdir) as manager:
         step = int(state.step)
-        if step not in manager.all_steps():  # else the same state is there
+        if step not in manager.all_steps():  # else the same state is saved
             manager.save(step, args=_arguments(state, metadata))
 
 
@@ -147,7 +152,7 @@ def progress_of(saved: dict[str, Any]) -> dict[str, Any]:
     """Returns how much of an unfinished epoch was trained.
 
     Args:
-        saved: from `read_unfinished_metadata`. Version 0.1.0 wrote the key "done".
+        saved: result of `read_unfinished_metadata`. Version 0.1.0 wrote the key "done".
     """
     return saved["progress"] if "progress" in saved else saved["done"]
 
@@ -169,7 +174,7 @@ def _open_unfinished(workdir: Path) -> ocp.CheckpointManager:
 
 def _open(folder: Path, **options: Any) -> ocp.CheckpointManager:
     """Opens a folder of checkpoints that only process 0 uses."""
-    folder.mkdir(parents=True, exist_ok=True)  # `create` is for all processes together
+    folder.mkdir(parents=True, exist_ok=True)  # `create` would need all processes
     alone = ocp.options.MultiprocessingOptions(
         primary_host=0, active_processes={0}, barrier_sync_key_prefix=folder.name
     )

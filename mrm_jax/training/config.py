@@ -1,4 +1,4 @@
-"""Experiment files: loading one, and setting its values by name."""
+"""Loading of experiment files, with overrides of their values by name."""
 
 from collections.abc import Sequence
 
@@ -13,23 +13,23 @@ def load(file: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
     """Returns the locked configuration of an experiment file.
 
     Args:
-        file: has a function `get_config`.
-        overrides: "--config.NAME=VALUE" each.
+        file: path of a Python file with a function `get_config`.
+        overrides: flags of the form "--config.NAME=VALUE".
 
     Raises:
-        ValueError: if a name does not exist; lists the right ones.
-        flags.Error: if a value does not fit.
-        OSError: if there is no such file.
+        ValueError: if a name does not exist; lists the names that do.
+        flags.Error: if a value does not fit its name.
+        OSError: if the file does not exist.
     """
     check_names(_parse(file, ()), overrides)
     return _parse(file, overrides)
 
 
 def check_names(config: ml_collections.ConfigDict, arguments: Sequence[str]) -> None:
-    """Refuses "--config.NAME=VALUE" where the experiment has no such name.
+    """Checks that the experiment has the name of each "--config.NAME=VALUE".
 
     Raises:
-        ValueError: lists the right names with their values.
+        ValueError: if it lacks one; lists the names that it has, with their values.
     """
     listed = names(config)
     known = {name.partition("=")[0] for name in listed}
@@ -37,11 +37,14 @@ def check_names(config: ml_collections.ConfigDict, arguments: Sequence[str]) -> 
     wrong = [n for n in given if n.startswith("--config.") and n not in known]
     if wrong:
         lines = "\n  ".join(listed)
-        raise ValueError(f"no value {', '.join(wrong)}; the experiment has\n  {lines}")
+        raise ValueError(
+            f"The experiment has no value {', '.join(wrong)}. "
+            f"Its values are:\n  {lines}"
+        )
 
 
 def names(config: ml_collections.ConfigDict, prefix: str = "--config.") -> list[str]:
-    """Returns each name that can be set, with its value."""
+    """Returns "--config.NAME=VALUE" for every value that can be set."""
     found = []
     for name, value in config.items():
         if isinstance(value, ml_collections.ConfigDict):

@@ -1,4 +1,4 @@
-"""One epoch of training: the step mapped over devices, called row by row."""
+"""One epoch of training, with the training step mapped over devices."""
 
 import dataclasses
 import functools
@@ -26,10 +26,20 @@ def train_steps(
     *,
     model: network.MRMNet,
 ) -> tuple[train_state.TrainState, steps.Terms]:
-    """Returns the state after a step for each of rows [step, batch], and [step] terms.
+    """Makes one update for each row and returns the state and the terms of the loss.
 
-    A pure function of one device's share: gathering, conversion and standardisation
-    happen here, on the device.
+    This is a pure function of one device's share. Records are gathered, converted and
+    standardised here, on the device.
+
+    Args:
+        state: state before the first update.
+        records: records that `rows` index.
+        rows: [step, batch], record numbers or padding.
+        hparams: hyperparameters.
+        model: the network.
+
+    Returns:
+        The state after the last update, and the terms, each [step].
     """
 
     def body(state, batch_rows):
@@ -42,23 +52,24 @@ def train_steps(
 
 @functools.lru_cache(maxsize=8)
 def mapped(model: network.MRMNet) -> TrainCall:
-    """Returns `train_steps` mapped over the devices; the state's memory is reused."""
+    """Returns `train_steps` mapped over the devices; it reuses the state's memory."""
     call = functools.partial(train_steps, model=model)
     return devices.map_devices(call, donate_argnums=(0,))
 
 
 @dataclasses.dataclass
 class Epoch:
-    """One pass over the training records, which may stop after any call and go on."""
+    """One pass over the training records, which can stop after any call and resume."""
 
     rows: np.ndarray  # [step, batch], record numbers or padding
     steps_done: int = 0
     sums: dict[str, float] = dataclasses.field(default_factory=dict)  # over records
 
     def add(self, terms: Mapping[str, np.ndarray]) -> None:
-        """Counts the terms [step] of the next steps.
+        """Adds the terms [step] of the next steps to the sums.
 
-        Step by step, so that the sums do not depend on how many a call takes.
+        They are added step by step, so that the sums do not depend on the number of
+        steps per call.
         """
         first, self.steps_done = self.steps_done, self.steps_done + len(terms["loss"])
         records = np.sum(self.rows[first : self.steps_done] >= 0, axis=1).tolist()
@@ -68,7 +79,7 @@ class Epoch:
 
     @property
     def progress(self) -> dict[str, Any]:
-        """The arguments, beside rows, of an epoch that is resumed here; JSON."""
+        """The arguments, besides rows, of an epoch that resumes here; JSON values."""
         return {"steps_done": self.steps_done, "sums": self.sums}
 
     def means(self) -> dict[str, float]:
@@ -85,24 +96,24 @@ def train_epoch(
     hparams: HParams,
     track: Track,
 ) -> tuple[train_state.TrainState, dict[str, float]]:
-    """Trains on the rows that an epoch has left, and notes in it what was done.
+    """Trains on the remaining rows of an epoch and records its progress.
 
     Args:
-        call: from `mapped`.
-        state: replicated; consumed.
-        loader: the training split.
-        epoch: new, or one that stopped early.
-        hparams: replicated.
-        track: wraps the calls and shows their progress, given how many there are; it
-            may yield fewer.
+        call: result of `mapped`.
+        state: replicated state, whose memory is reused.
+        loader: loader of the training split.
+        epoch: new epoch, or one that stopped early; it is updated.
+        hparams: replicated hyperparameters.
+        track: function of the calls and their number that yields the calls and shows
+            progress. It may yield fewer.
 
     Returns:
-        The state, and means over the epoch's records so far of the loss and its terms,
-        with "records_per_second".
+        The state, and the means of the loss and its terms over the epoch's records so
+        far, with "records_per_second".
 
     Raises:
-        FloatingPointError: if the loss, a term or the norm of the gradient is NaN or
-            infinite; names the step and the terms.
+        FloatingPointError: if the loss, a term or the gradient norm is NaN or infinite;
+            names the step and the terms.
     """
     start = time.perf_counter()
     begin, rows = epoch.steps_done, epoch.rows
@@ -112,7 +123,7 @@ def train_epoch(
         loader.calls(rows, begin), loader.num_calls(rows, begin)
     ):
         state, terms = call(state, records, shares, hparams)
-        # One call behind, so that the host prepares the next while this one runs.
+        # Read one call late, so that the host prepares the next while this one runs.
         if pending:
             epoch.add(_read_finite(pending, step_before + epoch.steps_done))
         pending = terms
@@ -131,6 +142,7 @@ def _read_finite(terms: steps.Terms, first_step: int) -> dict[str, np.ndarray]:
     if len(bad):
         shown = ", ".join(f"{name} {value[bad[0]]:g}" for name, value in values.items())
         raise FloatingPointError(
-            f"step {first_step + int(bad[0])}: loss or gradient is not finite: {shown}"
+            f"step {first_step + int(bad[0])}: the loss or its gradient is not finite: "
+            f"{shown}"
         )
     return values

@@ -1,9 +1,10 @@
-"""Shards to batches: records as int16 on the device, rows of a seeded order.
+"""Input pipeline from shards to batches, with records as int16 on the device.
 
-A split that fits lies on every device for the whole run, and a mapped call gets rows
-of record numbers. A larger one is streamed: the call gets its own records with it,
-and rows that count through them. The batches, and so all results, are the same. In
-several processes every split is streamed: each reads its own devices' records only.
+The order of the records is a function of seed and epoch. A split that fits in memory
+stays on every device for the whole run, and a mapped call gets rows of record numbers.
+A larger split is streamed: each call gets its own records and rows that index them. The
+batches, and so all results, are the same. With several processes every split is
+streamed, and each process reads only the records of its own devices.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from jaxtyping import Array, Int
 from mrm_jax.data import manifest, shards
 from mrm_jax.runtime import devices, processes
 
-HostOrDevice = Any  # np.ndarray before, jax.Array inside a mapped call
+HostOrDevice = Any  # np.ndarray outside, jax.Array inside a mapped call
 
 
 @flax.struct.dataclass
@@ -32,7 +33,7 @@ class Batch:
 
 @flax.struct.dataclass
 class Records:
-    """Records on one device, as they lie in the shards."""
+    """Records on one device, as stored in the shards."""
 
     signals_uv: HostOrDevice  # [record, time, lead], int16, microvolts
     labels: HostOrDevice  # [record, label], uint8
@@ -41,7 +42,7 @@ class Records:
 
 
 def take(records: Records, rows: Int[Array, " batch"]) -> Batch:
-    """Returns the batch of these rows, standardised; negative rows are padding."""
+    """Returns the standardised batch of the given rows; negative rows are padding."""
     present = rows >= 0
     rows = jnp.maximum(rows, 0)
     signal_uv = records.signals_uv[rows].astype(records.mean_uv.dtype)
@@ -57,14 +58,14 @@ def shuffled_batches(
 ) -> np.ndarray:
     """Returns a shuffled order, [step, batch], as a function of seed and epoch.
 
-    Every record comes exactly once; the last batch is filled up with padding.
+    Every record occurs exactly once. The last batch is filled with padding.
     """
     order = np.random.default_rng([seed, epoch]).permutation(num_records)
     return _batches(order, batch_size)
 
 
 def sequential_batches(num_records: int, batch_size: int) -> np.ndarray:
-    """Returns the stored order, [step, batch], filled up with padding."""
+    """Returns the stored order, [step, batch], with padding in the last batch."""
     return _batches(np.arange(num_records), batch_size)
 
 
@@ -75,7 +76,7 @@ def _batches(order: np.ndarray, batch_size: int) -> np.ndarray:
 
 
 class SplitLoader:
-    """One split of a folder of shards, ready to be fed to mapped calls."""
+    """Loader of one split, which feeds its records to mapped calls."""
 
     def __init__(
         self,
@@ -87,11 +88,11 @@ class SplitLoader:
         """Puts the split on the devices if it fits.
 
         Args:
-            data: the folder of shards.
-            split: the records to feed.
-            label_set: gives mean and standard deviation.
-            resident_bytes: signals up to this size stay on each device; default: the
-                share of its memory that `devices.resident_bytes` states.
+            data: shards that hold the split.
+            split: records to feed.
+            label_set: label set, with the mean and standard deviation of the signals.
+            resident_bytes: largest size of signals that stay on each device. Default:
+                the limit that `devices.resident_bytes` returns.
         """
         self.split = split
         self._data = data
@@ -115,11 +116,11 @@ class SplitLoader:
         return len(self.split) * self._record_bytes()
 
     def steps_per_call(self, rows: np.ndarray) -> int:
-        """Returns how many of rows [step, batch] one mapped call takes.
+        """Returns the number of steps of rows [step, batch] in one mapped call.
 
-        No more than the backend gains by, no more streamed records than fit twice
-        (the next call's are sent while this one runs), and evenly many, since a call
-        of another size is compiled for itself.
+        It is at most `devices.steps_per_call`. Streamed records have to fit twice, as
+        those of the next call are sent while this one runs. The steps are divided
+        evenly among the calls, since a call of another size is compiled separately.
         """
         limit = devices.steps_per_call()
         if not self.resident:
@@ -129,26 +130,27 @@ class SplitLoader:
         return -(-len(rows) // num_calls)
 
     def num_calls(self, rows: np.ndarray, steps_done: int = 0) -> int:
-        """Returns how many mapped calls `calls` yields."""
+        """Returns the number of mapped calls that `calls` yields."""
         return -(-(len(rows) - steps_done) // self.steps_per_call(rows))
 
     def calls(
         self, rows: np.ndarray, steps_done: int = 0
     ) -> Iterator[tuple[Records, np.ndarray]]:
-        """Yields records and rows [device, step, batch per device] of mapped calls.
+        """Yields records and rows [device, step, batch per device] for mapped calls.
 
-        Rows, and streamed records, are host arrays: the mapped call itself moves them.
+        Rows and streamed records are host arrays, which the mapped call transfers.
 
         Args:
             rows: [step, batch], record numbers of this split or padding.
-            steps_done: rows that are left out; the calls are as long as with them.
+            steps_done: number of leading rows to skip. The size of the calls does not
+                depend on it.
         """
         per_call = self.steps_per_call(rows)
         for start in range(steps_done, len(rows), per_call):
             yield self.records(devices.shard_batch(rows[start : start + per_call]))
 
     def records(self, shares: np.ndarray) -> tuple[Records, np.ndarray]:
-        """Returns what one mapped call gets: records, and the rows that name them.
+        """Returns the records for one mapped call and the rows that index them.
 
         Args:
             shares: [device, ...], record numbers of this split or padding.
@@ -162,7 +164,7 @@ class SplitLoader:
         return facts.num_samples * len(facts.leads) * np.dtype(np.int16).itemsize
 
     def _stream(self, shares: np.ndarray) -> tuple[Records, np.ndarray]:
-        """Returns only the records that these rows name, each device its own."""
+        """Returns, for each device, only the records that its rows name."""
         own = [self._load(np.maximum(share.ravel(), 0)) for share in shares]
         records = jax.tree.map(lambda *parts: np.stack(parts), *own)
         places = np.arange(shares[0].size, dtype=np.int32).reshape(shares[0].shape)

@@ -1,7 +1,7 @@
-"""The losses of MRM-Net: pure functions, one number per record.
+"""Losses of MRM-Net, as pure functions that return one value per record.
 
-Per record, so that a batch padded with masked records, or split over devices, has
-exactly the loss of the records themselves: the mean is taken last, by `masked_mean`.
+The mean over records is taken last, by `masked_mean`. A batch that is padded with
+masked records or split over devices therefore has exactly the loss of its records.
 """
 
 import jax
@@ -21,12 +21,12 @@ def binary_cross_entropy(
     labels: Float[Array, "batch label"],
     label_smoothing: Scalar = 0.0,
 ) -> Float[Array, " batch"]:
-    """Returns the sigmoid cross-entropy of each record, its mean over labels, in nats.
+    """Returns each record's sigmoid cross-entropy, averaged over labels, in nats.
 
     Args:
-        logits: before the sigmoid.
-        labels: 0. or 1.
-        label_smoothing: s moves a label y to (1 - s) y + s / 2.
+        logits: outputs before the sigmoid.
+        labels: labels, 0. or 1.
+        label_smoothing: smoothing s, which replaces a label y by (1 - s) y + s / 2.
     """
     smooth = (1 - label_smoothing) * labels + label_smoothing / 2
     return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, smooth), axis=-1)
@@ -57,8 +57,9 @@ def bernoulli_kl(
 ) -> Float[Array, " batch"]:
     """Returns KL(teacher || student) summed over labels, times temperature², in nats.
 
-    Every label is a coin of its own with probability sigmoid(logit / temperature). That
-    fits labels that may hold together; a softmax makes them compete.
+    Each label is an independent Bernoulli variable with probability
+    sigmoid(logit / temperature). This suits labels that may be present together; a
+    softmax makes them compete.
     """
     student, teacher = student / temperature, teacher / temperature
     kl = jax.nn.sigmoid(teacher) * (
@@ -100,8 +101,8 @@ def mrm_loss(
     total = high_weight · bce_high + low_weight · bce_low
             + feature_weight · feature_kl + logit_weight · logit_kl
 
-    The feature term is summed over the stages that learn from each other, and is 0
-    where none does.
+    The feature term is summed over the stages with mutual learning, and is 0 if there
+    are none.
 
     References:
         Huang et al., 2024, arXiv 2406.16928.
@@ -133,8 +134,8 @@ def masked_mean(
 ) -> Float[Array, ""]:
     """Returns this device's part of the mean over all unmasked records.
 
-    The parts' mean over `axis_name` (their pmean) is the mean over the whole batch,
-    however unevenly the padding lies on the devices.
+    The mean of the parts over `axis_name` (their pmean) is the mean over the whole
+    batch, however unevenly the padding is distributed over the devices.
     """
     count = jnp.sum(mask)
     if axis_name is not None:

@@ -49,7 +49,7 @@ def describe_data(manifest: manifests.Manifest, label_set: str) -> dict[str, Any
 
 
 def describe_labels(labels: Sequence[str]) -> dict[str, Any]:
-    """Returns a data set of which only the labels are known; the rest is None."""
+    """Returns the metadata of a data set with known labels; the rest is None."""
     return dict.fromkeys(DATA_KEYS) | {"labels": list(labels)}
 
 
@@ -72,13 +72,13 @@ def fingerprint(run: Mapping[str, Any]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of mrm_jax, Python and the libraries it computes with."""
+    """Returns the versions of mrm_jax, Python and LIBRARIES."""
     found = {name: metadata.version(name) for name in LIBRARIES}
     return {"mrm_jax": version.VERSION, "python": platform.python_version(), **found}
 
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a configuration as JSON reads it back: tuples become lists."""
+    """Returns a configuration as read back from JSON: tuples become lists."""
     return json.loads(json.dumps(config))
 
 
@@ -88,7 +88,7 @@ def check_same_run(
     """Checks that a run resumes with its own settings and data.
 
     Args:
-        saved: metadata of the run in the folder. None is unknown and fits anything.
+        saved: metadata of the run in the folder. None is unknown and matches any value.
         now: metadata of the run that is started.
         workdir: the folder, for the message.
 
@@ -101,8 +101,8 @@ def check_same_run(
     differing = _differences(before, after, free, ("there", "now"))
     if differing:
         raise ValueError(
-            f"{workdir}: holds a run with other settings. Resume it with its own "
-            "settings, or pass another `--workdir`. These differ:\n  "
+            f"{workdir}: this folder holds a run with other settings. Resume it with "
+            "its own settings, or pass another `--workdir`. These differ:\n  "
             + "\n  ".join(differing)
         )
 
@@ -135,8 +135,8 @@ def check_differ_in_seed(runs: Sequence[tuple[Path, Mapping[str, Any]]]) -> None
         seed = other["config"]["seed"]
         if seed in seen:
             raise ValueError(
-                f"seed {seed} in {seen[seed]} and again in {folder}. Pass runs with "
-                "different seeds, trained with `--config.seed=NUMBER`."
+                f"The runs {seen[seed]} and {folder} have the same seed, {seed}. Pass "
+                "runs with different seeds, trained with `--config.seed=NUMBER`."
             )
         seen[seed] = folder
 
@@ -145,7 +145,7 @@ def check_same_everywhere(runs: Sequence[Mapping[str, Any]]) -> None:
     """Checks that all processes of a run were started alike.
 
     Args:
-        runs: [process], metadata. Only the location of the shards may differ.
+        runs: metadata on each process. Only the location of the shards may differ.
 
     Raises:
         ValueError: if another value differs; lists those of the first such process.

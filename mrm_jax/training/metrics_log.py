@@ -1,4 +1,4 @@
-"""The metrics of a run, epoch by epoch: JSON lines to read, TensorBoard to watch."""
+"""Metrics of each epoch of a run, as JSON lines and as TensorBoard events."""
 
 import functools
 import json
@@ -17,16 +17,16 @@ TENSORBOARD = "tensorboard"
 
 
 class MetricWriter:
-    """Appends to workdir/metrics.jsonl and to events in workdir/tensorboard."""
+    """Writer of workdir/metrics.jsonl and of the events in workdir/tensorboard."""
 
     def __init__(self, workdir: Path | str, first_epoch: int):
-        """Opens the files of a run that starts, or goes on, at `first_epoch`.
+        """Opens the files of a run that starts or resumes at `first_epoch`.
 
-        What an earlier try wrote of that epoch and of later ones is dropped: those
-        epochs run again, and every epoch stays in the file once.
+        Lines that an earlier attempt wrote for this and later epochs are dropped: those
+        epochs run again, and the file has each epoch once.
 
         Raises:
-            ValueError: as `read`.
+            ValueError: as in `read`.
         """
         path = Path(workdir) / FILE
         kept = [line for line in read(workdir) if line["epoch"] < first_epoch]
@@ -37,12 +37,12 @@ class MetricWriter:
         self._folder, self._first_epoch = path.parent / TENSORBOARD, first_epoch
 
     def write(self, epoch: int, metrics: Mapping[str, SupportsFloat]) -> None:
-        """Appends one epoch's line, and hands it to the operating system.
+        """Appends the metrics of one epoch and flushes the line to the system.
 
         Args:
-            epoch: its number, which is its place on TensorBoard's axis.
-            metrics: names such as "train/loss"; what stands before the slash groups
-                them in TensorBoard.
+            epoch: number of the epoch, which is also its place on TensorBoard's axis.
+            metrics: metrics by name, such as "train/loss". TensorBoard groups them by
+                the part before the slash.
         """
         values = {name: float(value) for name, value in metrics.items()}
         self._file.write(_to_line({"epoch": epoch, **values}))
@@ -52,10 +52,10 @@ class MetricWriter:
 
     @functools.cached_property
     def _events(self) -> "tensorboardX.SummaryWriter":
-        """Opens the event file with the first epoch, which a run ends with.
+        """Opens the event file when the first epoch is written.
 
-        Only then, since the import takes seconds where PyTorch is installed: it loads
-        PyTorch, and the first training step need not wait for that.
+        It is not opened earlier, because the import loads PyTorch where that is
+        installed. This takes seconds, for which the first step need not wait.
         """
         import tensorboardX
 
@@ -74,7 +74,7 @@ class MetricWriter:
             self._events.close()
 
     def __enter__(self) -> "MetricWriter":
-        """Returns the writer itself."""
+        """Returns the writer."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -83,13 +83,13 @@ class MetricWriter:
 
 
 def read(workdir: Path | str) -> list[dict[str, Any]]:
-    """Returns the lines of workdir/metrics.jsonl, oldest first; [] if there is none.
+    """Returns the lines of workdir/metrics.jsonl, oldest first; [] without the file.
 
-    A last line without its end, left by a run that was killed, is not returned. What
-    was NaN or infinite when it was written is NaN.
+    An incomplete last line, left by a run that was killed, is not returned. Values that
+    were NaN or infinite when they were written are NaN.
 
     Raises:
-        ValueError: if a line is not what `MetricWriter` writes.
+        ValueError: if a line is not a JSON object with an epoch.
     """
     path = Path(workdir) / FILE
     if not path.is_file():
@@ -99,7 +99,7 @@ def read(workdir: Path | str) -> list[dict[str, Any]]:
 
 
 def _to_line(entry: Mapping[str, Any]) -> str:
-    """Returns one line of JSON, which has no NaN and no infinity: null for both."""
+    """Returns one line of JSON, with null for NaN and infinity, which JSON lacks."""
     finite = {k: v if math.isfinite(v) else None for k, v in entry.items()}
     return json.dumps(finite, allow_nan=False) + "\n"
 
@@ -111,7 +111,7 @@ def _from_line(line: str, path: Path, number: int) -> dict[str, Any]:
     except (ValueError, KeyError, AttributeError, TypeError):
         raise ValueError(
             f"{path}, line {number}: expected a JSON object with an epoch, found "
-            f"{line[:60]!r}; repair or remove the line"
+            f"{line[:60]!r}. Repair or remove the line."
         ) from None
     return {"epoch": epoch} | {
         name: math.nan if value is None else value for name, value in entry.items()

@@ -1,4 +1,4 @@
-"""The folder of a run while it trains: where it resumes, and what each epoch leaves.
+"""Folder of a run in training, with its resume point, metrics and checkpoints.
 
 `mrm_jax.train` and the trials of a sweep resume and record their epochs here.
 """
@@ -19,18 +19,18 @@ from mrm_jax.training import checkpoints, metadata, metrics_log, run_spec, train
 
 @dataclasses.dataclass(frozen=True)
 class ResumePoint:
-    """The state from which a run is trained on."""
+    """State and place from which the training of a run resumes."""
 
     state: train_state.TrainState  # on the host
     epoch: int  # the next one to train, from 1
-    progress: dict[str, Any]  # `epoch.Epoch.progress` if part of it was trained
+    progress: dict[str, Any]  # `epoch.Epoch.progress`; empty at the start
 
 
 class RunFolder:
-    """Checkpoints and metrics of a run that is trained; a context manager."""
+    """Checkpoints and metrics of a run in training; a context manager."""
 
     def __init__(self, spec: run_spec.RunSpec, workdir: Path):
-        """Opens the folder, or makes it.
+        """Opens the folder, or creates it.
 
         Raises:
             ValueError: if it holds a run with other settings.
@@ -84,7 +84,7 @@ class RunFolder:
             like = train_state.shapes(self._spec.model)
             state = checkpoints.restore_unfinished(self._workdir, like)
             return ResumePoint(state, saved["epoch"], progress)
-        self.discard_unfinished()  # of an epoch that has been finished since
+        self.discard_unfinished()  # its epoch has been finished since
         if self.epochs_done:
             console.say(f"resuming after epoch {self.epochs_done}")
         state = jax.tree.map(np.asarray, self.state())
@@ -101,7 +101,7 @@ class RunFolder:
         Args:
             terms: means over the epoch's training records.
             val: scores of the validation split after the epoch.
-            state: after the epoch, on the host.
+            state: state after the epoch, on the host.
 
         Returns:
             The metrics by name, such as "val/macro_auc_mean".
@@ -120,15 +120,15 @@ class RunFolder:
     def save_unfinished(
         self, epoch: int, state: train_state.TrainState, progress: dict[str, Any]
     ) -> None:
-        """Saves a part of an epoch, from which the run can resume.
+        """Saves an unfinished epoch, within which the run can resume.
 
         Args:
-            epoch: the epoch that was stopped, from 1.
-            state: after the steps that were trained, on the host.
-            progress: `epoch.Epoch.progress`.
+            epoch: number of the epoch that was stopped, from 1.
+            state: state after the steps that were trained, on the host.
+            progress: progress of the epoch, from `epoch.Epoch.progress`.
         """
-        if progress["steps_done"]:  # else the checkpoint of the epoch before has it
-            self.wait()  # the part is of no use without that checkpoint
+        if progress["steps_done"]:  # else the previous epoch's checkpoint has it
+            self.wait()  # this state is useless without that checkpoint
             saved = self._spec.metadata | {"epoch": epoch, "progress": progress}
             checkpoints.save_unfinished(self._workdir, state, saved)
 
@@ -147,7 +147,7 @@ class RunFolder:
         self._manager.close()
 
     def __enter__(self) -> "RunFolder":
-        """Returns itself."""
+        """Returns the open folder."""
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -17,7 +17,7 @@ from mrm_jax.runtime import devices
 from mrm_jax.training import metadata
 from mrm_jax.training.train_state import HParams
 
-# Of config.model, added since: what runs computed with before there was a choice.
+# Options that were added to config.model later, with the values of runs before that.
 CONFIG_DEFAULTS_SINCE = {"compute_dtype": "float32"}
 
 
@@ -26,7 +26,7 @@ HEADS = scores.HEADS
 
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
-    """One run: its data, its network and its recipe.
+    """Specification of one run: its data, its network and its recipe.
 
     Raises:
         ValueError: if a value is out of range.
@@ -36,7 +36,7 @@ class RunSpec:
     seed: int
     batch_size: int  # over all devices
     num_epochs: int
-    selection_head: str  # its validation macro AUC picks the best epoch
+    selection_head: str  # its validation macro AUC selects the epoch
     data: shards.Shards
     label_set: str
     resident_bytes: int | None  # larger splits are streamed; None: as memory allows
@@ -45,7 +45,7 @@ class RunSpec:
     metadata: dict[str, Any]  # stored in every checkpoint
 
     def __post_init__(self) -> None:
-        """Checks the values that nothing else checks."""
+        """Checks the values that are not checked elsewhere."""
         for name in ("batch_size", "num_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(
@@ -82,16 +82,16 @@ class RunSpec:
 
     @property
     def selection(self) -> str:
-        """The name of the metric that picks the best epoch."""
+        """The name of the metric that selects the best epoch."""
         return f"val/macro_auc_{self.selection_head}"
 
     @property
     def described_labels(self) -> manifest.LabelSet:
-        """What the manifest says of the label set."""
+        """The label set as the manifest describes it."""
         return self.data.manifest.label_sets[self.label_set]
 
     def headline(self) -> str:
-        """Returns the data of the run in one line."""
+        """Returns one line that describes the data of the run."""
         sizes = " / ".join(f"{n:,}" for n in self.described_labels.records.values())
         facts = self.data.manifest
         return (
@@ -101,7 +101,7 @@ class RunSpec:
         )
 
     def epoch_line(self, epoch: int, values: dict[str, float]) -> str:
-        """Returns the metrics of an epoch in one line."""
+        """Returns one line with the metrics of an epoch."""
         aucs = (f"{head} {values[f'val/macro_auc_{head}']:.4f}" for head in HEADS)
         return (
             f"epoch {epoch}/{self.num_epochs}: loss {values['train/loss']:.4f}, "
@@ -136,7 +136,7 @@ def build_run_spec(
     Args:
         config: a locked configuration, as made by `experiments/base.py`.
         command: command line of the run, stored in its metadata.
-        data: the shards that the configuration names, if they are open already.
+        data: the shards that the configuration names, if they are already open.
 
     Raises:
         ValueError: if a value is out of range or the shards do not fit.
@@ -196,9 +196,9 @@ def _load_own_shards(config: ml_collections.ConfigDict) -> shards.Shards:
 def with_label_set(
     config: ml_collections.ConfigDict, data: shards.Shards, labels: Sequence[str]
 ) -> ml_collections.ConfigDict:
-    """Returns config with a label set that has these labels in this order.
+    """Returns a copy of config with a label set that has these labels in this order.
 
-    It keeps the label set that it names if its labels are the same.
+    The label set that config names is kept if it has these labels.
 
     Raises:
         ValueError: if the shards have no such label set.
@@ -216,7 +216,7 @@ def network(
     """Returns the network of a configuration.
 
     Raises:
-        ValueError: if a value does not exist or does not fit the number of samples.
+        ValueError: if a value is invalid or does not fit the number of samples.
     """
     return mrm_net.MRMNet(
         num_labels=num_labels,

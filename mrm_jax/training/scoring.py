@@ -1,4 +1,4 @@
-"""Scores of a split: the scoring step mapped over devices, every record once."""
+"""Scoring of a split, on all devices and with every record scored exactly once."""
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,7 @@ def predict_steps(
     *,
     model: network.MRMNet,
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns the scores [step, batch, label] of the high and of the low branch."""
+    """Returns the scores [step, batch, label] of the high and the low branch."""
 
     def body(carry, batch_rows):
         """Scores one batch; there is nothing to carry."""
@@ -48,14 +48,15 @@ def predict(
     batch_size: int,
     track: Track = lambda calls, total: calls,
 ) -> SplitScores:
-    """Returns the scores of every record of feed, in the order of its split.
+    """Returns the scores of every record of a split, in its order.
 
     Args:
-        model: its scoring is compiled once.
-        state: replicated.
-        loader: the records.
-        batch_size: records scored at once, over all devices.
-        track: wraps the calls and shows their progress, given how many there are.
+        model: the network; its scoring is compiled once.
+        state: replicated state.
+        loader: loader of the split.
+        batch_size: number of records scored at once, over all devices.
+        track: function of the calls and their number that yields the calls and shows
+            progress.
     """
     rows = input_pipeline.sequential_batches(len(loader), batch_size)
     parts = [
@@ -70,12 +71,13 @@ def split_scores(
     high: Sequence[np.ndarray],
     low: Sequence[np.ndarray],
 ) -> SplitScores:
-    """Returns the scores of feed, in the order of its split.
+    """Joins the scores of batches to those of a split, in its order.
 
     Args:
-        loader: what was scored.
-        high: [step, batch, label], call by call, the last batch filled up.
-        low: likewise.
+        loader: loader of the split.
+        high: scores of the high branch, [step, batch, label] for each call, with
+            padding in the last batch.
+        low: scores of the low branch, likewise.
     """
     high_scores, low_scores = (
         np.concatenate(parts).reshape(-1, parts[0].shape[-1])[: len(loader)]
@@ -100,19 +102,20 @@ def score(
     """Returns the scores of every record of a split, in its order.
 
     Args:
-        spec: of the run; its data may be others than it was trained on.
-        state: replicated.
-        split: one with records; they need not have both classes of any label.
-        handler: of preemption; stops it.
+        spec: specification of the run. Its data need not be those of training.
+        state: replicated state.
+        split: name of a split with records; no label needs to have both classes.
+        handler: preemption handler, which may stop the scoring.
 
     Raises:
         ValueError: if the split has no record with a label of the label set.
-        preemption.Preempted: if it was preempted.
+        preemption.Preempted: if the scoring was preempted.
     """
     records = spec.data.split(spec.label_set, split)
     if not len(records):
         raise ValueError(
-            f"{spec.data.folder}: no {split} record has a label of {spec.label_set}"
+            f"{spec.data.folder}: no {split} record has a label of {spec.label_set}. "
+            "Choose another split or other shards."
         )
     track = handler.raise_when_preempted(console.tracker(f"scoring {split}"))
     fed = _loader(spec, records)
@@ -122,10 +125,10 @@ def score(
 def loaders(
     spec: run_spec.RunSpec,
 ) -> tuple[input_pipeline.SplitLoader, input_pipeline.SplitLoader]:
-    """Returns the training and the validation split.
+    """Returns the loaders of the training and the validation split.
 
     Raises:
-        ValueError: as `loader`.
+        ValueError: as in `loader`.
     """
     train_loader = loader(spec, "train")
     taken = train_loader.signal_bytes() if train_loader.resident else 0
@@ -135,10 +138,16 @@ def loaders(
 def loader(
     spec: run_spec.RunSpec, split: str, taken: int = 0
 ) -> input_pipeline.SplitLoader:
-    """Returns a split to train with; `taken` bytes of a device are in use already.
+    """Returns the loader of a split for a training run.
+
+    Args:
+        spec: specification of the run.
+        split: name of the split.
+        taken: number of bytes of each device that signals occupy already.
 
     Raises:
-        ValueError: if a macro AUC of a split but the test one would not be defined.
+        ValueError: if the split has no records, or if its macro AUC would be undefined.
+            The test split may have an undefined macro AUC.
     """
     records = spec.data.split(spec.label_set, split)
     needs_both_classes = split != "test"
@@ -147,7 +156,8 @@ def loader(
     ):
         raise ValueError(
             f"{spec.data.folder}: no label of {spec.label_set} is both present and "
-            f"absent in the {len(records)} {split} records; more records are needed"
+            f"absent in the {len(records)} {split} records. Use shards with more "
+            "records."
         )
     return _loader(spec, records, taken)
 

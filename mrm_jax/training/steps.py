@@ -1,4 +1,4 @@
-"""One training step and one scoring step: pure functions of one device's share."""
+"""One training step and one scoring step, as pure functions of one device's share."""
 
 import dataclasses
 from typing import cast
@@ -22,14 +22,14 @@ def train_step(
     *,
     model: network.MRMNet,
 ) -> tuple[train_state.TrainState, Terms]:
-    """Returns the state after one update; mean loss, its terms, and "grad_norm".
+    """Makes one update; returns the state and the mean loss, its terms and "grad_norm".
 
-    With model.axis_name the batch is this device's share: batch statistics, losses
-    and gradients are those of the whole batch on every device.
+    If model.axis_name is set, the batch is this device's share. Batch statistics,
+    losses and gradients are then those of the whole batch, on every device.
     """
 
     def loss_fn(params):
-        """Returns the mean loss; its terms and the moved running averages beside it."""
+        """Returns the mean loss, and its terms with the updated running averages."""
         outputs, updated = model.apply(
             {"params": params, "batch_stats": state.batch_stats},
             batch.signal,
@@ -68,7 +68,7 @@ def train_step(
 def predict_step(
     state: train_state.TrainState, batch: Batch, *, model: network.MRMNet
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns the scores [batch, label] in (0, 1) of the high and of the low branch."""
+    """Returns the scores [batch, label] in (0, 1) of the high and the low branch."""
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     outputs = cast(Outputs, model.apply(variables, batch.signal, train=False))
     return jax.nn.sigmoid(outputs.high_logits), jax.nn.sigmoid(outputs.low_logits)

@@ -1,4 +1,4 @@
-"""Everything a step changes, and the optimiser that changes it."""
+"""Training state, hyperparameters and optimiser."""
 
 import dataclasses
 import functools
@@ -14,20 +14,21 @@ import optax
 
 @flax.struct.dataclass
 class HParams:
-    """Floats that a sweep may vary: they are traced, a new value never recompiles.
+    """Hyperparameters that a sweep may vary.
 
-    The defaults are the recipe of the authors' code.
+    They are traced floats, so that a new value never recompiles. The defaults are the
+    recipe of the authors' code.
     """
 
     learning_rate: jax.Array | float = 1e-3
     weight_decay: jax.Array | float = 0.0  # decoupled, as in AdamW; 0 is Adam
-    high_weight: jax.Array | float = 1.0  # of the high branch's cross-entropy
-    low_weight: jax.Array | float = 1.0  # of the low branch's cross-entropy
-    feature_weight: jax.Array | float = 0.01  # of the features' mutual term
-    logit_weight: jax.Array | float = 0.1  # of the logits' mutual term
-    temperature: jax.Array | float = 4.0  # softens both mutual terms
+    high_weight: jax.Array | float = 1.0  # weight of the high branch's cross-entropy
+    low_weight: jax.Array | float = 1.0  # weight of the low branch's cross-entropy
+    feature_weight: jax.Array | float = 0.01  # weight of the mutual feature loss
+    logit_weight: jax.Array | float = 0.1  # weight of the mutual logit loss
+    temperature: jax.Array | float = 4.0  # of both mutual losses
     dropout_rate: jax.Array | float = 0.2  # in the multi-scale blocks
-    label_smoothing: jax.Array | float = 0.0  # 0: labels as they are; 1: all one half
+    label_smoothing: jax.Array | float = 0.0  # 0: labels unchanged; 1: all one half
 
 
 @flax.struct.dataclass
@@ -35,7 +36,7 @@ class TrainState:
     """The full state of a run between two steps; arrays only."""
 
     step: jax.Array  # [], int32, updates made so far
-    rng: jax.Array  # [2], uint32, folded with the step for each step's dropout
+    rng: jax.Array  # [2], uint32, folded with the step for its dropout
     params: dict
     batch_stats: dict
     opt_state: optax.OptState
@@ -44,8 +45,8 @@ class TrainState:
 def optimizer(hparams: HParams) -> optax.GradientTransformation:
     """Returns Adam with decoupled weight decay, PyTorch's eps and betas.
 
-    Built anew inside every step, since its rates are traced values: a sweep changes
-    them without a new compilation.
+    It is rebuilt inside every step, since its rates are traced values, which a sweep
+    changes without recompilation.
 
     References:
         Kingma and Ba, 2015, arXiv 1412.6980; Loshchilov and Hutter, arXiv 1711.05101.
@@ -58,7 +59,7 @@ def optimizer(hparams: HParams) -> optax.GradientTransformation:
 
 
 def shapes(model: nn.Module) -> TrainState:
-    """Returns the state of a model with shapes and types instead of numbers."""
+    """Returns the state of a model with shapes and types instead of values."""
     return create.eval_shape(jax.random.PRNGKey(0), model)
 
 
@@ -66,13 +67,13 @@ def shapes(model: nn.Module) -> TrainState:
 def create(rng: jax.Array, model: nn.Module, num_leads: int = 12) -> TrainState:
     """Returns the state before the first step.
 
-    Compiled, so that the network is traced once for its shapes and its numbers, and
-    that the forward pass, of which they need nothing, is not computed.
+    The function is compiled, so that the network is traced once for its shapes and its
+    values. The forward pass, which initialisation does not need, is not computed.
 
     Args:
-        rng: a raw key, [2] uint32, as of `jax.random.PRNGKey`.
+        rng: raw key, [2] uint32, as from `jax.random.PRNGKey`.
         model: an MRMNet.
-        num_leads: of the signals.
+        num_leads: number of leads of the signals.
     """
     init_rng, _ = jax.random.split(rng)
     signal = jnp.zeros((1, model.num_samples, num_leads))
@@ -80,10 +81,10 @@ def create(rng: jax.Array, model: nn.Module, num_leads: int = 12) -> TrainState:
 
 
 def begin(rng: jax.Array, variables: Mapping[str, Any]) -> TrainState:
-    """Returns the state before the first step from given variables.
+    """Returns the state before the first step for given variables.
 
     Args:
-        rng: as in `create`, which has the same dropout from it.
+        rng: raw key, which gives the same dropout as in `create`.
         variables: "params" and "batch_stats" of a model.
     """
     _, state_rng = jax.random.split(rng)
@@ -104,7 +105,7 @@ def moments(state: TrainState) -> optax.ScaleByAdamState:
 def with_moments(
     state: TrainState, count: int, mu: optax.Params, nu: optax.Params
 ) -> TrainState:
-    """Returns the state after `count` updates that left these moments."""
+    """Returns the state with a count of updates and the moments of Adam."""
     count_array = jnp.asarray(count, jnp.int32)
     adam = moments(state)._replace(count=count_array, mu=mu, nu=nu)
     opt_state = (adam, *state.opt_state[1:])

@@ -13,16 +13,17 @@ def train(
     spec: run_spec.RunSpec,
     handler: preemption.PreemptionHandler,
 ) -> None:
-    """Trains a run to its last epoch. Each epoch leaves metrics and a checkpoint.
+    """Trains a run to its last epoch, and saves metrics and a checkpoint of each epoch.
 
     Args:
-        folder: of the run, from `processes.main_only`.
+        folder: folder of the run, opened with `processes.main_only`.
         spec: specification of the run.
-        handler: may stop the run within an epoch, which is saved and can be resumed.
+        handler: preemption handler, which may stop the run within an epoch. The state
+            is then saved, and the run can resume from it.
 
     Raises:
         preemption.Preempted: if the run was preempted.
-        FloatingPointError: if the loss is not finite. Checkpoints stay as they were.
+        FloatingPointError: if the loss is not finite. Checkpoints remain unchanged.
     """
     resume_point = folder.resume_point()
     if resume_point.epoch > spec.num_epochs:
@@ -65,7 +66,7 @@ def _validate(
     loader: input_pipeline.SplitLoader,
     handler: preemption.PreemptionHandler,
 ) -> SplitScores:
-    """Scores the validation split, unless the epoch before it was stopped."""
+    """Scores the validation split, unless the epoch was stopped early."""
     handler.raise_if_preempted()
     track = handler.raise_when_preempted(console.tracker("scoring val"))
     return scoring.predict(spec.model, state, loader, spec.batch_size, track)

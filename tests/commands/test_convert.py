@@ -65,4 +65,4 @@ def test_labels_are_required(capsys):
 def test_a_folder_without_a_run_cannot_be_exported(tmp_path, capsys):
     given = [f"--run={tmp_path}", f"--to_torch={tmp_path}/file.pth"]
     assert convert.main(given) == 2
-    assert "no checkpoints; train first" in capsys.readouterr().err
+    assert "this folder has no checkpoints" in capsys.readouterr().err

@@ -356,7 +356,7 @@ def test_runs_that_differ_in_more_than_the_seed_are_refused(
 
 def test_one_seed_twice_is_refused(runs, capsys):
     assert run(runs / "s1", runs / "s2", runs / "s1") == 2
-    assert "seed 1 in" in failed(capsys)
+    assert "have the same seed, 1." in failed(capsys)
 
 
 def test_results_of_other_runs_are_not_overwritten(runs, tmp_path, capsys):
@@ -375,7 +375,7 @@ def test_seeds_on_both_sides_are_refused(runs, capsys):
 
 def test_a_run_without_checkpoints_is_refused(tmp_path, capsys):
     assert run(tmp_path) == 2
-    assert "no checkpoints; train first" in failed(capsys)
+    assert "this folder has no checkpoints" in failed(capsys)
     assert not (tmp_path / checkpoints.FOLDER).exists()
 
 

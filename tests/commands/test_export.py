@@ -81,7 +81,7 @@ def test_a_missing_package_is_named_with_its_installation(
 
 def test_a_folder_without_a_run_is_an_error(tmp_path, capsys):
     assert export.main([f"--run={tmp_path}", "--format=npz"]) == 2
-    assert "no checkpoints; train first" in capsys.readouterr().err
+    assert "this folder has no checkpoints" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ def test_no_file_that_is_there(run, tmp_path):
 def test_a_folder_without_a_run(tmp_path, capsys):
     path = small_predictions.write_record(tmp_path / "a")
     assert predict.main([f"--run={tmp_path}", str(path)]) == 2
-    assert "no checkpoints; train first" in capsys.readouterr().err
+    assert "this folder has no checkpoints" in capsys.readouterr().err
 
 
 def test_help_explains_every_flag(capsys):

@@ -198,7 +198,7 @@ def test_weights_without_data_are_told_theirs(workdir, tmp_path):
 
 
 def test_a_folder_without_a_run(tmp_path):
-    with pytest.raises(ValueError, match="no checkpoints; train first"):
+    with pytest.raises(ValueError, match="this folder has no checkpoints"):
         mrm_jax.load(tmp_path)
 
 

@@ -43,7 +43,7 @@ def test_without_program_values_there_is_one_program():
     [
         ({}, "space is empty"),
         ({"hparams.rate": RATE}, r"no value .*hparams\.rate(?s:.*)learning_rate=0.001"),
-        ({"hparams": RATE}, "no value --config.hparams; the experiment has"),
+        ({"hparams": RATE}, "no value --config.hparams. Its values are"),
         ({"data.label_set": CategoricalDistribution(["all", "form"])}, "same records"),
         ({"num_epochs": IntDistribution(1, 9)}, "same number of epochs"),
         ({"name": CategoricalDistribution(["a"])}, "only names the folder"),

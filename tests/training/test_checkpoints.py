@@ -50,7 +50,7 @@ def test_what_was_saved_comes_back(tmp_path):
 
 
 def test_a_folder_without_checkpoints_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no checkpoints; train first"):
+    with pytest.raises(ValueError, match="this folder has no checkpoints"):
         checkpoints.open_existing(tmp_path)
 
 
