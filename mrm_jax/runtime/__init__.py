@@ -1,1 +1,1 @@
-"""Devices, processes, terminals: the only package that names them."""
+"""The only package that accesses devices, processes and terminals."""

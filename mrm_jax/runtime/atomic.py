@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic replacement of files."""
 
 import contextlib
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Yields a temporary file's path, which takes the place of `path` at the end.
+    """Yields the path of a temporary file that replaces `path` at the end.
 
-    A process killed in between leaves the old file as it was. The temporary name is no
-    other process's, on whichever machine, and keeps the suffix, by which NumPy and
-    Matplotlib choose the format.
+    If the process is killed before that, the old file remains unchanged. The temporary
+    name is unique across processes and machines. It keeps the suffix, from which NumPy
+    and Matplotlib infer the format.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp{path.suffix}")

@@ -1,4 +1,4 @@
-"""What all commands share: renamed flags, the `error:` line and the exit status."""
+"""Parts that all commands share: renamed flags, `error:` line and exit status."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
 
 
 def rename_flags(words: Sequence[str], renamed: Mapping[str, str]) -> list[str]:
-    """Returns a command line in which old spellings of flags are the new ones.
+    """Replaces the old spellings of flags in a command line by the new ones.
 
     The old spellings are accepted without appearing in `--help`.
 
@@ -33,8 +33,8 @@ def run(
     standard error instead of a traceback.
 
     Args:
-        work: the command; returns its exit status, None for success.
-        interrupted: message after Ctrl-C: what is kept, and how to resume.
+        work: the command, which returns its exit status, or None for success.
+        interrupted: message after Ctrl-C, which says what is kept and how to resume.
         errors: further expected errors.
     """
     expected: tuple[type[Exception], ...] = (ValueError, OSError, *errors)

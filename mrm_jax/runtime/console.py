@@ -1,4 +1,4 @@
-"""What a person sees while a command runs: lines, and a bar on a terminal."""
+"""Console output of a running command: lines, and a progress bar on a terminal."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,15 +16,16 @@ def console() -> rich.console.Console:
 
 
 def say(text: str) -> None:
-    """Prints text as it is, without markup, and never folds a line of a log file."""
+    """Prints text unchanged: without markup and without wrapping lines of a log."""
     console().print(text, markup=False, soft_wrap=True)
 
 
 def tracker(description: str) -> Callable[[Iterable[Any], int], Iterable[Any]]:
-    """Returns a function of items and their number that shows how far they are.
+    """Returns a function of items and their number that yields them with progress.
 
-    On a terminal a bar that vanishes at the end; elsewhere a line every PLAIN_EVERY_S
-    seconds, so that short work leaves no lines and long work is seen to go on.
+    On a terminal it shows a bar, which disappears at the end. Elsewhere it prints a
+    line every PLAIN_EVERY_S seconds, so that short work prints no lines and long work
+    shows that it continues.
     """
 
     def track(items: Iterable[Any], total: int) -> Iterable[Any]:

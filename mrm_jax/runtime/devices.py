@@ -1,9 +1,10 @@
-"""The only file that names devices: mapping, copies of the state, loops over steps.
+"""Mapping over devices, copies of the state, and loops over steps.
 
-The training and scoring steps are mapped with `jax.pmap` over AXIS. All values that
-enter a mapped call carry a leading axis of devices; `replicate` and `shard_batch` add
-it, `unreplicate` and `gather_batch` remove it. AXIS covers the devices of all processes
-of a run, the leading axis those of this process, in the same order.
+This is the only module that accesses devices. The training and scoring steps are
+mapped with `jax.pmap` over AXIS. All values that enter a mapped call have a leading
+axis of devices: `replicate` and `shard_batch` add it, `unreplicate` and `gather_batch`
+remove it. AXIS covers the devices of all processes of a run. The leading axis covers
+the local devices, those of this process, in the same order.
 """
 
 import functools
@@ -19,7 +20,7 @@ import numpy as np
 from mrm_jax.runtime import processes as processes_lib
 
 AXIS = "batch"
-PADDING = -1  # a row that stands for no record
+PADDING = -1  # a row without a record
 ACCELERATOR_STEPS_PER_CALL = 256
 RESIDENT_MEMORY_SHARE = 0.5  # of a device's memory that signals may fill
 
@@ -32,56 +33,56 @@ def device_count() -> int:
 
 
 def describe() -> str:
-    """Returns the devices in words, such as "4 x NVIDIA H100 80GB HBM3"."""
+    """Describes the devices, for example as "4 x NVIDIA H100 80GB HBM3"."""
     processes = processes_lib.count()
     where = f" in {processes} processes" if processes > 1 else ""
     return f"{device_count()} x {jax.local_devices()[0].device_kind}{where}"
 
 
 def steps_per_call() -> int:
-    """Returns how many steps one mapped call takes at most on this backend.
+    """Returns the maximum number of steps in one mapped call on this backend.
 
-    On the CPU a rolled loop with convolutions in it runs some 60 times slower than
-    single calls, on an accelerator it saves the launches.
+    On the CPU a rolled loop with convolutions runs about 60 times slower than single
+    calls. On an accelerator it saves the launches.
     """
     return ACCELERATOR_STEPS_PER_CALL if supports_scan() else 1
 
 
 def supports_scan() -> bool:
-    """Returns whether a loop over steps may stay a loop in the program."""
+    """Returns whether loops over steps are compiled as loops, not unrolled."""
     return jax.default_backend() != "cpu"
 
 
 def resident_bytes() -> int:
-    """Returns how many bytes of signals may be on one device, the same everywhere."""
+    """Returns the limit for signals on one device, in bytes, equal in all processes."""
     if jax.default_backend() == "cpu":  # all of its devices share the machine's memory
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         limit = machine // _own_count()
-    else:  # unknown on some allocators; then everything is streamed
+    else:  # unknown with some allocators; then all is streamed
         limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0)
     return min(processes_lib.gather(int(RESIDENT_MEMORY_SHARE * limit)))
 
 
 def free_bytes() -> int:
-    """Returns how many bytes of one accelerator nothing lies in yet.
+    """Returns the free memory of one accelerator, in bytes.
 
-    A tenth is left out, for what libraries of kernels take on top of XLA's plan.
+    A tenth is subtracted, for what kernel libraries allocate beyond XLA's plan.
 
     Raises:
-        ValueError: if the backend does not tell.
+        ValueError: if the backend does not report its memory.
     """
     known = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" not in known:
-        raise ValueError(f"{describe()}: the backend does not tell its free memory")
+        raise ValueError(f"{describe()}: the backend does not report its free memory.")
     return int(0.9 * (known["bytes_limit"] - known["bytes_in_use"]))
 
 
 def map_devices(
     function: Callable[..., Any], donate_argnums: tuple[int, ...] = ()
 ) -> Callable[..., Any]:
-    """Returns function mapped over the devices: all arguments have their axis first."""
+    """Maps function over the devices, which are the first axis of all arguments."""
     devices = None
-    if processes_lib.count() > 1:  # each process's together, which JAX does not promise
+    if processes_lib.count() > 1:  # grouped by process, which JAX does not guarantee
         devices = sorted(jax.devices(), key=lambda device: device.process_index)
     return jax.pmap(
         function, axis_name=AXIS, devices=devices, donate_argnums=donate_argnums
@@ -93,8 +94,9 @@ def loop(
 ) -> tuple[Tree, Any]:
     """Scans body over the leading axis of inputs.
 
-    Rolled on accelerators, written out on the CPU; `steps_per_call` says why. There
-    even a scan of one step, which XLA keeps as a loop, would run slowly.
+    The loop is rolled on accelerators and unrolled on the CPU; see `steps_per_call` for
+    the reason. On the CPU even a scan of one step would run slowly, since XLA keeps it
+    as a loop.
     """
     if supports_scan():
         return jax.lax.scan(body, carry, inputs)
@@ -106,17 +108,18 @@ def loop(
 
 
 def replicate(tree: Tree) -> Tree:
-    """Returns one copy of every array of tree on each own device, with a leading axis.
+    """Copies every array of tree to each local device, with a leading axis.
 
-    Put on the devices one by one, without a second copy there, and laid out like the
-    steps' own results: laid out otherwise, their second call would be compiled anew.
+    Arrays are put on the devices one by one, without a second copy there. They have the
+    same sharding as the results of the steps: with another one, the second call of a
+    step would be recompiled.
     """
     devices = jax.local_devices()[: _own_count()]
     mesh = jax.sharding.Mesh(np.array(devices), (AXIS,))
     layout = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
 
     def copy(values: Any) -> jax.Array:
-        """Puts one array on every device."""
+        """Copies one array to every local device."""
         host = np.asarray(values)[np.newaxis]
         parts = [jax.device_put(host, device) for device in devices]
         shape = (len(devices), *host.shape[1:])
@@ -128,15 +131,15 @@ def replicate(tree: Tree) -> Tree:
 def unreplicate(tree: Tree) -> Tree:
     """Returns the first device's share as NumPy arrays, without the leading axis.
 
-    Reads that device's buffer: indexing a mapped array would gather all of them.
+    It reads that device's buffer. Indexing a mapped array would gather all of them.
     """
     return jax.tree.map(lambda x: np.asarray(x.addressable_data(0))[0], tree)
 
 
 def shard_batch(rows: np.ndarray) -> np.ndarray:
-    """Returns rows [step, batch] as [own device, step, batch per device], int32.
+    """Returns rows [step, batch] as [local device, step, batch per device], int32.
 
-    A batch that the devices cannot share evenly is filled with PADDING.
+    A batch that the devices cannot share evenly is filled up with PADDING.
     """
     devices = device_count()
     missing = -rows.shape[1] % devices
@@ -148,9 +151,9 @@ def shard_batch(rows: np.ndarray) -> np.ndarray:
 
 
 def gather_batch(shares: jax.Array, batch_size: int) -> np.ndarray:
-    """Returns [own device, step, batch per device, ...] as [step, batch_size, ...].
+    """Returns [local device, step, batch per device, ...] as [step, batch_size, ...].
 
-    The shares of all processes' devices, on every process.
+    The result joins the shares of all processes' devices, on every process.
     """
     joined = np.concatenate(processes_lib.gather(np.asarray(shares)))
     values = joined.swapaxes(0, 1)
@@ -158,10 +161,11 @@ def gather_batch(shares: jax.Array, batch_size: int) -> np.ndarray:
 
 
 def any_process(flag: Callable[[], bool]) -> Callable[[], bool]:
-    """Returns what tells whether flag holds in any process; all get the same answer.
+    """Returns a function that tells whether flag is true in any process.
 
-    In several processes flag is read now and the answer is waited for when it is read:
-    what was sent to the devices in between need not wait.
+    All processes get the same answer. With several processes flag is called now, and
+    the returned function waits for the answer. Work that is sent to the devices in
+    between need not wait.
     """
     if processes_lib.count() == 1:
         return flag
@@ -175,14 +179,14 @@ def _largest() -> Callable[..., Any]:
 
 
 def _own_count() -> int:
-    """Returns the number of this process's devices, which is every process's."""
+    """Returns the number of local devices, which is the same in every process."""
     return device_count() // processes_lib.count()
 
 
 def use_compilation_cache() -> None:
     """Keeps compiled programs on disk, so that the next start takes seconds.
 
-    JAX's own variable JAX_COMPILATION_CACHE_DIR wins over the default folder.
+    JAX's own variable JAX_COMPILATION_CACHE_DIR overrides the default folder.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))

@@ -1,4 +1,4 @@
-"""How a process joins the others of a run over several hosts, and how it ends."""
+"""Start and end of the processes of a run over several hosts."""
 
 import collections
 import contextlib
@@ -14,35 +14,38 @@ import jax
 
 from mrm_jax.runtime import processes
 
-START_TIMEOUT_S = 300  # a process waits so long for all to come
-END_TIMEOUT_S = 20  # and so long for all to end
+START_TIMEOUT_S = 300  # how long a process waits for all to start
+END_TIMEOUT_S = 20  # how long a process waits for all to end
 PEER_TIMEOUT_S = 60
 
-LAST_WORD = """error: process {pid} on {host} ended before its run did: it was stopped,
-or another process of the run did not come, failed, or was silent for {peer_timeout_s}
-seconds; their own last lines say more. The same commands again continue the run."""
+LAST_WORD = """error: process {pid} on {host} ended before its run did. It was stopped,
+or another process of the run did not start, failed, or was silent for {peer_timeout_s}
+seconds. See the last lines of every process. Run the same commands again to resume."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """Where the processes of a run meet; the environment knows it if all are None.
+    """Address and number of a process of a run over several hosts.
+
+    If all are None, they are read from the cluster's environment.
 
     Raises:
-        ValueError: if the values do not go together.
+        ValueError: if the values are inconsistent.
     """
 
     coordinator: str | None = None  # HOST:PORT of process 0
     num_processes: int | None = None
     process_id: int | None = None
-    peer_timeout_s: int = PEER_TIMEOUT_S  # silent so long, a process counts as dead
+    peer_timeout_s: int = PEER_TIMEOUT_S  # after that, a silent process counts as dead
 
     def __post_init__(self) -> None:
-        """Checks that the values go together."""
+        """Checks that the values are consistent."""
         place = (self.coordinator, self.num_processes, self.process_id)
         if None in place and place != (None, None, None):
             raise ValueError(
                 "expected --coordinator, --num_processes and --process_id together, "
-                f"got {place}; --distributed alone asks the cluster's environment"
+                f"got {place}. Pass `--distributed` alone to read them from the "
+                "cluster's environment."
             )
         if self.peer_timeout_s < 1:
             raise ValueError(
@@ -64,15 +67,16 @@ class Cluster:
 
 @contextlib.contextmanager
 def initialize(cluster: Cluster) -> Iterator[None]:
-    """Makes this process one of a run's; nothing may have asked for a device before.
+    """Connects this process to the other processes of a run.
 
-    Inside, only process 0's standard output is seen. At the end all wait for each
-    other, and fail if one does not come within END_TIMEOUT_S. Where an error comes
-    through, this process shows it and ends at once with status 1: the others need not
-    have it, and would be waited for.
+    It has to be called before anything accesses a device. Inside, only process 0 prints
+    to standard output. At the end all processes wait for each other, and fail if one
+    does not arrive within END_TIMEOUT_S. After an error, this process prints it and
+    exits at once with status 1, without waiting for the others, which may not have
+    failed.
 
     Raises:
-        ValueError: if the environment names no cluster, or the processes have
+        ValueError: if there is no cluster in the environment, or the processes have
             different numbers of devices.
     """
     say_bye = _leave_last_word(cluster.peer_timeout_s)
@@ -85,7 +89,7 @@ def initialize(cluster: Cluster) -> Iterator[None]:
         with _only_main_is_heard():
             yield
     except BaseException as error:
-        if isinstance(error, jax.errors.JaxRuntimeError):  # mostly: nobody answers
+        if isinstance(error, jax.errors.JaxRuntimeError):  # usually: no answer
             print(f"error: {error}", file=sys.stderr)
         else:
             traceback.print_exc()
@@ -96,7 +100,7 @@ def initialize(cluster: Cluster) -> Iterator[None]:
 
 
 def _initialize(cluster: Cluster) -> None:
-    # Its handler of SIGTERM would take the place of `preemption.PreemptionHandler`.
+    # JAX's own handler of SIGTERM would replace `preemption.PreemptionHandler`.
     jax.config.update("jax_enable_preemption_service", False)
     by_hand = cluster.coordinator is not None
     try:
@@ -111,15 +115,15 @@ def _initialize(cluster: Cluster) -> None:
         )
     except ValueError as error:
         raise ValueError(
-            f"--distributed: no cluster in the environment ({error}); looked for Slurm,"
-            " Open MPI, Cloud TPU and Kubernetes; give --coordinator, --num_processes "
-            "and --process_id"
+            f"--distributed: no cluster was found in the environment ({error}), which "
+            "was searched for Slurm, Open MPI, Cloud TPU and Kubernetes. Pass "
+            "`--coordinator`, `--num_processes` and `--process_id`."
         ) from None
     devices = collections.Counter(device.process_index for device in jax.devices())
     if len(set(devices.values())) > 1:
         raise ValueError(
-            "expected equally many devices in every process, found "
-            f"{', '.join(f'{n} in process {i}' for i, n in sorted(devices.items()))}"
+            "All processes of a run need the same number of devices, but there are "
+            f"{', '.join(f'{n} in process {i}' for i, n in sorted(devices.items()))}."
         )
 
 
@@ -137,13 +141,13 @@ def _only_main_is_heard() -> Iterator[None]:
 
 
 def _leave_last_word(peer_timeout_s: int) -> Callable[[], None]:
-    """Starts a child that says LAST_WORD when this process ends without a bye.
+    """Starts a child process that prints LAST_WORD if this one ends unexpectedly.
 
     When a process dies, XLA aborts the others with a stack trace, before any line of
-    Python. Only another process can still say what happened and what to do.
+    Python runs. Only another process can still say what happened and what to do.
 
     Returns:
-        Says bye.
+        A function that ends the child without a message.
     """
     message = LAST_WORD.format(
         pid=os.getpid(), host=socket.gethostname(), peer_timeout_s=peer_timeout_s
@@ -152,7 +156,7 @@ def _leave_last_word(peer_timeout_s: int) -> Callable[[], None]:
     child = subprocess.Popen(["sh", "-c", wait, message], stdin=subprocess.PIPE)
 
     def say_bye() -> None:
-        """Lets the child end without a word."""
+        """Ends the child without a message."""
         child.communicate(b"bye\n")
 
     return say_bye

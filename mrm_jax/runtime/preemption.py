@@ -1,6 +1,6 @@
 """Stops a run on SIGTERM, between two mapped calls and in all processes at once.
 
-Schedulers send SIGTERM before they take a machine away, some 30 seconds ahead.
+Schedulers send SIGTERM about 30 seconds before they take a machine away.
 """
 
 import signal
@@ -13,36 +13,36 @@ Track = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 class Preempted(Exception):
-    """The run was preempted and stopped where it can resume; says where."""
+    """Exception of a preempted run; its message names where the run can resume."""
 
 
 class PreemptionHandler:
-    """Listens for SIGTERM; a context manager, to be entered in the main thread.
+    """Handler of SIGTERM; a context manager, to be entered in the main thread.
 
-    A second SIGTERM ends the process as if nobody listened.
+    A second SIGTERM ends the process, as it would without the handler.
     """
 
     def __init__(self) -> None:
-        """Does not listen yet."""
+        """Creates a handler that does not listen yet."""
         self._signalled = False  # this process received SIGTERM
         self._preempted = False  # all processes stopped before the same call
         self._before: Any = signal.SIG_DFL
 
     def __enter__(self) -> "PreemptionHandler":
-        """Starts to listen."""
+        """Starts to listen for SIGTERM."""
         self._before = signal.signal(signal.SIGTERM, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Restores the handler that was there before."""
+        """Restores the previous handler."""
         signal.signal(signal.SIGTERM, self._before)
 
     def stop_when_preempted(self, track: Track) -> Track:
-        """Returns track for calls that end early when the run is preempted."""
+        """Wraps track so that its calls end early when the run is preempted."""
         return lambda calls, total: track(self._until_preempted(calls), total)
 
     def raise_when_preempted(self, track: Track) -> Track:
-        """Returns track for calls that raise Preempted when the run is preempted."""
+        """Wraps track so that its calls raise Preempted when the run is preempted."""
         return lambda calls, total: track(self._or_raise(calls), total)
 
     def raise_if_preempted(self) -> None:
@@ -55,7 +55,7 @@ class PreemptionHandler:
             raise Preempted("while scoring")
 
     def raise_if_signalled(self) -> None:
-        """Raises if this process received SIGTERM, for work that it does alone.
+        """Raises if this process received SIGTERM, for work that it does by itself.
 
         Raises:
             Preempted: if it did.
@@ -70,9 +70,9 @@ class PreemptionHandler:
     def _until_preempted(self, calls: Iterable[Any]) -> Iterator[Any]:
         """Yields calls until all processes agree to stop.
 
-        They ask each other before every call and read the answer before the next, so
-        that no call waits for it. JAX's reached_preemption_sync_point would do this in
-        several processes only, and ignore a second SIGTERM.
+        They ask each other before every call and read the answer before the next one,
+        so that no call waits for it. JAX's reached_preemption_sync_point would do this
+        only with several processes, and would ignore a second SIGTERM.
         """
         answer = devices.any_process(self._is_signalled)
         for call in calls:

@@ -1,8 +1,8 @@
-"""What the processes of a run over several hosts do together: decide, fail, compare.
+"""Communication between the processes of a run over several hosts.
 
-Usually one process per host, each with its own devices. Process 0 alone writes, prints
-and decides; the functions here let all of them know, and fail, together. Where a run
-has one process they only call what they are given.
+Usually each host has one process with its own devices. Only process 0 writes, prints
+and decides. The functions here share its results and errors with all processes. In a
+run with one process they only call their argument.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-SMALLEST_MESSAGE = 4096  # bytes; sizes double from here: each is compiled for itself
+SMALLEST_MESSAGE = 4096  # bytes; sizes double from here, as each is compiled
 
 Value = TypeVar("Value")
 
@@ -36,15 +36,15 @@ def is_main() -> bool:
 
 
 def run_on_main(function: Callable[[], Value]) -> Value:
-    """Returns on every process what function returns on process 0, which alone runs it.
+    """Runs function on process 0 and broadcasts its result, or its exception, to all.
 
-    For all that touches a run's folder: the other hosts need not see it.
+    It is meant for all access to a run's folder, which other hosts need not see.
 
     Args:
-        function: what it returns, or raises, can be pickled.
+        function: function whose result, or exception, can be pickled.
 
     Raises:
-        Exception: what function raises, on every process.
+        Exception: the exception of function, on every process.
     """
     if count() == 1:
         return function()
@@ -59,11 +59,11 @@ def main_only(
     """Opens an object on process 0 alone; its methods can be called on every process.
 
     Every process has to call the same methods in the same order. They run as in
-    `run_on_main`: the arguments of process 0 count, and all get its result. Attributes
-    that are not methods cannot be read.
+    `run_on_main`, with the arguments of process 0, and all processes get the result.
+    Attributes that are not methods cannot be read.
 
     Raises:
-        Exception: what open_it raises, on every process.
+        Exception: the exception of open_it, on every process.
     """
     with contextlib.ExitStack() as stack:
         opened: list[Value] = []
@@ -72,10 +72,10 @@ def main_only(
 
 
 class _OnMain:
-    """Calls the methods of an object that only process 0 has."""
+    """Proxy for the methods of an object that only process 0 has."""
 
     def __init__(self, opened: list[Any]):
-        """Takes a list with the object, empty on other processes than 0."""
+        """Takes a list that holds the object on process 0 and is empty elsewhere."""
         self._opened = opened
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -86,10 +86,12 @@ class _OnMain:
 
 
 def all_or_raise(function: Callable[[], Value]) -> Value:
-    """Returns function's result, which may differ, once all processes have theirs.
+    """Returns the result of function once it has succeeded on all processes.
+
+    The results may differ between processes.
 
     Raises:
-        ValueError: if one of them failed; names it and its error.
+        ValueError: if function failed on a process; names the process and the error.
     """
     if count() == 1:
         return function()
@@ -101,7 +103,7 @@ def all_or_raise(function: Callable[[], Value]) -> Value:
 
 
 def gather(value: Value) -> list[Value]:
-    """Returns the values of all processes, by process; they can be pickled."""
+    """Returns the values of all processes in order; they have to be picklable."""
     if count() == 1:
         return [value]
     content = pickle.dumps(value)
@@ -134,7 +136,7 @@ def _broadcast(content: bytes) -> bytes:
 
 
 def _padded(content: bytes, length: int) -> np.ndarray:
-    """Returns content as bytes, filled up; a pickle knows its own end."""
+    """Returns content with zeros at its end, which `pickle.loads` ignores."""
     size = SMALLEST_MESSAGE
     while size < length:
         size *= 2

@@ -169,9 +169,9 @@ def test_one_that_is_killed_ends_all_with_a_last_word(broken):
     assert survivor.status not in (0, 75)
     assert survivor.at_s - killed.at_s < 3 * PEER_TIMEOUT_S
     last = survivor.errors.split("error: ")[-1]
-    assert "another process of the run did not come, failed" in last
+    assert "another process of the run did not start, failed" in last
     assert f"was silent for {PEER_TIMEOUT_S}\nseconds" in last
-    assert last.endswith("The same commands again continue the run.\n")
+    assert last.endswith("Run the same commands again to resume.\n")
 
 
 def test_process_0_alone_prints_and_all_succeed(broken):
@@ -224,5 +224,5 @@ def test_what_one_process_lacks_is_an_error_of_all(runs, tmp_path):
 def test_without_a_cluster_there_is_a_way_out(runs, tmp_path):
     ended = runs.one([*runs.flags(tmp_path, 1), "--distributed"], devices=1)
     assert ended.status == 2
-    assert ended.errors.startswith("error: --distributed: no cluster in the env")
-    assert "give --coordinator" in ended.errors
+    assert ended.errors.startswith("error: --distributed: no cluster was found")
+    assert "Pass `--coordinator`" in ended.errors
