@@ -1,1 +1,1 @@
-"""Whole runs: training one to its report, and evaluating those that exist."""
+"""Whole runs: training to a report, and evaluation of trained runs."""

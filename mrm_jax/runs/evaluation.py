@@ -35,14 +35,14 @@ class EvaluationConfig:
     data: str | None = None  # folder of shards; None: each run's own
     out: Path | None = None  # None: a folder below the run, see `folder`
     resamples: int = bootstrap.RESAMPLES
-    seed: int = bootstrap.SEED  # of the resamples
+    seed: int = bootstrap.SEED  # seed of the resamples
     command: str = ""  # command line, stored in the results
 
     def open_data(self) -> shards.Shards | None:
         """Opens the shards that `data` names, if it names any.
 
         Raises:
-            ValueError: if they are not there or damaged.
+            ValueError: if the shards are missing or damaged.
         """
         return None if self.data is None else shards.load(self.data)
 
@@ -86,7 +86,7 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
 
     Args:
         workdir: folder of a run with a finished epoch.
-        config: default: the run's own test fold.
+        config: records to evaluate. Default: the run's own test fold.
 
     Returns:
         The content of report.json.
@@ -139,13 +139,13 @@ def compare_runs(
 
     Args:
         workdirs: folders of two runs or more.
-        config: default: the test fold of the runs.
+        config: records to evaluate. Default: the test fold of the runs.
 
     Returns:
         The content of comparison.json.
 
     Raises:
-        ValueError: as `evaluate_run`, or if the records or labels differ.
+        ValueError: as in `evaluate_run`, or if the records or labels differ.
     """
     console.say(
         f"comparing {len(workdirs)} runs on {config.split}, "
@@ -180,13 +180,13 @@ def summarise_seeds(
 
     Args:
         workdirs: folders of two runs or more.
-        config: default: the test fold of the runs.
+        config: records to evaluate. Default: the test fold of the runs.
 
     Returns:
         The content of seeds.json.
 
     Raises:
-        ValueError: as `evaluate_run`, or if the runs do not differ in exactly the seed.
+        ValueError: as in `evaluate_run`, or if not exactly the seeds differ.
     """
     console.say(f"summarising {len(workdirs)} runs on {config.split}")
     runs = [_read(workdir) for workdir in workdirs]
@@ -226,7 +226,7 @@ def _score_all(
 def _contenders(
     runs: Sequence[TrainedRun], scored: Sequence[scores_lib.ScoredSplit]
 ) -> list[paired.Contender]:
-    """Returns the runs and their scores as `metrics` takes them."""
+    """Returns the contenders for `metrics.paired`: runs and their scores."""
     return [
         paired.Contender(
             name=str(run.workdir),
@@ -247,7 +247,7 @@ def _contenders(
 def _describe(
     runs: Sequence[TrainedRun], first: scores_lib.ScoredSplit, config: EvaluationConfig
 ) -> dict[str, Any]:
-    """Returns the metadata that results of several runs store."""
+    """Returns the metadata that is stored with results of several runs."""
     return {
         **{key: value for key, value in first.data.items() if key in DATA_KEYS},
         "split": config.split,
@@ -266,7 +266,7 @@ def _folder_of_several(
     suffix: str,
     file: str,
 ) -> Path:
-    """Makes the folder for the results of several runs.
+    """Creates the folder for the results of several runs.
 
     Raises:
         ValueError: if the folder holds results of other runs.
@@ -289,13 +289,13 @@ def _workdirs(runs: Sequence[TrainedRun]) -> list[str]:
 
 
 def _say_undefined(labels: Sequence[str], scores: SplitScores, split: str) -> None:
-    """Lists the labels without an AUC, which the means over labels omit."""
+    """Prints the labels without an AUC, which the means over labels omit."""
     defined = classification.has_both_classes(scores.labels)
     lacking = [label for label, is_ok in zip(labels, defined, strict=True) if not is_ok]
     if lacking:
         more = ", ..." if len(lacking) > MAX_NAMED else ""
         console.say(
-            f"omitted from macro means: {len(lacking)} of {len(labels)} labels, as "
+            f"omitted from macro means: {len(lacking)} of {len(labels)} labels, since "
             f"all or none of the {len(scores.names):,} {split} records have them: "
             f"{', '.join(lacking[:MAX_NAMED])}{more}"
         )

@@ -1,4 +1,4 @@
-"""A whole run: train, keep the best epoch on validation, score the test fold once."""
+"""A whole run, from training to one evaluation of its best epoch on the test fold."""
 
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,24 @@ def train_and_evaluate(
     command: str = "",
     handler: preemption.PreemptionHandler | None = None,
 ) -> dict[str, Any]:
-    """Runs, continues or recalls the run of a configuration.
+    """Trains and evaluates a run, resumes it, or reads its report if it is finished.
 
-    In several processes all call it; workdir need only be seen by process 0.
+    With several processes, all of them call this function. Only process 0 needs access
+    to workdir.
 
     Args:
-        config: as experiments/base.py makes it.
-        workdir: holds everything the run leaves.
-        command: goes into the report, so that others can repeat it.
-        handler: of preemption; default: the run cannot be preempted.
+        config: configuration, as made by `experiments/base.py`.
+        workdir: folder for everything that the run writes.
+        command: command line, stored in the report so that others can repeat the run.
+        handler: preemption handler. Default: the run cannot be preempted.
 
     Returns:
-        What report.json holds.
+        The content of report.json.
 
     Raises:
-        ValueError: if the configuration is wrong, workdir holds another run, or the
-            processes were not started alike.
-        FloatingPointError: if the loss is not finite; checkpoints stay as they were.
+        ValueError: if the configuration is invalid, workdir holds another run, or the
+            processes were started with different settings, data or versions.
+        FloatingPointError: if the loss is not finite. Checkpoints remain unchanged.
         preemption.Preempted: if the run was preempted; a later call resumes it.
     """
     handler = handler or preemption.PreemptionHandler()

@@ -1,4 +1,4 @@
-"""Scores a split with a run's best checkpoint; writes and shows a report of it."""
+"""Reports of a run: scoring with its best checkpoint, files and printed tables."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,13 +21,14 @@ def report(
     workdir: Path,
     handler: preemption.PreemptionHandler,
 ) -> dict[str, Any]:
-    """Scores the test fold with the best checkpoint and writes what a run leaves.
+    """Scores the test fold with the best checkpoint and writes the results of a run.
 
     Args:
-        folder: of the run, from `processes.main_only`.
+        folder: folder of the run, opened with `processes.main_only`.
         spec: specification of the run.
-        workdir: the same folder, in which process 0 writes.
-        handler: may stop the scoring. Nothing is written then.
+        workdir: path of the same folder, in which process 0 writes.
+        handler: preemption handler, which may stop the scoring. Nothing is written
+            then.
 
     Raises:
         preemption.Preempted: if the run was preempted.
@@ -55,8 +56,8 @@ def describe(
         epoch: the best epoch, which is evaluated.
         epochs_trained: number of epochs trained.
         split: the split that is evaluated.
-        more: "evaluated_on": the data set of other shards than the run's own, by
-            DATA_KEYS; "evaluated_by": the command line, unless it is that of training.
+        more: "evaluated_on": external data set on which the run is evaluated, by
+            DATA_KEYS; "evaluated_by": command line, unless it is the training command.
     """
     return {
         **spec.metadata["data"],
@@ -77,22 +78,22 @@ def write_own(
     facts: Mapping[str, Any],
     evaluated: summary.Evaluated,
 ) -> dict[str, Any]:
-    """Writes what a finished run leaves, its report last; returns the report.
+    """Writes the results of a finished run, its report last, and returns the report.
 
     Args:
-        workdir: of the run.
-        plan: of the run.
-        facts: from `describe`.
-        evaluated: its own test fold.
+        workdir: folder of the run.
+        spec: specification of the run.
+        facts: metadata of the report, from `describe`.
+        evaluated: scores of the run's own test fold, and how they are evaluated.
     """
-    # Here, as matplotlib and jinja2 would delay the first step.
+    # Imported here, since matplotlib and jinja2 would delay the first step.
     from mrm_jax.plotting import training_curves
     from mrm_jax.reports import model_card
 
     report, epoch = _compose(facts, evaluated), facts["epoch"]
     run_report.discard(workdir)
     history = metrics_log.read(workdir)
-    if history:  # not where only the checkpoints were copied
+    if history:  # empty if only the checkpoints were copied
         training_curves.draw(history, workdir / CURVES_FILE, epoch, spec.name)
     thresholds_file.write(workdir, facts["labels"], evaluated.thresholds, epoch)
     model_card.write(workdir, report, num_parameters(spec))
@@ -110,10 +111,10 @@ def write(
     """Writes the report of any split and returns it.
 
     Args:
-        folder: not of a run; made where it is not there.
-        plan: of the run, with the records that were scored.
-        facts: from `describe`.
-        evaluated: the split.
+        folder: folder of the report, not of a run; created if it is missing.
+        spec: specification of the run, with the records that were scored as its data.
+        facts: metadata of the report, from `describe`.
+        evaluated: scores of the split, and how they are evaluated.
         history: lines of the run's metrics.jsonl.
     """
     report = _compose(facts, evaluated)
@@ -124,7 +125,7 @@ def write(
 
 
 def num_parameters(spec: run_spec.RunSpec) -> int:
-    """Returns how many numbers a network learns."""
+    """Returns the number of learned parameters of a run's network."""
     return sum(p.size for p in jax.tree.leaves(train_state.shapes(spec.model).params))
 
 
@@ -140,13 +141,13 @@ def _write(
     evaluated: summary.Evaluated,
     history: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Writes page, tables and numbers, report.json last: it says that all is there."""
-    from mrm_jax.reports import html  # here, as matplotlib would delay the first step
+    """Writes the page, tables and scores; report.json last, as it marks completion."""
+    from mrm_jax.reports import html  # matplotlib would delay the first step
 
     records = spec.data.split(spec.label_set, evaluated.split)
 
     def read_signal_mv(rows: np.ndarray) -> np.ndarray:
-        """Returns signals [record, time, lead] in mV of rows of the split."""
+        """Returns the signals of rows of the split, [record, time, lead], in mV."""
         return spec.data.signals_uv(records.rows[rows]) / 1000
 
     html.write(folder, report, evaluated.scores, history, read_signal_mv)
@@ -155,6 +156,6 @@ def _write(
 
 
 def show(report: dict[str, Any], workdir: Path) -> None:
-    """Prints the table of a report and where its files are."""
+    """Prints the table of a report and the location of its files."""
     console_table.print_table(report, console.console())
     console.say(f"results: {workdir}; read {workdir / 'report.html'}")

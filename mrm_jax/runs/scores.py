@@ -1,4 +1,4 @@
-"""Scores of a trained run on the records of a split, of its own or of external data."""
+"""Scores of a trained run on a split of its own or of external data."""
 
 import copy
 import dataclasses
@@ -23,7 +23,7 @@ INPUT_KEYS = ("leads", "unit", "sampling_rate", "num_samples")
 class EvaluationData:
     """The shards on which a run is evaluated."""
 
-    spec: run_spec.RunSpec  # of the run, with these shards as its data
+    spec: run_spec.RunSpec  # of the run, but with these shards
     external: dict[str, Any] | None  # by DATA_KEYS; None: the run's own data set
 
     @property
@@ -51,11 +51,12 @@ def open_data(
 
     Args:
         run: a trained run.
-        data: default: the run's own shards, at their location during training.
+        data: shards to score. Default: the run's own shards, at their location during
+            training.
 
     Raises:
-        ValueError: if the shards are not there, or their signals or labels are not
-            what the network expects.
+        ValueError: if the shards are missing, or if their signals or labels are not
+            those that the network expects.
     """
     if data is not None:
         _check_input(data.manifest, run, data)
@@ -101,10 +102,10 @@ def score(
     Args:
         run: a trained run.
         split: "train", "val" or "test".
-        data: as for `open_data`.
+        data: as in `open_data`.
 
     Raises:
-        ValueError: as `open_data` and `compute`.
+        ValueError: as in `open_data` and `compute`.
     """
     if split == "test" and data is None:
         stored = read_stored(run)
@@ -154,7 +155,7 @@ def slug_of(data: Mapping[str, Any]) -> str:
 def _check_input(
     found: manifest.Manifest, run: trained_run.TrainedRun, data: shards.Shards
 ) -> None:
-    """Checks that signals are what the network expects; what is None is not checked."""
+    """Checks that the network expects such signals; None is unknown and skipped."""
     expected = {n: run.data[n] for n in INPUT_KEYS if run.data[n] is not None}
     there = {name: getattr(found, name) for name in expected}
     there |= {name: list(v) for name, v in there.items() if isinstance(v, tuple)}
@@ -172,7 +173,7 @@ def _check_input(
 
 
 def _with_mean_std(spec: run_spec.RunSpec, data: Mapping[str, Any]) -> shards.Shards:
-    """Returns the shards of spec with the mean and deviation of another data set."""
+    """Returns the shards of spec with the mean and std of another data set."""
     found = spec.data.manifest
     mean_std = {key: data[key] for key in ("mean_uv", "std_uv")}
     label_set = dataclasses.replace(found.label_sets[spec.label_set], **mean_std)

@@ -1,4 +1,4 @@
-"""A trained run on disk: metadata, thresholds and, when first used, the weights.
+"""A trained run on disk: metadata, thresholds and weights, which are read when used.
 
 Evaluation, prediction, export and conversion all read a run with `read`.
 """
@@ -21,7 +21,7 @@ from mrm_jax.training import metadata as metadata_lib
 INPUT_SPEC = tuple(
     "leads sampling_rate num_samples unit length_rule mean_uv std_uv".split()
 )
-DEFAULT_NUM_SAMPLES = 1000  # of a run that was imported without its data set
+DEFAULT_NUM_SAMPLES = 1000  # for runs that were imported without a data set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class TrainedRun:
 
     @property
     def data(self) -> dict[str, Any]:
-        """The data set that the network expects, by DATA_KEYS; None is unknown."""
+        """The data set that the network expects, by DATA_KEYS; None means unknown."""
         return self.metadata["data"]
 
     @property
@@ -79,7 +79,7 @@ class TrainedRun:
             )
 
     def with_data_spec(self, data: shards.Shards) -> "TrainedRun":
-        """Returns a run that was imported without its data set with that of shards.
+        """Adds the data set of shards to a run that was imported without its data set.
 
         Raises:
             ValueError: if the run knows its data set, or the shards have other labels.
@@ -117,7 +117,7 @@ def read(workdir: Path | str, newest: bool = False) -> TrainedRun:
 
     Args:
         workdir: folder of a run with a finished epoch. Its checkpoints are enough.
-        newest: whether to take the newest epoch, for training, instead of the best.
+        newest: whether to read the newest epoch, for training, instead of the best.
 
     Raises:
         ValueError: if there is no checkpoint.
