@@ -1,1 +1,1 @@
-"""Trained networks in other formats, and from PyTorch."""
+"""Export of trained networks to other formats, and import from PyTorch."""

@@ -1,4 +1,4 @@
-"""Runs made from PyTorch's weights, and PyTorch's files made from runs."""
+"""Conversion between runs and PyTorch checkpoints, in both directions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from mrm_jax.interop import torch_checkpoint, torch_optimizer, torch_weights
 from mrm_jax.runs import trained_run
 from mrm_jax.training import checkpoints, metadata, run_spec, train_state
 
-UNKNOWN_SELECTION = 0.0  # below any validation AUC: what is trained later can be better
+UNKNOWN_SELECTION = 0.0  # below any validation AUC, so that later epochs can beat it
 
 
 def import_weights(
@@ -23,23 +23,27 @@ def import_weights(
     config: ml_collections.ConfigDict,
     drop: Sequence[str] = (),
 ) -> tuple[train_state.TrainState, dict[str, Any]]:
-    """Returns the state and the facts of a run that continues a PyTorch checkpoint.
+    """Returns the state and the metadata of a run that continues a PyTorch checkpoint.
 
     Args:
-        checkpoint: its optimiser's state is carried over if it is there.
-        labels: of the network's outputs, in their order.
-        config: an experiment; changed in place. Width and options that change the
-            parameters are taken from the weights, learning rate and weight decay from
-            the optimiser's state; data.shards may be None, and is then unknown.
-        drop: regular expressions of entries that no forward pass reads.
+        checkpoint: PyTorch checkpoint; its optimiser state is carried over if present.
+        labels: names of the network's outputs, in order.
+        config: experiment config, which is changed in place. The width and the options
+            that change the parameters are taken from the weights; the learning rate and
+            the weight decay are taken from the optimiser state. data.shards may be
+            None, in which case the dataset is unknown.
+        drop: regular expressions that match entries which no forward pass reads.
 
     Raises:
-        ValueError: if names, shapes, labels, optimiser or data do not fit.
+        ValueError: if names, shapes, labels, optimiser or data do not match.
     """
     variables = torch_weights.from_torch(checkpoint.weights, drop)
     model, leads = torch_weights.model_of(checkpoint.weights)
     if len(labels) != model.num_labels:
-        raise ValueError(f"{model.num_labels} outputs, but {len(labels)} labels")
+        raise ValueError(
+            f"The network has {model.num_labels} outputs, but {len(labels)} labels "
+            "were given. Name one label per output."
+        )
     for name in ("width", "exchange", "eca_conv"):
         config.model[name] = getattr(model, name)
     state = train_state.begin(
@@ -52,7 +56,7 @@ def import_weights(
         if adam is not None:
             mu, nu = (jax.tree.map(_single, tree) for tree in (adam.mu, adam.nu))
             state = train_state.with_moments(state, adam.count, mu, nu)
-            # Else the run would silently go on at other rates than it had.
+            # Otherwise the run would silently continue at different rates.
             config.hparams.learning_rate = adam.learning_rate
             config.hparams.weight_decay = adam.weight_decay
     facts = _facts(config, labels)
@@ -62,10 +66,10 @@ def import_weights(
 def write_run(
     workdir: Path, state: train_state.TrainState, facts: dict[str, Any], epoch: int
 ) -> None:
-    """Writes a run folder with one checkpoint, which is its newest and its best.
+    """Writes a run folder with one checkpoint, which is both the newest and the best.
 
     Raises:
-        ValueError: if the folder has checkpoints already.
+        ValueError: if the folder already contains checkpoints.
     """
     if (workdir / checkpoints.FOLDER).exists():
         raise ValueError(
@@ -80,11 +84,12 @@ def write_run(
 def export_run(
     workdir: Path, newest: bool = False
 ) -> tuple[torch_checkpoint.TorchCheckpoint, dict[str, Any]]:
-    """Returns a run as PyTorch keeps it, and its facts.
+    """Returns a run as a PyTorch checkpoint, and its metadata.
 
     Args:
-        workdir: of a run with a finished epoch.
-        newest: take the newest epoch, to train on, not the best one on validation.
+        workdir: folder of a run with at least one finished epoch.
+        newest: whether to export the newest epoch, to continue training from, instead
+            of the best epoch on the validation split.
 
     Raises:
         ValueError: if there is no checkpoint.
@@ -110,25 +115,25 @@ def export_run(
 
 
 def read_labels(path: Path) -> list[str]:
-    """Returns the labels of a text file, one a line, in the order of the outputs.
+    """Reads the labels from a text file, one per line, in the order of the outputs.
 
     Raises:
-        ValueError: if one stands there twice, or none.
-        OSError: if there is no such file.
+        ValueError: if the file is empty or contains a label twice.
+        OSError: if the file does not exist.
     """
     lines = path.read_text(encoding="utf-8").splitlines()
     labels = [line.strip() for line in lines if line.strip()]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice or not labels:
         raise ValueError(
-            f"{path}: expected one label a line in the order of the outputs, found "
-            + (f"{', '.join(twice)} more than once" if twice else "none")
+            f"{path}: expected one label per line in the order of the outputs, found "
+            + (f"{', '.join(twice)} more than once." if twice else "none.")
         )
     return labels
 
 
 def _facts(config: ml_collections.ConfigDict, labels: Sequence[str]) -> dict[str, Any]:
-    """Returns the facts of a new run; its data may be unknown."""
+    """Returns the metadata of a new run, whose dataset may be unknown."""
     if config.data.shards is not None:
         data = shards.load(config.data.shards)
         config = run_spec.with_label_set(config, data, labels)

@@ -1,4 +1,4 @@
-"""What every file holds: millivolts in, scores out, and all that has to be known."""
+"""The function that every export format contains: millivolts in, scores out."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ Score = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A trained network, and what its input and its outputs mean."""
+    """A trained network with metadata that describes its input and outputs."""
 
     model: mrm_net.MRMNet
     variables: Mapping[str, Any]  # "params" and "batch_stats", NumPy arrays
@@ -33,26 +33,30 @@ class Network:
 
     @property
     def record_shape(self) -> tuple[int, int]:
-        """Time points and leads of one record."""
+        """Number of samples and number of leads in one record."""
         return self.model.num_samples, len(self.metadata["leads"])
 
 
 def function(network: Network) -> Callable[[jax.Array], dict[str, jax.Array]]:
-    """Returns the pure function that is exported: it standardises, too.
+    """Returns the pure function that is exported, including standardisation.
 
-    It takes float32 [batch, time, lead] in mV and returns OUTPUTS by name, each
-    [batch, label] from 0 to 1. Products are computed in whole float32 wherever it runs:
-    accelerators would else round their factors.
+    The function takes float32 [batch, time, lead] in mV and returns OUTPUTS by name,
+    each [batch, label] from 0 to 1. Matrix products use full float32 precision on every
+    backend; by default, accelerators would round their operands.
 
-    It does not round the signal to whole microvolts, as shards do, since nothing could
-    be differentiated through that. Signals of a finer resolution (resampled ones) give
-    scores up to 1e-3 from those of their shards; rounded to three decimals, the same.
+    The function does not round the signal to whole microvolts as shards do, because
+    rounding is not differentiable. Signals with a finer resolution, such as resampled
+    ones, give scores that differ by up to 1e-3 from those of their shards. If they are
+    rounded to three decimals first, the scores are the same.
+
+    Args:
+        network: trained network to export.
     """
     mean_mv, std_mv = network.mean_std_mv
     variables = jax.tree.map(jnp.asarray, network.variables)
 
     def scores(signal_mv: jax.Array) -> dict[str, jax.Array]:
-        """Returns the scores of a batch."""
+        """Scores a batch of signals in millivolts."""
         with jax.default_matmul_precision("highest"):
             signal = (signal_mv - mean_mv) / std_mv
             outputs = network.model.apply(variables, signal, train=False)

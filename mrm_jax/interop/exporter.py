@@ -1,4 +1,4 @@
-"""A run to a file: written beside its place, loaded again, compared, put in place."""
+"""Export of a run to a file, which is verified before it replaces an existing one."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from mrm_jax.runtime import atomic
 
 
 class Format(Protocol):
-    """What a module of a format has."""
+    """Interface of the modules that implement an export format."""
 
     SUFFIX: str
 
@@ -28,7 +28,7 @@ class Format(Protocol):
         """Writes a file."""
 
     def load(self, path: Path) -> tuple[dict[str, Any], exported_model.Score]:
-        """Returns the metadata of a file and its scores as a function of signals."""
+        """Returns a file's metadata and a function that scores signals with it."""
 
 
 FORMATS: Mapping[str, Format] = {
@@ -41,28 +41,33 @@ FORMATS: Mapping[str, Format] = {
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What is known of an exported file."""
+    """Size of an exported file and its numerical agreement with the run."""
 
     num_bytes: int
-    difference: float  # of scores, from the run's own, at most
-    rounding: float | None  # of the run's own scores in bfloat16, from these; at most
+    difference: float  # largest difference between the file's and the run's scores
+    rounding: float | None  # largest difference to the run's own scores in bfloat16
 
 
 def with_data(
     run: trained_run.TrainedRun, data: shards.Shards | None
 ) -> trained_run.TrainedRun:
-    """Returns the run with all it has to know of its input.
+    """Returns the run with a complete description of its input.
 
-    Weights that came without data learn it from the shards.
+    A run that was imported without dataset information takes it from the shards.
+
+    Args:
+        run: trained run to export.
+        data: shards on which the file is verified, or None; they also provide dataset
+            information that the run lacks.
 
     Raises:
-        ValueError: if it is unknown, or the shards' records are not as the run's.
+        ValueError: if the dataset is unknown, or if the shards do not match the run.
     """
     unknown = run.data["mean_uv"] is None
     if unknown and data is None:
         raise ValueError(
-            f"{run.workdir}: these weights came without data, so their standardiser is "
-            "unknown; name the shards they belong to with --data"
+            f"{run.workdir}: this run was imported without dataset information, so its "
+            "normalisation statistics are unknown. Pass --data SHARDS."
         )
     if data is None:
         return run
@@ -79,14 +84,14 @@ def _check_records(run: trained_run.TrainedRun, data: shards.Shards) -> None:
         if (list(found) if name == "leads" else found) != expected:
             raise ValueError(
                 f"{data.folder}: expected {name} {expected} as in {run.workdir}, found "
-                f"{found}; name shards of the run's kind with --data"
+                f"{found}. Pass matching shards with --data."
             )
 
 
 def network(run: trained_run.TrainedRun) -> exported_model.Network:
-    """Returns what is exported of a run: its scores, in float32.
+    """Returns the network to export: the run's network, computing in float32.
 
-    Not every runtime has bfloat16, and none rounds as another.
+    Not every runtime supports bfloat16, and those that do round differently.
     """
     model = run.model.clone(mutual_stages=(), compute_dtype="float32")
     return exported_model.Network(model, run.variables, metadata_lib.describe(run))
@@ -95,22 +100,24 @@ def network(run: trained_run.TrainedRun) -> exported_model.Network:
 def export(
     run: trained_run.TrainedRun, kind: str, path: Path, records: verify.Records
 ) -> Result:
-    """Writes a file that gives the run's scores, or leaves what was there.
+    """Exports a run to a file and verifies that the file reproduces the run's scores.
+
+    If an error occurs, an existing file at `path` is left unchanged.
 
     Args:
-        run: with all it has to know of its input.
-        kind: one of FORMATS.
-        path: of the file; its suffix is the format's.
-        records: to compare on.
+        run: trained run with dataset information, as returned by `with_data`.
+        kind: export format, one of FORMATS.
+        path: output file; its name ends in the suffix of the format.
+        records: records on which the scores are compared.
 
     Raises:
-        ValueError: if the name does not fit, or the file's scores are not the run's.
+        ValueError: if the suffix is wrong, or the file's scores differ from the run's.
         ImportError: if the format needs a package that is not installed.
         OSError: if the file cannot be written.
     """
     form, exported = FORMATS[kind], network(run)
     if not path.name.endswith(form.SUFFIX):
-        raise ValueError(f"{path}: expected a name that ends in {form.SUFFIX}")
+        raise ValueError(f"{path}: expected a file name that ends in {form.SUFFIX}")
     path.parent.mkdir(parents=True, exist_ok=True)
     own = verify.own_scores(run, exported.model, records)
     with atomic.replacing(path) as temporary:
@@ -119,7 +126,10 @@ def export(
         found = verify.scores(score, records.signals_mv)
         difference = verify.compare(found, own, records.names, run.labels)
         if said != exported.metadata:
-            raise ValueError(f"{path}: the metadata changed on the way; report this")
+            raise ValueError(
+                f"{path}: the metadata read back differ from those written. Please "
+                "report this."
+            )
         num_bytes = temporary.stat().st_size
     rounding = None
     if run.model.compute_dtype != exported.model.compute_dtype:

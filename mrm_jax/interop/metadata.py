@@ -1,4 +1,4 @@
-"""What travels inside every exported file, as JSON: labels, units, where it is from."""
+"""Metadata stored in every exported file: labels, units, thresholds and provenance."""
 
 import math
 from typing import Any
@@ -12,22 +12,22 @@ from mrm_jax.training import metadata
 FORMAT = "mrm_jax export 1"
 MV_PER_UV = 1e-3
 INTENDED_USE = (
-    "Research on ECG classification. No medical device: not for diagnosis, nor for "
-    "decisions about patients."
+    "Research on ECG classification. This is not a medical device. Do not use it for "
+    "diagnosis or for decisions about patients."
 )
 LICENSE = (
-    "The software is under Apache-2.0; weights are bound by the terms of the data that "
-    "they were trained on."
+    "The software is licensed under Apache-2.0. The weights are subject to the terms "
+    "of the data on which they were trained."
 )
-# Arguments of MRMNet that scoring depends on.
+# Arguments of MRMNet on which the scores depend.
 MODEL = ("num_labels", "num_samples", "width", "exchange", "eca_conv")
 
 
 def describe(run: trained_run.TrainedRun) -> dict[str, Any]:
-    """Returns what has to be known to use a run's scores, as JSON.
+    """Returns the metadata needed to use a run's scores, as JSON.
 
     Args:
-        run: its data are known.
+        run: trained run whose dataset is known.
     """
     data, facts = run.data, run.metadata
     return {
@@ -40,7 +40,7 @@ def describe(run: trained_run.TrainedRun) -> dict[str, Any]:
         "num_samples": data["num_samples"],
         "length_rule": data["length_rule"],
         "resolution_mv": MV_PER_UV,  # shards hold whole microvolts
-        # Subtracted and divided by inside the file; here for who wants to know.
+        # The file standardises its input itself; these are for information only.
         "mean_mv": data["mean_uv"] * MV_PER_UV,
         "std_mv": data["std_uv"] * MV_PER_UV,
         "thresholds": {
@@ -67,17 +67,18 @@ _ORIGIN = ("data_set", "data_set_version", "label_set", "records", "sha256")
 
 
 def model_arguments(model: network.MRMNet) -> dict[str, Any]:
-    """Returns the arguments of MRMNet that make a network of the same scores."""
+    """Returns the arguments of MRMNet that reproduce a network's scores."""
     return {name: getattr(model, name) for name in MODEL}
 
 
 def _thresholds(
     labels: tuple[str, ...], chosen: thresholds.Thresholds
 ) -> dict[str, Any]:
-    """Returns one head's: a score that reaches its threshold is a finding.
+    """Returns one head's thresholds; a score at or above its threshold is a finding.
 
-    The temperature divides logits, log(score / (1 - score)), so that their sigmoid is a
-    probability; the scores of the file, which thresholds are for, are without it.
+    Dividing the logits, log(score / (1 - score)), by the temperature makes their
+    sigmoid a probability. The scores in the file, to which the thresholds apply, are
+    not scaled by the temperature.
     """
     return {
         "overall": _number(chosen.overall),
@@ -88,5 +89,5 @@ def _thresholds(
 
 
 def _number(value: float) -> float | None:
-    """Returns a number as JSON has it: None for NaN."""
+    """Returns a number as a JSON value, with None for NaN."""
     return None if math.isnan(value) else value

@@ -1,10 +1,11 @@
-"""The network as NumPy arrays, by the names of its layers.
+"""Export to a NumPy archive with one array per parameter.
 
     with np.load("model.npz", allow_pickle=False) as file:
         metadata = json.loads(str(file["metadata"]))
         kernel = file["params/stem/conv1/kernel"]   # [tap, lead, channel]
 
-`read` makes the network of it again: whoever has mrm_jax can train on from there.
+`read` rebuilds the network from the file, for example to continue training it with
+mrm_jax.
 """
 
 import json
@@ -23,24 +24,24 @@ METADATA = "metadata"
 
 
 def write(path: Path, network: exported_model.Network) -> None:
-    """Writes all parameters and running averages, and the metadata as JSON text."""
+    """Writes all parameters and running averages, with the metadata as JSON text."""
     named = flax.traverse_util.flatten_dict(dict(network.variables), sep="/")
     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in named.items()}
     arrays[METADATA] = np.array(json.dumps(network.metadata))
-    with path.open("wb") as file:  # given a name, savez might add a suffix
+    with path.open("wb") as file:  # given a name, savez may append a suffix
         np.savez(file, **arrays)
 
 
 def read(path: Path) -> exported_model.Network:
-    """Returns the network of a file, made of nothing but the file.
+    """Rebuilds the network from a file, without the run that it was exported from.
 
     Raises:
-        ValueError: if it is no such file.
-        OSError: if there is none.
+        ValueError: if the file was not written by this module.
+        OSError: if the file does not exist.
     """
     with np.load(path, allow_pickle=False) as file:
         if METADATA not in file:
-            raise ValueError(f"{path}: no {METADATA}; export the run again")
+            raise ValueError(f"{path}: found no {METADATA}. Export the run again.")
         metadata = json.loads(str(file[METADATA]))
         named = {name: file[name] for name in file.files if name != METADATA}
     model = mrm_net.MRMNet(**metadata["model"], mutual_stages=())
@@ -49,12 +50,12 @@ def read(path: Path) -> exported_model.Network:
 
 
 def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:
-    """Returns the metadata of a file and its scores as a function of millivolts."""
+    """Returns a file's metadata and a function that scores signals in millivolts."""
     network = read(path)
     scores = jax.jit(exported_model.function(network))
 
     def score(signal_mv: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the scores of a batch."""
+        """Scores a batch of signals in millivolts."""
         return jax.device_get(scores(signal_mv))
 
     return dict(network.metadata), score

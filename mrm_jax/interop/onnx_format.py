@@ -1,11 +1,11 @@
-"""The network as ONNX, by jax2onnx: onnxruntime and its kin run it.
+"""Export to ONNX with jax2onnx, for onnxruntime and compatible runtimes.
 
     session = onnxruntime.InferenceSession("model.onnx")
     labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
     mean, high, low = session.run(None, {"signal_mv": signal_mv})
 
-Opset 18 is the lowest in which jax2onnx writes valid graphs; onnxruntime reads it since
-2023 (tried: 1.15 and 1.31).
+Opset 18 is the lowest for which jax2onnx writes valid graphs. onnxruntime has supported
+it since 2023 (tested with 1.15 and 1.31).
 """
 
 import contextlib
@@ -22,18 +22,18 @@ import numpy as np
 from mrm_jax.interop import exported_model
 
 SUFFIX = ".onnx"
-OPSET, IR_VERSION = 18, 8  # both of ONNX 1.13
+OPSET, IR_VERSION = 18, 8  # both from ONNX 1.13
 INSTALL = (
-    "ONNX files need jax2onnx and onnxruntime; in a clone of the repository: "
+    "ONNX files need jax2onnx and onnxruntime. In a clone of the repository, run: "
     "pip install -c constraints.txt -e '.[export]'"
 )
 
 
 def write(path: Path, network: exported_model.Network) -> None:
-    """Writes the graph for any batch, its metadata as JSON values by name.
+    """Writes a graph for any batch size, with one JSON value per metadata key.
 
     Raises:
-        ImportError: without jax2onnx; says how to install it.
+        ImportError: if jax2onnx is not installed; says how to install it.
     """
     try:
         import jax2onnx
@@ -43,7 +43,7 @@ def write(path: Path, network: exported_model.Network) -> None:
     function = exported_model.function(network)
 
     def scores(signal_mv: jax.Array) -> tuple[jax.Array, ...]:
-        """Returns the scores in the order of their names."""
+        """Scores a batch and returns the outputs in the order of OUTPUTS."""
         found = function(signal_mv)
         return tuple(found[name] for name in exported_model.OUTPUTS)
 
@@ -56,7 +56,7 @@ def write(path: Path, network: exported_model.Network) -> None:
             input_names=[exported_model.INPUT],
             output_names=list(exported_model.OUTPUTS),
         )
-    graph.ir_version = IR_VERSION  # nothing of a later one is in it
+    graph.ir_version = IR_VERSION  # the graph uses nothing from later versions
     graph.doc_string = _describe(network)
     graph.producer_name, graph.producer_version = network.metadata["software"].split()
     texts = {name: json.dumps(value) for name, value in network.metadata.items()}
@@ -65,11 +65,11 @@ def write(path: Path, network: exported_model.Network) -> None:
 
 
 def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:
-    """Returns the metadata of a file and its scores as a function of millivolts.
+    """Returns a file's metadata and a function that scores signals in millivolts.
 
     Raises:
-        ImportError: without onnxruntime; says how to install it.
-        onnx.checker.ValidationError: if it is no valid graph.
+        ImportError: if onnxruntime is not installed; says how to install it.
+        onnx.checker.ValidationError: if the file does not contain a valid graph.
     """
     try:
         import onnx
@@ -81,7 +81,7 @@ def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:
     texts = session.get_modelmeta().custom_metadata_map
 
     def score(signal_mv: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the scores of a batch."""
+        """Scores a batch of signals in millivolts."""
         found = session.run(
             list(exported_model.OUTPUTS), {exported_model.INPUT: signal_mv}
         )
@@ -92,9 +92,9 @@ def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:
 
 @contextlib.contextmanager
 def _converting() -> Iterator[None]:
-    """Converts without nested jits, and without jax2onnx's and onnx_ir's many words.
+    """Disables nested jits and silences jax2onnx and onnx_ir during a conversion.
 
-    jax2onnx 0.17 looks at nested jits through a class that JAX 0.12 does not have.
+    jax2onnx 0.17 inspects nested jits through a class that JAX 0.12 does not have.
     """
     logger = logging.getLogger("onnx_ir")
     level = logger.level
@@ -112,9 +112,9 @@ def _describe(network: exported_model.Network) -> str:
     samples, leads = network.record_shape
     return (
         f"{exported_model.INPUT}: ECG, float32 [batch, {samples}, {leads}], in mV at "
-        f"{said['sampling_rate']} Hz, leads {', '.join(said['leads'])}; it is "
-        f"standardised inside.\n{', '.join(exported_model.OUTPUTS)}: [batch, "
-        f"{len(said['labels'])}], from 0 to 1, of the labels in the metadata: the mean "
-        "of both branches, the high- and the low-resolution branch.\n"
+        f"{said['sampling_rate']} Hz, leads {', '.join(said['leads'])}. The graph "
+        f"standardises it.\n{', '.join(exported_model.OUTPUTS)}: [batch, "
+        f"{len(said['labels'])}], from 0 to 1, one score per label in the metadata: "
+        "the mean of both branches, the high- and the low-resolution branch.\n"
         f"{said['intended_use']}"
     )

@@ -1,4 +1,4 @@
-"""The network as StableHLO, by jax.export: JAX runs it without a line of mrm_jax.
+"""Export to StableHLO with jax.export, which JAX runs without mrm_jax.
 
     with zipfile.ZipFile("model.stablehlo.zip") as file:
         metadata = json.loads(file.read("metadata.json"))
@@ -6,10 +6,11 @@
     scores = exported.call(signal_mv)["scores_mean"]
 
 `exported.mlir_module_serialized` is the StableHLO itself, for other compilers. One file
-serves any batch on CPU, CUDA and TPU. JAX reads files of the same and of older versions
-for six months, not those of newer ones; then export the run again.
+works for any batch size on CPU, CUDA and TPU. JAX reads files written by the same
+version and by older versions up to six months old, but not by newer ones. Otherwise,
+export the run again.
 
-A zip archive around the two, since what jax.export writes has no room for metadata.
+The file is a zip archive because the output of jax.export cannot hold metadata.
 """
 
 import json
@@ -29,7 +30,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def write(path: Path, network: exported_model.Network) -> None:
-    """Writes the function for any batch and every platform, weights inside."""
+    """Writes the function, including its weights, for any batch size and platform."""
     (batch,) = export.symbolic_shape("batch")
     signal_mv = jax.ShapeDtypeStruct((batch, *network.record_shape), np.float32)
     scores = jax.jit(exported_model.function(network))
@@ -40,13 +41,13 @@ def write(path: Path, network: exported_model.Network) -> None:
 
 
 def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:
-    """Returns the metadata of a file and its scores as a function of millivolts."""
+    """Returns a file's metadata and a function that scores signals in millivolts."""
     with zipfile.ZipFile(path) as file:
         metadata = json.loads(file.read(METADATA))
         exported = export.deserialize(bytearray(file.read(SCORES)))
 
     def score(signal_mv: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the scores of a batch."""
+        """Scores a batch of signals in millivolts."""
         return jax.device_get(exported.call(signal_mv))
 
     return metadata, score

@@ -1,6 +1,6 @@
-"""Reading and writing PyTorch's checkpoint files, as NumPy arrays.
+"""Reading and writing of PyTorch checkpoint files as NumPy arrays.
 
-The only file that imports torch, and only when it is called.
+torch is imported only when a function is called.
 """
 
 import dataclasses
@@ -17,41 +17,45 @@ from mrm_jax.runtime import atomic
 
 WEIGHTS, OPTIMIZER = "model_state_dict", "optimizer_state_dict"
 EPOCH, METRIC = "global_epoch", "best_auc"
-PARALLEL = "module."  # what DataParallel puts before every name
+PARALLEL = "module."  # prefix that DataParallel adds to every name
 
 
 @dataclasses.dataclass(frozen=True)
 class TorchCheckpoint:
-    """The content of a checkpoint file."""
+    """Contents of a checkpoint file."""
 
     weights: Mapping[str, np.ndarray]  # by PyTorch's names
-    optimizer: Mapping[str, Any] | None = None  # of torch.optim.Adam
-    epoch: int = 0  # epochs trained; 0 where the file does not say
-    metric: float | None = None  # the best one so far, whatever it was taken of
+    optimizer: Mapping[str, Any] | None = None  # state dict of torch.optim.Adam
+    epoch: int = 0  # epochs trained; 0 if the file does not say
+    metric: float | None = None  # best value so far, of whichever metric was used
 
 
 def read(path: Path, *, with_optimizer: bool = True) -> TorchCheckpoint:
-    """Returns what a file of `torch.save` holds.
+    """Reads a checkpoint file written by `torch.save`.
 
-    Either a bare state dict or {"model_state_dict", "global_epoch",
-    "optimizer_state_dict", "best_auc"}, of which only the first is needed. Arrays are
-    views of the mapped file, read when they are used. Nothing but tensors and plain
-    values is unpickled, so that a file from a stranger is safe to read.
+    The file contains either a bare state dict or {"model_state_dict", "global_epoch",
+    "optimizer_state_dict", "best_auc"}, of which only the first is required. Arrays are
+    views of the memory-mapped file and are read when they are used. Only tensors and
+    plain values are unpickled, so that files from untrusted sources are safe to read.
+
+    Args:
+        path: checkpoint file.
+        with_optimizer: whether to read the optimiser state as well.
 
     Raises:
-        ImportError: without PyTorch; says how to install it.
-        ValueError: if the file holds something else.
-        OSError: if there is no such file.
+        ImportError: if PyTorch is not installed; says how to install it.
+        ValueError: if the file contains anything else.
+        OSError: if the file does not exist.
     """
     content = _load(_torch(), path)
     if not isinstance(content, Mapping):
-        raise ValueError(f"{path}: expected a state dict, found {type(content)}")
+        raise ValueError(f"{path}: expected a state dict, found {type(content)}.")
     wrapped = WEIGHTS in content
     weights = content[WEIGHTS] if wrapped else content
     if not weights or not all(hasattr(tensor, "numpy") for tensor in weights.values()):
         raise ValueError(
-            f"{path}: expected tensors by name, or {WEIGHTS!r} with them; found "
-            f"{', '.join(map(str, list(content)[:8])) or 'nothing'}"
+            f"{path}: expected tensors by name, either at the top level or under "
+            f"{WEIGHTS!r}, found {', '.join(map(str, list(content)[:8])) or 'nothing'}."
         )
     named = {_without_prefix(name, weights): _array(weights[name]) for name in weights}
     if not wrapped:
@@ -66,10 +70,10 @@ def read(path: Path, *, with_optimizer: bool = True) -> TorchCheckpoint:
 
 
 def write(path: Path, checkpoint: TorchCheckpoint) -> None:
-    """Writes a file that PyTorch reads with `weights_only=True`, all keys in place.
+    """Writes a file with all keys, which PyTorch reads with `weights_only=True`.
 
     Raises:
-        ImportError: without PyTorch; says how to install it.
+        ImportError: if PyTorch is not installed; says how to install it.
         OSError: if the file cannot be written.
     """
     torch = _torch()
@@ -89,14 +93,14 @@ def _torch() -> ModuleType:
         import torch
     except ImportError:
         raise ImportError(
-            "PyTorch's files need PyTorch; in a clone of the repository: "
+            "PyTorch files need PyTorch. In a clone of the repository, run: "
             "pip install -c constraints.txt -e '.[parity]'"
         ) from None
     return torch
 
 
 def _load(torch: ModuleType, path: Path) -> Any:
-    # A best_auc is often a NumPy scalar; these build one and can do nothing else.
+    # best_auc is often a NumPy scalar. These can build one and do nothing else.
     scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
     harmless = [
         (scalar, "numpy.core.multiarray.scalar"),
@@ -105,20 +109,20 @@ def _load(torch: ModuleType, path: Path) -> Any:
         np.dtypes.Float64DType,
         np.dtypes.Float32DType,
     ]
-    path.open("rb").close()  # a clear OSError
+    path.open("rb").close()  # raises a clear OSError
     try:
         with torch.serialization.safe_globals(harmless):
             return torch.load(
                 path,
                 map_location="cpu",
                 weights_only=True,
-                mmap=zipfile.is_zipfile(path),  # not the format before PyTorch 1.6
+                mmap=zipfile.is_zipfile(path),  # PyTorch before 1.6 wrote no zip files
             )
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
-            f"{path}: not a checkpoint of tensors ({reason}); in PyTorch, save with "
-            "torch.save(model.state_dict(), FILE)"
+            f"{path}: this is not a checkpoint of tensors ({reason}). In PyTorch, save "
+            "one with torch.save(model.state_dict(), FILE)."
         ) from None
 
 
@@ -135,7 +139,7 @@ def _array(tensor: Any) -> np.ndarray:
 
 
 def _arrays(tree: Any) -> Any:
-    """Returns dicts and lists with their tensors as arrays."""
+    """Converts the tensors in nested dicts and lists to arrays."""
     if isinstance(tree, Mapping):
         return {name: _arrays(value) for name, value in tree.items()}
     if isinstance(tree, list):
@@ -144,7 +148,7 @@ def _arrays(tree: Any) -> Any:
 
 
 def _tensors(torch: ModuleType, tree: Any) -> Any:
-    """Returns dicts and lists with their arrays as tensors."""
+    """Converts the arrays in nested dicts and lists to tensors."""
     if isinstance(tree, Mapping):
         return {name: _tensors(torch, value) for name, value in tree.items()}
     if isinstance(tree, list):

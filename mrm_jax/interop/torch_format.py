@@ -1,12 +1,12 @@
-"""The network as a PyTorch program, by torch.export: it needs no line of mrm_jax.
+"""Export to a PyTorch program with torch.export, which runs without mrm_jax.
 
     extra = {"metadata.json": ""}
     program = torch.export.load("model.pt2", extra_files=extra)
     labels = json.loads(extra["metadata.json"])["labels"]
     scores = program.module()(signal_mv)["scores_mean"]
 
-Weights alone, under the names of the authors' checkpoints, are what
-`mrm_jax.convert --to_torch` writes; torch_model.TorchMRMNet loads them.
+To export only the weights, under the names in the authors' checkpoints, use
+`mrm_jax.convert --to_torch`. torch_model.TorchMRMNet loads them.
 """
 
 import json
@@ -20,16 +20,16 @@ from mrm_jax.interop import exported_model, torch_weights
 SUFFIX = ".pt2"
 METADATA = "metadata.json"
 INSTALL = (
-    "PyTorch's files need PyTorch; in a clone of the repository: "
+    "PyTorch files need PyTorch. In a clone of the repository, run: "
     "pip install -c constraints.txt -e '.[parity]'"
 )
 
 
 def write(path: Path, network: exported_model.Network) -> None:
-    """Writes the program for any batch, the metadata beside it in the archive.
+    """Writes a program for any batch size, with the metadata in the same archive.
 
     Raises:
-        ImportError: without PyTorch; says how to install it.
+        ImportError: if PyTorch is not installed; says how to install it.
     """
     try:
         import torch
@@ -65,10 +65,10 @@ def write(path: Path, network: exported_model.Network) -> None:
 
 
 def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:
-    """Returns the metadata of a file and its scores as a function of millivolts.
+    """Returns a file's metadata and a function that scores signals in millivolts.
 
     Raises:
-        ImportError: without PyTorch; says how to install it.
+        ImportError: if PyTorch is not installed; says how to install it.
     """
     try:
         import torch
@@ -78,7 +78,7 @@ def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:
     program = torch.export.load(path, extra_files=extra).module()
 
     def score(signal_mv: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the scores of a batch."""
+        """Scores a batch of signals in millivolts."""
         with torch.no_grad():
             found = program(torch.from_numpy(signal_mv))
         return {name: tensor.numpy() for name, tensor in found.items()}

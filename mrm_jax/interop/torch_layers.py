@@ -1,4 +1,4 @@
-"""The blocks of MRM-Net in PyTorch, on maps [batch, channel, time]."""
+"""Blocks of MRM-Net in PyTorch, on feature maps [batch, channel, time]."""
 
 import math
 
@@ -10,10 +10,10 @@ GROUP_WIDTH = 16
 
 
 class Residual(nn.Module):
-    """Two convolutions of 3 taps beside a skip."""
+    """Residual block with two 3-tap convolutions."""
 
     def __init__(self, inputs: int, channels: int):
-        """Builds the layers, with random weights."""
+        """Builds the layers with random weights."""
         super().__init__()
         self.conv1 = nn.Conv1d(inputs, channels, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm1d(channels)
@@ -26,7 +26,7 @@ class Residual(nn.Module):
             )
 
     def forward(self, inputs):
-        """Returns a map of the same length."""
+        """Returns a feature map of the same length."""
         hidden = functional.relu(self.bn1(self.conv1(inputs)))
         hidden = self.bn2(self.conv2(hidden))
         skip = inputs if self.downsample is None else self.downsample(inputs)
@@ -34,10 +34,10 @@ class Residual(nn.Module):
 
 
 class Grouped(nn.Module):
-    """What SE and ECA share: a gated grouped convolution beside a skip."""
+    """Base class of SE and ECA: a gated grouped convolution with a skip connection."""
 
     def __init__(self, channels: int, taps: int):
-        """Builds the convolution and its norm."""
+        """Builds the convolution and its batch norm."""
         super().__init__()
         groups = channels // GROUP_WIDTH
         self.group_conv3x3 = nn.Conv1d(
@@ -46,20 +46,20 @@ class Grouped(nn.Module):
         self.bn1 = nn.BatchNorm1d(channels)
 
     def gate(self, pooled):
-        """Returns [batch, channel] of the means over time."""
+        """Computes the gate [batch, channel] from the means over time."""
         raise NotImplementedError
 
     def forward(self, inputs):
-        """Returns a map of the same shape."""
+        """Returns a feature map of the same shape."""
         hidden = functional.relu(self.bn1(self.group_conv3x3(inputs)))
         return inputs + self.gate(hidden.mean(2))[..., None] * hidden
 
 
 class SqueezeExcite(nn.Module):
-    """Holds the two linear maps under the checkpoint's name, se.fc."""
+    """The two linear layers of SE, under the checkpoints' name se.fc."""
 
     def __init__(self, channels: int):
-        """Builds the two maps."""
+        """Builds the two linear layers."""
         super().__init__()
         self.fc = nn.Sequential(
             nn.Linear(channels, channels // 4, bias=False),
@@ -70,7 +70,7 @@ class SqueezeExcite(nn.Module):
 
 
 class SE(Grouped):
-    """Squeeze and excitation."""
+    """Squeeze-and-excitation block."""
 
     def __init__(self, channels: int):
         """Builds the layers."""
@@ -78,12 +78,12 @@ class SE(Grouped):
         self.se = SqueezeExcite(channels)
 
     def gate(self, pooled):
-        """Returns [batch, channel], in (0, 1)."""
+        """Returns the gate [batch, channel], in (0, 1)."""
         return self.se.fc(pooled)
 
 
 class ECA(Grouped):
-    """Gate by the mean itself, or by the paper's convolution over channels."""
+    """ECA block, gated by the mean or by the ECA paper's convolution over channels."""
 
     def __init__(self, channels: int, eca_conv: bool):
         """Builds the layers."""
@@ -95,22 +95,22 @@ class ECA(Grouped):
             self.eca_conv = nn.Conv1d(1, 1, taps, padding=taps // 2, bias=False)
 
     def gate(self, pooled):
-        """Returns [batch, channel], from 0 to 1."""
+        """Returns the gate [batch, channel], from 0 to 1."""
         if self.eca_conv is not None:
             pooled = self.eca_conv(pooled[:, None])[:, 0]
-        # Not functional.hardsigmoid: its gradient takes a sixth in float32 in any type.
+        # functional.hardsigmoid rounds the 1/6 in its gradient to float32 in any dtype.
         return functional.relu6(pooled + 3) / 6
 
 
 class MultiScale(nn.Module):
-    """Four parallel convolutions (path A) beside one (path B)."""
+    """Multi-scale block: four parallel convolutions (path A) and one (path B)."""
 
     def __init__(self, inputs: int, channels: int, stride: int, dropout: float):
         """Builds the layers."""
         super().__init__()
 
         def conv(taps):
-            """Builds one of the convolutions."""
+            """Builds a convolution with the given number of taps."""
             return nn.Conv1d(
                 inputs, channels, taps, stride, padding=taps // 2, bias=False
             )

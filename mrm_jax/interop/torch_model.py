@@ -1,10 +1,10 @@
-"""MRM-Net in PyTorch, as its description states it.
+"""Reference implementation of MRM-Net in PyTorch.
 
-Live layers only, under the tensor names of the authors' checkpoints, so that it loads
-what `mrm_jax.convert --to_torch` writes. It is written for likeness to the description,
-not for speed: the parity tests compare with it, and the benchmarks call it "PyTorch".
-Options that the authors' code does not have (exchange, the ECA paper's convolution)
-have names of our own.
+It contains only the layers that the forward pass uses, under the tensor names of the
+authors' checkpoints, so that it loads what `mrm_jax.convert --to_torch` writes. It
+follows the description of the network closely and is not optimised for speed. The
+parity tests compare with it, and the benchmarks call it "PyTorch". Options that the
+authors' code does not have (exchange, the ECA paper's convolution) use our own names.
 """
 
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ class BaseBlock(nn.Module):
         )
 
     def forward(self, signal):
-        """Returns (high, low) maps of the multi-scale blocks and of the extractors."""
+        """Returns (high, low) feature maps after multi-scale blocks and extractors."""
         for i in range(1, 5):
             signal = self.get_submodule(f"conv_block{i}")(signal)
         scales = self.BaseScale1(signal), self.BaseScale2(signal)
@@ -64,7 +64,7 @@ class BaseBlock(nn.Module):
 
 
 class Fusion(nn.Module):
-    """The attention stage of one branch."""
+    """Attention stage of one branch."""
 
     def __init__(self, channels: int, eca_conv: bool):
         """Builds the layers."""
@@ -88,7 +88,7 @@ class Fusion(nn.Module):
         )
 
     def forward(self, inputs):
-        """Returns the attended map, of the same shape."""
+        """Returns the attended feature map, of the same shape."""
         of_max = self.conv_block3(inputs.amax(2, keepdim=True))
         of_mean = self.conv_block3(inputs.mean(2, keepdim=True))
         channel_gate = torch.sigmoid(of_max + of_mean)
@@ -104,10 +104,10 @@ class Fusion(nn.Module):
 
 
 class Exchange(nn.Module):
-    """Each branch's features for the other one; names of our own."""
+    """Feature exchange between the branches, under names of our own."""
 
     def __init__(self, high: int, low: int):
-        """Builds the layers, given the channels of both branches."""
+        """Builds the layers for the numbers of channels of both branches."""
         super().__init__()
         self.up = nn.Sequential(
             nn.Conv1d(low, high, 3, padding=1, bias=False), nn.BatchNorm1d(high)
@@ -123,7 +123,7 @@ class Exchange(nn.Module):
 
 
 class TorchMRMNet(nn.Module):
-    """The whole network; `forward` gives logits and the maps of all stages."""
+    """The whole network; `forward` returns logits and all stages' feature maps."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class TorchMRMNet(nn.Module):
         dropout: float = 0.2,
         leads: int = 12,
     ):
-        """Builds the network, with PyTorch's initialisation; arguments as MRMNet's."""
+        """Builds the network with PyTorch's initialisation; arguments as in MRMNet."""
         super().__init__()
         high, low = 4 * width, 8 * width
         self.BaseBlock = BaseBlock(width, eca_conv, dropout, leads)
@@ -147,7 +147,7 @@ class TorchMRMNet(nn.Module):
         self.fc2 = nn.Linear(low, num_labels)
 
     def forward(self, signal):
-        """Returns (high, low) logits, and stage -> (high, low) maps."""
+        """Returns (high, low) logits, and stage -> (high, low) feature maps."""
         scales, extracted = self.BaseBlock(signal)
         given = extracted
         if self.exchange is not None:
@@ -161,7 +161,7 @@ class TorchMRMNet(nn.Module):
         return logits, stages
 
     def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Takes the weights of a state dict, which need not count batches.
+        """Loads the weights of a state dict, which may lack num_batches_tracked.
 
         Raises:
             ValueError: if names are missing or unknown; lists them.
@@ -170,22 +170,23 @@ class TorchMRMNet(nn.Module):
         missing = [n for n in found.missing_keys if not n.endswith("batches_tracked")]
         if missing or found.unexpected_keys:
             raise ValueError(
-                f"missing: {', '.join(missing) or 'none'}; "
-                f"unknown: {', '.join(found.unexpected_keys) or 'none'}"
+                "The state dict does not match the network. Missing names: "
+                f"{', '.join(missing) or 'none'}. "
+                f"Unknown names: {', '.join(found.unexpected_keys) or 'none'}."
             )
 
 
 class TorchScorer(nn.Module):
-    """Scores of signals in millivolts, as the other exports take them."""
+    """The network with standardisation, which scores signals in millivolts."""
 
     def __init__(self, network: TorchMRMNet, mean_mv: float, std_mv: float):
-        """Takes a network, and the moments of its training records."""
+        """Stores a network and its normalisation statistics."""
         super().__init__()
         self.network = network
         self.mean_mv, self.std_mv = mean_mv, std_mv
 
     def forward(self, signal_mv):
-        """Returns scores [batch, label] by name, of a signal [batch, time, lead]."""
+        """Returns scores [batch, label] by name, for a signal [batch, time, lead]."""
         signal = (signal_mv - self.mean_mv) / self.std_mv
         logits, _ = self.network(signal.transpose(1, 2))
         high, low = (torch.sigmoid(part) for part in logits)

@@ -1,4 +1,4 @@
-"""Adam's moments of a PyTorch optimiser's state to ours and back, in NumPy."""
+"""Conversion of Adam's state between PyTorch and Optax, in NumPy."""
 
 import dataclasses
 import itertools
@@ -10,7 +10,7 @@ import numpy as np
 from mrm_jax.interop import torch_weights
 
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
-# What train_state.optimizer computes with; another Adam could not go on as it was.
+# Settings of train_state.optimizer. An Adam with others could not continue unchanged.
 SETTINGS = {
     "betas": (0.9, 0.999),
     "eps": 1e-8,
@@ -21,11 +21,11 @@ SETTINGS = {
 
 @dataclasses.dataclass(frozen=True)
 class Adam:
-    """The state of Adam after some updates, and its rates."""
+    """State of Adam after some updates, with its learning rate and weight decay."""
 
-    count: int  # updates made
+    count: int  # number of updates made
     mu: Mapping[str, Any]  # first moments, a tree like params
-    nu: Mapping[str, Any]  # second moments, likewise
+    nu: Mapping[str, Any]  # second moments, a tree like params
     learning_rate: float
     weight_decay: float  # decoupled
 
@@ -35,19 +35,20 @@ def from_torch(
     weights: Mapping[str, Any],
     drop: Iterable[str] = (),
 ) -> Adam | None:
-    """Returns the state of Adam, or None where it made no update yet.
+    """Returns the state of Adam, or None if it has not made an update yet.
 
-    An optimiser numbers its parameters; their names are "param_names" where it was
-    given them, else those of the state dict that are no buffers, in its order.
+    PyTorch optimisers number their parameters. The names are taken from "param_names"
+    if the optimiser has them; otherwise they are the names in the state dict that are
+    not buffers, in order.
 
     Args:
-        optimizer: state dict of `torch.optim.Adam`, its tensors as NumPy arrays.
-        weights: the network's state dict, dead entries included.
+        optimizer: state dict of `torch.optim.Adam`, with tensors as NumPy arrays.
+        weights: state dict of the network, including dead entries.
         drop: as in `torch_weights.from_torch`.
 
     Raises:
-        ValueError: if numbers and names do not fit, a live parameter has no moments, or
-            its settings are not ours; says which.
+        ValueError: if numbers and names do not match, a live parameter has no moments,
+            or the settings differ from those of mrm_jax; says which.
     """
     groups, states = optimizer["param_groups"], optimizer["state"]
     if not states:
@@ -57,8 +58,8 @@ def from_torch(
     names = _names(groups, weights)
     if len(names) != len(numbers):
         raise ValueError(
-            f"the optimiser has {len(numbers)} parameters, the state dict {len(names)} "
-            "besides buffers; which is which cannot be told"
+            f"The optimiser has {len(numbers)} parameters, but the state dict has "
+            f"{len(names)} besides buffers. They cannot be matched."
         )
     by_name = {
         name: states[number]
@@ -70,10 +71,13 @@ def from_torch(
     )
     missing = sorted(live.keys() - by_name.keys())
     if missing:
-        raise ValueError(f"the optimiser has no moments of {', '.join(missing)}")
+        raise ValueError(f"The optimiser has no moments for {', '.join(missing)}.")
     counts = {int(by_name[name]["step"]) for name in live}
     if len(counts) > 1:
-        raise ValueError(f"parameters were updated {sorted(counts)} times, not equally")
+        raise ValueError(
+            "Expected all parameters to have the same number of updates, found "
+            f"{sorted(counts)}."
+        )
     mu, nu = (
         torch_weights.from_torch(
             {**weights, **{name: by_name[name][moment] for name in live}}, drop
@@ -87,7 +91,7 @@ def from_torch(
 def to_torch(adam: Adam) -> dict[str, Any]:
     """Returns a state dict that `torch.optim.Adam` loads; the inverse of `from_torch`.
 
-    Its parameters are in the order of `torch_weights.to_torch`, and named.
+    Its parameters are named and in the order of `torch_weights.to_torch`.
     """
     first, second = (
         torch_weights.to_torch({"params": tree}) for tree in (adam.mu, adam.nu)
@@ -120,24 +124,27 @@ def _names(groups: list[Mapping[str, Any]], weights: Mapping[str, Any]) -> list[
 
 
 def _check_settings(groups: list[Mapping[str, Any]]) -> None:
-    """Refuses what our Adam does not compute.
+    """Checks that the settings are those of Adam in mrm_jax.
 
     Raises:
-        ValueError: names the settings.
+        ValueError: if any setting differs; names the settings.
     """
     other = [
-        f"{name} = {group[name]}, ours is {expected}"
+        f"{name} = {group[name]}, expected {expected}"
         for group in groups
         for name, expected in SETTINGS.items()
         if name in group and _plain(group[name]) != expected
     ]
     if any(g["weight_decay"] and not g.get("decoupled_weight_decay") for g in groups):
-        other.append("weight decay inside the gradient, ours is decoupled (AdamW)")
+        other.append("weight decay inside the gradient, expected decoupled (AdamW)")
     for rate in ("lr", "weight_decay"):
         if len({float(group[rate]) for group in groups}) > 1:
-            other.append(f"several values of {rate}")
+            other.append(f"several values of {rate}, expected one")
     if other:
-        raise ValueError(f"another optimiser than ours: {'; '.join(other)}")
+        raise ValueError(
+            "The optimiser has settings that mrm_jax does not support: "
+            f"{'; '.join(other)}"
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,8 @@
-"""PyTorch state dicts of MRM-Net to Flax variables and back, in NumPy.
+"""Conversion of MRM-Net between PyTorch state dicts and Flax variables, in NumPy.
 
-One table of names serves both directions. PyTorch keeps a convolution's kernel as
-[out, in, tap] and a linear map's as [out, in]; ours are [tap, in, out] and [in, out].
+One table of names serves both directions. PyTorch stores the kernel of a convolution as
+[out, in, tap] and that of a linear layer as [out, in]. Flax stores them as
+[tap, in, out] and [in, out].
 """
 
 import re
@@ -51,7 +52,7 @@ _EXTRACTORS = {
     "high": (_RESIDUAL, _RESIDUAL, _RESIDUAL),
     "low": (_RESIDUAL, _ECA, _SE, _RESIDUAL, _ECA, _SE, _RESIDUAL),
 }
-# Names of our own: the authors' code does not have the exchange.
+# These names are our own, because the authors' code does not have the exchange.
 _EXCHANGE = {
     "up_conv": "up.0",
     "up_norm": "up.1",
@@ -69,21 +70,21 @@ _LEAVES = {
     "kernel23": "conv3.weight",
     "kernel33": "conv4.weight",
 }
-# Entries of checkpoints that no forward pass reads. Batch norm counts its batches;
-# our decay is constant, and nothing depends on that count.
+# Checkpoint entries that no forward pass reads. Batch norm in PyTorch counts its
+# batches. In mrm_jax its decay is constant, so that nothing depends on that count.
 DEAD = (r".*\.num_batches_tracked",)
 
 
 def from_torch(state_dict: Mapping[str, Any], drop: Iterable[str] = ()) -> Variables:
-    """Returns the variables "params" and "batch_stats" of a state dict.
+    """Converts a state dict to the variables "params" and "batch_stats".
 
     The width of the network, its numbers of labels and leads, and whether it has an
-    exchange or the ECA paper's convolution, are read from names and shapes.
+    exchange or the ECA paper's convolution, are inferred from names and shapes.
 
     Args:
         state_dict: name -> NumPy array, as in the authors' checkpoints.
-        drop: regular expressions of whole names that are dead besides DEAD; what the
-            network reads is never dropped.
+        drop: regular expressions that match the full names of dead entries, in addition
+            to DEAD. Entries that the network reads are never dropped.
 
     Raises:
         ValueError: if names are missing or unknown or shapes are wrong; lists them all.
@@ -107,8 +108,8 @@ def from_torch(state_dict: Mapping[str, Any], drop: Iterable[str] = ()) -> Varia
     if problems:
         listed = "\n  ".join(sorted(problems))
         raise ValueError(
-            "not a state dict of MRM-Net (patterns of names that no forward pass reads "
-            f"go to drop):\n  {listed}"
+            "This is not a state dict of MRM-Net. Pass patterns that match entries "
+            f"which no forward pass reads to `drop`.\n  {listed}"
         )
     flat = {
         path: np.ascontiguousarray(_to_ours(path, np.asarray(live[name])))
@@ -118,17 +119,20 @@ def from_torch(state_dict: Mapping[str, Any], drop: Iterable[str] = ()) -> Varia
 
 
 def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Returns the state dict of variables; the inverse of `from_torch`.
+    """Converts variables to a state dict; the inverse of `from_torch`.
 
-    In the order of PyTorch's modules, which is the order of an optimiser's parameters.
+    The entries are in the order of the PyTorch modules, which is also the order of an
+    optimiser's parameters.
 
     Raises:
-        ValueError: if a variable has no name in PyTorch; lists all such.
+        ValueError: if variables have no name in PyTorch; lists them.
     """
     flat = flax.traverse_util.flatten_dict(variables)
     unknown = ["/".join(path) for path in flat if "/".join(path[1:-1]) not in _MODULES]
     if unknown:
-        raise ValueError(f"not variables of MRMNet: {', '.join(sorted(unknown))}")
+        raise ValueError(
+            f"These are not variables of MRMNet: {', '.join(sorted(unknown))}."
+        )
     return {
         _torch_name(path): np.ascontiguousarray(_to_theirs(path, np.asarray(array)))
         for path, array in sorted(flat.items(), key=lambda item: _place(item[0]))
@@ -136,7 +140,7 @@ def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def model_of(state_dict: Mapping[str, Any]) -> tuple[network.MRMNet, int]:
-    """Returns the network that a state dict belongs to, and its number of leads."""
+    """Returns the network that matches a state dict, and its number of leads."""
     first = np.shape(state_dict.get("BaseBlock.conv_block1.0.weight", ()))
     head = np.shape(state_dict.get("fc1.weight", ()))
     width, leads = (first[0], first[1]) if len(first) == 3 else (16, 12)
@@ -151,7 +155,7 @@ def model_of(state_dict: Mapping[str, Any]) -> tuple[network.MRMNet, int]:
 
 
 def _shapes(state_dict: Mapping[str, Any]) -> dict[Path, tuple[int, ...]]:
-    """Returns PyTorch's shape of each of our variables, by our path."""
+    """Returns the shape in PyTorch of each Flax variable, by its path in Flax."""
     model, leads = model_of(state_dict)
     shape = (1, model.num_samples, leads)
     ours = jax.eval_shape(
@@ -164,7 +168,7 @@ def _shapes(state_dict: Mapping[str, Any]) -> dict[Path, tuple[int, ...]]:
 
 
 def _torch_name(path: Path) -> str:
-    """Returns the state dict's name of one of our leaves."""
+    """Returns the name in the state dict of a Flax variable."""
     _, *module, leaf = path
     return f"{_MODULES['/'.join(module)]}.{_LEAVES[leaf]}"
 
@@ -178,7 +182,7 @@ def _to_theirs(path: Path, array: np.ndarray) -> np.ndarray:
 
 
 def _is_pointwise(path: Path) -> bool:
-    """Returns whether our linear map is a convolution of one tap there."""
+    """Returns whether a linear layer in Flax is a 1-tap convolution in PyTorch."""
     return "channel_gate" in path and path[-1] == "kernel"
 
 
@@ -187,7 +191,7 @@ def _under(ours: str, theirs: str, table: Mapping[str, str]) -> dict[str, str]:
 
 
 def _modules() -> dict[str, str]:
-    """Returns our module path -> PyTorch's module name, in the order of PyTorch's."""
+    """Returns Flax module path -> PyTorch module name, in the order of PyTorch."""
     names = {}
     for i in range(1, 5):
         names[f"stem/conv{i}"] = f"BaseBlock.conv_block{i}.0"
@@ -215,6 +219,6 @@ _ORDER = {module: place for place, module in enumerate(_MODULES)}
 
 
 def _place(path: Path) -> tuple[int, int]:
-    """Returns what sorts our leaves as PyTorch's: by module, weights first."""
+    """Returns a sort key that gives PyTorch's order: by module, weights first."""
     _, *module, leaf = path
     return _ORDER["/".join(module)], list(_LEAVES).index(leaf)

@@ -1,4 +1,4 @@
-"""Whether a file gives the run's own scores, on records and in batches of any size."""
+"""Verification that an exported file reproduces the run's scores."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,22 +12,22 @@ from mrm_jax.models.mrm_net import network
 from mrm_jax.runs import trained_run
 from mrm_jax.training import input_pipeline, steps
 
-TOLERANCE = 1e-5  # of scores
+TOLERANCE = 1e-5  # largest accepted difference of a score
 NUM_RECORDS = 64
-FIRST_BATCHES = (1, 3)  # the rest of the records is the last batch
+FIRST_BATCHES = (1, 3)  # the remaining records form the last batch
 
 
 @dataclasses.dataclass(frozen=True)
 class Records:
-    """Signals to compare on, as they lie in shards."""
+    """Signals on which scores are compared, as stored in shards."""
 
-    source: str  # in words
+    source: str  # description for log messages
     names: np.ndarray  # [record], text
     signals_uv: np.ndarray  # [record, time, lead], int16
 
     @property
     def signals_mv(self) -> np.ndarray:
-        """What a file is given: [record, time, lead], float32."""
+        """Signals as input of an exported file: [record, time, lead], float32."""
         return self.signals_uv.astype(np.float32) * np.float32(metadata.MV_PER_UV)
 
 
@@ -35,39 +35,39 @@ def of_shards(data: shards.Shards) -> Records:
     """Returns the first records of the test fold.
 
     Raises:
-        ValueError: if it is empty.
+        ValueError: if the test fold is empty.
     """
     folds = data.manifest.split_folds["test"]
     rows = np.flatnonzero(np.isin(data.folds, folds))[:NUM_RECORDS]
     if not len(rows):
-        raise ValueError(f"{data.folder}: no record in the test folds {folds}")
+        raise ValueError(f"{data.folder}: found no records in the test folds {folds}.")
     source = f"{len(rows)} records of {data.folder}"
     return Records(source, data.names[rows], data.signals_uv(rows))
 
 
 def of_noise(run: trained_run.TrainedRun, seed: int = 0) -> Records:
-    """Returns noise with the mean and the deviation of the training records."""
+    """Returns noise with the mean and standard deviation of the training records."""
     rng = np.random.default_rng(seed)
     shape = (NUM_RECORDS, run.model.num_samples, len(run.data["leads"]))
     noise = rng.normal(run.data["mean_uv"], run.data["std_uv"], shape)
     limits = np.iinfo(np.int16)
     signals_uv = noise.clip(limits.min, limits.max).astype(np.int16)
     names = np.array([f"noise {number}" for number in range(NUM_RECORDS)])
-    return Records(f"{NUM_RECORDS} signals of noise", names, signals_uv)
+    return Records(f"{NUM_RECORDS} noise signals", names, signals_uv)
 
 
 def own_scores(
     run: trained_run.TrainedRun, model: network.MRMNet, records: Records
 ) -> dict[str, np.ndarray]:
-    """Returns what the run says of records, as its evaluation computes it.
+    """Computes the run's scores for records, in the same way as its evaluation.
 
     Args:
-        run: gives weights and standardiser.
-        model: the run's, or the same one in another precision.
-        records: of the run's rate and length.
+        run: trained run that provides weights and normalisation statistics.
+        model: the run's network, or the same network in another precision.
+        records: records with the run's sampling rate and length.
 
     Returns:
-        The outputs of a file, by name, each [record, label].
+        Scores by output name, each [record, label].
     """
     num_records = len(records.names)
     held = input_pipeline.Records(
@@ -78,7 +78,7 @@ def own_scores(
     )
 
     def score(state, held, rows):
-        """Returns the scores of both branches."""
+        """Computes the scores of both branches."""
         with jax.default_matmul_precision("highest"):
             batch = input_pipeline.take(held, rows)
             return steps.predict_step(state, batch, model=model)
@@ -89,7 +89,7 @@ def own_scores(
 
 
 def batch_sizes(num_records: int) -> list[int]:
-    """Returns how many records each call of a file gets."""
+    """Returns the number of records in each call of an exported file."""
     ends = [*np.cumsum(FIRST_BATCHES).clip(max=num_records).tolist(), num_records]
     sizes = np.diff([0, *ends]).tolist()
     return [size for size in sizes if size]
@@ -98,7 +98,7 @@ def batch_sizes(num_records: int) -> list[int]:
 def scores(
     score: exported_model.Score, signals_mv: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Returns a file's outputs for all signals, asked in batches of several sizes."""
+    """Computes a file's outputs for all signals, in batches of different sizes."""
     ends = np.cumsum(batch_sizes(len(signals_mv)))[:-1]
     parts = [score(batch) for batch in np.split(signals_mv, ends)]
     return {
@@ -110,7 +110,10 @@ def scores(
 def largest_difference(
     found: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]
 ) -> float:
-    """Returns how far two sets of outputs are apart at most; NaN where one is NaN."""
+    """Returns the largest absolute difference of two sets of outputs.
+
+    It is NaN if any output is NaN.
+    """
     return float(max(np.abs(found[name] - own[name]).max() for name in own))
 
 
@@ -120,22 +123,22 @@ def compare(
     names: np.ndarray,
     labels: tuple[str, ...],
 ) -> float:
-    """Returns the largest difference of a file's scores from the run's own.
+    """Returns the largest difference between a file's scores and the run's own.
 
     Args:
-        found: the file's outputs by name, [record, label].
-        own: the run's, likewise.
-        names: [record].
-        labels: [label].
+        found: outputs of the file by name, [record, label].
+        own: outputs of the run by name, [record, label].
+        names: record names, [record].
+        labels: label names, [label].
 
     Raises:
-        ValueError: if it is more than TOLERANCE; says where.
+        ValueError: if the difference exceeds TOLERANCE; says where.
     """
     for output, expected in own.items():
         if found[output].shape != expected.shape:
             raise ValueError(
-                f"{output}: expected {list(expected.shape)} scores, found "
-                f"{list(found[output].shape)}"
+                f"{output}: expected scores of shape {list(expected.shape)}, found "
+                f"{list(found[output].shape)}."
             )
         apart = np.abs(found[output] - expected)
         wrong = ~(apart <= TOLERANCE)  # NaN is wrong, too
@@ -143,10 +146,10 @@ def compare(
             worst = np.where(np.isnan(apart), np.inf, apart).argmax()
             record, label = np.unravel_index(worst, apart.shape)
             raise ValueError(
-                f"{output} of {names[record]}, {labels[label]}: the run says "
-                f"{expected[record, label]:.7f}, the file "
-                f"{found[output][record, label]:.7f}; {int(wrong.sum())} of "
-                f"{wrong.size} scores differ by more than {TOLERANCE:g}, and nothing "
-                "was written. Please report this"
+                f"{output} of {names[record]}, {labels[label]}: the run gives "
+                f"{expected[record, label]:.7f}, but the file gives "
+                f"{found[output][record, label]:.7f}. {int(wrong.sum())} of "
+                f"{wrong.size} scores differ by more than {TOLERANCE:g}. Nothing was "
+                "written. Please report this."
             )
     return largest_difference(found, own)

@@ -38,7 +38,7 @@ def test_without_pytorch_the_error_says_what_to_install(tmp_path):
         env={"PYTHONPATH": str(tmp_path), "JAX_PLATFORMS": "cpu", "PATH": ""},
     )
     assert done.returncode == 2
-    assert "error: PyTorch's files need PyTorch" in done.stderr
+    assert "error: PyTorch files need PyTorch" in done.stderr
     assert "'.[parity]'" in done.stderr
     assert not (tmp_path / "run").exists()
 

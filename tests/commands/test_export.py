@@ -60,7 +60,7 @@ def test_shards_may_be_elsewhere_now(folder, tmp_path, capsys, monkeypatch):
         assert out.exists()
         more = [f"--out={out}", "--without_data"]
         assert export.main(arguments(folder, "npz", *more)) == 0
-        assert "comparing on 2 signals of noise" in capsys.readouterr().out
+        assert "comparing on 2 noise signals" in capsys.readouterr().out
     finally:
         shutil.move(shards_dir, folder / "shards")
 

@@ -42,7 +42,7 @@ def test_a_file_with_other_scores_is_not_put_in_place(
     monkeypatch.setitem(exporter.FORMATS, "npz", Spoilt)
     path = tmp_path / "model.npz"
     path.write_bytes(b"the one before")
-    with pytest.raises(ValueError, match=r"scores_\w+ of R0\d9, \w+: the run says"):
+    with pytest.raises(ValueError, match=r"scores_\w+ of R0\d9, \w+: the run gives"):
         exporter.export(run, "npz", path, records)
     assert path.read_bytes() == b"the one before"
     assert [file.name for file in tmp_path.iterdir()] == ["model.npz"]
@@ -59,7 +59,7 @@ def test_lost_metadata_are_an_error(run, records, tmp_path, monkeypatch):
             return {**said, "labels": said["labels"][::-1]}, score
 
     monkeypatch.setitem(exporter.FORMATS, "npz", Forgetful)
-    with pytest.raises(ValueError, match="metadata changed"):
+    with pytest.raises(ValueError, match="metadata read back differ"):
         exporter.export(run, "npz", tmp_path / "model.npz", records)
     assert not list(tmp_path.iterdir())
 
@@ -89,7 +89,7 @@ def without_data(run):
 
 
 def test_weights_without_data_learn_their_standardiser_from_shards(run, data):
-    with pytest.raises(ValueError, match="standardiser is unknown.* --data"):
+    with pytest.raises(ValueError, match="statistics are unknown.* --data"):
         exporter.with_data(without_data(run), None)
     found = exporter.with_data(without_data(run), data)
     assert found.data == run.data
@@ -106,5 +106,5 @@ def test_shards_without_test_records_are_refused(tmp_path):
     folder = small_runs.write_shards(tmp_path / "shards")
     data = shards.load(folder)
     data.folds[:] = 1
-    with pytest.raises(ValueError, match="no record in the test folds"):
+    with pytest.raises(ValueError, match="no records in the test folds"):
         verify.of_shards(data)

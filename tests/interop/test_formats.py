@@ -116,7 +116,7 @@ def test_arrays_become_the_network_again(written, run):
 
 def test_other_arrays_are_refused(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    with pytest.raises(ValueError, match="other.npz: no metadata"):
+    with pytest.raises(ValueError, match="other.npz: found no metadata"):
         npz_format.read(tmp_path / "other.npz")
 
 
@@ -127,5 +127,6 @@ def test_the_shipped_pytorch_network_wants_all_weights():
 
     net = torch_model.TorchMRMNet(num_labels=3, width=4)
     weights = {n: w for n, w in net.state_dict().items() if "fc1.bias" not in n}
-    with pytest.raises(ValueError, match="missing: fc1.bias; unknown: fc3.bias"):
+    expected = "Missing names: fc1.bias. Unknown names: fc3.bias"
+    with pytest.raises(ValueError, match=expected):
         net.load_weights(weights | {"fc3.bias": torch.zeros(3)})

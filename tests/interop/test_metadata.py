@@ -28,7 +28,7 @@ def test_everything_to_use_the_scores_is_there(run, shards_dir):
     assert (said["run"]["epoch"], said["run"]["seed"]) == (3, 1)
     assert said["run"]["command"] == "python -m mrm_jax.train"
     assert said["exported_by"] == metadata_lib.versions()
-    assert "No medical device" in said["intended_use"]
+    assert "not a medical device" in said["intended_use"]
     assert json.loads(json.dumps(said, allow_nan=False)) == said
 
 

@@ -26,7 +26,8 @@ def test_a_difference_is_named_with_its_record_and_label():
     high = outputs()["scores_high"].copy()
     high[0, 0], high[1, 2] = 0.50002, 0.75
     expected = (
-        "scores_high of A2, STD: the run says 0.5000000, the file 0.7500000; 2 of 6"
+        "scores_high of A2, STD: the run gives 0.5000000, but the file gives "
+        "0.7500000. 2 of 6"
     )
     with pytest.raises(ValueError, match=expected):
         verify.compare(outputs(scores_high=high), outputs(), NAMES, LABELS)
@@ -35,12 +36,13 @@ def test_a_difference_is_named_with_its_record_and_label():
 def test_what_is_no_number_is_no_equal():
     mean = outputs()["scores_mean"].copy()
     mean[1, 0] = np.nan
-    with pytest.raises(ValueError, match="scores_mean of A2, AF.* the file nan"):
+    with pytest.raises(ValueError, match="scores_mean of A2, AF.* the file gives nan"):
         verify.compare(outputs(scores_mean=mean), outputs(), NAMES, LABELS)
 
 
 def test_missing_records_are_an_error():
-    with pytest.raises(ValueError, match=r"expected \[2, 3\] scores, found \[1, 3\]"):
+    expected = r"expected scores of shape \[2, 3\], found \[1, 3\]"
+    with pytest.raises(ValueError, match=expected):
         short = outputs(scores_high=np.full((1, 3), 0.5))
         verify.compare(short, outputs(), NAMES, LABELS)
 
