@@ -1,11 +1,12 @@
-"""Makes a run of PyTorch's weights, or a PyTorch file of a run.
+"""Converts a PyTorch checkpoint to a run, or a run to a PyTorch checkpoint.
 
   python -m mrm_jax.convert --torch FILE.pth --labels LABELS.txt --run runs/imported
   python -m mrm_jax.convert --to_torch FILE.pth --run runs/cpsc2018
 
-A file is a state dict, or {"model_state_dict", "global_epoch", "optimizer_state_dict",
-"best_auc"}. The run can be evaluated (mrm_jax.evaluate --data), and trained on where
-the file has the state of Adam: with mrm_jax.train and the same experiment.
+FILE contains a state dict, or {"model_state_dict", "global_epoch",
+"optimizer_state_dict", "best_auc"}. The run can be evaluated (mrm_jax.evaluate --data).
+If the file contains the state of Adam, its training can also be continued, with
+mrm_jax.train and the same experiment.
 """
 
 import argparse
@@ -48,22 +49,25 @@ def _flags() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     direction = flags.add_mutually_exclusive_group(required=True)
-    direction.add_argument("--torch", metavar="FILE", type=Path, help="read this file")
     direction.add_argument(
-        "--to_torch", metavar="FILE", type=Path, help="write this file"
+        "--torch", metavar="FILE", type=Path, help="checkpoint to read"
+    )
+    direction.add_argument(
+        "--to_torch", metavar="FILE", type=Path, help="checkpoint to write"
     )
     flags.add_argument(
         "--run",
         type=Path,
         required=True,
-        help="folder of the run, new with --torch",
+        help="folder of the run; with --torch, a new folder",
     )
     _add_reading_flags(flags.add_argument_group("with --torch"))
     writing = flags.add_argument_group("with --to_torch")
     writing.add_argument(
         "--newest",
         action="store_true",
-        help="the newest epoch, to train on (default: the best one on validation)",
+        help="write the newest epoch, to continue training from (default: the best "
+        "epoch on the validation split)",
     )
     return flags
 
@@ -73,19 +77,19 @@ def _add_reading_flags(reading: argparse._ArgumentGroup) -> None:
         "--labels",
         metavar="FILE",
         type=Path,
-        help="text, one label a line, in the order of the outputs; required",
+        help="text file with one label per line, in the order of the outputs; required",
     )
     reading.add_argument(
         "--data",
         metavar="FOLDER",
-        help="shards that the weights belong to, for their normalisation statistics, "
-        "units and lead order (default: unknown, evaluate --data names them)",
+        help="shards that the network was trained on, for normalisation statistics, "
+        "units and lead order (default: unknown until evaluate --data names them)",
     )
     reading.add_argument(
         "--config",
         metavar="FILE",
         default=config_lib.EXAMPLE,
-        help="experiment to go on with, its values set by --config.NAME=VALUE "
+        help="experiment to continue with; --config.NAME=VALUE overrides its values "
         "(default: %(default)s)",
     )
     reading.add_argument(
@@ -93,13 +97,13 @@ def _add_reading_flags(reading: argparse._ArgumentGroup) -> None:
         metavar="REGEX",
         action="append",
         default=[],
-        help="whole names of entries that no forward pass reads, which are left out; "
-        "may be repeated, and never drops what the network has",
+        help="pattern that matches full names of entries which no forward pass reads, "
+        "to drop them; may be repeated; never drops an entry of the network",
     )
     reading.add_argument(
         "--without_adam",
         action="store_true",
-        help="weights only, where the file has an optimiser",
+        help="import only the weights, even if the file contains an optimiser",
     )
 
 
@@ -107,7 +111,10 @@ def _from_torch(
     args: argparse.Namespace, overrides: Sequence[str], command: str
 ) -> None:
     if args.labels is None:
-        raise ValueError("--labels is required: one label a line, as the outputs go")
+        raise ValueError(
+            "--labels is required. Pass a text file with one label per line, in the "
+            "order of the outputs."
+        )
     labels = conversion.read_labels(args.labels)
     config = config_lib.load(args.config, overrides)
     with config.unlocked():
@@ -121,7 +128,7 @@ def _from_torch(
     console.say(
         f"{args.torch}: epoch {checkpoint.epoch}{metric}\n"
         f"{len(labels)} labels, width {config.model.width}, "
-        + (f"Adam after {updates:,} updates" if updates else "no state of Adam")
+        + (f"Adam after {updates:,} updates" if updates else "no Adam state")
         + f", learning rate {config.hparams.learning_rate:g}"
         + f" -> {args.run}"
     )
@@ -133,7 +140,7 @@ def _to_torch(args: argparse.Namespace) -> None:
     count = sum(array.size for array in checkpoint.weights.values())
     console.say(
         f"{args.run}: epoch {checkpoint.epoch}, {len(facts['data']['labels'])} "
-        f"labels, {count:,} numbers and Adam's moments -> {args.to_torch}"
+        f"labels, {count:,} values and Adam's moments -> {args.to_torch}"
     )
 
 

@@ -87,25 +87,25 @@ def _flags() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         required=True,
-        help="folder of a trained run; several: seeds of one configuration",
+        help="folder of a trained run, or several that differ only in their seed",
     )
     flags.add_argument(
         "--split",
         choices=list(manifest.SPLIT_FOLDS),
         default="test",
-        help="whose records are scored (default: %(default)s)",
+        help="split whose records are scored (default: %(default)s)",
     )
     flags.add_argument(
         "--data",
         metavar="SHARDS",
-        help="folder of shards: the run's own at another place, or other data "
-        "(default: the run's own, where they were at training)",
+        help="folder of shards: the run's own if they have moved, or external data "
+        "(default: the shards of the training, at their original path)",
     )
     flags.add_argument(
         "--out",
         metavar="FOLDER",
         type=Path,
-        help="for the results (default: see above)",
+        help="folder for the results (default: see above)",
     )
     _add_bootstrap_flags(flags.add_argument_group("intervals and comparisons"))
     return flags
@@ -117,21 +117,21 @@ def _add_bootstrap_flags(flags: argparse._ArgumentGroup) -> None:
         metavar="RUN",
         type=Path,
         nargs="+",
-        help="runs to compare with the one after --run",
+        help="runs to compare with the run given by --run",
     )
     flags.add_argument(
         "--resamples",
         metavar="N",
         type=_positive,
         default=bootstrap.RESAMPLES,
-        help="of the bootstrap (default: %(default)s)",
+        help="number of bootstrap resamples (default: %(default)s)",
     )
     flags.add_argument(
         "--seed",
         metavar="N",
         type=int,
         default=bootstrap.SEED,
-        help="of the bootstrap, not of the runs (default: %(default)s)",
+        help="seed of the bootstrap, not of the runs (default: %(default)s)",
     )
 
 

@@ -1,23 +1,24 @@
-"""Writes a run's network as a file that other software runs, and checks it.
+"""Exports a run's network to a file for other software and verifies it.
 
   python -m mrm_jax.export --run runs/cpsc2018 --format onnx
 
 Formats:
-  onnx        model.onnx, for onnxruntime and its kin
+  onnx        model.onnx, for onnxruntime and compatible runtimes
   stablehlo   model.stablehlo.zip, for jax.export without mrm_jax, on CPU, CUDA and TPU
   torch       model.pt2, for torch.export without mrm_jax
   npz         model.npz, all arrays by name, for NumPy
 
-All but npz take signal_mv, float32 [batch, time, lead] in mV at the run's rate, of any
-batch, and give scores_mean, scores_high and scores_low, [batch, label]; standardisation
-is inside. Labels, leads, rate, thresholds and where the run comes from are in the
-file's metadata. Weights alone for PyTorch: mrm_jax.convert --to_torch.
+All formats but npz take signal_mv, float32 [batch, time, lead] in mV at the run's
+sampling rate, with any batch size. They return scores_mean, scores_high and scores_low,
+[batch, label]. Standardisation is included. The metadata in the file contain labels,
+leads, sampling rate, thresholds and the provenance of the run. To export only the
+weights for PyTorch, use mrm_jax.convert --to_torch.
 
-Shards hold whole microvolts. A signal of a finer resolution gets the scores of its
-shards when it is rounded to three decimals; without that they differ by up to 1e-3.
+Shards hold whole microvolts. Round a signal of finer resolution to three decimals of a
+millivolt to get the scores of its shards. Otherwise scores differ by up to 1e-3.
 
-Before the file is put in place it is loaded again and scores records; it has to give
-the run's own scores within 1e-5.
+The exported file is reloaded and its scores are verified against the run (tolerance
+1e-5) before it replaces an existing file.
 """
 
 import argparse
@@ -53,22 +54,20 @@ def _flags() -> argparse.ArgumentParser:
         "--run", type=Path, required=True, help="folder of a trained run"
     )
     flags.add_argument(
-        "--format", choices=exporter.FORMATS, required=True, help="of the file"
+        "--format", choices=exporter.FORMATS, required=True, help="format of the file"
     )
     flags.add_argument(
-        "--out", metavar="FILE", type=Path, help="(default: model.* in the run)"
+        "--out", metavar="FILE", type=Path, help="output file (default: RUN/model.*)"
     )
     compared = flags.add_mutually_exclusive_group()
     compared.add_argument(
         "--data",
         metavar="SHARDS",
         type=Path,
-        help="compare on the test records of these shards (default: those of the run, "
-        "where they were at training)",
+        help="verify on the test records of these shards (default: the shards of the "
+        "training, at their original path)",
     )
-    compared.add_argument(
-        "--without_data", action="store_true", help="compare on noise"
-    )
+    compared.add_argument("--without_data", action="store_true", help="verify on noise")
     return flags
 
 
@@ -83,36 +82,38 @@ def _export(args: argparse.Namespace) -> None:
         f"{run.workdir}: epoch {run.epoch}, {len(run.labels)} labels, signals of "
         f"{run.model.num_samples} x {len(run.data['leads'])} in mV at "
         f"{run.data['sampling_rate']} Hz\n"
-        f"writing {args.format}, comparing on {records.source}"
+        f"writing {args.format}, verifying on {records.source}"
     )
     result = exporter.export(run, args.format, path, records)
     if result.rounding is not None:
         console.say(
-            "the file computes in float32, the run in bfloat16: its scores differ from "
-            f"these by at most {result.rounding:.1e}"
+            "the file computes in float32, the run in bfloat16: their scores differ by "
+            f"at most {result.rounding:.1e}"
         )
     sizes = ", ".join(map(str, verify.batch_sizes(len(records.names))))
     console.say(
-        f"loaded again, scored in batches of {sizes}: equal within "
+        f"reloaded and scored in batches of {sizes}: scores equal within "
         f"{result.difference:.1e}\n{result.num_bytes / 2**20:.1f} MiB -> {path}"
     )
 
 
 def _shards(run: trained_run.TrainedRun, folder: Path | None) -> shards.Shards:
-    """Opens the shards to compare on.
+    """Opens the shards on which the file is verified.
 
     Raises:
-        ValueError: if there are none.
+        ValueError: if the shards are unknown or cannot be opened.
     """
     folder = folder or run.metadata["config"]["data"]["shards"]
     try:
         if folder is None:
-            raise ValueError(f"{run.workdir}: these weights came without data")
+            raise ValueError(
+                f"{run.workdir}: this run was imported without dataset information."
+            )
         return shards.load(folder)
     except ValueError as error:
         raise ValueError(
-            f"{error}\nThe file is compared on records: name their shards with --data, "
-            "or compare on noise with --without_data"
+            f"{error}\nThe exported file is verified on records. Pass their shards "
+            "with --data, or verify on noise with --without_data."
         ) from None
 
 

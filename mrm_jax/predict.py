@@ -4,27 +4,30 @@
   python -m mrm_jax.predict --run runs/cpsc2018 FOLDER --out scores.csv
   python -m mrm_jax.predict --run runs/cpsc2018 ecg.csv --sampling_rate 250
 
-A RECORD is a WFDB record (.hea, .dat, .mat, or its bare name), an original .mat of
-CPSC2018, a .npy [time, lead] or [lead, time], a .csv with a row for each sample, or a
-folder of these. Leads may come in any order, if the file names them; two limb leads
-give the other four. Any rate is resampled; a record longer than the network's window
-is cut into windows side by side, whose scores become one (--aggregate). Not scored are
-records with missing or flat leads, missing samples or amplitudes that no ECG has; they
-are listed at the end, with the reason, and do not stop the others.
+RECORD is a WFDB record (.hea, .dat, .mat, or its name without a suffix), an original
+.mat file of CPSC2018, a .npy file [time, lead] or [lead, time], a .csv file with one
+row per sample, or a folder that contains such files. If the file names its leads, they
+may be in any order. Two limb leads are enough to compute the other four. Signals
+are resampled from any sampling rate. A record longer than the network's window is cut
+into adjacent windows, whose scores are combined (--aggregate). Records with missing
+or flat leads, missing samples or implausible amplitudes are not scored. They are
+listed at the end with the reason and do not stop the others.
 
---out has a row (CSV) or an entry (JSON) for each record: its name, file, length in s,
-windows, findings, the score of each label, notes on what was done to it, and the error
-where it was not scored; with --windows also each window's scores and its start.
+--out writes one row (CSV) or entry (JSON) per record: its name, file, length in
+seconds, number of windows, findings, the score of each label, notes on preprocessing,
+and the error if it was not scored. With --windows, it also contains the start and the
+scores of each window.
 
---plot has a picture of each scored record, NAME.png: its twelve leads on ECG paper,
-with what was found; of a longer record, the window where a finding scores highest.
---explain adds NAME--LABEL.png: what each sample of each lead adds to the label's logit
-(integrated gradients), and how the network weights time steps (its time gates).
+--plot draws each scored record as NAME.png: its twelve leads on ECG paper, with the
+findings. For a longer record it shows the window where a finding scores highest.
+--explain adds NAME--LABEL.png: the contribution of each sample of each lead to the
+label's logit (integrated gradients), and the network's weights of time steps (its time
+gates).
 
 Scores are for research. They are not a diagnosis; this is not a medical device.
 
-Exit status: 0 all scored; 1 some not scored or drawn; 2 none scored, or an error in the
-flags.
+Exit status: 0 all records scored; 1 some records not scored or not drawn; 2 no record
+scored, or an error in the flags.
 """
 
 import argparse
@@ -66,7 +69,7 @@ def _run(args: argparse.Namespace) -> int:
     first_only = prediction.first_only(args.aggregate)
     cuts = windows.cuts(found.records, form, model.expected, first_only)
     scored = model.predict_windows(cuts, args.aggregate)
-    track = console.tracker("scoring" if plot_writer is None else "scoring, drawing")
+    track = console.tracker("scoring" if plot_writer is None else "scoring, plotting")
     shown = track(scored, len(found.records))
     results, warnings, plot_failures = _kept(
         zip(found.records, shown, strict=True), plot_writer
@@ -79,7 +82,7 @@ def _run(args: argparse.Namespace) -> int:
     for warning in warnings:
         console.say(f"warning: {warning}")
     console.say(prediction.RESEARCH)
-    for what, place in (("results", args.out), ("pictures", args.plot)):
+    for what, place in (("results", args.out), ("plots", args.plot)):
         if place is not None:
             console.say(f"{what}: {place}")
     failed = sum(isinstance(result, ValueError) for _, result in results)
@@ -90,9 +93,10 @@ def _kept(
     scored: Iterable[tuple[Path, tuple[windows.Windowed, predictor.Result]]],
     plot_writer: "plots.PlotWriter | None",
 ) -> tuple[list[tuple[Path, predictor.Result]], list[str], int]:
-    """Returns what is said of each record, and warnings; draws those with scores.
+    """Collects the results and draws the scored records.
 
-    The last number is that of records whose pictures could not be made.
+    Returns:
+        The results, the warnings and the number of records that could not be drawn.
     """
     results, warnings, plot_failures = [], [], 0
     for path, (cut, result) in scored:
@@ -103,16 +107,16 @@ def _kept(
             continue
         try:
             warnings += plot_writer.add(path, cut, result)
-        except (OSError, ValueError) as error:  # its scores are worth keeping
-            warnings.append(f"{path}: no picture: {error}")
+        except (OSError, ValueError) as error:  # the scores are still valid
+            warnings.append(f"{path}: could not be drawn: {error}")
             plot_failures += 1
     return results, warnings, plot_failures
 
 
 def _check_apart(out: Path | None, records: Sequence[Path]) -> None:
-    """Refuses to write the results over a record."""
+    """Raises an error if the results would overwrite a record."""
     if out is not None and out.exists() and out.resolve() in map(Path.resolve, records):
-        raise ValueError(f"{out}: is one of the records; name another --out")
+        raise ValueError(f"{out} is one of the records. Choose another --out.")
 
 
 def _album(
@@ -139,19 +143,19 @@ def _headline(
         value = model.thresholds[model.labels[0]]
         text += (
             f"\nthresholds: {model.thresholds_are}, {value:g}; mrm_jax.evaluate "
-            "chooses each label's own"
+            "chooses one per label"
         )
     if found.skipped:
         names = ", ".join(path.name for path in found.skipped[:3])
         text += (
-            f"\nskipped: {len(found.skipped):,} .csv without a lead in the first "
+            f"\nskipped: {len(found.skipped):,} .csv without lead names in the first "
             f"row, such as {names}"
         )
     return text
 
 
 def _about(model: predictor.Predictor, aggregate: str) -> dict[str, Any]:
-    """Returns what the numbers of a file mean."""
+    """Returns the metadata of the results file."""
     return {
         "workdir": str(model.run.workdir),
         "epoch": model.run.epoch,
@@ -168,22 +172,24 @@ def _about(model: predictor.Predictor, aggregate: str) -> dict[str, Any]:
 
 
 def _table_form(args: argparse.Namespace) -> files.TableForm:
-    """Returns what the flags say of tables; refuses flags before any work."""
+    """Validates the flags and returns the description of .npy and .csv files."""
     if args.top < 1:
-        raise ValueError(f"--top: expected 1 or more, got {args.top}")
+        raise ValueError(f"--top: expected 1 or more, got {args.top}.")
     if args.threshold is not None and not 0 <= args.threshold <= 1:
-        raise ValueError(f"--threshold: expected 0 to 1, got {args.threshold:g}")
+        raise ValueError(
+            f"--threshold: expected a number from 0 to 1, got {args.threshold:g}."
+        )
     if args.explain and args.plot is None:
-        raise ValueError("--explain draws pictures; say where: --plot FOLDER")
+        raise ValueError("--explain draws plots. Pass a folder with --plot FOLDER.")
     names = None if args.leads is None else leads.standard_names(args.leads.split(","))
     return files.TableForm(args.sampling_rate, recording.unit_name(args.unit), names)
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """Returns what reads the command's flags.
+    """Returns the parser of the command's flags.
 
     Args:
-        description: of the command, for --help.
+        description: description of the command, for --help.
     """
     flags = argparse.ArgumentParser(
         prog="mrm_jax.predict",
@@ -197,16 +203,16 @@ def parser(description: str) -> argparse.ArgumentParser:
     flags.add_argument(
         "--run", type=Path, required=True, help="folder of a trained run"
     )
-    _add_table_flags(flags.add_argument_group("of .npy and .csv"))
+    _add_table_flags(flags.add_argument_group("for .npy and .csv files"))
     flags.add_argument(
         "--aggregate",
         choices=tuple(prediction.AGGREGATES),
         default="mean",
-        help="of several windows' scores; first: only the first window is read, as in "
-        "training and evaluation (default: %(default)s)",
+        help="how the scores of several windows are combined; first reads only the "
+        "first window, as in training and evaluation (default: %(default)s)",
     )
     flags.add_argument(
-        "--windows", action="store_true", help="give each window's scores as well"
+        "--windows", action="store_true", help="also report the scores of each window"
     )
     _add_finding_flags(flags)
     flags.add_argument(
@@ -214,21 +220,21 @@ def parser(description: str) -> argparse.ArgumentParser:
         metavar="N",
         type=int,
         default=5,
-        help="show the N highest scores beside the findings (default: %(default)s)",
+        help="also show the N highest scores (default: %(default)s)",
     )
     flags.add_argument(
         "--out",
         metavar="FILE",
         type=Path,
-        help="write all scores, as .csv or .json (default: only the terminal)",
+        help="write all scores to a .csv or .json file (default: print only)",
     )
-    _add_picture_flags(flags.add_argument_group("pictures"))
+    _add_picture_flags(flags.add_argument_group("plots"))
     return flags
 
 
 def _add_table_flags(flags: argparse._ArgumentGroup) -> None:
     flags.add_argument(
-        "--sampling_rate", metavar="HZ", type=float, help="required for them"
+        "--sampling_rate", metavar="HZ", type=float, help="required for these files"
     )
     flags.add_argument(
         "--unit", default="mV", help="mV, uV or V (default: %(default)s)"
@@ -236,8 +242,8 @@ def _add_table_flags(flags: argparse._ArgumentGroup) -> None:
     flags.add_argument(
         "--leads",
         metavar="I,II,...",
-        help="names of the columns without the one of times (default: the header "
-        "row's, or the standard order I, II, III, aVR, aVL, aVF, V1 to V6)",
+        help="names of the columns, without the time column (default: the names in the "
+        "header row, or the standard order I, II, III, aVR, aVL, aVF, V1 to V6)",
     )
 
 
@@ -246,22 +252,22 @@ def _add_finding_flags(flags: argparse.ArgumentParser) -> None:
         "--head",
         choices=prediction.HEADS,
         default="mean",
-        help="whose scores count: the high- or the low-resolution branch's, or their "
+        help="scores to use: those of the high- or the low-resolution branch, or their "
         "mean (default: %(default)s)",
     )
     flags.add_argument(
         "--threshold",
         metavar="X",
         type=float,
-        help="a score that reaches it is a finding, 0 to 1 (default: each label's own, "
-        "chosen on the validation records)",
+        help="score from 0 to 1 at which a label counts as found (default: one "
+        "threshold per label, chosen on the validation records)",
     )
     flags.add_argument(
         "--data",
         metavar="FOLDER",
         type=Path,
-        help="the data that weights imported from PyTorch were trained on, which do "
-        "not know them (default: the run knows)",
+        help="training shards, needed if the run was imported from PyTorch without "
+        "dataset information (default: the dataset stored in the run)",
     )
 
 
@@ -270,21 +276,21 @@ def _add_picture_flags(flags: argparse._ArgumentGroup) -> None:
         "--plot",
         metavar="FOLDER",
         type=Path,
-        help="draw each record on ECG paper into this folder (default: no pictures)",
+        help="draw each record on ECG paper into this folder (default: no plots)",
     )
     flags.add_argument(
         "--explain",
         metavar="LABEL",
         action="append",
         default=[],
-        help="draw why this label has its score, found or not; may be repeated; found: "
-        "every label that is found in a record (default: none)",
+        help="explain the score of this label, whether it is found or not, or of every "
+        "label found in a record (found); may be repeated (default: none)",
     )
     flags.add_argument(
         "--plot_format",
         choices=("png", "svg", "pdf"),
         default="png",
-        help="of the pictures (default: %(default)s)",
+        help="file format of the plots (default: %(default)s)",
     )
 
 

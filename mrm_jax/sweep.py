@@ -1,19 +1,19 @@
 """Searches for the best hyperparameters of an experiment, many trials at once.
 
-The sweep's file is an experiment with a function get_space() beside its get_config():
-Optuna's distributions of what varies, named as after --config. Every trial is scored on
-validation after each epoch; the test fold is never read. Values of hparams and the seed
-vary inside one compiled program. Every combination of batch_size and model.* is
-compiled separately.
+A sweep file is an experiment that defines get_space() in addition to get_config().
+get_space() returns Optuna distributions, keyed by the names used after --config. Every
+trial is scored on the validation split after each epoch. The test fold is never read.
+Values of hparams and the seed vary within one compiled program. Every combination of
+batch_size and model.* is compiled separately.
 
 Example:
   python -m mrm_jax.sweep --config experiments/sweeps/demo.py --trials 12
 
-Run the same command again to resume a sweep that stopped; with more --trials it
-searches further. Processes on several machines with one --storage share a sweep.
+Run the same command again to resume a sweep that stopped. Increase --trials to extend
+the search. Processes on several machines share a sweep if they use the same --storage.
 
-Exit status: 0 all trials ended, 2 wrong input, 4 the storage does not answer,
-75 terminated (SIGTERM), 130 interrupted; in the last three cases run it again.
+Exit status: 0 all trials ended, 2 invalid input, 4 the storage does not respond,
+75 terminated (SIGTERM), 130 interrupted. In the last three cases, run it again.
 """
 
 import argparse
@@ -28,9 +28,11 @@ from mrm_jax.runtime import cli, devices, preemption
 from mrm_jax.sweeps.vectorised import ALIASES, BATCHINGS
 from mrm_jax.training import config as config_lib
 
-NEEDS_OPTUNA = "sweeps need Optuna, found none: pip install 'mrm_jax[sweep]'"
+NEEDS_OPTUNA = (
+    "Sweeps need Optuna, which is not installed. Run: pip install 'mrm_jax[sweep]'"
+)
 RESUME = "Run the same command again to resume from the last epoch."
-# Old spellings, which are still accepted.
+# Old spellings of flags, which are still accepted.
 RENAMED = {
     "--way": "--batching",
     "--beat_s": "--heartbeat_s",
@@ -69,9 +71,11 @@ def _work(args: argparse.Namespace, overrides: Sequence[str], command: str) -> i
 def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> None:
     strange = [word for word in overrides if not word.startswith("--config.")]
     if strange:
-        raise ValueError(f"unexpected {strange}; --help lists the flags")
+        raise ValueError(
+            f"Found unexpected arguments {strange}. See --help for the valid flags."
+        )
     try:
-        from mrm_jax.sweeps import search  # here, as only the extra has Optuna
+        from mrm_jax.sweeps import search  # needs Optuna from the extra [sweep]
     except ModuleNotFoundError as error:
         if error.name not in ("optuna", "sqlalchemy"):
             raise
@@ -99,8 +103,8 @@ def _flags() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     _add_work_flags(parser)
-    _add_search_flags(parser.add_argument_group("of the search"))
-    _add_sharing_flags(parser.add_argument_group("with several processes"))
+    _add_search_flags(parser.add_argument_group("search"))
+    _add_sharing_flags(parser.add_argument_group("several processes"))
     return parser
 
 
@@ -111,28 +115,34 @@ def _add_work_flags(parser: argparse.ArgumentParser) -> None:
         "--workdir",
         metavar="FOLDER",
         type=Path,
-        help="for trials, tables and plots (default: sweeps/ and its name)",
+        help="folder for trials, tables and plots (default: sweeps/NAME, with the name "
+        "from the experiment)",
     )
-    add("--trials", type=_count, default=32, help="trials to train (%(default)s)")
+    add(
+        "--trials",
+        type=_count,
+        default=32,
+        help="number of trials to train (default: %(default)s)",
+    )
     add(
         "--population",
         type=lambda text: None if text == "auto" else _count(text),
         default="auto",
-        help="trials trained at once by this process (default: as many as fit, but "
-        "a quarter of all at most)",
+        help="number of trials that this process trains at once (default: as many as "
+        "fit, but at most a quarter of all trials)",
     )
     add(
         "--batching",
         type=lambda text: ALIASES.get(text, text),
         choices=BATCHINGS,
-        help="how they share a device: one vectorised program (vmap), a loop inside a "
-        "program (map), or one call after another (loop) (default: vmap on "
-        "accelerators, loop on the CPU)",
+        help="how trials share a device: as one vectorised program (vmap), as a loop "
+        "within one program (map), or by one call after another (loop) (default: vmap "
+        "on accelerators, loop on the CPU)",
     )
     add(
         "--keep_all",
         action="store_true",
-        help="keep the checkpoints of all trials, not only of the best",
+        help="keep the checkpoints of all trials instead of only the best one's",
     )
 
 
@@ -142,28 +152,28 @@ def _add_search_flags(group: argparse._ArgumentGroup) -> None:
         "--sampler",
         choices=("tpe", "random", "grid", "sobol"),
         default="tpe",
-        help="how values are chosen (%(default)s)",
+        help="sampling algorithm (default: %(default)s)",
     )
     add(
         "--sampler_seed",
         metavar="SEED",
         type=int,
         default=0,
-        help="seed of the sampler (%(default)s)",
+        help="seed of the sampler (default: %(default)s)",
     )
     add(
         "--pruner",
         choices=("hyperband", "none"),
         default="hyperband",
-        help="how poor trials are stopped early (%(default)s)",
+        help="algorithm that stops poor trials early (default: %(default)s)",
     )
     add(
         "--seeds",
         metavar="N",
         type=int,
         default=5,
-        help="further seeds with which the best trial is trained again, to show the "
-        "variance between seeds (%(default)s)",
+        help="number of further seeds with which the best trial is trained again, to "
+        "show the seed-to-seed variance (default: %(default)s)",
     )
 
 
@@ -175,20 +185,20 @@ def _add_sharing_flags(group: argparse._ArgumentGroup) -> None:
         "(default: study.sqlite in the workdir)",
     )
     group.add_argument(
-        "--study", metavar="NAME", help="in the storage (default: the experiment's)"
+        "--study", metavar="NAME", help="study name (default: name of the experiment)"
     )
     group.add_argument(
         "--worker",
         metavar="NAME",
-        help="name that no other process has; a process that returns under it resumes "
-        "its own trials at once (default: the machine's name, numbered)",
+        help="unique name of this process; after a restart under the same name it "
+        "resumes its own trials at once (default: host name, numbered if needed)",
     )
     group.add_argument(
         "--heartbeat_s",
         metavar="SECONDS",
         type=_count,
         default=60,
-        help="interval of heartbeats to the storage (%(default)s)",
+        help="interval between heartbeats to the storage (default: %(default)s)",
     )
     group.add_argument(
         "--timeout_s",
@@ -196,14 +206,15 @@ def _add_sharing_flags(group: argparse._ArgumentGroup) -> None:
         type=_count,
         default=180,
         help="time without a heartbeat after which others take over a process's "
-        "trials (%(default)s)",
+        "trials (default: %(default)s)",
     )
     group.add_argument(
         "--patience_s",
         metavar="SECONDS",
         type=_count,
         default=60,
-        help="how long to wait for a storage that does not answer (%(default)s)",
+        help="how long to wait for a storage that does not respond (default: "
+        "%(default)s)",
     )
 
 

@@ -9,32 +9,32 @@ Run the same command again to resume a run that stopped.
 
 Flags:
   --config FILE          experiment file; required
-  --workdir FOLDER       for checkpoints, metrics and report
-                         (default: runs/ and the name that the experiment gives)
-  --config.NAME=VALUE    sets a value of the experiment file
-  --help                 this text; after --config FILE, with that file's values
+  --workdir FOLDER       folder for checkpoints, metrics and the report
+                         (default: runs/NAME, with the name from the experiment)
+  --config.NAME=VALUE    overrides a value of the experiment file
+  --help                 prints this text; after --config FILE, also that file's values
 
-One run over many hosts: the same command on every host, with
-  --distributed          the cluster's environment says who takes part: Slurm, Open MPI,
-                         Cloud TPU or Kubernetes
+To train one run on several hosts, run the same command on every host with
+  --distributed          reads the processes from the environment of the cluster: Slurm,
+                         Open MPI, Cloud TPU or Kubernetes
 or, without a cluster,
-  --coordinator HOST:PORT   of process 0, with a free port
-  --num_processes N         that take part
-  --process_id I            of this one, from 0 to N - 1
-and with both
-  --peer_timeout SECONDS    the others stop when one is silent so long (default: 60)
-Every host needs the shards, of which it reads its own rows; only process 0 needs the
-workdir. All wait 300 s for each other at the start. The run continues on any number of
-processes and devices.
+  --coordinator HOST:PORT   address of process 0, with a free port
+  --num_processes N         total number of processes
+  --process_id I            index of this process, from 0 to N - 1
+In both cases:
+  --peer_timeout SECONDS    stops the others when one is silent this long (default: 60)
+Every host needs the shards and reads only its own rows. Only process 0 needs the
+workdir. At the start, the processes wait for each other for 300 s. The run can be
+resumed on any number of processes and devices.
 
 Exit status:
   0    finished
-  2    error: a flag, a value, the data or a file
+  2    error in a flag, a value, the data or a file
   3    the loss is not finite
-  75   preempted (SIGTERM) and saved, also within an epoch: run the same command again.
-       A second SIGTERM ends it at once
+  75   preempted (SIGTERM) and saved, even within an epoch: run the same command again
+       to resume. A second SIGTERM ends the command at once
   130  interrupted
-  1, 134 and other    of many hosts: another one failed; start all again
+  1, 134 and others   with several hosts: another host failed; restart all of them
 """
 
 import contextlib
@@ -54,8 +54,8 @@ from mrm_jax.training import config as config_lib
 RESUME = "Run the same command again to resume."
 NOT_FINITE_STATUS = 3
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
-NOT_FINITE = """Nothing was overwritten: the newest checkpoint is of the epoch before.
-Give another --workdir and a lower --config.hparams.learning_rate, or look for damaged
+NOT_FINITE = """Nothing was overwritten: the newest checkpoint precedes this epoch. Use
+another --workdir and a lower --config.hparams.learning_rate, or check for damaged
 records with mrm_jax.data.shards.load(FOLDER, verify_hashes=True)."""
 
 
@@ -84,7 +84,7 @@ def _train(config: ml_collections.ConfigDict, workdir: Path, command: str) -> in
 
 
 def _status(run: Callable[[], int]) -> int:
-    """Returns the exit status of run, after a message if it stopped early."""
+    """Calls `run` and returns its exit status; prints a message if it stopped early."""
     return cli.run(
         lambda: _stoppable(run),
         interrupted=f"Interrupted. {RESUME}",
@@ -104,17 +104,17 @@ def _stoppable(run: Callable[[], int]) -> int:
 
 
 def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
-    """Returns the experiment with the command line's overrides, and the workdir.
+    """Returns the experiment with the overrides of the command line, and the workdir.
 
     Raises:
-        ValueError: if a name does not exist; lists the right ones.
-        flags.Error: if a value does not fit.
-        OSError: if there is no such experiment file.
+        ValueError: if a name does not exist; lists the valid ones.
+        flags.Error: if a value is invalid.
+        OSError: if the experiment file does not exist.
     """
     as_written = _parse_flags(_without_overrides(arguments)).config
     if as_written is None:
         raise ValueError(
-            f"--config is required, for example --config={config_lib.EXAMPLE}"
+            f"--config is required, for example --config={config_lib.EXAMPLE}."
         )
     config_lib.check_names(as_written, arguments)
     values = _parse_flags(arguments)
@@ -122,27 +122,28 @@ def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
 
 
 def parse_cluster(arguments: Sequence[str]) -> distributed.Cluster | None:
-    """Returns where the processes of a run over many hosts meet; None: it has one.
+    """Returns the cluster of a run on several hosts, or None for a single process.
 
     Raises:
-        ValueError: if the flags do not go together.
+        ValueError: if the flags contradict each other.
     """
     values = _parse_flags(arguments)
     by_hand = (values.coordinator, values.num_processes, values.process_id)
     if values.distributed and by_hand != (None, None, None):
         raise ValueError(
-            "--distributed asks the cluster's environment; --coordinator, "
-            "--num_processes and --process_id are for hosts without one: give either"
+            "--distributed reads the environment of a cluster, but --coordinator, "
+            "--num_processes and --process_id are for hosts without one. Pass either "
+            "the first or the other three."
         )
     cluster = distributed.Cluster(*by_hand, values.peer_timeout)
     return cluster if values.distributed or values.coordinator else None
 
 
 def _parse_flags(arguments: Sequence[str]) -> flags.FlagValues:
-    """Returns the parsed flags, apart from absl's global ones.
+    """Parses the flags, separately from the global flags of absl.
 
     Raises:
-        ValueError: if something stands there that is no flag.
+        ValueError: if an argument is not a flag.
     """
     values, words = flags.FlagValues(), ["mrm_jax.train", *arguments]
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
@@ -155,7 +156,10 @@ def _parse_flags(arguments: Sequence[str]) -> flags.FlagValues:
     flags.DEFINE_integer("peer_timeout", timeout, "", flag_values=values)
     rest = values(words)[1:]
     if rest:
-        raise ValueError(f"unexpected {rest}; values are set with --config.NAME=VALUE")
+        raise ValueError(
+            f"Found unexpected arguments {rest}. Override values with "
+            "--config.NAME=VALUE."
+        )
     return values
 
 
@@ -164,7 +168,7 @@ def _without_overrides(arguments: Sequence[str]) -> list[str]:
 
 
 def _with_two_dashes(text: str) -> str:
-    """Returns a flag as the checks below look for it; one dash is as good to absl."""
+    """Adds the second dash to -config, as later checks expect; absl accepts both."""
     return f"-{text}" if text.startswith("-config") else text
 
 

@@ -39,8 +39,8 @@ def test_a_run_is_exported_into_its_folder(folder, capsys):
     assert first == (
         f"{folder}/run: epoch 3, 3 labels, signals of 40 x 12 in mV at 100 Hz"
     )
-    assert second == f"writing npz, comparing on 2 records of {folder}/shards"
-    assert third.startswith("loaded again, scored in batches of 1, 1: equal within")
+    assert second == f"writing npz, verifying on 2 records of {folder}/shards"
+    assert third.startswith("reloaded and scored in batches of 1, 1: scores equal")
     assert last.endswith(f" MiB -> {folder}/run/model.npz")
     assert npz_format.read(folder / "run" / "model.npz").metadata["labels"]
 
@@ -60,7 +60,7 @@ def test_shards_may_be_elsewhere_now(folder, tmp_path, capsys, monkeypatch):
         assert out.exists()
         more = [f"--out={out}", "--without_data"]
         assert export.main(arguments(folder, "npz", *more)) == 0
-        assert "comparing on 2 noise signals" in capsys.readouterr().out
+        assert "verifying on 2 noise signals" in capsys.readouterr().out
     finally:
         shutil.move(shards_dir, folder / "shards")
 

@@ -125,7 +125,7 @@ def test_pictures_and_explanations(run, tmp_path, monkeypatch):
     ]
     assert len(warnings) == 2
     assert all(" of fast sums to " in line for line in warnings)
-    assert lines[-1] == f"pictures: {folder}"
+    assert lines[-1] == f"plots: {folder}"
 
 
 def test_a_picture_that_cannot_be_written_costs_no_scores(run, tmp_path):
@@ -135,7 +135,7 @@ def test_a_picture_that_cannot_be_written_costs_no_scores(run, tmp_path):
     status, lines, _ = run(*paths, f"--plot={tmp_path / 'p'}", f"--out={out}")
     assert status == 1
     (warning,) = [line for line in lines if line.startswith("warning: ")]
-    assert warning.startswith(f"warning: {paths[0]}: no picture: ")
+    assert warning.startswith(f"warning: {paths[0]}: could not be drawn: ")
     assert (tmp_path / "p" / "b.png").is_file()
     with out.open(newline="") as file:
         assert [row["error"] for row in csv.DictReader(file)] == ["", ""]
@@ -148,7 +148,7 @@ def test_results_are_not_written_over_a_record(run, tmp_path):
     out = tmp_path / ".." / tmp_path.name / "a.csv"
     status, lines, error = run(tmp_path, f"--out={out}", "--sampling_rate=500")
     assert (status, lines) == (2, [])
-    assert error == f"error: {out}: is one of the records; name another --out\n"
+    assert error == f"error: {out} is one of the records. Choose another --out.\n"
     assert path.read_bytes() == before
 
 
@@ -177,9 +177,9 @@ def test_no_record_that_can_be_scored(run, tmp_path):
         (["--out=x.xlsx"], "x.xlsx: expected a file ending in .csv or .json"),
         (["--unit=mm"], "wrong unit: expected mV, uV, V, found 'mm'"),
         (["--leads=I,I"], "doubled lead: I"),
-        (["--threshold=2"], "--threshold: expected 0 to 1, got 2"),
+        (["--threshold=2"], "--threshold: expected a number from 0 to 1, got 2"),
         (["--top=0"], "--top: expected 1 or more, got 0"),
-        (["--explain=fast"], "--explain draws pictures; say where: --plot FOLDER"),
+        (["--explain=fast"], "Pass a folder with --plot FOLDER"),
         (["--plot=p", "--explain=AF"], "no label 'AF'. Expected one of slow, fast, lo"),
     ],
 )

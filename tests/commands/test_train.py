@@ -56,7 +56,7 @@ def by_hand(coordinator, num_processes, process_id):
         (["--config=experiments/nope.py"], "experiments/nope.py"),
         (["--config=experiments/base.py", "--wrkdir=x"], "Did you mean: workdir"),
         (["--config=experiments/base.py", "--config.seed=one"], "seed=one"),
-        (["--config=experiments/base.py", "stray"], r"unexpected ['stray']"),
+        (["--config=experiments/base.py", "stray"], r"unexpected arguments ['stray']"),
         (
             ["--config=experiments/base.py", "--config.data.shards=no/such"],
             "no/such/manifest.json was not found. Build the shards first",
@@ -67,7 +67,7 @@ def by_hand(coordinator, num_processes, process_id):
         ),
         (
             ["--config=experiments/base.py", "--process_id=0", "--distributed"],
-            "give either",
+            "Pass either",
         ),
         (
             ["--config=experiments/base.py", *by_hand("here", 2, 0)],

@@ -207,7 +207,7 @@ def test_a_wrong_space_is_refused_before_training(
     ("words", "message"),
     [
         (["--config.hparams.rate=1"], "no value --config.hparams.rate"),
-        (["--trails", "3"], r"unexpected ['--trails', '3']"),
+        (["--trails", "3"], r"unexpected arguments ['--trails', '3']"),
         (["--config", "nowhere.py"], "nowhere.py"),
     ],
 )
