@@ -1,1 +1,1 @@
-"""Experiments: base.py is the recipe, every other file says what differs and why."""
+"""Experiments: base.py is the recipe, and every other file states what it changes."""

@@ -1,7 +1,8 @@
-"""The recipe of the authors' code, which every other experiment starts from.
+"""Recipe of the authors' code, on which every other experiment is based.
 
-Adam at 1e-3, constant, batch 96, 40 epochs, no weight decay, no augmentation. One
-thing differs on purpose: the epoch is picked on validation, never on the test fold.
+It trains with Adam at a constant learning rate of 1e-3, batch size 96 and 40 epochs,
+without weight decay or augmentation. There is one deliberate difference: the epoch is
+selected on the validation split, never on the test fold.
 """
 
 from ml_collections import ConfigDict
@@ -10,16 +11,16 @@ from ml_collections.config_dict import placeholder
 
 def get_config() -> ConfigDict:
     config = ConfigDict()
-    config.name = "base"  # of the default workdir, runs/NAME
-    config.seed = 1  # of weights, order and dropout
-    config.batch_size = 96  # over all devices
+    config.name = "base"  # names the default workdir, runs/NAME
+    config.seed = 1  # for initial weights, order of records and dropout
+    config.batch_size = 96  # total over all devices
     config.num_epochs = 40
-    config.selection_head = "mean"  # its validation macro AUC picks the epoch
+    config.selection_head = "mean"  # its validation macro AUC selects the epoch
     config.data = ConfigDict(
         {
             "shards": "shards/ptbxl",
             "label_set": "all",
-            # Larger splits are streamed; None: half of the device's memory.
+            # Larger splits are streamed. None means half of the device's memory.
             "resident_gib": placeholder(float),
         }
     )
@@ -37,7 +38,7 @@ def get_config() -> ConfigDict:
             "label_smoothing": 0.0,
         }
     )
-    # What changes the network or the program (models/mrm_net.py, MRMNet).
+    # Values that change the network or the compiled program (MRMNet).
     config.model = ConfigDict(
         {
             "width": 16,
@@ -46,7 +47,7 @@ def get_config() -> ConfigDict:
             "logit_divergence": "softmax",
             "exchange": False,
             "eca_conv": False,
-            "compute_dtype": "float32",  # or bfloat16, faster on accelerators
+            "compute_dtype": "float32",  # or bfloat16, which is faster on accelerators
         }
     )
     return config

@@ -1,4 +1,4 @@
-"""The demo: synthetic records, half the width, few epochs; minutes on a laptop."""
+"""Demo with synthetic records, half the width and few epochs: minutes on a laptop."""
 
 from ml_collections import ConfigDict
 
@@ -10,7 +10,7 @@ def get_config() -> ConfigDict:
     config.name = "demo"
     config.data.shards = "shards/synthetic"
     config.data.label_set = "cpsc2018"
-    config.model.width = 8  # 4 times less work than the full network
-    config.batch_size = 32  # more updates in few epochs
+    config.model.width = 8  # a quarter of the work of the full network
+    config.batch_size = 32  # gives more updates in few epochs
     config.num_epochs = 12
     return config

@@ -1,4 +1,4 @@
-"""Ablation: the high-resolution branch alone; nothing is learned from the low one."""
+"""Ablation: the high-resolution branch alone, without learning from the other one."""
 
 from ml_collections import ConfigDict
 

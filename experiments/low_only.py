@@ -1,4 +1,4 @@
-"""Ablation: the low-resolution branch alone; nothing is learned from the high one."""
+"""Ablation: the low-resolution branch alone, without learning from the other one."""
 
 from ml_collections import ConfigDict
 

@@ -1,4 +1,4 @@
-"""Ablation: features learn from each other after every stage, as the abstract says."""
+"""Ablation: mutual learning of features after every stage, as in the abstract."""
 
 from ml_collections import ConfigDict
 

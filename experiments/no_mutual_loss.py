@@ -1,4 +1,4 @@
-"""Ablation: both branches, each on its own cross-entropy only."""
+"""Ablation: both branches train only on their own cross-entropy losses."""
 
 from ml_collections import ConfigDict
 

@@ -1,4 +1,4 @@
-"""PTB-XL, label set all: 71 labels, every statement of the report."""
+"""PTB-XL, label set all: 71 labels, every statement of the reports."""
 
 from ml_collections import ConfigDict
 

@@ -1,4 +1,4 @@
-"""PTB-XL, label set diagnostic: 44 labels, diagnostic statements."""
+"""PTB-XL, label set diagnostic: 44 labels, the diagnostic statements."""
 
 from ml_collections import ConfigDict
 

@@ -1,4 +1,4 @@
-"""PTB-XL, label set form: 19 labels, statements of form."""
+"""PTB-XL, label set form: 19 labels, the form statements."""
 
 from ml_collections import ConfigDict
 

@@ -1,4 +1,4 @@
-"""PTB-XL, label set rhythm: 12 labels, statements of rhythm."""
+"""PTB-XL, label set rhythm: 12 labels, the rhythm statements."""
 
 from ml_collections import ConfigDict
 

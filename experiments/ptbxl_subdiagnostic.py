@@ -1,4 +1,4 @@
-"""PTB-XL, label set subdiagnostic: 23 labels, their subclasses."""
+"""PTB-XL, label set subdiagnostic: 23 labels, the diagnostic subclasses."""
 
 from ml_collections import ConfigDict
 

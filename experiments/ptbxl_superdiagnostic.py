@@ -1,4 +1,4 @@
-"""PTB-XL, label set superdiagnostic: 5 labels: NORM, MI, STTC, CD and HYP."""
+"""PTB-XL, label set superdiagnostic: 5 labels, NORM, MI, STTC, CD and HYP."""
 
 from ml_collections import ConfigDict
 

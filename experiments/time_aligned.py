@@ -1,4 +1,4 @@
-"""Ablation: features are compared at the same moment, logits label by label."""
+"""Ablation: features are compared at the same time step, logits label by label."""
 
 from ml_collections import ConfigDict
 

@@ -1,1 +1,1 @@
-"""Sweeps: an experiment each, and what varies around it."""
+"""Sweeps: each file defines an experiment and its search space."""

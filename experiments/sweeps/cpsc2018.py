@@ -1,4 +1,4 @@
-"""CPSC2018: every float of the recipe, in one compiled program."""
+"""CPSC2018: sweep over the floats of the recipe, in one compiled program."""
 
 from ml_collections import ConfigDict
 from optuna.distributions import BaseDistribution, FloatDistribution

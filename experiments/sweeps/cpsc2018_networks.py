@@ -1,4 +1,4 @@
-"""CPSC2018: what the branches share; each combination is a program of its own."""
+"""CPSC2018: sweep over what the branches share; each combination is one program."""
 
 from ml_collections import ConfigDict
 from optuna.distributions import (
@@ -12,7 +12,7 @@ from experiments import cpsc2018
 
 def get_config() -> ConfigDict:
     config = cpsc2018.get_config()
-    config.name = "cpsc2018_networks"  # of the study and the default workdir
+    config.name = "cpsc2018_networks"  # names the study and the default workdir
     return config
 
 
@@ -20,7 +20,7 @@ def get_space() -> dict[str, BaseDistribution]:
     return {
         "hparams.learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
         "hparams.logit_weight": FloatDistribution(1e-3, 1.0, log=True),
-        # "" is no stage: the branches learn from each other's logits alone.
+        # "" means no stage: the branches learn only from each other's logits.
         "model.mutual_stages": CategoricalDistribution(
             ["", "attention", "extractor,attention"]
         ),
