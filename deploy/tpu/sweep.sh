@@ -20,7 +20,7 @@ set -euo pipefail
 
 name=$1 zone=$2
 shift 2
-arguments=$(printf " %q" "$@") # as a shell reads them
+arguments=$(printf " %q" "$@") # quoted for the remote shell
 # systemd keeps the worker when the connection ends. It restarts the worker after a
 # preemption, a crash or a storage failure (not after status 2), and sends SIGTERM when the
 # machine shuts down.

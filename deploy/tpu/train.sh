@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts one training on all hosts of a TPU slice. Run install.sh first:
+# Starts one training run on all hosts of a TPU slice. Run install.sh first:
 #
 #   deploy/tpu/train.sh mrm us-east5-a --config experiments/ptbxl_all.py \
 #       --config.data.shards=/mnt/disk/shards/ptbxl --workdir /mnt/disk/runs/all
@@ -15,7 +15,7 @@ set -euo pipefail
 
 name=$1 zone=$2
 shift 2
-arguments=$(printf " %q" "$@") # as a shell reads them
+arguments=$(printf " %q" "$@") # quoted for the remote shell
 # systemd keeps the process when the connection ends. It restarts the process after status
 # 75 or a crash (not after 2 or 3), and sends SIGTERM when the machine shuts down.
 gcloud compute tpus queued-resources ssh "$name" --zone="$zone" --worker=all --command="
