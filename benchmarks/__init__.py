@@ -1,1 +1,1 @@
-"""Side-by-side measurements, each a command that prints a table."""
+"""Benchmarks of mrm_jax; each command prints a table of measurements."""

@@ -1,9 +1,10 @@
-"""Records per second of preparing a data set, beside a plain `wfdb.rdsamp` loop.
+"""Measures the speed of data preparation against a plain `wfdb.rdsamp` loop.
 
-Both read the same records from a warm file cache, in turns. The loop only reads; the
-build also checks, converts, hashes and writes. "Whole command" is a new process with
-its imports. The memory is that of a new process and its workers together; it should be
-bounded by a shard and the workers, and not grow with the number of records.
+Both read the same records from a warm file cache, in turns. The loop only reads. The
+build also checks, converts, hashes and writes. "Whole command" is a new process,
+including its imports. The memory is measured for a new process together with its
+workers. It should be bounded by the size of a shard and the number of workers, and not
+grow with the number of records.
 
 Example: python -m benchmarks.data_prep --raw_dir ptb-xl/
 """
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measure(bench: preparation.Bench, rounds: int, copies: int) -> dict[str, Any]:
     ways = bench.ways(copies)
     seconds = harness.alternate({name: way for name, (way, _) in ways.items()}, rounds)
-    # Of the records once, so that all ways do the same work.
+    # Seconds for each record once, so that all methods are compared on equal work.
     once = {
         name: [value / times for value in seconds[name]]
         for name, (_, times) in ways.items()
@@ -63,30 +64,32 @@ def _measure(bench: preparation.Bench, rounds: int, copies: int) -> dict[str, An
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = harness.flags(__doc__)
-    parser.add_argument("--raw_dir", type=Path, required=True, help="raw records")
+    parser.add_argument(
+        "--raw_dir", type=Path, required=True, help="folder of the raw records"
+    )
     parser.add_argument(
         "--data_set",
         choices=tuple(preparation.DATA_SETS),
         default="ptbxl",
-        help="the layout of --raw_dir (default: %(default)s)",
+        help="layout of --raw_dir (default: %(default)s)",
     )
     parser.add_argument(
         "--name",
-        help="of the results among those of other data sets (default: the data set and "
-        "its version)",
+        help="name under which the results are stored (default: the data set and its "
+        "version)",
     )
     parser.add_argument(
         "--jobs",
         type=int,
         default=2,
-        help="processes of a build, at most (default: %(default)s)",
+        help="largest number of processes in a build (default: %(default)s)",
     )
     parser.add_argument(
         "--copies",
         type=int,
         default=7,
-        help="how often each record stands in the larger build (default: %(default)s, "
-        "about PTB-XL made of a seventh of it)",
+        help="number of copies of each record in the larger build (default: "
+        "%(default)s, which gives about PTB-XL from a seventh of it)",
     )
     return parser.parse_args(argv)
 

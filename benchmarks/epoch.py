@@ -1,8 +1,9 @@
-"""Whole epochs, mrm_jax beside PyTorch: input, training, validation and its metrics.
+"""Compares whole epochs of mrm_jax and PyTorch: input, training and validation.
 
-Both train on the same shards and batches and score the validation fold; the metrics are
-ours on both sides. PyTorch has its signals standardised in memory before the clock
-runs, to its advantage: mrm_jax gathers and standardises int16 as it trains.
+Both train on the same shards and batches and score the validation fold. Both use the
+metrics of mrm_jax. PyTorch has an advantage: its signals are standardised in memory
+before the measurement starts, whereas mrm_jax gathers and standardises int16 signals
+during training.
 
 Example: python -m benchmarks.epoch --config experiments/demo.py --rounds 3
 """
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _epoch(side: parity_runs.Side, spec: run_spec.RunSpec) -> Callable[[], None]:
-    """Returns what trains one epoch and judges it."""
+    """Returns a function that trains one epoch and evaluates it."""
     records = spec.described_labels.records["train"]
     rows = input_pipeline.shuffled_batches(records, spec.batch_size, spec.seed, epoch=1)
 

@@ -1,13 +1,13 @@
 """Trains the runs that docs/results.md compares, one after another or several at once.
 
-A queue that may be stopped at any time: the same command goes on with the runs that are
-not finished, each from its last checkpoint. What a finished run leaves for the tables
-(report, scores, metrics, thresholds, model card) is copied to --results at once; its
-weights stay in --workdir. The runs are in the order of their worth, so that the tables
-are useful wherever the queue stops.
+The command may be stopped at any time. Run it again to resume the unfinished runs, each
+from its last checkpoint. The files of a finished run that the tables need (report,
+scores, metrics, thresholds, model card) are copied to --results at once. Its weights
+stay in --workdir. The most important runs come first, so that the tables are useful
+wherever the command stops.
 
-On an accelerator several runs share the device (--jobs 6): a run of few records leaves
-most of it idle.
+On an accelerator, several runs can share the device (--jobs 6), because a run with few
+records leaves most of it idle.
 
 Example: python -m benchmarks.evidence --data shards/ptbxl_subset --jobs 1
 """
@@ -31,7 +31,7 @@ PTBXL = "experiments/ptbxl_superdiagnostic.py"
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One row of the tables: what is trained, and with which seeds."""
+    """One row of the tables: an experiment and its seeds."""
 
     name: str
     experiment: str
@@ -59,18 +59,18 @@ ROWS = (
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One training."""
+    """Training of one row with one seed."""
 
     row: Row
     seed: int
 
     @property
     def name(self) -> str:
-        """The folder of the run, below those of runs and of results."""
+        """Subfolder of the run, in the workdir and in the results."""
         return f"{self.row.name}/seed{self.seed}"
 
     def command(self, data: str, workdir: Path, extra: Sequence[str]) -> list[str]:
-        """Returns the command that trains it or continues it."""
+        """Returns the command that starts or resumes the training."""
         config = {
             "name": f"{self.row.label_set}_{self.row.name}",
             "seed": str(self.seed),
@@ -87,10 +87,10 @@ class Task:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Trains what is left to train; returns the exit status."""
+    """Trains the unfinished runs and returns the exit status."""
     args, extra = _parse(argv)
     rows = [row for row in ROWS if not args.only or row.name in args.only]
-    # First every row's first seed: its compiled program serves the others.
+    # The first seed of every row comes first: its compiled program serves the others.
     tasks = [
         Task(row, row.seeds[i]) for i in range(3) for row in rows if i < len(row.seeds)
     ]
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(
     task: Task, args: argparse.Namespace, extra: Sequence[str], deadline: float | None
 ) -> bool:
-    """Trains one run and keeps what the tables need; returns whether it is finished."""
+    """Trains one run, copies its results and returns whether it is finished."""
     workdir, results = args.workdir / task.name, args.results / task.name
     left = None if deadline is None else deadline - time.monotonic()
     if not (workdir / "report.json").exists():
@@ -140,18 +140,18 @@ def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     summary, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         description=summary,
-        epilog=f"{rest}\nOther flags are handed to every training.",
+        epilog=f"{rest}\nOther flags are passed on to every training.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--data", default="shards/ptbxl_subset", help="shards (default: %(default)s)")
     folder = Path("runs/evidence")
-    add("--workdir", type=Path, default=folder, help="of runs (default: %(default)s)")
+    add("--workdir", type=Path, default=folder, help="for runs (default: %(default)s)")
     add("--results", type=Path, default=RESULTS, help="(default: benchmarks/results/)")
     add("--jobs", type=int, default=1, help="runs at once (default: %(default)s)")
-    add("--only", nargs="+", choices=[row.name for row in ROWS], help="these rows")
-    add("--minutes", type=float, help="stop after so long (default: never)")
-    help_ = "first one seed of every row (default: all seeds of a row)"
+    add("--only", nargs="+", choices=[row.name for row in ROWS], help="rows to train")
+    add("--minutes", type=float, help="time limit in minutes (default: none)")
+    help_ = "train one seed of every row first (default: all seeds of a row)"
     add("--seeds_last", action="store_true", help=help_)
     return parser.parse_known_args(argv)
 

@@ -1,9 +1,10 @@
-"""How much of what the device can do training and scoring use.
+"""Measures which share of the device's arithmetic and bandwidth the network uses.
 
-What it can do is measured: a convolution, a matrix product and a copy, all large. What
-the network does is what XLA counts in its own compiled program (arithmetic, and bytes
-read and written between its parts) over the time of a call. Low shares of both mean
-that neither bounds it, but launches, synchronisation or small shapes do.
+The limits of the device are measured with a large convolution, a large matrix product
+and a large copy. The work of the network is what XLA counts in its compiled program
+(arithmetic, and bytes read and written between its parts), divided by the time of a
+call. If both shares are low, the network is limited by launches, synchronisation or
+small shapes rather than by arithmetic or bandwidth.
 
 Example: python -m benchmarks.hardware --batches 96 --dtypes float32 bfloat16
 """
@@ -22,7 +23,7 @@ from benchmarks import load as loads
 from mrm_jax.models import layers
 
 CONVOLUTION, PRODUCT, COPY = "convolution", "matrix product", "copy"
-TAPS, CHANNELS, SAMPLES = 33, 64, 1004  # of the network's largest convolution
+TAPS, CHANNELS, SAMPLES = 33, 64, 1004  # the network's largest convolution
 PRODUCT_SIZE = 4096
 COPY_SIZE = 2**26
 
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(load: loads.Load, dtype: str, rounds: int) -> dict[str, dict[str, float]]:
-    """Returns of each way the GFLOP/s and GB/s, and shares of the best found."""
+    """Returns GFLOP/s and GB/s of each kind of work, and their shares of the limits."""
     side = jax_side.JaxSide(load, compute_dtype=dtype)
     limits = _limits(load.batch, dtype)
     ways = {
@@ -74,7 +75,7 @@ def _measure(load: loads.Load, dtype: str, rounds: int) -> dict[str, dict[str, f
 def _limits(
     batch: int, dtype: str
 ) -> dict[str, tuple[Callable[[], Any], float, float]]:
-    """Returns name -> what to run, its floating point operations, bytes it moves."""
+    """Returns name -> function, its floating point operations and bytes moved."""
     width = jnp.dtype(dtype).itemsize
     signal = jnp.ones((batch, SAMPLES, CHANNELS), dtype)
     kernel = jnp.ones((TAPS, CHANNELS, CHANNELS), dtype)
@@ -96,10 +97,10 @@ def _limits(
 
 
 def _copy(dtype: str) -> Callable[[], None]:
-    """Returns what reads and writes every value of a large array once, in its place.
+    """Returns a function that reads and writes every value of a large array in place.
 
-    In its place, since mapping fresh memory is no limit of the hardware; as a negation,
-    since XLA leaves out a bare copy.
+    It works in place because mapping fresh memory is not a limit of the hardware. It
+    negates the values because XLA optimises a plain copy away.
     """
     negate = jax.jit(jnp.negative, donate_argnums=(0,))
     values = jnp.ones(COPY_SIZE, dtype)

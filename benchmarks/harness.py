@@ -1,4 +1,4 @@
-"""What the benchmarks share: alternating rounds, tables, a JSON file per machine."""
+"""Shared benchmark code: alternating rounds, tables and a JSON file per machine."""
 
 import argparse
 import contextlib
@@ -19,29 +19,31 @@ from benchmarks import load as loads
 from mrm_jax.models.mrm_net import network
 
 RESULTS = Path(__file__).parent / "results"
-CPU_INFO = Path("/proc/cpuinfo")  # the only place where Linux names the processor
+CPU_INFO = Path("/proc/cpuinfo")  # the only place where Linux names the CPU
 PACKAGES = (
     *("jax", "jaxlib", "flax", "numpy", "torch", "mrm_jax"),
     *("scikit-learn", "joblib", "pandas", "scipy", "wfdb"),
 )
 Rows = dict[str, dict[str, float]]
-Seconds = dict[str, list[float]]  # way -> seconds, by round
+Seconds = dict[str, list[float]]  # method -> seconds of each round
 
 
 def alternate(
     ways: Mapping[str, Callable[[], object]], rounds: int, settle: bool = False
 ) -> Seconds:
-    """Returns how long each way took, by round; the ways take turns.
+    """Times several methods in turns and returns the seconds of each round.
 
-    Other work on the machine slows all of them alike, so their ratios hold better than
-    their rates. One round before the first is not counted: it compiles and warms up.
+    Other work on the machine slows all methods alike, so that their ratios are more
+    reliable than their rates. One additional round before the others compiles and warms
+    up. It is not counted.
 
     Args:
-        ways: each does its whole work before it returns.
-        rounds: counted ones.
-        settle: do the work once uncounted at each turn. In one process a way's first
-            step after the other's took up to twice as long as its second: memory that
-            the other gave back has to be mapped again.
+        ways: functions to time by name; each finishes its work before it returns.
+        rounds: number of counted rounds.
+        settle: whether to call each function once, uncounted, before each of its timed
+            calls. In a shared process, the first step of a method after another one
+            took up to twice as long as its second step, because memory that the other
+            method released has to be mapped again.
     """
     seconds: Seconds = {name: [] for name in ways}
     for round_ in range(rounds + 1):
@@ -56,16 +58,16 @@ def alternate(
 
 
 def compare(seconds: Seconds, work: float, base: str) -> Rows:
-    """Returns rates and ratios of every way.
+    """Returns rates and ratios of every method.
 
     Args:
-        seconds: from `alternate`.
-        work: done by each way in one round, in the unit of the table.
-        base: the way that the ratios are taken to, round by round.
+        seconds: result of `alternate`.
+        work: amount of work that each method does in one round, in the table's unit.
+        base: method to which the others are compared, round by round.
 
     Returns:
-        way -> "median", "lowest", "highest" of work per second, "ratio" and its
-        "lowest_ratio" and "highest_ratio".
+        method -> "median", "lowest" and "highest" rate in work per second, median
+        "ratio", "lowest_ratio" and "highest_ratio".
     """
     return _compare(
         {name: [work / s for s in values] for name, values in seconds.items()},
@@ -75,7 +77,7 @@ def compare(seconds: Seconds, work: float, base: str) -> Rows:
 
 
 def compare_seconds(seconds: Seconds, base: str) -> Rows:
-    """Returns the same of the seconds themselves; a ratio of 2 is half the time."""
+    """Returns times and ratios of every method; a ratio of 2 means half the time."""
     return _compare(seconds, seconds, base)
 
 
@@ -96,7 +98,7 @@ def _compare(shown: Seconds, seconds: Seconds, base: str) -> Rows:
 
 
 def print_table(title: str, found: Mapping[str, Mapping[str, float]]) -> None:
-    """Prints what `compare` returned."""
+    """Prints the result of `compare` as a table."""
     print(f"\n{title}\n{'':20}{'median':>10}{'range':>18}{'ratio':>8}{'range':>18}")
     for name, row in found.items():
         rates = f"{row['lowest']:,.1f} - {row['highest']:,.1f}"
@@ -106,7 +108,7 @@ def print_table(title: str, found: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Returns what the figures depend on: processor, devices, versions."""
+    """Returns what the measurements depend on: processor, devices and versions."""
     return {
         "device": jax.local_devices()[0].device_kind,
         "devices": jax.local_device_count(),
@@ -120,7 +122,7 @@ def machine() -> dict[str, Any]:
 
 
 def device_name() -> str:
-    """Returns the name of this machine's file of results."""
+    """Returns the name of this machine's results file, without its suffix."""
     kind = jax.local_devices()[0].device_kind
     if jax.default_backend() == "cpu":
         kind = f"cpu {os.cpu_count()} cores"
@@ -133,13 +135,13 @@ def save(
     entry: Mapping[str, Any],
     part: str | None = None,
 ) -> None:
-    """Writes one benchmark's entry into the machine's file, the others stay.
+    """Writes the entry of a benchmark to the results file and keeps all other entries.
 
     Args:
-        out: the file; default: RESULTS / device_name().json.
-        benchmark: the entry's name.
-        entry: JSON.
-        part: what was measured, where a benchmark keeps several entries.
+        out: results file, or None for RESULTS / device_name().json.
+        benchmark: name of the benchmark.
+        entry: measurements, as JSON values.
+        part: name of the part that was measured, if a benchmark has several entries.
     """
     path = out or RESULTS / f"{device_name()}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,8 +159,8 @@ def flags(doc: str | None, rounds: int | None = 5) -> argparse.ArgumentParser:
     """Returns a parser with the flags that all benchmarks have.
 
     Args:
-        doc: of the command.
-        rounds: by default; None: a benchmark without rounds.
+        doc: docstring of the command.
+        rounds: default number of rounds, or None for a benchmark without rounds.
     """
     summary, _, rest = (doc or "").partition("\n\n")
     parser = argparse.ArgumentParser(
@@ -167,12 +169,12 @@ def flags(doc: str | None, rounds: int | None = 5) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     if rounds is not None:
-        help_ = "counted rounds (default: %(default)s)"
+        help_ = "number of counted rounds (default: %(default)s)"
         parser.add_argument("--rounds", type=int, default=rounds, help=help_)
     parser.add_argument(
         "--out",
         type=Path,
-        help="JSON file (default: benchmarks/results/, named by the device)",
+        help="results file (default: benchmarks/results/DEVICE.json)",
     )
     return parser
 
@@ -184,13 +186,16 @@ def add_network_flags(parser: argparse.ArgumentParser, batches: Sequence[int]) -
         type=int,
         nargs="+",
         default=list(batches),
-        help="records at once (default: %(default)s)",
+        help="batch sizes (default: %(default)s)",
     )
     parser.add_argument(
-        "--labels", type=int, default=71, help="outputs (default: %(default)s)"
+        "--labels", type=int, default=71, help="number of labels (default: %(default)s)"
     )
     parser.add_argument(
-        "--samples", type=int, default=1000, help="of a record (default: %(default)s)"
+        "--samples",
+        type=int,
+        default=1000,
+        help="number of samples per record (default: %(default)s)",
     )
 
 
@@ -199,7 +204,8 @@ def add_config_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         default="experiments/demo.py",
-        help="experiment, its values set by --config.NAME=VALUE (default: %(default)s)",
+        help="experiment; --config.NAME=VALUE overrides its values (default: "
+        "%(default)s)",
     )
 
 
@@ -210,18 +216,18 @@ def add_dtype_flag(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=network.COMPUTE_DTYPES,
         default=["float32"],
-        help="of the maps between layers (default: %(default)s)",
+        help="dtypes of the feature maps between layers (default: %(default)s)",
     )
 
 
 def describe(load: loads.Load, dtype: str = "float32") -> str:
-    """Returns the size of the work in words, as tables have it."""
+    """Returns a description of the size of the work, for tables."""
     size = f"batch {load.batch}, {load.labels} labels, {load.samples} samples"
     return size if dtype == "float32" else f"{size}, {dtype}"
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    """Yields the versions of those packages that are installed."""
+    """Yields the names and versions of the packages that are installed."""
     for name in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             yield name, metadata.version(name)

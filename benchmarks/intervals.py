@@ -1,10 +1,10 @@
-"""Seconds of 1000 bootstrap resamples, mrm_jax beside a plain loop with scikit-learn.
+"""Times 1000 bootstrap resamples of mrm_jax and of a plain loop with scikit-learn.
 
 mrm_jax draws the resamples and computes the intervals of every metric, overall and per
-label. Its report always takes 1000 resamples, for three heads, and also computes
+label. Its report always takes 1000 resamples for each of three heads, and also computes
 calibration and the metrics at each label's threshold. The loop computes only the
-ROC-AUC and average precision of each label, on the same resamples. As it is slow, it
-does fewer of them (--loop_resamples), and its time is scaled to 1000.
+ROC-AUC and average precision of each label, on the same resamples. Because it is slow,
+it does fewer of them (--loop_resamples), and its time is scaled to 1000.
 
 Example: python -m benchmarks.intervals --records 2203 --labels 71
 """
@@ -28,10 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; returns the exit status."""
     parser = harness.flags(__doc__)
     for name, default, help_ in (
-        ("records", 2203, "of the split"),
-        ("labels", 71, "of a record"),
-        ("resamples", 1000, "that ours does in a round, without the report"),
-        ("loop_resamples", 20, "that the loop does in a round"),
+        ("records", 2203, "number of records in the split"),
+        ("labels", 71, "number of labels"),
+        ("resamples", 1000, "resamples of mrm_jax in a round, without the report"),
+        ("loop_resamples", 20, "resamples of the loop in a round"),
     ):
         help_ += " (default: %(default)s)"
         parser.add_argument(f"--{name}", type=int, default=default, help=help_)
@@ -67,14 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def ours(
     scores: np.ndarray, labels: np.ndarray, resamples: int
 ) -> dict[str, np.ndarray]:
-    """Returns the intervals of all metrics by name."""
+    """Returns the intervals of all metrics, by name."""
     counts = bootstrap.draw(labels, resamples, np.random.default_rng(0))
     values = bootstrap.evaluate(scores, labels, counts)
     return {name: bootstrap.percentile(value) for name, value in values.items()}
 
 
 def report(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Returns all numbers of a report of three heads, with their intervals."""
+    """Returns all numbers of a report on three heads, with their intervals."""
     names = [str(i) for i in range(labels.shape[1])]
     records = np.arange(len(labels)).astype(np.str_)
     split = SplitScores(records, labels, scores, scores**2)
@@ -107,7 +107,7 @@ def loop(
 
 
 def _split(num_records: int, num_labels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns scores and labels at random; each label has both classes."""
+    """Returns random scores and labels; each label has both classes."""
     rng = np.random.default_rng(0)
     labels = (rng.random((num_records, num_labels)) < SHARE_OF_ONES).astype(np.uint8)
     labels[0], labels[1] = 0, 1

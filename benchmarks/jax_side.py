@@ -1,7 +1,7 @@
-"""Training and scoring by mrm_jax.
+"""Training and scoring with mrm_jax.
 
-Like the side of PyTorch it has the records on the device as int16 microvolts, gathers a
-batch by its numbers, standardises it there, and trains or scores.
+As in torch_side, the records are on the device as int16 microvolts. A batch is gathered
+by its record indices and standardised there, and then used for training or scoring.
 """
 
 from typing import Any
@@ -17,10 +17,10 @@ from mrm_jax.training.train_state import HParams
 
 
 class JaxSide:
-    """The mapped calls of `mrm_jax.train`, on records that lie on the device."""
+    """The mapped calls of `mrm_jax.train`, with records that are on the device."""
 
     def __init__(self, load: loads.Load, **options: Any):
-        """Puts state and records on the devices."""
+        """Puts the state and the records on the devices."""
         self._model = network.MRMNet(
             load.labels, load.samples, axis_name=devices.AXIS, **options
         )
@@ -39,26 +39,26 @@ class JaxSide:
         ]
 
     def train(self) -> None:
-        """Makes one update a batch."""
+        """Makes one update per batch."""
         call = epoch.mapped(self._model)
         for rows in self._rows:
             self._state, terms = call(self._state, self._records, rows, self._hparams)
         jax.block_until_ready((self._state, terms))
 
     def score(self) -> None:
-        """Scores every record; the scores come to the host."""
+        """Scores every record and copies the scores to the host."""
         call = scoring.mapped(self._model)
         found = [call(self._state, self._records, rows) for rows in self._rows]
         jax.device_get(found)
 
     def cost(self, work: str) -> tuple[float, float]:
-        """Returns the operations and the bytes that XLA counts in a round of work."""
+        """Returns the operations and bytes that XLA counts for a round of work."""
         counted = self._compiled(work).cost_analysis()
         calls = len(self._rows)
         return calls * counted["flops"], calls * counted["bytes accessed"]
 
     def program(self, work: str) -> str:
-        """Returns the compiled program of a call, as text."""
+        """Returns the compiled program of a call as text."""
         return self._compiled(work).as_text()
 
     def _compiled(self, work: str) -> Any:

@@ -1,4 +1,4 @@
-"""The work that both sides of a benchmark get: records of noise, in batches."""
+"""Workload shared by both sides of a benchmark: batches of noise records."""
 
 import dataclasses
 
@@ -9,16 +9,16 @@ MEAN_UV, STD_UV = 0.0, 250.0
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-    """Records of noise and the size of the work."""
+    """Number and size of noise records, in batches."""
 
     batch: int
     labels: int = 71
     samples: int = 1000
-    batches: int = 1  # of one round
+    batches: int = 1  # in one round
 
     @property
     def records(self) -> int:
-        """Records of one round."""
+        """Number of records in one round."""
         return self.batch * self.batches
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
-"""Peak memory of training, mrm_jax beside PyTorch, each in a process of its own.
+"""Compares the peak memory of training in mrm_jax and PyTorch, in separate processes.
 
-On a GPU the allocators' own peaks, on the CPU the resident memory of the process, its
-imports and compiler included.
+On a GPU, this is the peak that the allocator reports. On the CPU, it is the resident
+memory of the process, including its imports and the compiler.
 
 Example: python -m benchmarks.memory --batches 32 96
 """
@@ -66,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _peak_mib(code: str, size: Sequence[str]) -> float:
-    """Returns the peak on the device, or of the process where it has none."""
-    # A warm cache: compiling must not count.
+    """Returns the peak on the device, or that of the process if the device has none."""
+    # The second run has a warm cache, so that compilation does not count.
     for _ in range(2):
         process = subprocess.Popen(
             [sys.executable, "-c", code, *size],
@@ -77,13 +77,15 @@ def _peak_mib(code: str, size: Sequence[str]) -> float:
         resident = _watch(process)
         output, _ = process.communicate()
         if process.returncode:
-            raise RuntimeError(f"the measured process failed: {process.returncode}")
+            raise RuntimeError(
+                f"The measured process failed with status {process.returncode}."
+            )
     device = json.loads(output.splitlines()[-1])
     return (resident if device is None else device) / 2**20
 
 
 def _watch(process: subprocess.Popen[bytes]) -> int:
-    """Returns the peak resident bytes of a process, once it has ended."""
+    """Waits for a process to end and returns its peak resident memory, in bytes."""
     peak = 0
     while process.poll() is None:
         try:

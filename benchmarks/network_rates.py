@@ -1,4 +1,4 @@
-"""What train_step and scoring share: both sides on equal records, in turns."""
+"""Shared code of train_step and scoring: both sides take turns on equal records."""
 
 import itertools
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ EAGER, COMPILED, OURS = "pytorch eager", "pytorch compiled", "mrm_jax"
 
 
 def main(doc: str | None, work: str, argv: Sequence[str] | None) -> int:
-    """Measures one kind of work; returns the exit status.
+    """Measures one kind of work and returns the exit status.
 
     Args:
-        doc: of the command.
-        work: the method of both sides that is measured, "train" or "score".
-        argv: the flags; default: the command line's.
+        doc: docstring of the command.
+        work: method of both sides that is measured, "train" or "score".
+        argv: flags, or None for those of the command line.
     """
     parser = harness.flags(doc)
     harness.add_network_flags(parser, (96,))
@@ -23,7 +23,7 @@ def main(doc: str | None, work: str, argv: Sequence[str] | None) -> int:
     parser.add_argument(
         "--compiled", action="store_true", help="measure torch.compile as well"
     )
-    help_ = "batches of a round; of larger ones than the first as many records need"
+    help_ = "batches in a round at the first batch size; others use as many records"
     parser.add_argument(
         "--steps", type=int, default=2, help=f"{help_} (default: %(default)s)"
     )

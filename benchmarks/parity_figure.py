@@ -1,4 +1,7 @@
-"""Pictures of `parity_training`, readable in grey: line, marker and place tell."""
+"""Figures of `parity_training`.
+
+They are readable in greyscale: curves also differ in line style, marker and position.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,8 +19,8 @@ from mrm_jax.runtime import atomic
 
 DOTS_PER_INCH = 120
 PALETTE = 64  # colours
-# Colours of Okabe and Ito (2008). Large hollow rings around small crosses: both show
-# where two curves are one.
+# Colours of Okabe and Ito (2008). Large hollow circles around small crosses keep both
+# visible where two curves coincide.
 STYLES: dict[str, dict[str, Any]] = {
     "mrm_jax": {
         "label": "mrm_jax",
@@ -43,15 +46,15 @@ STYLES: dict[str, dict[str, Any]] = {
     },
 }
 SPLITS = {"val": "validation", "test": "test"}
-SIDE_BY_SIDE = {"mrm_jax": -0.12, "pytorch": 0.12}  # of the distance of two seeds
+SIDE_BY_SIDE = {"mrm_jax": -0.12, "pytorch": 0.12}  # fraction of the seeds' distance
 
 
 def same_weights(report: Mapping[str, Any], path: Path) -> None:
-    """Draws loss, validation macro AUC and the differences against epoch.
+    """Draws loss, validation macro AUC and their differences by epoch.
 
     Args:
-        report: of parity_training in that mode.
-        path: of the PNG file.
+        report: report of parity_training in mode same_weights.
+        path: PNG file to write.
     """
     what = (
         f"one start (seed {report['config']['seed']}), dropout off; + 1 ulp: every "
@@ -80,11 +83,11 @@ def same_weights(report: Mapping[str, Any], path: Path) -> None:
 
 
 def seeds(report: Mapping[str, Any], path: Path) -> None:
-    """Draws a point per seed and side, beside their mean ± sd, in a panel per split.
+    """Draws the macro AUC of each seed and the mean ± sd, with one panel per split.
 
     Args:
-        report: of parity_training in that mode.
-        path: of the PNG file.
+        report: report of parity_training in mode seeds.
+        path: PNG file to write.
     """
     figure = _figure((9, 4.8), _title(report, "each with its own start and dropout"))
     panels = figure.subplots(1, 2, sharey=True)
@@ -115,7 +118,7 @@ def _draw_differences(
             axes.plot(epochs, curve, **style)
             drawn += curve
     axes.set_yscale("log")
-    if 0 in drawn:  # AUCs may be equal: linear below the smallest other difference
+    if 0 in drawn:  # AUCs may be equal: linear scale below the smallest nonzero value
         smallest = min([value for value in drawn if value > 0], default=1.0)
         axes.set_yscale("symlog", linthresh=10 ** math.floor(math.log10(smallest)))
         axes.set_ylim(bottom=0)
@@ -156,5 +159,5 @@ def _save(figure: Figure, path: Path) -> None:
     canvas.draw()
     pixels = PIL.Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     with atomic.replacing(path) as temporary:
-        # A palette makes a third of the file, which stays in the repository.
+        # A palette reduces the file, which is kept in the repository, to a third.
         pixels.quantize(PALETTE).save(temporary, optimize=True)

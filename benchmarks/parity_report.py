@@ -1,6 +1,6 @@
-"""What `parity_training` states: where it ran, on what, how far the sides lie apart.
+"""Contents of the report of `parity_training`: metadata and differences.
 
-"curves" are the fields of parity_runs.Curves, as JSON holds them.
+"curves" are the fields of parity_runs.Curves as JSON values.
 """
 
 import os
@@ -36,7 +36,7 @@ Summary = dict[str, dict[str, float]]  # side or "difference" -> mean, sd -> AUC
 def facts(
     spec: run_spec.RunSpec, mode: str, torch_device: str, command: str
 ) -> dict[str, Any]:
-    """Returns what the numbers depend on."""
+    """Returns the metadata of the report: machine, versions, data and config."""
     return {
         "mode": mode,
         "command": command,
@@ -54,7 +54,7 @@ def facts(
 
 
 def differences(curves: Curves, base: Curves) -> dict[str, Any]:
-    """Returns |curves - base| of every epoch and, of the test split, at the end."""
+    """Returns |curves - base| for every epoch, and for the test split at the end."""
     return {
         "loss": _distance(curves["loss"], base["loss"]),
         "val_macro_auc": {
@@ -69,7 +69,7 @@ def differences(curves: Curves, base: Curves) -> dict[str, Any]:
 
 
 def final_aucs(curves: Sequence[Curves]) -> dict[str, list[float]]:
-    """Returns split -> [seed], the macro AUC of the mean score after the last epoch."""
+    """Returns split -> macro AUC of the mean score after the last epoch, [seed]."""
     return {
         "val": [run["val_macro_auc"]["mean"][-1] for run in curves],
         "test": [run["test_macro_auc"]["mean"] for run in curves],
@@ -77,11 +77,11 @@ def final_aucs(curves: Sequence[Curves]) -> dict[str, list[float]]:
 
 
 def summary(found: Sequence[float], base: Sequence[float]) -> Summary:
-    """Returns mean and sample standard deviation, and those of the paired differences.
+    """Returns mean and sample standard deviation of both sides and their differences.
 
     Args:
-        found: [seed], of mrm_jax.
-        base: [seed], of PyTorch, for the same seeds; at least two.
+        found: AUCs of mrm_jax, [seed].
+        base: AUCs of PyTorch for the same seeds, [seed]; at least two.
     """
     columns: dict[str, Any] = {
         "mrm_jax": found,
@@ -92,16 +92,16 @@ def summary(found: Sequence[float], base: Sequence[float]) -> Summary:
 
 
 def difference_line(name: str, found: Mapping[str, Any]) -> str:
-    """Returns the largest differences in one line."""
+    """Formats the largest differences as one line."""
     return (
-        f"|{name} - pytorch|: at most {max(found['loss']):.2g} nats of the loss and "
-        f"{max(found['val_macro_auc']['mean']):.2g} of the val macro AUC in an epoch, "
-        f"{found['test_macro_auc']['mean']:.2g} of the test macro AUC at the end"
+        f"|{name} - pytorch|: loss at most {max(found['loss']):.2g} nats and val macro "
+        f"AUC at most {max(found['val_macro_auc']['mean']):.2g} in any epoch, "
+        f"final test macro AUC {found['test_macro_auc']['mean']:.2g}"
     )
 
 
 def summary_line(split: str, found: Summary) -> str:
-    """Returns a split's mean ± sd in one line."""
+    """Formats the mean ± sd of a split as one line."""
     columns = (f"{n} {seeds.text(v, 4)}" for n, v in found.items())
     return f"{split} macro AUC, mean ± sd over seeds: {', '.join(columns)}"
 

@@ -1,6 +1,6 @@
-"""The runs that `parity_training` compares: mrm_jax as it trains, and plain PyTorch.
+"""The runs that `parity_training` compares: mrm_jax and a plain PyTorch loop.
 
-PyTorch runs the reference of tests/parity in the loop most people would write. Both
+PyTorch trains the reference network in the loop that most people would write. Both
 sides share only the records, their order and the metrics.
 """
 
@@ -31,16 +31,16 @@ Weights = Mapping[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """What one run leaves."""
+    """Losses and metrics of one run."""
 
     loss: list[float]  # [epoch], mean over the epoch's records, nats
     val_macro_auc: dict[str, list[float]]  # head -> [epoch]
-    test_macro_auc: dict[str, float]  # head -> after the last epoch
-    seconds: float  # wall time; compiling, scoring and all
+    test_macro_auc: dict[str, float]  # head -> value after the last epoch
+    seconds: float  # wall time, including compilation and scoring
 
 
 class Side(Protocol):
-    """One implementation in the middle of its run."""
+    """Interface of an implementation that trains and scores."""
 
     def train_epoch(self, rows: np.ndarray, track: Track) -> float:
         """Trains on rows [step, batch]; returns the mean loss of their records."""
@@ -50,10 +50,10 @@ class Side(Protocol):
 
 
 class JaxSide:
-    """The path of mrm_jax.train, without checkpoints."""
+    """Training as in mrm_jax.train, without checkpoints."""
 
     def __init__(self, spec: run_spec.RunSpec, state: train_state.TrainState):
-        """Puts records and state on the devices."""
+        """Puts the records and the state on the devices."""
         self._model, self._batch_size = spec.model, spec.batch_size
         self._state = devices.replicate(state)
         self._hparams = devices.replicate(spec.hparams)
@@ -91,7 +91,7 @@ class TorchSide:
     def __init__(
         self, spec: run_spec.RunSpec, device: str, weights: Weights | None = None
     ):
-        """Starts from `weights`, or from PyTorch's own initialisation by plan.seed."""
+        """Starts from `weights`, or from PyTorch's initialisation with spec.seed."""
         torch.manual_seed(spec.seed)
         self._model, self._batch_size = spec.model, spec.batch_size
         self._net = torch_model.TorchMRMNet(
@@ -129,7 +129,7 @@ class TorchSide:
             self._optimizer.step()
             total += loss.item() * len(chosen)
         if not math.isfinite(total):
-            raise FloatingPointError(f"PyTorch: the epoch's loss is {total}")
+            raise FloatingPointError(f"PyTorch: the loss of the epoch is {total}.")
         return total / int(np.sum(rows != devices.PADDING))
 
     def score(self, split: str) -> SplitScores:
@@ -158,10 +158,10 @@ class TorchSide:
 
 
 def same_weights(spec: run_spec.RunSpec, device: str) -> dict[str, Curves]:
-    """Trains both from one set of weights, and PyTorch once more from a neighbour.
+    """Trains both sides from the same weights, and PyTorch again from perturbed ones.
 
-    In the neighbour, MOVED, every weight is the next larger float32: what its curves
-    lie from PyTorch's is what rounding alone does to this training.
+    In the perturbed run, MOVED, every weight is the next larger float32. The distance
+    of its curves from those of PyTorch is the effect of rounding on this training.
     """
     state = _initial_state(spec)
     weights = torch_weights.to_torch(
@@ -178,7 +178,7 @@ def same_weights(spec: run_spec.RunSpec, device: str) -> dict[str, Curves]:
 
 
 def own_weights(spec: run_spec.RunSpec, device: str) -> dict[str, Curves]:
-    """Trains both, each from weights and with dropout of its own drawn by plan.seed."""
+    """Trains both sides with their own initial weights and dropout, from spec.seed."""
     return {
         JAX: train(JAX, JaxSide(spec, _initial_state(spec)), spec),
         TORCH: train(TORCH, TorchSide(spec, device), spec),
@@ -186,7 +186,7 @@ def own_weights(spec: run_spec.RunSpec, device: str) -> dict[str, Curves]:
 
 
 def train(name: str, side: Side, spec: run_spec.RunSpec) -> Curves:
-    """Trains one side for all epochs of the plan, on the batches of plan.seed."""
+    """Trains one side for spec.num_epochs epochs, on the batches of spec.seed."""
     start = time.perf_counter()
     num_records = spec.described_labels.records["train"]
     curves = Curves([], {head: [] for head in run_spec.HEADS}, {}, 0.0)
@@ -221,18 +221,18 @@ def _initial_state(spec: run_spec.RunSpec) -> train_state.TrainState:
 
 
 def _load_weights(net: torch.nn.Module, weights: Weights) -> None:
-    """Loads weights; a name too many or too few is an error of load_state_dict."""
+    """Loads weights; load_state_dict raises an error for missing or extra names."""
     counts = {
         name: value
         for name, value in net.state_dict().items()
-        if name.endswith("num_batches_tracked")  # ours has no such count
+        if name.endswith("num_batches_tracked")  # mrm_jax has no such count
     }
     tensors = {name: torch.tensor(array) for name, array in weights.items()}
     net.load_state_dict(counts | tensors)
 
 
 def _standardised(spec: run_spec.RunSpec, rows: np.ndarray) -> np.ndarray:
-    """Returns signals [record, lead, time], float32, without a unit."""
+    """Returns standardised signals [record, lead, time], float32, without a unit."""
     moments = spec.described_labels
     signals = spec.data.signals_uv(rows).astype(np.float32)
     signals = (signals - np.float32(moments.mean_uv)) / np.float32(moments.std_uv)

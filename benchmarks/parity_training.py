@@ -1,14 +1,16 @@
 """Trains mrm_jax and a plain PyTorch loop on the same batches and compares them.
 
---mode same_weights  one start for both, dropout off: loss and validation macro AUC of
-                     every epoch, and how far they lie apart. PyTorch trains once more
-                     from weights moved by one unit in the last place (ulp): rounding
-                     grows from step to step, and this shows how much in this training.
---mode seeds         each from its own start, with its own dropout, on the batches of
-                     the seed: macro AUC after the last epoch, as mean ± sd over seeds.
+--mode same_weights  Both start from the same weights, without dropout. Reports loss and
+                     validation macro AUC of every epoch, and their differences. PyTorch
+                     trains again from weights moved by one unit in the last place
+                     (ulp). Rounding errors grow from step to step, and this run shows
+                     how much they grow in this training.
+--mode seeds         Each side has its own initial weights and dropout, on the batches
+                     of the seed. Reports macro AUC after the last epoch, as mean ± sd
+                     over seeds.
 
-PyTorch runs the network of tests/parity. "seconds" are those of these runs, one after
-another with compilation and scoring; they are no measure of speed.
+PyTorch trains the reference network. "seconds" is the time of these sequential runs,
+including compilation and scoring. It is not a measure of speed.
 
 Example:
   python -m benchmarks.parity_training --config experiments/demo.py \\
@@ -34,7 +36,7 @@ from mrm_jax.training import config as config_lib
 from mrm_jax.training import run_spec
 from mrm_jax.training.train_state import HParams
 
-SETTABLE = ("learning_rate", "dropout_rate")  # the PyTorch loop has the other hparams
+SETTABLE = ("learning_rate", "dropout_rate")  # the PyTorch loop fixes other hparams
 OVERRIDE = "--config."
 
 
@@ -63,10 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read_plan(config: ml_collections.ConfigDict, mode: str) -> run_spec.RunSpec:
-    """Returns the plan of an experiment; same_weights takes its dropout out.
+    """Returns the run spec of an experiment, without dropout in mode same_weights.
 
     Raises:
-        ValueError: if the PyTorch loop cannot follow it, or no macro AUC is defined.
+        ValueError: if the PyTorch loop does not support it, or if no macro AUC is
+            defined.
     """
     if mode == "same_weights":
         config.hparams.dropout_rate = 0.0
@@ -76,20 +79,20 @@ def read_plan(config: ml_collections.ConfigDict, mode: str) -> run_spec.RunSpec:
     other = [n for n in recipe if asked[n] != recipe[n] and n not in SETTABLE]
     if other:
         raise ValueError(
-            f"hparams: expected {other} as in experiments/base.py, found other values; "
-            f"the PyTorch loop follows those of {SETTABLE} only"
+            f"hparams: expected {other} as in experiments/base.py, found other values. "
+            f"The PyTorch loop supports other values only for {SETTABLE}."
         )
     if spec.described_labels.records["train"] % spec.batch_size == 1:
         raise ValueError(
             f"batch_size {spec.batch_size} leaves a last batch of one record, which "
-            "PyTorch's batch norm refuses; give another --config.batch_size"
+            "PyTorch's batch norm does not support. Choose another --config.batch_size."
         )
     for split in ("val", "test"):
         labels = spec.data.split(spec.label_set, split).labels
         if not classification.has_both_classes(labels).any():
             raise ValueError(
                 f"{spec.data.folder}: no label of {spec.label_set} is both present and "
-                f"absent in the {split} records; more records are needed"
+                f"absent in the {split} records. Use more records."
             )
     return spec
 
@@ -97,8 +100,8 @@ def read_plan(config: ml_collections.ConfigDict, mode: str) -> run_spec.RunSpec:
 def compare_same_weights(
     spec: run_spec.RunSpec, args: argparse.Namespace
 ) -> dict[str, Any]:
-    """Returns the curves of one start and how far they lie from PyTorch's."""
-    from benchmarks import parity_runs  # it imports torch
+    """Returns the curves of runs from the same weights, and their differences."""
+    from benchmarks import parity_runs  # imports torch
 
     runs = parity_runs.same_weights(spec, args.torch_device)
     curves = {name: dataclasses.asdict(run) for name, run in runs.items()}
@@ -112,8 +115,8 @@ def compare_same_weights(
 
 
 def compare_seeds(spec: run_spec.RunSpec, args: argparse.Namespace) -> dict[str, Any]:
-    """Returns the last macro AUCs of every seed, and mean ± sd over the seeds."""
-    from benchmarks import parity_runs  # as above
+    """Returns the final macro AUC of every seed, and mean ± sd over the seeds."""
+    from benchmarks import parity_runs  # imports torch
 
     seeds = list(range(spec.seed, spec.seed + args.seeds))
     runs = [
@@ -134,8 +137,8 @@ def compare_seeds(spec: run_spec.RunSpec, args: argparse.Namespace) -> dict[str,
 
 
 def _check_torch(device: str) -> None:
-    """Refuses a device that PyTorch does not have before anything is trained."""
-    import torch  # here, since --help does without it
+    """Checks before training that PyTorch has the device."""
+    import torch  # imported here because --help works without it
 
     try:
         torch.zeros(1, device=device)
@@ -162,12 +165,15 @@ def _describe_work(spec: run_spec.RunSpec, args: argparse.Namespace) -> str:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Returns the flags, with the values to set in `overrides`."""
+    """Parses the flags; `overrides` holds the values to override."""
     parser = _parser()
     args, overrides = parser.parse_known_args(arguments)
     unknown = [text for text in overrides if not text.startswith(OVERRIDE)]
     if unknown:
-        parser.error(f"unexpected {unknown}; values are set with {OVERRIDE}NAME=VALUE")
+        parser.error(
+            f"Found unexpected arguments {unknown}. Override values with "
+            f"{OVERRIDE}NAME=VALUE."
+        )
     if args.seeds < 2:
         parser.error(f"--seeds: expected 2 or more, got {args.seeds}")
     args.overrides = overrides
@@ -187,34 +193,34 @@ def _parser() -> argparse.ArgumentParser:
         "--config",
         metavar="FILE",
         required=True,
-        help=f"experiment file, such as experiments/demo.py; required; with "
-        f"{OVERRIDE}NAME=VALUE beside it, as often as needed, for its values, which "
-        "python -m mrm_jax.train --help lists",
+        help=f"experiment file, such as experiments/demo.py; required. "
+        f"{OVERRIDE}NAME=VALUE overrides its values and may be repeated. "
+        "python -m mrm_jax.train --help lists the values",
     )
     parser.add_argument(
         "--mode",
         choices=("same_weights", "seeds"),
         default="same_weights",
-        help="what is compared, see below (default: %(default)s)",
+        help="kind of comparison, see below (default: %(default)s)",
     )
     parser.add_argument(
         "--seeds",
         type=int,
         default=5,
-        help="runs of each in mode seeds, from the experiment's seed on; 2 or more "
-        "(default: %(default)s)",
+        help="number of runs of each side in mode seeds, starting with the seed of the "
+        "experiment; 2 or more (default: %(default)s)",
     )
     parser.add_argument(
         "--torch_device",
         default="cpu",
-        help="where PyTorch computes, such as cuda (default: %(default)s); mrm_jax "
-        "takes what JAX finds",
+        help="device of PyTorch, such as cuda (default: %(default)s); mrm_jax uses the "
+        "devices that JAX finds",
     )
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
-        help="the results are OUT.json and OUT.png; required",
+        help="path of the results, OUT.json and OUT.png; required",
     )
     return parser
 

@@ -1,9 +1,10 @@
-"""Time of the network's parts on an accelerator, forward and backward, each alone.
+"""Times the parts of the network on an accelerator, forward and backward.
 
-Each part is repeated in a loop on the device, its input moved a little by its gradient
-so that nothing can be left out. Where a part can be computed in several ways, all of
-them are measured: grouped convolutions in dense blocks of several widths and as XLA's
-own, batch norm as the network has it and with sums in one reduction.
+Each part is repeated in a loop on the device. Its input is moved slightly by its
+gradient after each step, so that XLA cannot skip any computation. If a part can be
+computed in several ways, all of them are measured: grouped convolutions as dense blocks
+of several widths and as XLA's own operation, batch norm as in the network and with both
+sums in one reduction.
 
 Example: python -m benchmarks.parts --batch 96 --dtypes float32 bfloat16
 """
@@ -24,19 +25,19 @@ from mrm_jax.models import layers
 from mrm_jax.models.mrm_net import attention, blocks, stem
 from mrm_jax.runtime import devices
 
-REPEATS = 50  # on the device, in one call
-STEP = 1e-9  # by which a gradient moves the next repeat's input
+REPEATS = 50  # iterations on the device in one call
+STEP = 1e-9  # factor by which a gradient moves the input of the next iteration
 
 
 class GroupedByXla(nn.Module):
-    """A grouped convolution as XLA's own."""
+    """Grouped convolution as one XLA operation."""
 
     channels: int
     taps: int
 
     @nn.compact
     def __call__(self, signal: jax.Array) -> jax.Array:
-        """Returns the convolved signal, [batch, time, channels]."""
+        """Convolves a signal [batch, time, channels]."""
         width = layers.GROUP_WIDTH
         shape = (self.taps, width, self.channels)
         kernel = self.param("kernel", nn.initializers.ones, shape)
@@ -51,7 +52,7 @@ class GroupedByXla(nn.Module):
 
 
 class MomentsTogether(layers.BatchNorm):
-    """Batch norm with its two sums in one reduction with two results."""
+    """Batch norm that computes its two sums in one reduction."""
 
     def _batch_statistics(self, inputs, mask):
         """Returns mean, biased variance and count, [channel]."""
@@ -73,7 +74,7 @@ class MomentsTogether(layers.BatchNorm):
 
 
 def parts(batch: int) -> Iterator[tuple[str, nn.Module, tuple[int, int, int], int]]:
-    """Yields name, module, shape of its input and width of dense blocks."""
+    """Yields name, module, input shape and width of dense blocks of each part."""
     block = layers.BLOCK_WIDTH
     yield "convolution, 3 taps, 64", layers.Conv(64, 3), (batch, 502, 64), block
     yield "convolution, 3 taps, 128", layers.Conv(128, 3), (batch, 251, 128), block
@@ -104,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     harness.add_dtype_flag(parser)
     args = parser.parse_args(argv)
     if not devices.supports_scan():
-        print("error: this measures accelerators, found the CPU", file=sys.stderr)
+        print("error: this needs an accelerator, found only the CPU", file=sys.stderr)
         return 2
     found: dict[str, dict[str, Any]] = {}
     for dtype in args.dtypes:
@@ -122,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measure(
     module: nn.Module, shape: tuple[int, int, int], dtype: str, rounds: int
 ) -> list[float]:
-    """Returns seconds of one forward and backward pass, by round."""
+    """Returns the seconds of one forward and backward pass, by round."""
     mask = jnp.ones(shape[0])
     takes_mask = not isinstance(module, layers.Conv | GroupedByXla)
     rest = (mask,) if takes_mask else ()
@@ -135,17 +136,17 @@ def _measure(
 def _repeat(
     module: nn.Module, variables: Any, rest: tuple[jax.Array, ...], inputs: jax.Array
 ) -> Any:
-    """Goes forward and backward REPEATS times, all gradients being used."""
+    """Runs forward and backward passes REPEATS times and uses all gradients."""
     state = {name: tree for name, tree in variables.items() if name != "params"}
 
     def loss(params, signal):
-        """Returns a number that depends on all of the outputs."""
+        """Returns a scalar that depends on all outputs."""
         tree = {"params": params, **state}
         outputs, _ = module.apply(tree, signal, *rest, mutable=["batch_stats"])
         return jnp.sum(outputs.astype(jnp.float32) ** 2)
 
     def body(_, carry):
-        """Moves parameters and input by their gradients."""
+        """Moves the parameters and the input by their gradients."""
         grads = jax.grad(loss, (0, 1))(*carry)
         return jax.tree.map(lambda v, g: (v - STEP * g).astype(v.dtype), carry, grads)
 

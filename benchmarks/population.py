@@ -1,10 +1,10 @@
-"""Settings trained at once: how they share a device, and how they spread over devices.
+"""Measures vectorised runs: how they share a device and scale over devices.
 
-Populations of several sizes train the full network on noise, in every way that slots
-can share a device, in turns; then one population on one, two and four devices, which
-are simulated on the CPU. A population of one place is a run alone, to which the others
-are compared. "map" is a loop in the program and left out on the CPU, where convolutions
-in loops run some 60 times slower.
+Populations of several sizes train the full network on noise, in turns, with every
+batching that lets slots share a device. Then one population is trained on one, two and
+four devices, which are simulated on the CPU. A population with one slot is a single
+run, to which the others are compared. "map" is a loop within the program. It is omitted
+on the CPU, where convolutions in loops run about 60 times slower.
 
 Example: python -m benchmarks.population --sizes 1 4 --batch 32
 """
@@ -66,7 +66,7 @@ def _run(
     load: dict[str, int],
     rounds: int,
 ) -> list[dict[str, Any]]:
-    """Returns what a new process measures that has so many devices."""
+    """Measures populations in a new process with the given number of devices."""
     print(f"{sizes} slots by {', '.join(ways)}, devices: {devices}", flush=True)
     arguments = {"sizes": sizes, "ways": ways, "load": load, "rounds": rounds}
     result = subprocess.run(
@@ -87,7 +87,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         if not (on_cpu and batching == "map")
     ]
     add = parser.add_argument
-    add("--sizes", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="slots")
+    add("--sizes", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="slot counts")
     add(
         "--batchings",
         nargs="+",
@@ -95,17 +95,17 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default=sorted(
             ways, key=lambda batching: batching != vectorised.resolve_batching(None)
         ),
-        help="how they share a device; the first one is spread over devices "
-        "(default: %(default)s)",
+        help="how slots share a device; the first one is also measured on several "
+        "devices (default: %(default)s)",
     )
-    # On the CPU, sixteen slots of 96 records would need more memory than most have.
+    # On most CPU machines, sixteen slots of 96 records would not fit in memory.
     batch = 32 if on_cpu else 96
-    add("--batch", type=int, default=batch, help="of each place (default: %(default)s)")
+    add("--batch", type=int, default=batch, help="per slot (default: %(default)s)")
     add("--labels", type=int, default=71, help="outputs (default: %(default)s)")
-    add("--samples", type=int, default=1000, help="of a record (default: %(default)s)")
-    add("--steps", type=int, default=1, help="of a round (default: %(default)s)")
-    add("--devices", type=int, nargs="*", default=[1, 2, 4], help="to spread over")
-    add("--spread", type=int, default=4, help="slots that are spread over devices")
+    add("--samples", type=int, default=1000, help="per record (default: %(default)s)")
+    add("--steps", type=int, default=1, help="per round (default: %(default)s)")
+    add("--devices", type=int, nargs="*", default=[1, 2, 4], help="device counts")
+    add("--spread", type=int, default=4, help="number of slots on several devices")
     return parser.parse_args(argv)
 
 

@@ -1,4 +1,4 @@
-"""The points of benchmarks.population: populations of noise, timed in turns."""
+"""Timing of populations that train on noise, for benchmarks.population."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,9 +16,10 @@ from mrm_jax.training.train_state import HParams
 
 
 class NoiseLoader:
-    """Noise that lies on every device, as `input_pipeline.SplitLoader` hands records.
+    """Noise on every device, with the interface of `input_pipeline.SplitLoader`.
 
-    A feed of shards would measure the same: resident records are not sent again.
+    A loader of shards would give the same measurements, because resident records are
+    not sent to the device again.
     """
 
     resident = True
@@ -38,11 +39,11 @@ class NoiseLoader:
         return self._length
 
     def signal_bytes(self) -> int:
-        """Returns the size of the signals."""
+        """Returns the size of the signals in bytes."""
         return self._bytes
 
     def steps_per_call(self, rows: np.ndarray) -> int:
-        """Returns how many of rows [step, batch] one mapped call takes."""
+        """Returns how many steps of `rows` [step, batch] one mapped call takes."""
         return min(len(rows), devices_lib.steps_per_call())
 
     def records(self, shares: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -57,18 +58,19 @@ def measure(
     rounds: int,
     width: int = 16,
 ) -> list[dict[str, Any]]:
-    """Returns rates and memory of populations, which take turns.
+    """Measures the time and memory of populations in turns.
 
     Args:
         sizes: number of slots of each population.
-        ways: batchings of a device, see population.Population.
-        load: of one place: batch, labels, samples, batches.
-        rounds: counted ones.
-        width: of the network.
+        ways: batchings, see population.Population.
+        load: batch, labels, samples and batches of one slot.
+        rounds: number of counted rounds.
+        width: width of the network.
 
     Returns:
-        For each size and batching "places", "batching", "seconds" by round, trained
-        "records" of a round and planned "call_mib" of a device.
+        For each size and batching: "places" (number of slots), "batching", "devices",
+        "seconds" of each round, "records" trained in a round, and "call_mib", the
+        memory planned for a call on one device.
     """
     work = loads.Load(**load)
     loader: Any = NoiseLoader(work)
@@ -102,7 +104,7 @@ def measure(
 def _turn(
     model: network.MRMNet, loader: Any, work: loads.Load, size: int, batching: str
 ) -> Callable[[], None]:
-    """Returns what trains every place of a population for the load's batches."""
+    """Returns a function that trains every slot of a population for one round."""
     runs = population.Population(model, size, work.batch, batching)
     state = jax.device_get(train_state.create(jax.random.PRNGKey(0), model))
     for place in range(size):

@@ -1,4 +1,4 @@
-"""The tables of populations and sweeps in docs/scaling.md."""
+"""Tables of populations and sweeps in docs/sweeps.md."""
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ Results = Mapping[str, Mapping[str, Any]]  # file -> benchmark -> entry
 
 
 def ways(results: Results) -> str:
-    """Returns the rates of populations, by size and batching, beside a run alone."""
+    """Returns the rates of populations by size and batching, relative to one run."""
     columns = (
         "device, batch, slots, batching, records/s, times a run alone, memory (MiB)"
     )
@@ -34,7 +34,7 @@ def ways(results: Results) -> str:
 
 
 def devices(results: Results) -> str:
-    """Returns the rates of one population on more and more devices."""
+    """Returns the rates of one population on increasing numbers of devices."""
     columns = "device, places, devices, records/s, times one device, memory (MiB)"
     rows = [
         [
@@ -52,7 +52,7 @@ def devices(results: Results) -> str:
 
 
 def processes(results: Results) -> str:
-    """Returns trials per hour of a population and of one process after another."""
+    """Returns trials per hour of a population and of sequential processes."""
     columns = (
         "device, settings, population (trials/h), "
         "one process after another (trials/h), ratio"
@@ -79,7 +79,7 @@ def processes(results: Results) -> str:
 
 
 def search(results: Results) -> str:
-    """Returns how long searches took to the best value of the sequential one."""
+    """Returns the time that searches took to reach the sequential one's best value."""
     columns = "device, trained at once, settings, best value, whole search, to the goal"
     rows = [
         [
@@ -124,7 +124,7 @@ def _rates(point: Mapping[str, Any]) -> str:
 
 
 def _ratio(point: Mapping[str, Any], base: Mapping[str, Any]) -> str:
-    """Returns the ratio of rates, round by round."""
+    """Formats the ratio of rates, computed round by round."""
     ratios = [
         (point["records"] / seconds) / (base["records"] / base_seconds)
         for seconds, base_seconds in zip(point["seconds"], base["seconds"], strict=True)
@@ -133,7 +133,7 @@ def _ratio(point: Mapping[str, Any], base: Mapping[str, Any]) -> str:
 
 
 def _median_range(values: Sequence[float], form: str) -> str:
-    """Returns the median, and the range in brackets."""
+    """Formats the median, with the range in brackets."""
     median, low, high = statistics.median(values), min(values), max(values)
     if len(values) == 1:
         return form.format(median)

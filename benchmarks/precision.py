@@ -1,8 +1,9 @@
-"""What computing in bfloat16 does to the scores and the AUC of trained networks.
+"""Measures the effect of bfloat16 on the scores and AUC of trained networks.
 
-Trains the same experiment in float32 and in bfloat16 with several seeds, and scores the
-test fold with each float32 network in both precisions. The first tells what a training
-loses, beside what seeds alone do; the second what rounding does to given weights.
+It trains the same experiment in float32 and in bfloat16 with several seeds, and scores
+the test fold with each float32 network in both precisions. The first comparison shows
+what training in bfloat16 costs, relative to the seed-to-seed variance. The second shows
+the effect of rounding on given weights.
 
 Example: python -m benchmarks.precision --config experiments/demo.py --seeds 4
 """
@@ -33,13 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = harness.flags(__doc__, rounds=None)
     harness.add_config_flag(parser)
     parser.add_argument(
-        "--seeds", type=int, default=4, help="trainings each (default: %(default)s)"
+        "--seeds", type=int, default=4, help="number of seeds (default: %(default)s)"
     )
     parser.add_argument(
         "--workdir",
         type=Path,
         default=Path("runs/precision"),
-        help="of the trainings; finished ones are not repeated (default: %(default)s)",
+        help="folder of the runs; finished runs are not repeated (default: "
+        "%(default)s)",
     )
     args, overrides = parser.parse_known_args(argv)
     devices.use_compilation_cache()
@@ -67,7 +69,7 @@ def _with(config: ml_collections.ConfigDict, dtype: str, seed: int) -> Any:
 def _train(
     config: ml_collections.ConfigDict, dtype: str, seed: int, workdir: Path
 ) -> dict[str, Any]:
-    """Returns the report of a training, finished earlier or now."""
+    """Trains a run unless it is finished, and returns its report."""
     changed = _with(config, dtype, seed)
     return experiment.train_and_evaluate(changed, _folder(workdir, dtype, seed))
 
@@ -103,7 +105,7 @@ def _compare(
 def _rescore(
     config: ml_collections.ConfigDict, seed: int, folder: Path
 ) -> dict[str, float]:
-    """Returns what scoring in bfloat16 changes, for a network trained in float32."""
+    """Scores a network trained in float32 in both precisions and compares them."""
     with checkpoints.open_existing(folder) as manager:
         best = manager.best_step()
         specs = [
@@ -133,15 +135,15 @@ def _score(state: Any, spec_: run_spec.RunSpec) -> Any:
 
 
 def _print(entry: dict[str, Any]) -> None:
-    print("\ntest macro AUC (mean of both heads), by the precision of the training")
+    print("\ntest macro AUC (mean of both heads), by training precision")
     print(f"{'seed':>6}{EXACT:>12}{SHORT:>12}{'difference':>13}")
     rows = zip(*entry["trained_in"].values(), entry["difference"], strict=True)
     for seed, (exact, short, difference) in enumerate(rows):
         print(f"{seed:6}{exact:12.4f}{short:12.4f}{difference:+13.4f}")
     spread = f"{entry['mean_difference']:+.4f} ± {entry['sd_difference']:.4f}"
     print(f"{'mean ± sd':>30}{spread:>20}")
-    print("\nthe float32 networks, scored in both")
-    print(f"{'seed':>6}{EXACT:>12}{SHORT:>12}{'largest move of a score':>26}")
+    print("\nfloat32 networks, scored in both precisions")
+    print(f"{'seed':>6}{EXACT:>12}{SHORT:>12}{'largest score change':>26}")
     for seed, row in enumerate(entry["same_weights"]):
         print(
             f"{seed:6}{row['macro_auc']:12.5f}{row['macro_auc_bfloat16']:12.5f}"

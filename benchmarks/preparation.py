@@ -1,6 +1,6 @@
-"""Ways to read a data set's records, and the memory that a build takes.
+"""Methods of reading the records of a data set, and the peak memory of a build.
 
-Without JAX, which would count in the memory of the measured process.
+This module does not import JAX, which would add to the memory of the measured process.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ bench.build_shards(int(copies))
 
 @dataclasses.dataclass
 class Bench:
-    """What is measured, and where it may write."""
+    """Data set to measure and a folder for temporary files."""
 
     data_set: str  # of DATA_SETS
     raw_dir: Path
@@ -52,7 +52,7 @@ class Bench:
         return f"{self.index.data_set} {self.index.version}"
 
     def ways(self, copies: int) -> dict[str, tuple[Callable[[], object], int]]:
-        """Returns each way to read the records, and how often it reads them."""
+        """Returns method -> function and the number of times it reads each record."""
         return {
             PLAIN_LOOP: (self.read_plainly, 1),
             "whole command": (self.run_command, 1),
@@ -66,7 +66,7 @@ class Bench:
             wfdb.rdsamp(str(path.with_suffix("")))
 
     def build_shards(self, copies: int) -> None:
-        """Builds shards in a fresh folder, of each record `copies` times."""
+        """Builds shards in a new folder, with `copies` copies of each record."""
         index, reading = _repeat(self.index, copies), DATA_SETS[self.data_set].reading()
         with (
             tempfile.TemporaryDirectory(dir=self.folder) as folder,
@@ -84,7 +84,7 @@ class Bench:
             )
 
     def peak_mib(self, jobs: int, copies: int) -> float:
-        """Returns the peak resident memory of a build in a new process."""
+        """Returns the peak resident memory of a build in a new process, in MiB."""
         arguments = [self.data_set, self.raw_dir, self.folder, jobs, copies]
         command = [sys.executable, "-c", BUILD_ONCE, *map(str, arguments)]
         process = subprocess.Popen(command)
@@ -116,9 +116,9 @@ def _repeat(index: build.Index, copies: int) -> build.Index:
 
 
 def _resident_bytes(pid: int | None) -> int:
-    """Returns the resident memory of a process and all below it.
+    """Returns the resident memory of a process and all its descendants.
 
-    Pages they share count several times, so this is an upper bound.
+    Shared pages are counted several times, so this is an upper bound.
     """
     total = 0
     try:
@@ -126,5 +126,5 @@ def _resident_bytes(pid: int | None) -> int:
         for process in [parent, *parent.children(recursive=True)]:
             total += process.memory_info().rss
     except psutil.NoSuchProcess:
-        pass  # it ended while it was looked at
+        pass  # the process ended during the measurement
     return total

@@ -1,8 +1,8 @@
-"""Where the time of a training step goes: kernels by time, by part, and the gaps.
+"""Profiles a training step: time by kernel and by part of the network, and gaps.
 
-Traces warm calls with JAX's profiler and adds up the kernels that ran on the device.
-What is left of the wall time is gaps, in which the device waits for the next launch.
-Needs an accelerator: on the CPU there are no kernels to see.
+It traces warm calls with JAX's profiler and adds up the times of the kernels that ran
+on the device. The rest of the wall time is gaps, in which the device waits for the next
+launch. It needs an accelerator, because no kernels are visible on the CPU.
 
 Example: python -m benchmarks.profile_step --dtypes float32 bfloat16
 """
@@ -23,7 +23,7 @@ from benchmarks import harness, jax_side
 from benchmarks import load as loads
 
 SHOWN = 40
-# What XLA and JAX put around the modules' names in an operation's path.
+# Wrappers that XLA and JAX add to module names in an operation's path.
 WRAPPED = re.compile(r"(\w+)\((.*)\)")
 
 
@@ -32,11 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = harness.flags(__doc__, rounds=None)
     harness.add_network_flags(parser, (96,))
     harness.add_dtype_flag(parser)
-    help_ = "steps that are traced, all in one call (default: %(default)s)"
+    help_ = "number of steps to trace, all in one call (default: %(default)s)"
     parser.add_argument("--steps", type=int, default=40, help=help_)
     args = parser.parse_args(argv)
     if jax.default_backend() == "cpu":
-        print("error: the profile needs an accelerator, found the CPU", file=sys.stderr)
+        print("error: this needs an accelerator, found only the CPU", file=sys.stderr)
         return 2
     found = {}
     for batch, dtype in itertools.product(args.batches, args.dtypes):
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _profile(load: loads.Load, dtype: str) -> dict[str, Any]:
-    """Returns times of one training step, in microseconds."""
+    """Returns the times of one training step, in microseconds."""
     side = jax_side.JaxSide(load, compute_dtype=dtype)
     paths = _paths(side.program("training"))
     side.train()
@@ -84,7 +84,7 @@ def _profile(load: loads.Load, dtype: str) -> dict[str, Any]:
 
 
 def _device_events(path: Path) -> Iterator[tuple[str, str, float]]:
-    """Yields a trace's (kernel, operation of the program, nanoseconds)."""
+    """Yields (kernel, operation of the program, nanoseconds) for a trace."""
     for plane in jax.profiler.ProfileData.from_file(str(path)).planes:
         if not plane.name.startswith("/device:"):
             continue
@@ -98,18 +98,18 @@ def _device_events(path: Path) -> Iterator[tuple[str, str, float]]:
 
 
 def _short(kernel: str) -> str:
-    """Returns a kernel's name without what numbers its copies."""
+    """Returns the name of a kernel without the number of its copy."""
     return re.sub(r"(_\d+)+$", "", kernel.split("(")[0])[:100]
 
 
 def _paths(program: str) -> dict[str, str]:
-    """Returns operation -> where in the source it comes from, of a compiled program."""
+    """Returns operation -> path of the modules it comes from, in a compiled program."""
     found = re.findall(r'%?([\w.\-]+) = .*?op_name="([^"]*)"', program)
     return dict(found)
 
 
 def _origin(operation: str, paths: dict[str, str]) -> tuple[str, str]:
-    """Returns the direction and the part of the network that an operation is of."""
+    """Returns the direction and the part of the network of an operation."""
     if operation not in paths:
         kind = re.sub(r"[.\d]+$", "", operation)
         return "unknown", f"unknown: {kind or 'no operation'}"

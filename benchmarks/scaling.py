@@ -1,9 +1,9 @@
-"""What a record costs as the work grows: batch, samples, labels, devices, records.
+"""Measures the cost per record by batch size, samples, labels, devices and records.
 
-One thing is varied at a time. The network's points take turns in one process for each
-number of devices: on the CPU devices are simulated, on a machine with GPUs they are its
-own. The records' points leave the network out and measure what feeds it, and the
-metrics. Only mrm_jax is measured.
+One quantity is varied at a time. The measurements of the network take turns in one
+process per number of devices. On the CPU the devices are simulated; on a machine with
+GPUs they are real. The measurements by number of records cover only the input pipeline
+and the metrics, without the network. Only mrm_jax is measured.
 
 Example: python -m benchmarks.scaling --vary batch devices
 """
@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks import harness, scaling_points, scaling_tables
 
 VARIED = (*scaling_points.VARIED, "records")
-Sizes = Mapping[str, Sequence[scaling_points.Size]]  # what is varied -> its points
+Sizes = Mapping[str, Sequence[scaling_points.Size]]  # varied quantity -> its points
 CHILD = """
 import json, sys
 from benchmarks import scaling_points, scaling_records
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sizes(args: argparse.Namespace, base: scaling_points.Size) -> Sizes:
-    """Returns the points of each thing that is varied."""
+    """Returns the points of each varied quantity."""
     middle = dataclasses.replace(base, batch=args.samples_batch)
     found = {
         "batch": [dataclasses.replace(base, batch=n) for n in args.batches],
@@ -67,12 +67,12 @@ def _sizes(args: argparse.Namespace, base: scaling_points.Size) -> Sizes:
 def _measure_points(
     sizes: Sizes, args: argparse.Namespace
 ) -> dict[str, list[dict[str, Any]]]:
-    """Returns what was measured, by what is varied; a process per number of devices."""
+    """Measures the points of each varied quantity, in one process per device count."""
     wanted = dict.fromkeys(size for points in sizes.values() for size in points)
     measured: dict[scaling_points.Size, dict[str, Any]] = {}
     for devices in sorted({size.devices for size in wanted}):
         here = [size for size in wanted if size.devices == devices]
-        print(f"{len(here)} points of the network, devices: {devices}", flush=True)
+        print(f"network: {len(here)} points, devices: {devices}", flush=True)
         found = _run(
             "points",
             devices,
@@ -81,7 +81,7 @@ def _measure_points(
             rounds=args.rounds,
         )
         if not found:
-            print(f"left out: JAX shows another number of devices than {devices}")
+            print(f"skipped: the number of devices in JAX is not {devices}")
         measured |= dict(zip(here, found, strict=False))
     return {
         name: [measured[size] for size in points if size in measured]
@@ -100,7 +100,7 @@ def _measure_records(
 
 
 def _run(module: str, devices: int, **arguments: Any) -> list[dict[str, Any]]:
-    """Returns what a new process measures that has so many devices."""
+    """Runs measurements in a new process with the given number of devices."""
     command = [sys.executable, "-c", CHILD, module, json.dumps(arguments)]
     result = subprocess.run(
         command, check=True, stdout=subprocess.PIPE, env=environment(devices)
@@ -109,7 +109,7 @@ def _run(module: str, devices: int, **arguments: Any) -> list[dict[str, Any]]:
 
 
 def environment(devices: int) -> dict[str, str]:
-    """Returns this process's environment, with so many CPU devices and GPUs in it."""
+    """Returns an environment in which JAX finds the given number of devices."""
     shown = os.environ.get("CUDA_VISIBLE_DEVICES")
     gpus = map(str, range(devices)) if shown is None else shown.split(",")
     flags = os.environ.get("XLA_FLAGS", "")
@@ -126,7 +126,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         nargs="+",
         choices=VARIED,
         default=list(VARIED),
-        help="what is varied (default: all)",
+        help="quantities to vary (default: all)",
     )
     parser.add_argument(
         "--base",
@@ -134,14 +134,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         nargs=3,
         metavar=("BATCH", "SAMPLES", "LABELS"),
         default=[96, 1000, 71],
-        help="what stays the same while another is varied (default: %(default)s)",
+        help="values of the quantities that are not varied (default: %(default)s)",
     )
     lists = {
-        "batches": ([8, 32, 96, 256], "records at once, over all devices"),
-        "samples": ([1000, 5000], "of a record, at --samples_batch"),
-        "labels": ([5, 9, 71, 300], "outputs"),
-        "devices": ([1, 2, 4], "the first is that of all other points"),
-        "records": ([2000, 20000], "of the input and the metrics"),
+        "batches": ([8, 32, 96, 256], "batch sizes, over all devices"),
+        "samples": ([1000, 5000], "samples per record, with --samples_batch"),
+        "labels": ([5, 9, 71, 300], "numbers of labels"),
+        "devices": ([1, 2, 4], "numbers of devices; other points use the first"),
+        "records": ([2000, 20000], "numbers of records for input and metrics"),
     }
     for name, (default, what) in lists.items():
         parser.add_argument(
@@ -155,14 +155,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--samples_batch",
         type=int,
         default=16,
-        help="batch while --samples are varied, as long records need more memory "
-        "(default: %(default)s)",
+        help="batch size while --samples is varied, because long records need more "
+        "memory (default: %(default)s)",
     )
     parser.add_argument(
         "--round_records",
         type=int,
         default=16,
-        help="records of a round, at least a batch (default: %(default)s)",
+        help="records in a round, at least one batch (default: %(default)s)",
     )
     return parser.parse_args(argv)
 

@@ -1,4 +1,4 @@
-"""Rates and memory of the network at several sizes, in one process and in turns."""
+"""Measurement of the network's rates and memory at several sizes, in one process."""
 
 import dataclasses
 import statistics
@@ -17,9 +17,9 @@ WORK = ("train", "score")
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """One point that is measured."""
+    """Size of one measured point."""
 
-    batch: int  # over all devices
+    batch: int  # total over all devices
     samples: int
     labels: int
     devices: int
@@ -29,15 +29,15 @@ VARIED = tuple(field.name for field in dataclasses.fields(Size))
 
 
 class Side(jax_side.JaxSide):
-    """Training and scoring of one size, and what XLA says of their memory."""
+    """Training and scoring at one size, with XLA's memory analysis."""
 
     def memory_mib(self) -> dict[str, float]:
-        """Returns what a step takes on one device.
+        """Returns the memory of a step on one device, in MiB.
 
         Returns:
             "state": parameters, running averages and moments of Adam.
-            "arguments": the state, the records on the device and their numbers.
-            "train", "score": temporary memory of such a step, beside its arguments.
+            "arguments": state, records on the device and record indices.
+            "train", "score": temporary memory of the step, besides its arguments.
         """
         step = (self._state, self._records, self._rows[0])
         train = _memory(epoch.mapped(self._model), *step, self._hparams)
@@ -55,17 +55,18 @@ class Side(jax_side.JaxSide):
 def measure(
     sizes: Sequence[dict[str, int]], round_records: int, rounds: int, **options: Any
 ) -> list[dict[str, Any]]:
-    """Returns rates and memory of each size; the sizes take turns.
+    """Measures rates and memory of several sizes in turns.
 
     Args:
-        sizes: fields of `Size`, all of the same number of devices.
-        round_records: each size trains and scores so many in a round, at least a batch.
-        rounds: counted ones.
-        options: of MRMNet.
+        sizes: fields of `Size`, all with the same number of devices.
+        round_records: number of records that each size trains and scores in a round;
+            at least one batch is used.
+        rounds: number of counted rounds.
+        options: arguments of MRMNet.
 
     Returns:
-        For each size its fields, "train" and "score" in records/s, and "memory_mib" as
-        `Side.memory_mib`; nothing if JAX has another number of devices.
+        For each size: its fields, "train" and "score" in records/s, and "memory_mib" as
+        in `Side.memory_mib`. Empty if JAX has another number of devices.
     """
     points = [Size(**size) for size in sizes]
     if {point.devices for point in points} != {devices_lib.device_count()}:
@@ -93,7 +94,7 @@ def measure(
 
 
 def median_range(values: Sequence[float]) -> dict[str, float]:
-    """Returns median, lowest and highest."""
+    """Returns the median, lowest and highest value."""
     return {
         "median": statistics.median(values),
         "lowest": min(values),
@@ -102,7 +103,7 @@ def median_range(values: Sequence[float]) -> dict[str, float]:
 
 
 def _memory(mapped: Any, *arguments: Any) -> Any:
-    """Returns XLA's account of a mapped call, compiled for the call itself as well."""
+    """Returns XLA's memory analysis of a mapped call, which it also compiles."""
     return mapped.lower(*arguments).compile().memory_analysis()
 
 

@@ -1,4 +1,4 @@
-"""What records cost beside the network: bringing them to the device, and metrics."""
+"""Measurement of the cost of records without the network: input and metrics."""
 
 import functools
 import os
@@ -22,7 +22,7 @@ from mrm_jax.runtime import devices
 from mrm_jax.training import input_pipeline
 
 LABEL_SET = "noise"
-DISTINCT_RECORDS = 500  # the others repeat them: what they hold does not matter
+DISTINCT_RECORDS = 500  # further records repeat these; their values do not matter
 FIRST, PLACE = "streamed, files not in memory yet", "put on the device, once a run"
 RESIDENT, STREAMED = "resident", "streamed"
 GATHER = "streamed, the host's part alone"
@@ -31,16 +31,16 @@ GATHER = "streamed, the host's part alone"
 def measure(
     counts: Sequence[int], load: dict[str, int], rounds: int
 ) -> list[dict[str, Any]]:
-    """Returns rates of the input, and time and memory of the metrics, for each count.
+    """Measures input rates, and time and memory of the metrics, for each record count.
 
     Args:
         counts: numbers of records.
         load: batch, labels and samples of `loads.Load`.
-        rounds: counted ones.
+        rounds: number of counted rounds.
 
     Returns:
-        For each count "records", "labels", "record_bytes", "input" (way -> records/s)
-        and "metrics" ("seconds", "peak_bytes").
+        For each count: "records", "labels", "record_bytes", "input" (method ->
+        records/s) and "metrics" ("seconds", "peak_bytes").
     """
     found = []
     size = loads.Load(**load)
@@ -61,10 +61,10 @@ def measure(
 
 
 def write_shards(folder: Path, count: int, load: loads.Load) -> None:
-    """Writes `count` records of noise as shards into an empty folder."""
+    """Writes `count` noise records as shards to an empty folder."""
     size = loads.Load(min(count, DISTINCT_RECORDS), load.labels, load.samples)
     signals_uv, labels = size.arrays()
-    labels[:, 0] = 1  # a record without a label would be left out of the split
+    labels[:, 0] = 1  # the split would skip records without a label
     writer = shard_writer.Writer(folder, load.samples, shard_writer.SHARD_BYTES)
     for record in range(count):
         writer.add(signals_uv[record % len(signals_uv)])
@@ -86,10 +86,18 @@ def write_shards(folder: Path, count: int, load: loads.Load) -> None:
 
 
 def input_rates(folder: Path, batch: int, rounds: int) -> dict[str, list[float]]:
-    """Returns records/s of each way to bring an epoch to the device, by round.
+    """Measures the records/s of each method of bringing an epoch to the device.
 
-    What happens to a record there is what happens before the network: it is gathered
-    and standardised. What does not fit or cannot be measured here is left out.
+    The records are gathered and standardised on the device, as before the network.
+    Methods that do not fit in memory or cannot be measured here are omitted.
+
+    Args:
+        folder: folder of the shards.
+        batch: batch size.
+        rounds: number of counted rounds.
+
+    Returns:
+        method -> records/s of each round.
     """
     seconds: harness.Seconds = {}
     if hasattr(os, "posix_fadvise"):  # not on every system
@@ -108,7 +116,7 @@ def input_rates(folder: Path, batch: int, rounds: int) -> dict[str, list[float]]
 
 
 def metrics_cost(count: int, num_labels: int, rounds: int) -> dict[str, Any]:
-    """Returns seconds, by `median_range`, and the peak of the metrics of one head."""
+    """Measures the time and peak memory of the metrics of one head."""
     rng = np.random.default_rng(0)
     scores = rng.random((count, num_labels), dtype=np.float32)
     labels = (rng.random(scores.shape) < 0.05).astype(np.uint8)
@@ -130,19 +138,19 @@ def _loader(
 
 
 def _place(folder: Path, batch: int) -> None:
-    """Opens the files and waits until all records lie on the device."""
+    """Opens the files and waits until all records are on the device."""
     loader = _loader(folder)
     jax.block_until_ready(next(loader.calls(_rows(loader, batch))))
 
 
 def _streamed(folder: Path) -> input_pipeline.SplitLoader:
-    """Returns a feed that is streamed, for a byte that it is larger than allowed."""
+    """Returns a loader that streams, because the limit is one byte below its size."""
     size = _loader(folder, 0).signal_bytes()
     return _loader(folder, size - 1)
 
 
 def _first_epoch(folder: Path, batch: int) -> float:
-    """Returns the seconds of an epoch whose files the system has to read again."""
+    """Measures the seconds of an epoch whose files are not in the file cache."""
     for path in folder.glob("signals-*.npy"):
         with path.open("rb") as file:
             os.fsync(file)
@@ -158,7 +166,7 @@ def _rows(loader: input_pipeline.SplitLoader, batch: int) -> np.ndarray:
 
 
 def _epoch(loader: input_pipeline.SplitLoader, batch: int) -> None:
-    """Feeds one epoch; like training, the host prepares a call while one runs."""
+    """Loads one epoch; as in training, the host prepares a call while another runs."""
     call, pending = _mapped(), None
     for records, shares in loader.calls(_rows(loader, batch)):
         total = call(records, shares)
@@ -173,7 +181,7 @@ def _mapped() -> Callable[..., jax.Array]:
 
 
 def _consume(records: input_pipeline.Records, rows: jax.Array) -> jax.Array:
-    """Returns the sum of all standardised samples of rows [step, batch]."""
+    """Sums all standardised samples of `rows` [step, batch]."""
 
     def body(total, batch_rows):
         return total + jnp.sum(input_pipeline.take(records, batch_rows).signal), None

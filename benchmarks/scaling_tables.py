@@ -1,4 +1,4 @@
-"""The tables of docs/scaling.md."""
+"""Tables of docs/scaling.md."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ TRAIN_SHARE = 0.8  # folds 1 to 8 of 10
 
 
 def cost(results: Results) -> str:
-    """Returns what was measured of the network, one line a point."""
+    """Returns the measurements of the network, one row per point."""
     columns = (
         "device, varied, batch, samples, training (records/s), scoring (records/s), "
         "temporary memory of a training step (MiB), a record of it (MiB), "
@@ -31,7 +31,7 @@ def cost(results: Results) -> str:
 
 
 def feeding(results: Results) -> str:
-    """Returns the rates of the input path."""
+    """Returns the rates of the input pipeline."""
     columns = ("device", "records", "way", "records/s", "range", "MB/s")
     rows = [
         [device, f"{point['records']:,}", way, *_rate(rate, point["record_bytes"])]
@@ -43,7 +43,7 @@ def feeding(results: Results) -> str:
 
 
 def epochs(results: Results) -> str:
-    """Returns what training at the measured rate needs, and how long epochs take."""
+    """Returns the input rate that training needs, and the durations of epochs."""
     sets = (f"epoch of {name}" for name in DATA_SETS)
     columns = ("device", "trains, records/s", "needs, MB/s", "is delivered, MB/s")
     rows = [
@@ -55,7 +55,7 @@ def epochs(results: Results) -> str:
 
 
 def judging(results: Results) -> str:
-    """Returns what the metrics of one head cost."""
+    """Returns the time and memory of the metrics of one head."""
     columns = "device, records, labels, s, range, peak memory (MiB), a record (bytes)"
     rows = [
         [device, *_metrics(point)]
@@ -66,7 +66,7 @@ def judging(results: Results) -> str:
 
 
 def preparation(results: Results) -> str:
-    """Returns how long whole data sets take at the measured rates of preparation."""
+    """Returns the durations of preparing whole data sets at the measured rates."""
     rows = [
         [f"{name}, {entry['records']:,} records", way, *_durations(rate["median"])]
         for content in results.values()
@@ -88,7 +88,7 @@ TABLES = {
 
 
 def _entries(results: Results) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yields device and entry of each machine that was measured."""
+    """Yields the device and the entry of each measured machine."""
     for content in results.values():
         if "scaling" in content:
             entry = content["scaling"]
@@ -123,7 +123,7 @@ def _rate(rate: Mapping[str, float], record_bytes: int) -> list[str]:
 
 
 def _epoch_cells(entry: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Yields the cells of a machine whose training and input were both measured."""
+    """Yields the cells of a machine if both its training and input were measured."""
     if not entry["points"].get("batch") or not entry["records"]:
         return
     rates = [point["train"]["median"] for point in entry["points"]["batch"]]

@@ -1,8 +1,8 @@
-"""Scored records per second, mrm_jax beside PyTorch.
+"""Compares the scoring rate of mrm_jax and PyTorch, in records per second.
 
-Both score records that lie on the device; what a round counts is gathering,
-standardising, the forward pass and bringing the scores to the host. PyTorch is the
-project's own reference, eager and, with --compiled, by torch.compile.
+Both score records that are on the device. A round includes gathering, standardisation,
+the forward pass and copying the scores to the host. The PyTorch side is the project's
+reference implementation, eager and, with --compiled, also with torch.compile.
 
 Example: python -m benchmarks.scoring --batches 1 96
 """

@@ -1,4 +1,4 @@
-"""The tables of speed in docs/benchmarks.md and docs/speed.md."""
+"""Tables of rates in docs/benchmarks.md and docs/speed.md."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,18 +18,18 @@ COLUMNS = (
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns the Markdown table.
+    """Returns the Markdown table of rates and ratios.
 
     Args:
-        results: file -> benchmark -> entry, of the files that `harness.save` wrote;
-            other files count for nothing.
+        results: file -> benchmark -> entry, from the files written by `harness.save`;
+            other files are ignored.
     """
     rows = [row for content in results.values() for row in _rows(content)]
     return markdown.table(COLUMNS.split(", "), rows)
 
 
 def hardware(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns how much of each device is used, as `benchmarks.hardware` measured it."""
+    """Returns the table of device use, as measured by `benchmarks.hardware`."""
     columns = "device, size, work, GFLOP/s, GB/s, of the arithmetic, of the copy"
     rows = [
         [

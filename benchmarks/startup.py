@@ -1,9 +1,9 @@
-"""Time from the start of a process to its first finished training step.
+"""Measures the time from the start of a process to the end of its first training step.
 
-Each round starts new processes: ours with an empty compilation cache, ours with the
-cache of an earlier run, and PyTorch eager. Imports (ours of the whole training command,
-PyTorch's of PyTorch alone), making the network, compiling and one step of noise are
-counted.
+Each round starts new processes: mrm_jax with an empty compilation cache, mrm_jax with
+the cache of an earlier run, and PyTorch eager. The time includes imports, creating the
+network, compilation and one step on noise. mrm_jax imports its whole training command,
+and the PyTorch side only PyTorch.
 
 Example: python -m benchmarks.startup --rounds 3
 """

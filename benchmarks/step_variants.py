@@ -1,7 +1,8 @@
-"""Training steps per second under other XLA flags and other widths of dense blocks.
+"""Measures training rates with other XLA flags and other widths of dense blocks.
 
-Every variant is compiled and timed in a process of its own, as XLA reads its flags
-once. They are compared with the first one, which is what `mrm_jax.train` runs.
+Every variant is compiled and timed in a separate process, because XLA reads its flags
+only once. The first variant, to which the others are compared, is what `mrm_jax.train`
+runs.
 
 Example: python -m benchmarks.step_variants --dtypes float32
 """
@@ -18,7 +19,7 @@ from benchmarks import harness
 from benchmarks import load as loads
 
 GRAPHS = "--xla_gpu_enable_command_buffer"
-# name -> (XLA flags, width of dense blocks, steps of a call)
+# name -> (XLA flags, width of dense blocks, steps per call)
 VARIANTS = {
     "as it is": ("", 32, 40),
     "one step a call": ("", 32, 1),
@@ -53,9 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = harness.flags(__doc__)
     harness.add_network_flags(parser, (96,))
     harness.add_dtype_flag(parser)
-    help_ = "(default: all)"
+    help_ = "variants to measure (default: all)"
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), help=help_)
-    help_ = "batches of a round (default: %(default)s)"
+    help_ = "number of batches in a round (default: %(default)s)"
     parser.add_argument("--steps", type=int, default=40, help=help_)
     args = parser.parse_args(argv)
     found: dict[str, dict[str, dict[str, float]]] = {}

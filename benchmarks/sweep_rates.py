@@ -1,12 +1,14 @@
-"""Sweeps as users start them: a population beside one process after another.
+"""Compares sweeps that train many trials at once with one process per trial.
 
-Every setting is trained equally long, with its epochs' scores, metrics and checkpoints.
-"Alone" is a new process for each setting (a sweep of one, so that both do the same);
-processes of one setting and of several take turns. Start and compilation count, with
-the compilation cache of an earlier run.
+Every trial is trained for the same number of epochs, with the scores, metrics and
+checkpoints of each epoch. "Alone" is a new process for each trial (a sweep with one
+trial, so that both do the same work). Processes with one trial and with several take
+turns. The time includes start and compilation, with the compilation cache of an earlier
+run.
 
-With --search it measures something else: how long a sequential search of so many
-trials takes to its best value on validation, and a population to the same value.
+With --search, it instead measures how long a sequential search with the given number of
+trials takes to reach its best value on the validation split, and how long a population
+takes to reach the same value.
 
 Example: python -m benchmarks.sweep_rates --settings 1 4 --rounds 2
 """
@@ -91,7 +93,7 @@ def _save(
 
 
 def _sweep(words: Sequence[str]) -> tuple[float, list[tuple[float, float]]]:
-    """Returns a sweep's seconds, and (seconds from its start, value) of its trials."""
+    """Runs a sweep; returns its seconds and (seconds, value) of each of its trials."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "mrm_jax.sweep", f"--workdir={folder}"]
         begun = datetime.datetime.now()
@@ -120,23 +122,27 @@ def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument(
         "--config",
         default="experiments/sweeps/demo.py",
-        help="sweep, its values set by --config.NAME=VALUE (default: %(default)s)",
+        help="sweep file; --config.NAME=VALUE overrides its values (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--settings",
         type=int,
         nargs="+",
         default=[1, 2, 4, 8, 16],
-        help="trained at once (default: %(default)s)",
+        help="numbers of trials to train at once (default: %(default)s)",
     )
     parser.add_argument(
-        "--search", type=int, metavar="TRIALS", help="measure searches of so many"
+        "--search",
+        type=int,
+        metavar="TRIALS",
+        help="measure searches with this number of trials instead",
     )
     parser.add_argument(
         "--population",
         type=int,
         default=8,
-        help="of the second search (default: %(default)s)",
+        help="trials at once in the second search (default: %(default)s)",
     )
     return parser.parse_known_args(argv)
 

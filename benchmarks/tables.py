@@ -1,7 +1,8 @@
 """Writes the tables of docs/ from benchmarks/results/.
 
-Each between the lines `<!-- NAME -->` and `<!-- end of NAME -->` of its document; with
---check it only compares and leaves with status 1 if they differ.
+Each table is placed between the lines `<!-- NAME -->` and `<!-- end of NAME -->` of its
+document. With --check, the command only compares them, and exits with status 1 if they
+differ.
 
 Example: python -m benchmarks.tables
 """
@@ -17,7 +18,7 @@ from benchmarks import harness, population_tables, scaling_tables, speed_table
 
 ROOT = Path(__file__).parents[1]
 Results = Mapping[str, Mapping[str, Any]]
-Tables = Mapping[str, Callable[[Results], str]]  # name -> what makes it
+Tables = Mapping[str, Callable[[Results], str]]  # name -> function that renders it
 DOCUMENTS: Mapping[Path, Tables] = {
     ROOT / "docs" / "benchmarks.md": {"speed": speed_table.table},
     ROOT / "docs" / "speed.md": {"hardware": speed_table.hardware},
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--check", action="store_true", help="write nothing")
+    parser.add_argument("--check", action="store_true", help="compare only")
     args = parser.parse_args(argv)
     found = results(harness.RESULTS)
     differ = False
@@ -52,22 +53,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def results(folder: Path) -> dict[str, Any]:
-    """Returns what the files of a folder of results hold, by their names."""
+    """Reads the results files of a folder, by name."""
     return {path.stem: json.loads(path.read_text()) for path in _files(folder)}
 
 
 def filled(text: str, tables: Mapping[str, str]) -> str:
-    """Returns text with each table between its two lines.
+    """Returns `text` with each table inserted between its two lines.
 
     Raises:
-        ValueError: if text lacks the lines of a table.
+        ValueError: if `text` does not contain the lines of a table.
     """
     for name, table in tables.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         before, found, rest = text.partition(begin)
         _, closed, after = rest.partition(end)
         if not found or not closed:
-            raise ValueError(f"expected the lines {begin} and {end}, found none")
+            raise ValueError(
+                f"expected the lines {begin} and {end}, but they were not found."
+            )
         text = f"{before}{begin}\n{table}\n{end}{after}"
     return text
 

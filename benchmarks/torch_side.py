@@ -1,10 +1,10 @@
-"""Training and scoring by the PyTorch reference, eager or compiled."""
+"""Training and scoring with the PyTorch reference implementation."""
 
 import os
 from typing import Any
 
-# PyTorch's threads would spin while the other side works, and halve its rate; that
-# they sleep did not change PyTorch's own.
+# PyTorch's threads would otherwise spin while the other side works and halve its rate.
+# Letting them sleep did not change the rate of PyTorch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch  # noqa: E402
 
@@ -14,7 +14,7 @@ from tests.parity import torch_losses  # noqa: E402
 
 
 class TorchSide:
-    """The reference network, eager or compiled."""
+    """The reference network, either eager or compiled."""
 
     def __init__(
         self, load: loads.Load, compiled: bool = False, bfloat16: bool = False
@@ -26,7 +26,7 @@ class TorchSide:
         self._labels = torch.from_numpy(labels).to(self._device)
         self._net: Any = torch_model.TorchMRMNet(load.labels).to(self._device)
         gpu = self._device == "cuda"
-        # What a user who cares for speed sets; JAX tunes and uses TF32 by itself.
+        # Settings of a user who cares about speed; JAX tunes and uses TF32 by default.
         torch.backends.cudnn.benchmark = gpu
         torch.backends.cuda.matmul.allow_tf32 = gpu
         self._optimizer = torch.optim.Adam(self._net.parameters(), lr=1e-3, fused=gpu)
@@ -36,7 +36,7 @@ class TorchSide:
         self._cast = torch.autocast(self._device, torch.bfloat16, enabled=bfloat16)
 
     def train(self) -> None:
-        """Makes one update a batch."""
+        """Makes one update per batch."""
         self._net.train()
         for rows in self._rows:
             self._optimizer.zero_grad()
@@ -50,7 +50,7 @@ class TorchSide:
         self._wait()
 
     def score(self) -> None:
-        """Scores every record; the scores come to the host."""
+        """Scores every record and copies the scores to the host."""
         self._net.eval()
         with torch.inference_mode(), self._cast:
             for rows in self._rows:

@@ -1,8 +1,9 @@
-"""Training steps per second, mrm_jax beside PyTorch.
+"""Compares the training rate of mrm_jax and PyTorch, in records per second.
 
-Both train the same network from records that lie on the device, with dropout and Adam;
-what a round counts is gathering, standardising, forward, backward and update. PyTorch
-is the project's own reference, eager and, with --compiled, by torch.compile.
+Both train the same network with dropout and Adam, on records that are on the device. A
+round includes gathering, standardisation, forward pass, backward pass and update. The
+PyTorch side is the project's reference implementation, eager and, with --compiled, also
+with torch.compile.
 
 Example: python -m benchmarks.train_step --batches 32 96
 """

@@ -1,8 +1,7 @@
-"""Fills the caches of compiled programs that the benchmarks of the network use.
+"""Fills the compilation caches for the benchmarks of the network.
 
-So that what is measured afterwards starts at once. PyTorch's side and ours can be
-filled at the same time: the former keeps the processor busy, the latter also tries
-convolutions on the device.
+The benchmarks then start without compilation. Both sides can be compiled at the same
+time: PyTorch keeps the CPU busy, whereas JAX also autotunes convolutions on the device.
 
 Example: python -m benchmarks.warm_caches torch & python -m benchmarks.warm_caches jax
 """
@@ -18,13 +17,13 @@ from benchmarks import load as loads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compiles everything once; returns the exit status."""
+    """Compiles all programs once and returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("side", choices=("torch", "jax"), help="whose programs")
+    parser.add_argument("side", choices=("torch", "jax"), help="side to compile")
     parser.add_argument("--batches", type=int, nargs="+", default=[96, 512])
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--work", nargs="+", default=["train", "score"])
-    help_ = "batches of a round, of the first batch size"
+    help_ = "number of batches in a round at the first batch size"
     parser.add_argument("--steps", type=int, default=40, help=help_)
     args = parser.parse_args(argv)
     for work, batch, dtype in itertools.product(args.work, args.batches, args.dtypes):

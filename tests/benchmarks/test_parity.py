@@ -185,7 +185,7 @@ def test_what_cannot_be_compared_is_refused(flags, more, message, tmp_path, caps
     ("more", "message"),
     [
         ("--seeds=1", "--seeds: expected 2 or more, got 1"),
-        ("--sedes=3", "unexpected ['--sedes=3']"),
+        ("--sedes=3", "unexpected arguments ['--sedes=3']"),
     ],
 )
 def test_wrong_flags_are_refused(flags, more, message, capsys):
