@@ -16,7 +16,7 @@ from mrm_jax.runs import evaluation, trained_run
 from mrm_jax.training import checkpoints, run_spec
 from tests.helpers import small_runs, small_states
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_network")]
 
 RECORDS_PER_FOLD = 12
 HEADS = ("high", "low", "mean")
@@ -27,7 +27,9 @@ def write_run(folder, shards_dir, seed=1, **facts):
     config = small_runs.config(shards_dir)
     config.seed = seed
     known = run_spec.build_run_spec(config, f"train {seed}").metadata | facts
-    conversion.write_run(folder, small_states.create(seed=seed), known, epoch=seed)
+    conversion.write_run(
+        folder, small_states.create(small_states.TINY, seed), known, epoch=seed
+    )
     return folder
 
 
@@ -75,10 +77,10 @@ def scores_by_hand(shards_dir, split, seed, moments_of):
 
 @functools.cache
 def _apply(seed):
-    state = small_states.create(seed=seed)
+    state = small_states.create(small_states.TINY, seed)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     options = {"xla_backend_optimization_level": 0}
-    call = functools.partial(small_states.MODEL.apply, variables, train=False)
+    call = functools.partial(small_states.TINY.apply, variables, train=False)
     return jax.jit(lambda s: call(s).high_logits, compiler_options=options)
 
 

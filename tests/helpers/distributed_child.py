@@ -1,4 +1,4 @@
-"""A process of a run in float64, which may send itself a signal at a known call.
+"""A process of a tiny run in float64, which may send itself a signal at a call.
 
 Float64, since in float32 the rounding of another order of sums grows from step to step.
 
@@ -14,7 +14,8 @@ import jax
 import numpy as np
 
 from mrm_jax import train
-from mrm_jax.training import input_pipeline, train_state
+from mrm_jax.training import input_pipeline, run_spec, train_state
+from tests.helpers import tiny_network
 
 
 def signal_at(name: str, call: int) -> None:
@@ -50,4 +51,5 @@ def compute_in_float64() -> None:
 if __name__ == "__main__":
     signal_at(sys.argv[1], int(sys.argv[2]))
     compute_in_float64()
+    run_spec.network = tiny_network.build
     sys.exit(train.main(sys.argv[3:]))

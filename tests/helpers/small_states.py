@@ -1,4 +1,4 @@
-"""States of the narrowest network, compiled quickly."""
+"""Small networks and their states, compiled quickly."""
 
 import functools
 
@@ -6,11 +6,12 @@ import jax
 
 from mrm_jax.models.mrm_net import network
 from mrm_jax.training import train_state
-from tests.helpers import small_runs
+from tests.helpers import small_runs, tiny_network
 
 MODEL = network.MRMNet(
     num_labels=len(small_runs.LABELS), num_samples=small_runs.NUM_SAMPLES, width=4
 )
+TINY = tiny_network.TinyNetwork(len(small_runs.LABELS), small_runs.NUM_SAMPLES)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from mrm_jax.runs import evaluation, experiment
 from mrm_jax.training import checkpoints, metrics_log
 from tests.helpers import small_runs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_network")]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from mrm_jax.training import checkpoints, input_pipeline, metrics_log
 from tests import conftest
 from tests.helpers import small_runs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_network")]
 
 
 @pytest.fixture(scope="module")

@@ -22,16 +22,16 @@ def loader(tmp_path_factory):
 
 def needs(loader, per_device, batching):
     return population.call_bytes(
-        small_states.MODEL, loader, BATCH_SIZE, per_device, batching
+        small_states.TINY, loader, BATCH_SIZE, per_device, batching
     )
 
 
 def largest(loader, at_most):
-    return population.largest(small_states.MODEL, loader, BATCH_SIZE, at_most)
+    return population.largest(small_states.TINY, loader, BATCH_SIZE, at_most)
 
 
 def state_bytes():
-    state = vectorised.empty(small_states.MODEL, 1)
+    state = vectorised.empty(small_states.TINY, 1)
     return sum(leaf.nbytes for leaf in jax.tree.leaves(state))
 
 

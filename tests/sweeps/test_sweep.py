@@ -14,6 +14,8 @@ from mrm_jax.training import checkpoints, metrics_log
 from tests import conftest
 from tests.helpers import small_runs, small_sweeps
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_network")]
+
 
 @pytest.fixture(scope="module")
 def shards_dir(tmp_path_factory):
