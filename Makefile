@@ -15,8 +15,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 DTYPES ?= float32
 # Processes that run the tests.
 WORKERS ?= 2
-# Files stay whole, as their tests share trained runs and compiled programs.
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+# Files stay whole, as their tests share trained runs and compiled programs, and keep their
+# order: tests/conftest.py puts the longest first.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo check test docs docs-serve parity benchmarks lint clean help
 help:

@@ -28,6 +28,20 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
+# Files that take minutes, the longest first.
+LONGEST = ("test_docs", "test_expected", "test_population", "test_distributed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts long files first, so that no worker ends with one while others wait."""
+
+    def rank(item: pytest.Item) -> tuple[int, bool]:
+        name = item.path.stem
+        place = LONGEST.index(name) if name in LONGEST else len(LONGEST)
+        return place, item.get_closest_marker("slow") is None
+
+    items.sort(key=rank)
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

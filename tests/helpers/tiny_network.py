@@ -53,8 +53,12 @@ class TinyNetwork(nn.Module):
         )
 
 
+_network_of = run_spec.network
+
+
 def build(config, num_labels, num_samples):
-    """Returns the network in place of the one that a configuration asks for."""
+    """Returns the tiny network, if the configuration's own is valid."""
+    _network_of(config, num_labels, num_samples)
     return TinyNetwork(num_labels, num_samples, config.model.width, devices.AXIS)
 
 

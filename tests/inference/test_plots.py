@@ -93,7 +93,7 @@ def test_an_explained_window_has_the_leads_of_the_network():
     said = texts(figure)
     assert "A1: evidence for and against PVC" in said
     assert "PVC is extra beat: score 0.10 here, threshold 0.50" in said
-    assert any("sums to +1.10, 10.0% off" in line for line in said)
+    assert any("sum to +1.10, an error of 10.0%" in line for line in said)
     assert "drawn: window 3 of 3, from 0.6 s to 1 s of 1 s" in said
     assert "note: III, aVR, aVL, aVF computed from I and II" in said
 
@@ -110,7 +110,7 @@ def test_a_stretched_record_keeps_its_own_time():
     left, right, *_ = figure.axes[0].images[0].get_extent()
     assert right - left == pytest.approx(7.5)
     assert "note: stretched from 0.3 s to 0.4 s, as in training" in texts(figure)
-    assert "drawn: as recorded, where the network saw 0.4 s" in texts(figure)
+    assert "drawn: as recorded; the network's input is 0.4 s long" in texts(figure)
 
 
 def test_a_record_of_which_the_start_counts():

@@ -65,7 +65,10 @@ def test_a_failure_leaves_the_old_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("scores.xlsx", r"ending in \.csv or \.json"), ("no/scores.csv", "no folder")],
+    [
+        ("scores.xlsx", r"ending in \.csv or \.json"),
+        ("no/scores.csv", "no does not exist. Create"),
+    ],
 )
 def test_files_that_cannot_be_written_are_refused(tmp_path, name, message):
     with pytest.raises(ValueError, match=message):
@@ -99,4 +102,4 @@ def test_very_many_records_are_counted():
     results = [(Path("a"), test_prediction.made(notes=()))] * 100
     lines = list(prediction.lines(results, top=5, windows=False))
     assert len(lines) == prediction.MOST_ROWS + 3
-    assert lines[-2] == "and 60 more; --out FILE.csv has them all"
+    assert lines[-2] == "and 60 more; use --out FILE.csv to get them all"

@@ -166,9 +166,11 @@ def test_a_setting_that_diverges_is_listed_and_the_others_go_on(shards_dir, tmp_
     assert report["best"]["hparams.learning_rate"] == 1e-3
 
 
-def test_places_of_pruned_settings_are_filled_again(shards_dir, tmp_path):
-    space = '"hparams.learning_rate": FloatDistribution(1e-6, 1e-2, log=True)'
-    file = small_sweeps.write(tmp_path, shards_dir, space, num_epochs=4)
+def test_slots_of_pruned_trials_are_filled_again(tmp_path):
+    # As many records as it takes for the trials to differ.
+    data = small_runs.write_shards(tmp_path / "shards", records_per_fold=12)
+    space = '"hparams.learning_rate": FloatDistribution(1e-6, 1, log=True)'
+    file = small_sweeps.write(tmp_path, data, space, num_epochs=4)
     options = small_sweeps.options(
         file, tmp_path / "out", trials=8, pruner="hyperband", seeds=0
     )

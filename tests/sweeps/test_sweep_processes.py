@@ -42,7 +42,11 @@ def start(file, tmp_path):
         process = subprocess.Popen(
             [*command, *words],
             cwd=conftest.ROOT,
-            env={**os.environ, "XLA_FLAGS": "", "JAX_COMPILATION_CACHE_DIR": cache},
+            env={
+                **os.environ,
+                "XLA_FLAGS": conftest.QUICK_TO_COMPILE,
+                "JAX_COMPILATION_CACHE_DIR": cache,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

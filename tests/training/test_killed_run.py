@@ -33,7 +33,11 @@ def start(shards_dir, workdir):
     return subprocess.Popen(
         command,
         cwd=conftest.ROOT,
-        env={**os.environ, "XLA_FLAGS": "", "JAX_COMPILATION_CACHE_DIR": cache},
+        env={
+            **os.environ,
+            "XLA_FLAGS": conftest.QUICK_TO_COMPILE,
+            "JAX_COMPILATION_CACHE_DIR": cache,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
