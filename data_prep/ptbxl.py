@@ -1,8 +1,8 @@
 """Prepares PTB-XL: 12-lead ECGs of ten seconds, with its six label sets.
 
-`index` reads the records and folds, `label_tables` derives the label sets. A statement
-counts regardless of its likelihood, as rhythm statements are stored with likelihood 0.
-The folds are those of the data set (strat_fold), which keep the records of a patient
+The raw folder contains ptbxl_database.csv and scp_statements.csv. A statement counts
+regardless of its likelihood, as rhythm statements are stored with likelihood 0. The
+folds are those of the data set (strat_fold), which keep the records of a patient
 together.
 
 Example: python -m data_prep.ptbxl --raw_dir ptb-xl/ --out shards/ptbxl

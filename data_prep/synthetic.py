@@ -1,7 +1,7 @@
 """Creates a data set of synthetic (simulated) ECGs in CPSC2018's layout.
 
-The records show the nine classes of CPSC2018, about one in eight of them two classes.
-The frequencies are similar to CPSC2018's, except that the rarest classes have more
+The records show the nine classes of CPSC2018. About one in eight records has two. The
+class frequencies are similar to CPSC2018's, except that the rarest classes have more
 records: from 300 records on, each of the ten folds has every class. The same seed gives
 the same bytes. Use the records to try out the software. Results on them say nothing
 about patients.

@@ -3,10 +3,10 @@
   python -m mrm_jax.convert --torch FILE.pth --labels LABELS.txt --run runs/imported
   python -m mrm_jax.convert --to_torch FILE.pth --run runs/cpsc2018
 
-FILE contains a state dict, or {"model_state_dict", "global_epoch",
-"optimizer_state_dict", "best_auc"}. The run can be evaluated (mrm_jax.evaluate --data).
-If the file contains the state of Adam, its training can also be continued, with
-mrm_jax.train and the same experiment.
+FILE contains a state dict, or a dictionary with "model_state_dict", "global_epoch",
+"optimizer_state_dict" and "best_auc". Evaluate an imported run with mrm_jax.evaluate
+--data SHARDS. If the file contains the state of Adam, mrm_jax.train with the same
+experiment can also continue its training.
 """
 
 import argparse

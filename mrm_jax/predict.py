@@ -7,27 +7,27 @@
 RECORD is a WFDB record (.hea, .dat, .mat, or its name without a suffix), an original
 .mat file of CPSC2018, a .npy file [time, lead] or [lead, time], a .csv file with one
 row per sample, or a folder that contains such files. If the file names its leads, they
-may be in any order. Two limb leads are enough to compute the other four. Signals
+may be in any order. Any two limb leads suffice to compute the other four. Signals
 are resampled from any sampling rate. A record longer than the network's window is cut
 into adjacent windows, whose scores are combined (--aggregate). Records with missing
 or flat leads, missing samples or implausible amplitudes are not scored. They are
 listed at the end with the reason and do not stop the others.
 
 --out writes one row (CSV) or entry (JSON) per record: its name, file, length in
-seconds, number of windows, findings, the score of each label, notes on preprocessing,
+seconds, number of windows, labels found, score of each label, notes on preprocessing,
 and the error if it was not scored. With --windows, it also contains the start and the
 scores of each window.
 
 --plot draws each scored record as NAME.png: its twelve leads on ECG paper, with the
-findings. For a longer record it shows the window where a finding scores highest.
---explain adds NAME--LABEL.png: the contribution of each sample of each lead to the
-label's logit (integrated gradients), and the network's weights of time steps (its time
-gates).
+labels found. For a longer record it shows the window in which one of these labels
+scores highest. --explain adds NAME--LABEL.png: the contribution of each sample of each
+lead to the label's logit (integrated gradients), and the temporal attention gates of
+both branches.
 
 Scores are for research. They are not a diagnosis; this is not a medical device.
 
 Exit status: 0 all records scored; 1 some records not scored or not drawn; 2 no record
-scored, or an error in the flags.
+scored, or an error in the flags; 130 interrupted.
 """
 
 import argparse
