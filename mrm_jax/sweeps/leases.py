@@ -28,9 +28,9 @@ from mrm_jax.sweeps.trials import Trial
 class Lease:
     """The right to train a trial; compared by identity, so it can be a key of dicts."""
 
-    number: int  # of the attempt; names its folder
+    number: int  # attempt number; names its folder
     program: int  # index into StudySpec.space.programs
-    values: Mapping[str, Value]  # all of the space, by name
+    values: Mapping[str, Value]  # every value of the space, by name
     earlier: tuple[int, ...]  # lost attempts of this trial, newest first
     reported: Mapping[int, float]  # epoch -> metric, known before this lease
     trial_id: int  # Optuna's id of the attempt, unique in the storage
@@ -40,19 +40,19 @@ class Leases:
     """The leases of one process: those it holds and those it can acquire."""
 
     def __init__(self, storage: BaseStorage, spec: StudySpec, worker: str) -> None:
-        """Joins the study and finds what an earlier process of the same name left.
+        """Joins the study and finds attempts left by an earlier process of this name.
 
         Raises:
             ValueError: if the study was created for a different sweep.
         """
         self.holder = Leaseholder(storage, worker)
         self.held: set[int] = set()  # ids of the attempts that were handed out
-        self._left: set[int] = set()  # numbers of its running attempts that were not
+        self._left: set[int] = set()  # numbers of other running attempts
         self._storage = storage
         self._cached = optuna.storages.get_storage(storage)
         self._spec = spec
         self.study = spec_lib.join(self._cached, spec)
-        # Before other workers take them for stale.
+        # Send heartbeats before other workers consider these attempts stale.
         for trial in self._read()[1]:
             if self.holder.runs(trial.attempt):
                 storage_lib.beat(storage, trial.attempt._trial_id)
@@ -120,10 +120,11 @@ class Leases:
         try:
             match trial.state:
                 case "lost":
-                    self._retry(trial)  # the next look finds the new attempt
+                    self._retry(trial)  # the next iteration finds the new attempt
                     return None
                 case "waiting":
-                    # Before it runs, so that it is found again if the answer is lost.
+                    # Noted before it runs, so that it is found again if the reply is
+                    # lost.
                     self._left.add(attempt.number)
                     if not self.holder.take(attempt._trial_id):
                         raise UpdateFinishedTrialError
@@ -179,9 +180,9 @@ class Leaseholder:
     """One process of a worker, and the attempts in the storage that it holds."""
 
     def __init__(self, storage: BaseStorage, worker: str) -> None:
-        """Stores the storage and the name that the worker keeps over restarts."""
+        """Stores the storage and the worker's name, which survives a restart."""
         self._storage = storage
-        # The id tells this process from an earlier or later one of the same name.
+        # The id distinguishes this process from others of the same name.
         self._name = [worker, uuid.uuid4().hex]
 
     def take(self, trial_id: int) -> bool:
@@ -213,22 +214,22 @@ class Leaseholder:
         """Ends an attempt if this process holds it.
 
         Returns:
-            Whether it ended in this state, now or at an earlier call to which the
-            storage did not answer.
+            Whether it ended in this state, now or in an earlier call whose reply was
+            lost.
         """
         if self.holds(self._storage.get_trial(trial_id)):
             values = None if value is None else [value]
             try:
                 self._storage.set_trial_state_values(trial_id, state, values)
             except UpdateFinishedTrialError:
-                pass  # another worker failed it as stale at this very moment
+                pass  # another worker failed it as stale at the same moment
         ended = self._storage.get_trial(trial_id)
         return ended.state == state and self._marked(ended)
 
     def end_as_diverged(self, trial_id: int, epoch: int) -> bool:
         """Ends an attempt as pruned, with NaN as its last metric.
 
-        Samplers avoid its values for that reason.
+        Because of the NaN, samplers avoid its values.
         """
         if self.holds(self._storage.get_trial(trial_id)):
             try:

@@ -1,7 +1,7 @@
 """Populations: several runs that train together, each exactly as it would alone.
 
 MRM-Net is small, so a single run leaves an accelerator mostly idle. Here every device
-holds several runs and makes a step of each in one call.
+holds several runs and advances all of them by one step in a single call.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -22,7 +22,7 @@ Track = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 class SlotLocation(NamedTuple):
-    """Where a slot is: the mapped call, the device, and the index on that device."""
+    """The location of a slot: mapped call, device, and index on that device."""
 
     group: int
     device: int
@@ -30,7 +30,7 @@ class SlotLocation(NamedTuple):
 
 
 class Population:
-    """Runs on all devices, in numbered slots that can be filled again.
+    """Runs on all devices, in numbered slots that can be reused.
 
     An empty slot costs as much time as a filled one, unless all slots of a mapped call
     are empty.
@@ -49,7 +49,7 @@ class Population:
             model: network of all runs; its axis_name is ignored.
             size: number of slots, rounded up to a multiple of the number of devices.
             batch_size: records in a batch of each run.
-            batching: how the slots on a device share it. "vmap" computes them in one
+            batching: how the slots on a device are batched. "vmap" computes them in one
                 wide program, "map" in a loop within one program, and "loop" with one
                 call for each slot. None selects the default of the backend.
 
@@ -89,7 +89,8 @@ class Population:
             loader: the training split.
             rows: slot -> [step, batch], record numbers or padding; the same number of
                 steps for all. A slot without rows is empty afterwards.
-            track: shows progress; takes the calls and their number.
+            track: function of the calls and their number that yields the calls and
+                shows progress.
 
         Returns:
             slot -> means over its records of the loss, its terms and the gradient's
@@ -106,7 +107,8 @@ class Population:
                 self._groups[group], *loader.records(shares)
             )
             pending.append((group, terms))
-            # One call behind, so that the host prepares the next while this one runs.
+            # Terms are read one call later, so that the host prepares the next call
+            # while this one runs.
             if len(pending) > 1:
                 self._count(*pending.pop(0), epochs)
         self._count(*pending.pop(), epochs)
@@ -145,7 +147,7 @@ class Population:
         return {slot: states[0] for slot, states in found.items()}
 
     def clear(self, slot: int) -> None:
-        """Empties a slot, from which numbers that are not finite could spread."""
+        """Empties a slot, so that its non-finite numbers cannot spread."""
         placeholder = jax.tree.map(lambda x: x[0], vectorised.empty(self._model, 1))
         self.put(slot, placeholder.state, placeholder.hparams)
 
@@ -209,17 +211,17 @@ def largest(
     """Returns how many slots a population can have on all devices together.
 
     On the CPU this is the number of devices, as runs train one after another there and
-    more of them finish no sooner. On other backends it is what fits into the memory
-    beside the records. The training step is compiled for one and for two runs on a
-    device, the number is extrapolated from the difference, and then compiled and
-    checked.
+    more slots would save no time. On other backends it is the number of runs that fit
+    into memory beside the records. To find it, the training step is compiled for one
+    and for two runs per device. The number is extrapolated from the difference and
+    verified by compiling for it.
 
     Args:
         model: network of all runs.
         loader: the training split, already on the devices.
         batch_size: records in a batch of each run.
         at_most: largest useful number of slots.
-        batching: as `Population` takes it.
+        batching: as in `Population`.
 
     Raises:
         ValueError: if not even one run fits on a device.
@@ -251,14 +253,14 @@ def call_bytes(
     per_device: int,
     batching: str | None = None,
 ) -> int:
-    """Returns the bytes of device memory that training takes beside resident records.
+    """Returns the bytes of device memory that training needs besides resident records.
 
     Args:
         model: network of all runs.
         loader: the training split.
         batch_size: records in a batch of each run.
         per_device: number of runs on a device.
-        batching: as `Population` takes it.
+        batching: as in `Population`.
     """
     batching = vectorised.resolve_batching(batching)
     model, devices = model.clone(axis_name=None), devices_lib.device_count()

@@ -67,7 +67,7 @@ class SweepProgress:
         )
 
     def tracker(self, description: str) -> Any:
-        """Returns a function that shows the calls of an epoch, as `console.tracker`."""
+        """Returns a function that shows an epoch's calls, like `console.tracker`."""
 
         def track(items: Iterable[Any], total: int) -> Iterator[Any]:
             """Yields the items and shows how many of total are done."""

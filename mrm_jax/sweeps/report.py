@@ -27,7 +27,7 @@ from mrm_jax.sweeps.trials import Row
 
 JSON_FILE = "sweep.json"
 CSV_FILE = "sweep.csv"
-SHOWN = 10  # trials in the terminal
+SHOWN = 10  # trials printed in the terminal
 DOTS_PER_INCH = 150
 SIZE_INCHES = (9, 5.5)
 
@@ -44,7 +44,7 @@ def write(
         workdir: folder of the sweep.
         facts: description of the search, its data and its options; JSON.
         rows: trials of the study.
-        seeds: seed -> value of the best trial trained again with it.
+        seeds: seed -> value of the best trial when trained again with this seed.
     """
     ranked = sorted(rows, key=_rank)
     best = ranked[0] if ranked and ranked[0].state == "complete" else None
@@ -85,7 +85,7 @@ def mean_sd(seeds: Mapping[int, float]) -> dict[str, Any] | None:
 def draw(
     workdir: Path, rows: Sequence[Row], space: Space, report: Mapping[str, Any]
 ) -> list[Path]:
-    """Draws the pictures for which enough trials completed.
+    """Draws the plots for which enough trials completed.
 
     Args:
         workdir: folder of the sweep.

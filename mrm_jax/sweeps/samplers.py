@@ -68,7 +68,8 @@ def make_sampler(
 
     TPE learns from the metrics reported so far. The values of the other samplers
     depend on seed and rank alone. So each point is trained exactly once, whichever
-    workers ask or die, and every program gets the same points and can be compared.
+    workers request or lose it, and every program gets the same points and can be
+    compared.
 
     Args:
         kind: one of SAMPLERS.

@@ -35,7 +35,7 @@ class Options:
     """The options of a sweep."""
 
     config_file: str
-    overrides: Sequence[str]  # "--config.NAME=VALUE" each
+    overrides: Sequence[str]  # each "--config.NAME=VALUE"
     workdir: Path
     trials: int
     slots: int | None = None  # most trials to train at once; None: as many as fit
@@ -45,8 +45,8 @@ class Options:
     seeds: int = 5  # number of seeds with which the best trial is trained again
     sampler_seed: int = 0
     storage: str | None = None  # None: a file in workdir
-    study: str | None = None  # name in the storage; None: the experiment's
-    worker: str | None = None  # None: the machine's name
+    study: str | None = None  # name in the storage; None: the experiment's name
+    worker: str | None = None  # None: the machine's host name
     heartbeat_s: int = 60
     timeout_s: int = 180
     patience_s: float = 60

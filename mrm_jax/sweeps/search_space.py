@@ -39,8 +39,8 @@ class Space:
     """The distributions of a sweep, in two parts.
 
     Trials that differ only in the traced part (hparams.*, seed) train together in one
-    compiled program. Every combination of the other values (batch_size, model.*) is a
-    program of its own.
+    compiled program. Every combination of the other values (batch_size, model.*) has
+    its own program.
     """
 
     distributions: Mapping[str, BaseDistribution]
@@ -48,7 +48,7 @@ class Space:
 
     @property
     def traced(self) -> dict[str, BaseDistribution]:
-        """The part that varies inside a program."""
+        """The distributions that vary within a program."""
         return {
             name: distribution
             for name, distribution in self.distributions.items()
@@ -75,7 +75,7 @@ def load(file: str, config: ml_collections.ConfigDict) -> Space:
 def check(
     distributions: Mapping[str, BaseDistribution], config: ml_collections.ConfigDict
 ) -> Space:
-    """Returns the space of these distributions.
+    """Returns a checked space of these distributions.
 
     Raises:
         ValueError: if nothing varies, a name does not exist or may not vary, a value

@@ -39,7 +39,8 @@ def open_storage(storage: str, heartbeat_s: int, timeout_s: int) -> BaseStorage:
 
     Raises:
         ValueError: if the form is unknown or the driver is not installed.
-        sqlalchemy.exc.DBAPIError: if the database does not answer or refuses.
+        sqlalchemy.exc.DBAPIError: if the database does not answer or refuses the
+            connection.
         OSError: if the journal cannot be created.
     """
     if storage.endswith(JOURNALS) and "://" not in storage:
@@ -89,7 +90,7 @@ def close(storage: BaseStorage) -> None:
 
 @contextlib.contextmanager
 def _one_worker_at_a_time(storage: str) -> Iterator[None]:
-    """Holds a lock of the server: creating the tables twice at the same time fails."""
+    """Holds a server lock, because creating the tables concurrently fails."""
     if not _is_postgresql(storage):
         yield
         return
@@ -117,7 +118,7 @@ def _engine_options(storage: str) -> dict[str, Any]:
         "pool_pre_ping": True,
         "connect_args": {
             "connect_timeout": 10,
-            "tcp_user_timeout": 30_000,  # ms, for a network that is gone silently
+            "tcp_user_timeout": 30_000,  # ms, in case the network fails silently
             # Heartbeats are stored without a time zone: an hour of daylight saving
             # time would make every trial stale. And a worker that is suspended or
             # loses power inside a transaction must not keep its locks.
@@ -154,7 +155,7 @@ class Patience:
                         f"{self._shown} did not answer for {waited:.0f} s ({reason}). "
                         "Run the same command again to resume."
                     ) from None
-                if pause == 0.4:  # stay silent about outages of an instant
+                if pause == 0.4:  # do not report momentary outages
                     console.say(f"{self._shown}: {reason}; retrying")
             # A random wait, so that workers do not all retry at the same instant.
             time.sleep(min(pause, self._seconds - waited) * random.uniform(0.5, 1))
@@ -201,7 +202,7 @@ class Heartbeat:
                 try:
                     beat(self._storage, trial_id)
                 except Exception as error:
-                    # The worker meets the outage at its next call and reports it.
+                    # The worker's next call encounters the outage and reports it.
                     if _outage(error) is None:
                         raise
         close_session(self._storage)

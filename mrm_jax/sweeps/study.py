@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Verdict(enum.Enum):
-    """What happens to a trial after a report."""
+    """The decision on a trial after a report."""
 
     GO_ON = "go on"
     PRUNE = "prune"  # then call Study.prune
@@ -40,7 +40,7 @@ class Verdict(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far the sweep is, in trials."""
+    """The progress of a sweep, in trials."""
 
     total: int
     ended: int
@@ -56,7 +56,7 @@ class Progress:
 def _patient(
     method: Callable[Concatenate["Study", P], T],
 ) -> Callable[Concatenate["Study", P], T]:
-    """Makes a method retry while the storage does not answer; it may run twice then."""
+    """Makes a method retry while the storage does not answer, so it may run twice."""
 
     @functools.wraps(method)
     def wait(self: "Study", *args: P.args, **kwargs: P.kwargs) -> T:
@@ -98,7 +98,8 @@ class Study:
         Raises:
             ValueError: if the study was created for a different sweep, or the form of
                 storage is unknown.
-            ConnectionError: if the storage does not answer; shows no password.
+            ConnectionError: if the storage does not answer; the message hides the
+                password.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._spec = spec
@@ -128,12 +129,12 @@ class Study:
 
     @_patient
     def acquire(self, program: int | None = None) -> Lease | None:
-        """Returns a trial to train; None where all are running elsewhere or have ended.
+        """Returns a trial to train, or None if all are running elsewhere or have ended.
 
         Args:
-            program: index into Settings.space.programs; None: of what this worker left
-                when it died, or else of the one with most open settings, so that
-                workers spread over the programs.
+            program: index into StudySpec.space.programs; None: the program of a trial
+                that this worker left when it died, or else the one with most open
+                trials, so that workers spread over the programs.
         """
         return self._leases.acquire(program)
 
@@ -144,7 +145,7 @@ class Study:
         Args:
             lease: lease that this worker holds.
             epoch: number of the epoch, from 1; after the last one nothing is pruned.
-            value: metric on validation; larger is better.
+            value: validation metric; larger is better.
         """
         trial_id, finite = lease.trial_id, math.isfinite(value)
         try:
@@ -220,7 +221,7 @@ class Study:
 
     @_patient
     def progress(self) -> Progress:
-        """Returns how far the sweep is; also fails trials without a heartbeat."""
+        """Returns the sweep's progress; also fails trials without a heartbeat."""
         share, trials = self._leases.refresh()
         states = [trial.state for trial in trials]
         return Progress(

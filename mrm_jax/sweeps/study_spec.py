@@ -26,13 +26,13 @@ class StudySpec:
         ValueError: if a value is out of range or does not fit the others.
     """
 
-    name: str  # of the study in its storage
+    name: str  # name of the study in its storage
     space: Space
-    trials: int  # to train, over all programs and workers
-    num_epochs: int  # of each trial
+    trials: int  # number of trials, over all programs and workers
+    num_epochs: int  # epochs of each trial
     sampler: str = "tpe"  # one of samplers.SAMPLERS
     pruner: str = "hyperband"  # one of samplers.PRUNERS
-    seed: int = 0  # of the sampler
+    seed: int = 0  # seed of the sampler
     config: str = ""  # fingerprint of the base configuration and its data
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class StudySpec:
         return samplers.limit(self.sampler, self.space, trials)
 
     def facts(self) -> dict[str, Any]:
-        """Returns what must be the same for all workers, as JSON reads it back."""
+        """Returns the values that must be the same for all workers, as JSON types."""
         facts = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -89,7 +89,7 @@ def join(storage: BaseStorage, spec: StudySpec) -> optuna.Study:
 
 
 def read_trials(study: optuna.Study, spec: StudySpec) -> int:
-    """Returns how many trials were requested; raises the study's number to ours."""
+    """Returns the requested number of trials; raises the stored one to ours."""
     stored = study.user_attrs.get(TRIALS, 0)
     if stored < spec.trials:
         study.set_user_attr(TRIALS, spec.trials)

@@ -1,4 +1,4 @@
-"""A trial while it trains: its lease, its run specification and its folder."""
+"""A trial in training: its lease, its run specification and its folder."""
 
 import shlex
 import shutil
@@ -17,7 +17,7 @@ TRIALS_FOLDER = "trials"  # in the sweep's folder
 
 
 class TrialRun:
-    """A leased trial, trained into the folder of an ordinary run."""
+    """A leased trial, which trains into an ordinary run folder."""
 
     def __init__(
         self,
@@ -26,12 +26,12 @@ class TrialRun:
         arguments: Sequence[str],
         workdir: Path,
     ):
-        """Opens the folder, or copies that of an earlier attempt if it is on this disk.
+        """Opens the folder, or copies an earlier attempt's folder from this disk.
 
         Args:
             lease: lease of the trial.
             config: configuration of the sweep; the lease's values replace its own.
-            arguments: "--config ..." as mrm_jax.train takes it, without the lease's
+            arguments: "--config ..." flags of mrm_jax.train, without the lease's
                 values.
             workdir: folder of the sweep.
         """

@@ -36,7 +36,7 @@ class Trial:
     """One point of the sweep and its attempts."""
 
     program: int
-    rank: int  # among the trials of its program
+    rank: int  # index among the trials of its program
     attempts: tuple[FrozenTrial, ...]  # each follows the lost one before it
 
     @property
@@ -81,14 +81,14 @@ class Trial:
 class Row:
     """One trial as the report lists it."""
 
-    number: int  # of its newest attempt, which names the folder
+    number: int  # number of its newest attempt, which names the folder
     state: str  # waiting, running, lost, complete, pruned, diverged or failed
     value: float | None  # the final value, or the last finite metric reported
-    values: Mapping[str, Any]  # of the space, by name; empty before the first lease
+    values: Mapping[str, Any]  # by name; empty before the first lease
     program: int
-    epochs: int  # that were reported
-    worker: str | None  # that trained it last
-    seconds: float | None  # from its lease to its end
+    epochs: int  # number of epochs reported
+    worker: str | None  # worker that trained it last
+    seconds: float | None  # seconds from its lease to its end
     reported: Mapping[int, float]  # the metric after each epoch
 
 
@@ -105,7 +105,7 @@ def read(attempts: Sequence[FrozenTrial], share: Sequence[int]) -> list[Trial]:
     """Returns the trials of a study, in the order of their first attempts.
 
     Args:
-        attempts: all of the study, by number.
+        attempts: all attempts of the study, by number.
         share: number of trials of each program; any beyond it are ignored.
     """
     followers: dict[int, FrozenTrial] = {}
@@ -127,7 +127,7 @@ def read(attempts: Sequence[FrozenTrial], share: Sequence[int]) -> list[Trial]:
 def _chain(
     attempt: FrozenTrial, followers: Mapping[int, FrozenTrial]
 ) -> tuple[FrozenTrial, ...]:
-    """Returns an attempt and those that follow it."""
+    """Returns an attempt and its successors."""
     attempts = [attempt]
     while attempts[-1].number in followers:
         attempts.append(followers[attempts[-1].number])

@@ -1,7 +1,7 @@
-"""Vectorised runs: many trainings that one device executes together.
+"""Vectorised runs: many training runs that one device executes together.
 
-The runs on a device share only the records, which lie there once. Weights, the order
-of the records and batch statistics are their own, so runs do not communicate, neither
+The runs on a device share only the records, which are stored there once. Each run has
+its own weights, record order and batch statistics, so runs do not communicate, neither
 on one device nor between devices.
 """
 
@@ -19,7 +19,7 @@ from mrm_jax.training import epoch, input_pipeline, scoring, steps, train_state
 from mrm_jax.training.train_state import HParams
 
 BATCHINGS = ("vmap", "map", "loop")
-ALIASES = {"unrolled": "loop"}  # spelling of earlier versions
+ALIASES = {"unrolled": "loop"}  # alias from earlier versions
 
 
 @flax.struct.dataclass
@@ -31,10 +31,10 @@ class VectorisedRuns:
 
 
 def resolve_batching(batching: str | None) -> str:
-    """Returns how the runs on a device share it; None selects the backend's default.
+    """Returns how runs on a device are batched; None selects the backend's default.
 
     On the CPU, `vmap` takes twice as long as one run after another (docs/sweeps.md),
-    since every run's convolutions have kernels of their own. So the default is "loop"
+    since every run has its own convolution kernels. So the default is "loop"
     there and "vmap" on other backends.
 
     Args:
@@ -66,8 +66,9 @@ def run(
 ) -> tuple[train_state.TrainState, steps.Terms]:
     """Returns the state after a whole run and the terms of its steps, [step].
 
-    A pure function of hyperparameters, randomness and data, so `jax.vmap` trains many
-    runs at once. `population.Population` computes the same, call by call.
+    It is a pure function of hyperparameters, randomness and data, so `jax.vmap` can
+    train many runs at once. `population.Population` computes the same result, call by
+    call.
 
     Args:
         hparams: hyperparameters of the run.

@@ -1,4 +1,4 @@
-"""The folder of a sweep: which sweep it belongs to, and names for its workers."""
+"""The folder of a sweep: a record of its sweep, and names for its workers."""
 
 import contextlib
 import fcntl
@@ -41,9 +41,9 @@ def initialize(workdir: Path, study: str, config: str) -> None:
 def worker_name(workdir: Path) -> Iterator[str]:
     """Yields a name that no other process uses in this folder at the same time.
 
-    The name is the machine's, with a number if several workers share the machine. It
-    is held by a file lock, which the system releases when the process ends for any
-    reason, so a worker that is started again gets its old name.
+    The name is the machine's host name, with a number if several workers share the
+    machine. It is held by a file lock, which the system releases when the process ends
+    for any reason, so a worker that is started again gets its old name.
 
     Args:
         workdir: folder of the sweep, which exists.

@@ -1,4 +1,4 @@
-"""A worker of a sweep: trains trials of the study, several at once, until all ended."""
+"""A worker of a sweep: trains several trials at once until all have ended."""
 
 import dataclasses
 import time
@@ -22,13 +22,13 @@ SHARES = 4  # by default a worker trains at most a quarter of all trials at once
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What a worker needs to know beside the study."""
+    """The configuration of a worker, in addition to the study."""
 
-    config: ml_collections.ConfigDict  # of the sweep, locked
+    config: ml_collections.ConfigDict  # configuration of the sweep, locked
     arguments: Sequence[str]  # of mrm_jax.train: module, --config and overrides
     workdir: Path
     slots: int | None  # most trials to train at once; None: as many as fit
-    batching: str | None  # how they share a device, see population.Population
+    batching: str | None  # how they are batched on a device, see population.Population
     handler: preemption.PreemptionHandler
     keep_all: bool = False  # keep the checkpoints of all trials, not only the best
     poll_s: float = 5.0  # wait between two requests when no trial is open
@@ -98,8 +98,8 @@ class Worker:
     ) -> int:
         """Returns how many trials to train at once, at most `wanted`.
 
-        Unless the user set the number, it is at most a share of all trials, so that
-        the sampler learns from trials that ended and other workers get some too.
+        Unless the user set the number, it is at most a share of all trials, so that the
+        sampler can learn from ended trials and other workers get some too.
         """
         if self._job.slots is not None:
             return min(self._job.slots, wanted)
@@ -137,7 +137,7 @@ class Worker:
         slot: int,
         trial: TrialRun,
     ) -> None:
-        """Starts a trial, or ends it if all its epochs were trained before."""
+        """Starts a trial, or ends it if all its epochs are already trained."""
         if trial.trained:
             self._finish(trial)
         else:
@@ -199,7 +199,7 @@ class Worker:
         self._leave(trial, "complete" if counts else LOST, keep=is_best)
 
     def _leave(self, trial: TrialRun, outcome: str, keep: bool = False) -> None:
-        """Closes a trial's folder and drops checkpoints that nobody will resume."""
+        """Closes a trial's folder and removes checkpoints that will not be resumed."""
         trial.run.close()
         if outcome != LOST and not self._job.keep_all:
             for number in trial.lease.earlier:
