@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from mrm_jax.plotting import ecg_layout
 
 FOR_COLOUR, AGAINST_COLOUR = "#D55E00", "#0072B2"
-PERCENTILE = 99.0  # of absolute values; scaling by the maximum would pale the rest
+PERCENTILE = 99.0  # of absolute values; scaling by the maximum would fade the rest
 STRONGEST = 0.75  # maximum opacity: grid and trace stay visible
 GATE_COLOURS = ("black", "#0072B2", "#009E73", "#CC79A7")
 GATE_LINES = ("-", "--", "-.", ":")
@@ -63,7 +63,7 @@ class Overlay:
 
     @property
     def limit(self) -> float:
-        """The contribution from which on the colour is saturated."""
+        """The contribution at which the colour saturates."""
         absolute = np.abs(self.attribution)
         return float(np.percentile(absolute, PERCENTILE) or absolute.max() or 1.0)
 
@@ -79,7 +79,7 @@ class Overlay:
                 f"attribution: expected a column for each of {list(leads)}, found "
                 f"{list(self.attribution.shape)}"
             )
-        # Half a percent: a sample or two that rounding a window may add.
+        # Half a percent: rounding may lengthen a window by a sample or two.
         if duration_s > 1.005 * ecg_layout.MAX_SECONDS:
             raise ValueError(
                 f"an overlay needs at most {ecg_layout.MAX_SECONDS:g} s of signal, "

@@ -43,7 +43,7 @@ def draw(
     """Returns a page with an ECG, drawn to scale.
 
     Each lead is drawn relative to its median, since the offset of an electrode carries
-    no information. Of a longer recording, the first ten seconds are drawn, and the
+    no information. Only the first ten seconds of a longer recording are drawn; the
     footer says so.
 
     Args:
@@ -87,7 +87,7 @@ def draw(
 def save(figure: Figure, path: Path | str) -> None:
     """Writes a page as PNG, SVG or PDF, completely or not at all.
 
-    The same page gives the same bytes, as no file contains the date.
+    The same page always gives the same bytes, as the file contains no date.
 
     Raises:
         ValueError: if the suffix is not one of SUFFIXES.
@@ -112,7 +112,7 @@ def _check(
             f"{list(leads)} and at least two samples, found {list(signal_mv.shape)}"
         )
     if not len(leads) or len({lead.upper() for lead in leads}) < len(leads):
-        raise ValueError(f"leads: expected different names, found {list(leads)}")
+        raise ValueError(f"leads: expected distinct names, found {list(leads)}")
     if not (math.isfinite(sampling_rate) and sampling_rate > 0):
         raise ValueError(f"sampling_rate: expected more than 0 Hz, got {sampling_rate}")
     finite = np.isfinite(signal_mv).all(axis=0)

@@ -16,7 +16,7 @@ BAR: dict[str, Any] = {"color": "#c3d9ea", "edgecolor": "#5b7f9c", "linewidth": 
 VALUE_WIDTH = 48  # of the numbers beside the bars, pixels
 COLOURS = "Blues"
 INTERVAL = "95 % interval"
-DARK = 0.55  # from here on, numbers are white
+DARK = 0.55  # numbers are white from this share on
 
 
 def bars(

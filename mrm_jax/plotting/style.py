@@ -33,7 +33,7 @@ SETTINGS: dict[Any, Any] = {
     "legend.frameon": False,
     "text.parse_math": False,  # names of labels and runs are plain text
     "svg.fonttype": "none",
-    "svg.hashsalt": "mrm_jax",  # the same figure gives the same bytes
+    "svg.hashsalt": "mrm_jax",  # the same figure always gives the same bytes
 }
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
@@ -110,7 +110,8 @@ def markup(
     """
     buffer = io.StringIO()
     with warnings.catch_warnings():
-        # The reader's browser has the scripts that Matplotlib's own font lacks.
+        # The reader's browser has fonts for the scripts that Matplotlib's own font
+        # lacks.
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
         canvas.savefig(buffer, format="svg", metadata=NO_METADATA)
     root = ElementTree.fromstring(buffer.getvalue())

@@ -1,4 +1,4 @@
-"""Sentences on what limits the numbers of a report; without full stops."""
+"""Caveats on the numbers of a report, as sentences without full stops."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from mrm_jax.metrics import scores, significance
 
 
 def untrained(heads: Sequence[str]) -> str:
-    """Returns which heads were not trained, "" if all were.
+    """Returns a sentence on the heads that were not trained, "" if all were.
 
     Args:
         heads: from `heads.untrained`.
@@ -24,7 +24,7 @@ def untrained(heads: Sequence[str]) -> str:
 
 
 def rare_labels(labels: Sequence[Mapping[str, Any]], head: str) -> str:
-    """Returns how many labels have intervals that cannot be relied on, "" if none.
+    """Returns a sentence on the labels with unreliable intervals, "" if there are none.
 
     Args:
         labels: as in report.json.
@@ -45,7 +45,7 @@ def rare_labels(labels: Sequence[Mapping[str, Any]], head: str) -> str:
 
 
 def p_values(intervals: Mapping[str, Any]) -> list[str]:
-    """Returns what readers of the p-values of labels must know.
+    """Returns a sentence on how to read the p-values of labels.
 
     Args:
         intervals: as in comparison.json.

@@ -1,6 +1,6 @@
 """The differences between runs, as files and as tables in the terminal.
 
-comparison.json   as `paired.compare` returns it, with the data the runs were scored on
+comparison.json   the result of `paired.compare` and the data set of its scores
 comparison.csv    the same, one row per run, head, and metric or label
 """
 

@@ -23,7 +23,7 @@ LABEL_COLUMNS = {
 }
 COMMANDS = (("command", "command"), ("evaluated by", "evaluated_by"))
 SHOWN_LABELS = 30
-ALL_INTERVALS_WIDTH = 100  # from here on, columns hold the intervals of every head
+ALL_INTERVALS_WIDTH = 100  # at this width or more, every head has intervals
 
 
 def print_table(report: Mapping[str, Any], console: rich.console.Console) -> None:
@@ -31,7 +31,7 @@ def print_table(report: Mapping[str, Any], console: rich.console.Console) -> Non
     console.print(table(report, console.width))
     if caveat := caveats.untrained(heads.untrained(report["facts"])):
         console.print(caveat, style="bold", markup=False, soft_wrap=True)
-    if report.get("labels"):  # not in reports of version 0.1
+    if report.get("labels"):  # missing in reports of version 0.1
         console.print()
         console.print(label_table(report))
         hidden = len(report["labels"]) - SHOWN_LABELS
@@ -44,11 +44,11 @@ def print_table(report: Mapping[str, Any], console: rich.console.Console) -> Non
 
 
 def table(report: Mapping[str, Any], width: int) -> rich.table.Table:
-    """Returns the metrics of the whole split, with what they were measured on.
+    """Returns a table of the whole split's metrics; its title names the data set.
 
     Args:
         report: as in report.json.
-        width: of the terminal, in characters; below ALL_INTERVALS_WIDTH only the
+        width: width of the terminal, in characters; below ALL_INTERVALS_WIDTH only the
             primary head has its intervals.
     """
     of_heads = report[_split(report)]
@@ -67,7 +67,7 @@ def table(report: Mapping[str, Any], width: int) -> rich.table.Table:
 
 
 def label_table(report: Mapping[str, Any]) -> rich.table.Table:
-    """Returns the primary head's metrics of each of the first SHOWN_LABELS labels."""
+    """Returns a table of the first SHOWN_LABELS labels' metrics by the primary head."""
     head = heads.primary(report["facts"])
     whose = "mean of high and low" if head == "mean" else f"{head} score"
     result = tables.new(

@@ -1,4 +1,4 @@
-"""Facts on data sets beyond their manifests: source, licence, citation, people.
+"""Metadata of data sets beyond their manifests: source, licence, citation, people.
 
 `of` looks up a data set by its name; `parse` splits a label's description into its
 plain name and its code.
@@ -100,7 +100,7 @@ BY_NAME = {
 
 
 def of(facts_name: str | None) -> DataSet:
-    """Returns the facts on a data set by its name in the manifest."""
+    """Returns the metadata of a data set by its name in the manifest."""
     unknown = DataSet(slug=_slug(facts_name or "unknown"), source="unknown")
     return BY_NAME.get(facts_name or "", unknown)
 
@@ -111,7 +111,7 @@ def _slug(name: str) -> str:
 
 
 class Meaning(NamedTuple):
-    """What a label stands for."""
+    """The meaning of a label."""
 
     name: str  # plain text
     code: str  # with the name of its system; empty where there is none

@@ -10,7 +10,7 @@ def primary(facts: Mapping[str, Any]) -> str:
     """Returns the head that selected the best epoch: high, low or mean.
 
     Args:
-        facts: facts of report.json; without "selection" the primary head is mean.
+        facts: metadata of report.json; without "selection" the primary head is mean.
     """
     return (facts.get("selection") or "mean").rpartition("_")[2]
 

@@ -22,7 +22,7 @@ SEEDS_FILE = "seeds.tex"
 PRIMARY_HEAD = "mean"  # first in a comparison, and the only one for its labels
 LABEL_METRICS = ("auc", "average_precision", "f1_at_threshold")
 UNDEFINED = "--"
-MAX_ROWS = 30  # more make a longtable
+MAX_ROWS = 30  # longer tables become a longtable
 ESCAPED = {
     "\\": r"\textbackslash{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -192,7 +192,7 @@ def _describe_intervals(intervals: Mapping[str, Any]) -> str:
 
 
 def _origin(facts: Mapping[str, Any]) -> str:
-    """Returns the data that the numbers were measured on."""
+    """Returns a description of the data on which the numbers were measured."""
     data = facts.get("evaluated_on") or facts
     records = facts["records"]
     if isinstance(records, Mapping):  # of a report: by split

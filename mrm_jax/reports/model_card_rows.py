@@ -12,7 +12,7 @@ LABEL_COLUMNS = ("auc", "sensitivity", "specificity", "ppv", "threshold")
 
 
 class Known(dict[str, Any]):
-    """A mapping whose missing entries are None, as unknown ones are."""
+    """A mapping that returns None for missing entries."""
 
     def __missing__(self, key: str) -> None:
         """Returns None."""

@@ -1,7 +1,7 @@
 """The report of an evaluated run, as files of numbers and scores.
 
-report.json   facts of the run and all its numbers (`summary.summarise`); written last,
-              so its presence means that the run is finished
+report.json   metadata of the run and all its numbers (`summary.summarise`); written
+              last, so its presence means that the run is finished
 metrics.csv   one row per metric of the whole split and head, calibration included:
               metric, head, value, interval_low, interval_high
 report.csv    one row per label: label, description, positive_records, and for each head
@@ -31,7 +31,7 @@ JSON_FILE = "report.json"
 CSV_FILE = "report.csv"
 METRICS_FILE = "metrics.csv"
 SCORES_FILE = "scores.npz"
-# Without these facts, a number cannot be traced to the data it was measured on.
+# Without this metadata, a number cannot be traced to the data it was measured on.
 REQUIRED_FACTS = tuple(
     "data_set data_set_version label_set records seed epoch command".split()
 )
@@ -46,15 +46,15 @@ def compose(
     """Returns the content of report.json for an evaluated split.
 
     Args:
-        facts: everything the numbers depend on, in types that JSON supports: at least
-            REQUIRED_FACTS, and for example the configuration and versions of tools.
-            "split" is added, and "evaluated_on" as None if it is missing.
+        facts: metadata on which the numbers depend, in types that JSON supports: at
+            least REQUIRED_FACTS, and for example the configuration and versions of
+            tools. "split" is added, and "evaluated_on" as None if it is missing.
         label_names: [label], names of the labels.
         descriptions: [label], plain text.
         evaluated: scores of the split, and thresholds.
 
     Raises:
-        ValueError: if a required fact is missing, the names do not fit the labels, or
+        ValueError: if required metadata is missing, the names do not fit the labels, or
             the scores are invalid (`classification.check`).
     """
     _check(facts, label_names, descriptions, evaluated.scores)
@@ -93,7 +93,7 @@ def _check(
     missing = [name for name in REQUIRED_FACTS if name not in facts]
     if missing:
         raise ValueError(
-            f"the facts lack {missing}; pass at least {', '.join(REQUIRED_FACTS)}"
+            f"The metadata lacks {missing}. Pass at least {', '.join(REQUIRED_FACTS)}"
         )
     num_labels = scores.labels.shape[1]
     if {len(label_names), len(descriptions)} != {num_labels}:

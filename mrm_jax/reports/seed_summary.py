@@ -21,7 +21,7 @@ CSV_FILE = "seeds.csv"
 
 
 def write(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Writes both files of `seeds.summarise`, to which the facts were added."""
+    """Writes both files from the result of `seeds.summarise` and added metadata."""
     columns = [f"seed_{run['seed']}" for run in summary["runs"]]
     with atomic.replacing(folder / CSV_FILE) as temporary:
         with temporary.open("w", newline="") as file:

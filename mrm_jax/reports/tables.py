@@ -1,4 +1,4 @@
-"""The look that all tables of results share in the terminal."""
+"""The common style of result tables in the terminal."""
 
 import rich.box
 import rich.table

@@ -265,7 +265,7 @@ def test_refuses_missing_samples(bad):
         ({"signal_mv": flat()[:, 0]}, r"expected \[time, 12\].*found \[1000\]"),
         ({"signal_mv": flat().T}, r"found \[12, 1000\]"),
         ({"signal_mv": flat()[:1]}, r"at least two samples, found \[1, 12\]"),
-        ({"leads": ["I", "i"] * 6}, "expected different names"),
+        ({"leads": ["I", "i"] * 6}, "expected distinct names"),
         ({"sampling_rate": 0.0}, "expected more than 0 Hz, got 0"),
         ({"sampling_rate": np.nan}, "expected more than 0 Hz, got nan"),
         ({"layout": "cabrera"}, "layout: expected one of .*got 'cabrera'"),
