@@ -17,11 +17,11 @@ _WFDB = (".hea", ".dat")
 
 @dataclasses.dataclass(frozen=True)
 class TableForm:
-    """What files of plain numbers (.npy, .csv) do not store themselves."""
+    """The metadata that files of plain numbers (.npy, .csv) do not store."""
 
     sampling_rate: float | None = None  # Hz; required
     unit: str = "mV"
-    leads: tuple[str, ...] | None = None  # None: the header row's or the standard order
+    leads: tuple[str, ...] | None = None  # None: from the header row, or standard
 
 
 @dataclasses.dataclass(frozen=True)

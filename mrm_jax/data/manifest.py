@@ -57,7 +57,7 @@ def read(folder: Path | str) -> Manifest:
     """Returns the manifest of a folder of shards.
 
     Raises:
-        ValueError: if there is none, it is damaged, or its format version is another.
+        ValueError: if there is none, it is damaged, or it has another format version.
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():

@@ -48,7 +48,7 @@ def prepare_uv(
 
     Raises:
         ValueError: "REASON: detail", if samples are missing or out of range, a lead is
-            flat, or the policy is EXACT and the length is another.
+            flat, or the policy is EXACT and the length differs.
     """
     if length_policy == STRETCH_OR_CUT:
         signal_mv = signal_mv[: num_used(num_samples, source_rate, sampling_rate)]
@@ -82,7 +82,7 @@ def fit_length(signal: np.ndarray, num_samples: int, length_policy: str) -> np.n
     """Returns a signal [time, lead] with `num_samples` samples.
 
     Raises:
-        ValueError: if the policy is unknown, or is EXACT and the length is another.
+        ValueError: if the policy is unknown, or is EXACT and the length differs.
     """
     found = len(signal)
     if found == num_samples:

@@ -26,7 +26,7 @@ class Recording:
     leads: Sequence[str]  # [lead]; any spelling, stored as a tuple of standard names
     sampling_rate: float  # Hz
     source: Path | None = None  # the file; None: created in memory
-    unit: str = "mV"  # of the numbers before they were converted to mV
+    unit: str = "mV"  # unit of the numbers before conversion to mV
 
     def __post_init__(self) -> None:
         """Normalises names and numbers, and checks the shape and the rate."""

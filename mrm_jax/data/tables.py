@@ -62,7 +62,7 @@ def read_csv(
 
     Args:
         path: file with a row for each sample, separated by commas, semicolons or tabs.
-        names: names of its leads, which override the header row; None: those of the
+        names: names of its leads, which override the header row; None: the names in the
             header row or, without one, the twelve in the standard order.
         unit: unit of all leads, one of recording.MV_PER_UNIT.
 
@@ -90,7 +90,7 @@ def read_csv(
 def is_record(path: Path) -> bool:
     """Returns whether a .csv file starts like an ECG: with numbers or names of leads.
 
-    It tells records from the tables of labels in the same folders.
+    This distinguishes records from label tables in the same folder.
     """
     try:
         header, _ = _first_row(path)
@@ -158,7 +158,7 @@ def _leads_of(cells: Sequence[str], unit: str, path: Path) -> list[str]:
 
 
 def _name_and_unit(cell: str) -> tuple[str, str | None]:
-    """Returns I and mV of "I (mV)"; the unit is None if there is none."""
+    """Returns "I" and "mV" for "I (mV)"; the unit is None if there is none."""
     match = _NAME_AND_UNIT.fullmatch(cell)
     try:
         return (match[1], recording.unit_name(match[2])) if match else (cell, None)

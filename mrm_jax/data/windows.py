@@ -1,7 +1,7 @@
 """Cuts recordings into windows of a network's rate and length, also for many files.
 
-A window is identical to what the preparation of shards makes of a record, bit for bit:
-the same filter, the same rounding to whole microvolts, the same checks.
+A window is bit-identical to the same record in shards: the filter, the rounding to
+whole microvolts and the checks are the same.
 """
 
 import collections
@@ -170,7 +170,7 @@ def cuts(
     """Yields the windows of each file in order, or the error that prevents them.
 
     Args:
-        paths: paths of records, as files.read takes them.
+        paths: paths of records, as in files.read.
         form: rate, unit and leads of .npy and .csv.
         expected: input of the network.
         first_only: whether to return only the first window of each.

@@ -104,8 +104,8 @@ def evaluate(
 ) -> dict[str, np.ndarray]:
     """Returns the metrics of each resample by name.
 
-    They equal the metrics of `classification` on records repeated as often as `counts`
-    says. Fmax takes the best threshold of each resample.
+    They equal the metrics of `classification` when each record is repeated `counts`
+    times. Fmax takes the best threshold of each resample.
 
     Args:
         scores: 0 to 1.
@@ -221,7 +221,7 @@ def _draw_once(num_records: int, rng: np.random.Generator) -> Counts:
 def _rank(ranked: ranking.Ranking, labels: Labels, label: int) -> _Ranks:
     order = ranked.order[:, label]
     positive = labels[order, label] == 1
-    found = np.concatenate([[0], positive.cumsum()])  # in the first 0, 1, ... places
+    found = np.concatenate([[0], positive.cumsum()])  # among the first 0, 1, ... ranks
     start, end = ranked.tie_start[positive, label], ranked.tie_end[positive, label]
     return _Ranks(
         positives=order[positive],

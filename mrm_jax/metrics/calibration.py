@@ -88,7 +88,7 @@ def per_record(scores: Scores, labels: Labels) -> RecordStatistics:
 def aggregate(
     statistics: RecordStatistics, weights: Float[np.ndarray, "sample record"]
 ) -> dict[str, Float[np.ndarray, " sample"]]:
-    """Returns the metrics of samples in which records count as often as `weights` says.
+    """Returns the metrics of samples in which `weights` counts each record.
 
     Returns:
         ece: expected calibration error, sum over bins of n_bin / n * |mean score of

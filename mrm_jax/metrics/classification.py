@@ -50,8 +50,8 @@ def evaluate(
         macro_auc, macro_ap, macro_f1: means over the `macro_labels` labels that have
             both classes in the split; NaN if there is none.
         tpr, f1: per record at 0.5, averaged over records.
-        accuracy, share_of_zeros: accuracy over all cells at 0.5, and that of the
-            all-negative baseline, which predicts no label for any record.
+        accuracy, share_of_zeros: accuracy over all cells at 0.5, and the accuracy of
+            the all-negative baseline, which predicts no label for any record.
         fmax, fmax_threshold: the best F over thresholds on this split, which is
             optimistic on a test split, and the lowest threshold that reaches it.
         f_at_val_threshold, val_threshold: only with `val_threshold`.
@@ -174,7 +174,7 @@ def f_per_record(
 def aggregate_f(
     statistics: FStatistics, weights: Float[np.ndarray, "*sample record"]
 ) -> Float[np.ndarray, "*sample threshold"]:
-    """Returns F at each threshold; records count as often as `weights` says."""
+    """Returns F at each threshold; `weights` counts each record."""
     precision = ratio(
         weights @ statistics.precision, weights @ statistics.has_prediction
     )

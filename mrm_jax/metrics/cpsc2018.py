@@ -39,7 +39,7 @@ def evaluate(
 def aggregate(
     cells: Int[np.ndarray, " record"], weights: Float[np.ndarray, "sample record"]
 ) -> dict[str, Float[np.ndarray, " sample"]]:
-    """Returns the scores of samples in which records count as often as `weights` says.
+    """Returns the scores of samples in which `weights` counts each record.
 
     Args:
         cells: cell of each record in the confusion matrix, from `record_cells`.

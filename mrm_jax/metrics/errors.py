@@ -12,19 +12,19 @@ from mrm_jax.metrics import classification
 class Error:
     """A label that a model predicts wrongly for a record."""
 
-    record: int  # its place in the split
-    label: int  # its place in the label set
+    record: int  # index of the record in the split
+    label: int  # index of the label in the label set
     score: float  # from 0 to 1, on the wrong side of one half
     missed: bool  # a false negative; otherwise a false positive
 
 
 class Pair(NamedTuple):
-    """How often a label is falsely predicted for records that have another one."""
+    """A pair of labels, and the false positives of one where records have the other."""
 
-    label: int  # that the records have
-    other: int  # that they lack
-    records: int  # that have the label and lack the other
-    predicted: int  # of these, false positives of the other
+    label: int  # label that the records have
+    other: int  # label that they lack
+    records: int  # number of records with the label and without the other
+    predicted: int  # number of these with a false positive of the other
 
 
 def most_confident(scores: np.ndarray, labels: np.ndarray, count: int) -> list[Error]:
@@ -33,7 +33,8 @@ def most_confident(scores: np.ndarray, labels: np.ndarray, count: int) -> list[E
     Args:
         scores: [record, label], from 0 to 1.
         labels: [record, label], 0 or 1.
-        count: at most; fewer if fewer records have a score on the wrong side of 0.5.
+        count: maximum number of errors; fewer if fewer records have a score on the
+            wrong side of 0.5.
     """
     distance = np.abs(scores - labels)
     worst = distance.argmax(axis=1)
@@ -54,7 +55,7 @@ def false_positive_pairs(
     Args:
         labels: [record, label], 0 or 1.
         predicted: [record, label], 0 or 1.
-        count: at most; fewer if fewer pairs have a false positive.
+        count: maximum number of pairs; fewer if fewer pairs have a false positive.
     """
     truth = labels.astype(int)
     has_and_lacks = truth.T @ (1 - truth)

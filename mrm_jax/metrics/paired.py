@@ -42,7 +42,7 @@ class Contender:
     thresholds: Mapping[str, float]  # by head, from the run's validation records
 
     def describe(self) -> dict[str, Any]:
-        """Returns the facts of the run, as stored in results."""
+        """Returns the metadata of the run, as stored in results."""
         return {"workdir": self.name, **self.facts}
 
 
@@ -85,8 +85,8 @@ def compare(
         intervals: level, resamples, seed, `note` (why there are no intervals, or None),
             `rare_note` (why some labels have none, or None), and the entries of
             `significance.limits`.
-        a: facts of the first run.
-        others: for each later run, its facts as `b`, the differences by head and
+        a: metadata of the first run.
+        others: for each later run, its metadata as `b`, the differences by head and
             metric, and the differences in AUC by label and head; None where undefined.
 
     Raises:

@@ -17,9 +17,9 @@ class Ranking:
     same records need only one sort.
     """
 
-    order: np.ndarray  # [place, label], the record in this place
-    tie_start: np.ndarray  # [place, label], first place that has the same score
-    tie_end: np.ndarray  # [place, label], one past the last such place
+    order: np.ndarray  # [rank, label], the record at this rank
+    tie_start: np.ndarray  # [rank, label], first rank that has the same score
+    tie_end: np.ndarray  # [rank, label], one past the last such rank
 
 
 def rank(scores: Scores) -> Ranking:
@@ -90,7 +90,7 @@ def check_finite(scores: np.ndarray) -> None:
 
 
 def _cumulate(ranking: Ranking, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the ranked labels, and how many are 1 in the first 0, 1, ... places."""
+    """Returns the ranked labels, and how many are 1 in the first 0, 1, ... ranks."""
     hits = np.take_along_axis(labels, ranking.order, axis=0).astype(np.int64)
     found = np.zeros((len(hits) + 1, hits.shape[1]), np.int64)
     np.cumsum(hits, axis=0, out=found[1:])

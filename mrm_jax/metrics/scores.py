@@ -1,4 +1,4 @@
-"""The scores of a split: what each branch of the network gives every record."""
+"""The scores that each branch of the network gives the records of a split."""
 
 import dataclasses
 

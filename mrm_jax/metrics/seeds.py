@@ -14,8 +14,8 @@ def summarise(
     """Returns the mean and standard deviation of each metric over several seeds.
 
     Args:
-        runs: [run], what tells the runs apart: workdir, seed, epoch.
-        observed: [run], metrics by head, as `paired.observe` returns them.
+        runs: [run], workdir, seed and epoch, which identify the run.
+        observed: [run], metrics by head, from `paired.observe`.
 
     Returns:
         runs: as given.

@@ -23,7 +23,7 @@ SOURCES = (OF_LABELS, OF_ALL, NOT_CHOSEN)
 
 @dataclasses.dataclass(frozen=True)
 class Thresholds:
-    """Thresholds of one head; a label is predicted where its score reaches its own."""
+    """Thresholds of one head; a score that reaches its threshold predicts the label."""
 
     overall: float  # one threshold for all labels, with the best Fmax
     by_label: tuple[float, ...]  # [label], with the best F1 of each label
@@ -64,7 +64,7 @@ def best_f1(scores: Scores, labels: Labels) -> Float[np.ndarray, " label"]:
     sorted_scores = np.take_along_axis(scores, ranked.order, axis=0).astype(np.float64)
     hits = np.take_along_axis(labels, ranked.order, axis=0)
     right = hits.cumsum(axis=0, dtype=np.int64)
-    found = np.arange(1, len(scores) + 1)[:, np.newaxis]  # down to this place
+    found = np.arange(1, len(scores) + 1)[:, np.newaxis]  # down to this rank
     f1 = 2 * right / (found + right[-1:])
     f1[ranked.tie_end != found] = -1  # would split a tie
     best = len(f1) - 1 - f1[::-1].argmax(axis=0)
@@ -110,7 +110,7 @@ def per_record(
 def aggregate(
     statistics: RecordStatistics, weights: Float[np.ndarray, "sample record"]
 ) -> dict[str, Float[np.ndarray, "sample label"]]:
-    """Returns the metrics of samples in which records count as often as `weights` says.
+    """Returns the metrics of samples in which `weights` counts each record.
 
     Returns:
         f1_at_threshold: F1 score; NaN without a positive record.

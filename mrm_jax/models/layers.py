@@ -271,7 +271,7 @@ def maximum(
     """Returns the maximum over an axis; its gradient goes to the first maximum.
 
     This is what PyTorch does. The gradient of `jnp.max` is divided by the number of
-    places that equal the maximum. That number is 0, and the gradient NaN, where XLA
+    elements that equal the maximum. That number is 0, and the gradient NaN, where XLA
     computes both sides in different fusions and rounds them differently.
     """
     first = jnp.argmax(jax.lax.stop_gradient(signal), axis, keepdims=True)
