@@ -13,8 +13,9 @@ def building(path: Path) -> Iterator[Path]:
     """Yields an empty folder that becomes `path` when the block ends without an error.
 
     It is written under a temporary name and renamed, so a process that is killed leaves
-    no folder that looks complete. The next build removes what it left. The lock ends
-    with its process, which tells leftovers from a build in progress.
+    no folder that looks complete. The next build removes its leftovers. The lock is
+    released when its process ends, which distinguishes leftovers from a build in
+    progress.
 
     Raises:
         ValueError: if another process is building the same folder.

@@ -22,7 +22,7 @@ class Index:
     data_set: str
     version: str
     names: Sequence[str]  # [record]
-    paths: Sequence[Path]  # [record], as readers.Reading.read takes them
+    paths: Sequence[Path]  # [record], arguments of readers.Reading.read
     folds: np.ndarray  # [record], 1 to 10
     tables: dict[str, shard_writer.LabelTable]  # label set -> its labels
     sources: dict[str, str]  # label table -> SHA-256
@@ -133,7 +133,7 @@ def _write(
 
 
 def _facts(index: Index, reading: readers.Reading) -> dict[str, object]:
-    """Returns the fields of the manifest that tell one build from another."""
+    """Returns the fields of the manifest that identify a build."""
     return {
         "data_set": index.data_set,
         "data_set_version": index.version,

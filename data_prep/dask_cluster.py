@@ -5,7 +5,7 @@ so the output does not depend on the workers. If a worker dies, Dask gives its b
 to another one.
 
 This uses Dask's own futures: joblib's backend for Dask (joblib 1.6.0) waits forever for
-a batch that Dask has given up.
+a batch that Dask has marked as failed.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ class Cluster(workers.Workers):
         """Checks that a call returns the same on every worker as in this process.
 
         Raises:
-            ValueError: if it does not; names a worker and what differs there.
+            ValueError: if a result differs; names a worker and the difference.
         """
         expected = describe(*arguments)
         answers = self._client.run(describe, *arguments, on_error="return")
