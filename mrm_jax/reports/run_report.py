@@ -93,7 +93,7 @@ def _check(
     missing = [name for name in REQUIRED_FACTS if name not in facts]
     if missing:
         raise ValueError(
-            f"The metadata lacks {missing}. Pass at least {', '.join(REQUIRED_FACTS)}"
+            f"The metadata lacks {missing}. Pass at least {', '.join(REQUIRED_FACTS)}."
         )
     num_labels = scores.labels.shape[1]
     if {len(label_names), len(descriptions)} != {num_labels}:

@@ -18,7 +18,7 @@ from benchmarks import (
 from tests.helpers import raw_records
 
 
-def test_ways_take_turns_and_the_first_round_is_not_counted():
+def test_variants_alternate_and_the_first_round_is_discarded():
     calls = []
     ways = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
     seconds = harness.alternate(ways, rounds=2)
@@ -26,7 +26,7 @@ def test_ways_take_turns_and_the_first_round_is_not_counted():
     assert [len(values) for values in seconds.values()] == [2, 2]
 
 
-def test_each_turn_may_begin_with_work_that_is_not_counted():
+def test_setup_of_a_turn_is_not_timed():
     calls = []
     ways = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
     seconds = harness.alternate(ways, rounds=1, settle=True)
@@ -34,7 +34,7 @@ def test_each_turn_may_begin_with_work_that_is_not_counted():
     assert [len(values) for values in seconds.values()] == [1, 1]
 
 
-def test_ratios_are_taken_round_by_round():
+def test_ratios_are_computed_per_round():
     # The machine slowed down for both in the second round.
     seconds = {"base": [2.0, 20.0, 2.0], "ours": [1.0, 5.0, 1.0]}
     found = harness.compare(seconds, work=10, base="base")
@@ -45,13 +45,13 @@ def test_ratios_are_taken_round_by_round():
     assert [found["ours"][name] for name in ratios] == [2, 2, 4]
 
 
-def test_seconds_are_shown_as_they_are():
+def test_durations_are_reported_in_seconds():
     found = harness.compare_seconds({"base": [4.0], "ours": [2.0]}, base="base")
     assert found["ours"]["median"] == 2
     assert found["ours"]["ratio"] == 2
 
 
-def test_a_benchmark_leaves_the_others_entries_alone(tmp_path, capsys):
+def test_writing_keeps_entries_of_other_benchmarks(tmp_path, capsys):
     out = tmp_path / "results" / "machine.json"
     harness.save(out, "first", {"value": 1})
     harness.save(out, "second", {"value": 2})
@@ -65,7 +65,7 @@ def test_a_benchmark_leaves_the_others_entries_alone(tmp_path, capsys):
     assert str(out) in capsys.readouterr().out
 
 
-def test_a_benchmark_may_keep_several_entries(tmp_path):
+def test_a_benchmark_can_store_several_entries(tmp_path):
     out = tmp_path / "machine.json"
     harness.save(out, "data_prep", {"value": 1}, part="one")
     harness.save(out, "data_prep", {"value": 2}, part="two")
@@ -75,7 +75,7 @@ def test_a_benchmark_may_keep_several_entries(tmp_path):
     assert entry["two"]["machine"]["cores"] >= 1
 
 
-def test_a_row_of_the_table(tmp_path):
+def test_formats_a_table_row(tmp_path):
     found = harness.compare({"ours": [2.0], "base": [4.0]}, work=8, base="base")
     entry = {"records_per_second": {"batch 96": found}}
     harness.save(tmp_path / "gpu.json", "train_step", entry)
@@ -89,7 +89,7 @@ def test_a_row_of_the_table(tmp_path):
     assert rows[1].endswith("| 4.0 | 4.0–4.0 | 2.00 | 2.00–2.00 |")
 
 
-def test_a_row_of_what_the_device_is_used_for():
+def test_formats_a_row_of_device_usage():
     limit = dict.fromkeys(("share_of_arithmetic", "share_of_copy"), 1.0)
     row = {"gflop_per_s": 1234.5, "gb_per_s": 6.78, **limit}
     entry = {"machine": {"device": "GPU"}, "used": {"batch 96": {"training": row}}}
@@ -97,11 +97,11 @@ def test_a_row_of_what_the_device_is_used_for():
     assert line == "| GPU | batch 96 | training | 1,234 | 6.8 | 100% | 100% |"
 
 
-def test_the_documents_show_what_was_measured():
+def test_documents_show_the_measured_numbers():
     assert tables.main(["--check"]) == 0
 
 
-def test_a_table_is_replaced_and_the_text_about_it_stays():
+def test_updating_a_table_keeps_the_surrounding_text():
     text = "a\n<!-- x -->\nold\n<!-- end of x -->\nb <!-- y --><!-- end of y -->"
     made = tables.filled(text, {"x": "new", "y": "other"})
     assert made == (
@@ -110,7 +110,7 @@ def test_a_table_is_replaced_and_the_text_about_it_stays():
 
 
 @pytest.mark.parametrize("text", ["no table", "<!-- speed --> no end"])
-def test_a_document_without_the_place_for_it_is_an_error(
+def test_a_document_without_the_table_markers_raises(
     tmp_path, monkeypatch, capsys, text
 ):
     path = tmp_path / "benchmarks.md"
@@ -121,7 +121,7 @@ def test_a_document_without_the_place_for_it_is_an_error(
     assert path.read_text() == text
 
 
-def test_a_difference_is_found_and_written(tmp_path, monkeypatch):
+def test_differences_are_found_and_written(tmp_path, monkeypatch):
     path = tmp_path / "benchmarks.md"
     path.write_text("<!-- speed -->\nold\n<!-- end of speed -->")
     monkeypatch.setattr(tables, "DOCUMENTS", {path: {"speed": lambda results: "new"}})
@@ -131,7 +131,7 @@ def test_a_difference_is_found_and_written(tmp_path, monkeypatch):
     assert path.read_text() == "<!-- speed -->\nnew\n<!-- end of speed -->"
 
 
-def test_both_find_the_same_intervals():
+def test_both_implementations_give_the_same_intervals():
     rng = np.random.default_rng(1)
     scores, labels = rng.random((60, 3)), rng.integers(0, 2, (60, 3))
     labels[:, 2] = np.arange(60) < 2  # rare enough to be drawn again
@@ -153,7 +153,7 @@ def test_intervals_are_measured_for_a_thousand_resamples(tmp_path, capsys):
     assert "100 resamples by mrm_jax, 2 by the loop" in capsys.readouterr().out
 
 
-def test_rates_of_preparation_count_every_copy(tmp_path, monkeypatch, capsys):
+def test_preparation_rates_count_every_copy(tmp_path, monkeypatch, capsys):
     raw_records.write_ptbxl(tmp_path / "raw", ["{'SR': 0.0}"] * 3, folds=[1, 9, 10])
 
     def work_for_two_seconds(ways, rounds):
@@ -180,7 +180,7 @@ def test_rates_of_preparation_count_every_copy(tmp_path, monkeypatch, capsys):
     assert "tiny: 3 records" in capsys.readouterr().out
 
 
-def test_raw_records_that_are_not_there_are_an_error(tmp_path, capsys):
+def test_missing_raw_records_raise(tmp_path, capsys):
     assert data_prep.main(["--raw_dir", str(tmp_path)]) == 1
     assert "error: " in capsys.readouterr().err
 
@@ -188,8 +188,8 @@ def test_raw_records_that_are_not_there_are_an_error(tmp_path, capsys):
 @pytest.mark.parametrize(
     "command", [data_prep, hardware, intervals, precision, scaling]
 )
-def test_commands_without_pytorch_explain_themselves(command, capsys):
-    _explains_itself(command, capsys)
+def test_help_works_without_pytorch(command, capsys):
+    _has_help(command, capsys)
 
 
 @pytest.mark.torch
@@ -200,12 +200,12 @@ def test_commands_without_pytorch_explain_themselves(command, capsys):
         *("parts", "step_variants"),
     ],
 )
-def test_every_command_explains_itself(name, capsys):
+def test_every_command_has_help(name, capsys):
     pytest.importorskip("torch", exc_type=ImportError)
-    _explains_itself(__import__(f"benchmarks.{name}", fromlist=["main"]), capsys)
+    _has_help(__import__(f"benchmarks.{name}", fromlist=["main"]), capsys)
 
 
-def _explains_itself(module, capsys):
+def _has_help(module, capsys):
     with pytest.raises(SystemExit) as left:
         module.main(["--help"])
     assert left.value.code == 0

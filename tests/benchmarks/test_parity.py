@@ -31,7 +31,7 @@ SMALL = (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def as_a_command():
+def command_environment():
     """Runs in the project, with JAX's cache of the other tests and one thread.
 
     Beside four devices on few cores, PyTorch's threads would wait for each other.
@@ -68,7 +68,7 @@ def same_weights(flags, tmp_path_factory):
     return run(flags, tmp_path_factory.mktemp("same") / "run.1")
 
 
-def test_one_start_gives_one_loss(same_weights):
+def test_same_start_gives_the_same_loss(same_weights):
     curves = same_weights["curves"]
     ours, pytorch = curves["mrm_jax"]["loss"], curves["pytorch"]["loss"]
     assert len(ours) == len(pytorch) == 2
@@ -77,7 +77,7 @@ def test_one_start_gives_one_loss(same_weights):
     assert ours[1] < 0.98 * ours[0]
 
 
-def test_differences_are_those_of_the_curves(same_weights):
+def test_differences_match_the_curves(same_weights):
     curves = same_weights["curves"]
     for name in ("mrm_jax", "pytorch_moved"):
         found = same_weights["absolute_difference"][name]
@@ -88,7 +88,7 @@ def test_differences_are_those_of_the_curves(same_weights):
     assert 0 < same_weights["absolute_difference"]["pytorch_moved"]["loss"][1] < 0.1
 
 
-def test_numbers_can_be_traced(same_weights):
+def test_results_record_their_origin(same_weights):
     assert same_weights["mode"] == "same_weights"
     assert same_weights["command"].startswith(
         "python -m benchmarks.parity_training --config=experiments/base.py "
@@ -108,7 +108,7 @@ def test_numbers_can_be_traced(same_weights):
         assert set(curves["test_macro_auc"]) == {"high", "low", "mean"}
 
 
-def test_seeds_give_runs_of_their_own(flags, tmp_path, capsys):
+def test_each_seed_gives_a_different_run(flags, tmp_path, capsys):
     report = run(
         [*flags, "--config.num_epochs=1", "--mode=seeds", "--seeds=2"],
         tmp_path / "seeds",
@@ -142,7 +142,7 @@ class Recorder:
         return SplitScores(np.array(["a", "b"]), labels, high, low)
 
 
-def test_the_order_is_that_of_seed_and_epoch(flags):
+def test_order_depends_on_seed_and_epoch(flags):
     config = config_lib.load("experiments/base.py", flags[1:])
     spec = parity_training.read_plan(config, "seeds")
     side = Recorder()
@@ -156,7 +156,7 @@ def test_the_order_is_that_of_seed_and_epoch(flags):
     assert curves.test_macro_auc == {"high": 1, "low": 0, "mean": 0}
 
 
-def test_summary_is_of_pairs():
+def test_summary_uses_paired_differences():
     found = parity_report.summary([0.8, 0.9, 1.0], [0.7, 0.8, 0.6])
     assert found["mrm_jax"] == pytest.approx({"mean": 0.9, "sd": 0.1})
     assert found["pytorch"] == pytest.approx({"mean": 0.7, "sd": 0.1})
@@ -173,7 +173,7 @@ def test_summary_is_of_pairs():
         (["--config.sed=1"], "no value --config.sed"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(flags, more, message, tmp_path, capsys):
+def test_incomparable_results_raise(flags, more, message, tmp_path, capsys):
     assert parity_training.main([*flags, *more, f"--out={tmp_path / 'run'}"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -188,14 +188,14 @@ def test_what_cannot_be_compared_is_refused(flags, more, message, tmp_path, caps
         ("--sedes=3", "unexpected arguments ['--sedes=3']"),
     ],
 )
-def test_wrong_flags_are_refused(flags, more, message, capsys):
+def test_invalid_flags_are_rejected(flags, more, message, capsys):
     with pytest.raises(SystemExit) as exit_:
         parity_training.main([*flags, more, "--out=run"])
     assert exit_.value.code == 2
     assert message in capsys.readouterr().err
 
 
-def test_without_pytorch_the_way_to_it_is_told(flags, monkeypatch, capsys):
+def test_without_pytorch_the_error_says_how_to_install_it(flags, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert parity_training.main([*flags, "--out=run"]) == 2
     assert capsys.readouterr().err.endswith("; make parity installs PyTorch\n")

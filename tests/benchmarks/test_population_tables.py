@@ -7,7 +7,7 @@ pytestmark = pytest.mark.slow
 MACHINE = {"device": "cpu", "processor": "A CPU", "cores": 2}
 
 
-def test_every_size_and_way_is_measured():
+def test_every_size_and_batching_is_measured():
     load = {"batch": 2, "labels": 3, "samples": 40, "batches": 2}
     found = population_points.measure([1, 8], ["loop"], load, rounds=2, width=4)
     assert [(p["places"], p["batching"], p["devices"]) for p in found] == [
@@ -29,7 +29,7 @@ def point(places, seconds, **rest):
     } | rest
 
 
-def test_populations_are_compared_with_a_run_alone():
+def test_populations_are_compared_with_a_single_run():
     entry = {
         "machine": MACHINE,
         "load": {"batch": 32},
@@ -41,7 +41,7 @@ def test_populations_are_compared_with_a_run_alone():
     assert "| 4 | vmap | 15.0 (10.0–20.0) | 2.00 (2.00–2.00) | 1,500 |" in four
 
 
-def test_devices_are_compared_with_one():
+def test_devices_are_compared_with_one_device():
     spread = [point(4, [4.0]), point(4, [2.0], devices=2)]
     entry = {"machine": MACHINE, "spread": spread}
     table = population_tables.devices({"this": {"population": entry}})
@@ -55,7 +55,7 @@ def test_sweeps_are_compared_with_processes():
     assert "| 4 | 540 (360–720) | 360 (360–360) | 1.50 (1.00–2.00) |" in table
 
 
-def test_a_goal_that_was_not_reached_is_said():
+def test_a_missed_target_is_reported():
     points = [
         {"population": n, "trials": 32, "best": best, "seconds": 900.0, "to_goal": at}
         for n, best, at in [(1, 0.9, 300.0), (8, 0.89, None)]
@@ -67,7 +67,7 @@ def test_a_goal_that_was_not_reached_is_said():
 
 
 @pytest.mark.parametrize("command", [population, sweep_rates])
-def test_commands_explain_themselves(command, capsys):
+def test_commands_have_help(command, capsys):
     with pytest.raises(SystemExit, match="0"):
         command.main(["--help"])
     assert "default" in capsys.readouterr().out

@@ -46,7 +46,7 @@ def rows(name: str, results: dict) -> list[str]:
     return lines
 
 
-def test_one_thing_is_varied_at_a_time():
+def test_one_variable_changes_at_a_time():
     args = scaling._parse(["--vary", "batch", "samples", "devices"])
     base = scaling_points.Size(batch=96, samples=1000, labels=71, devices=1)
     assert args.base == [96, 1000, 71]
@@ -70,12 +70,12 @@ def test_the_network_is_measured_per_device():
     assert 1 < memory["state"] < memory["arguments"] < 2 * memory["state"]
 
 
-def test_another_number_of_devices_is_not_measured():
+def test_a_wrong_device_count_is_not_measured():
     sizes = [{"batch": 8, "samples": 200, "labels": 2, "devices": 3}]
     assert scaling_points.measure(sizes, round_records=8, rounds=1) == []
 
 
-def test_a_process_gets_the_devices_that_it_asks_for(monkeypatch):
+def test_a_process_gets_the_requested_devices(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--a=1")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     found = scaling.environment(2)
@@ -88,7 +88,7 @@ def test_a_process_gets_the_devices_that_it_asks_for(monkeypatch):
     assert scaling.environment(2)["CUDA_VISIBLE_DEVICES"] == "5,3"
 
 
-def test_shards_of_noise_hold_what_was_asked_for(tmp_path):
+def test_noise_shards_have_the_requested_contents(tmp_path):
     scaling_records.write_shards(tmp_path, 7, TINY)
     data = shards.load(tmp_path)
     split = data.split(scaling_records.LABEL_SET, "train")
@@ -96,7 +96,7 @@ def test_shards_of_noise_hold_what_was_asked_for(tmp_path):
     assert data.signals_uv(split.rows).std() > 100
 
 
-def test_every_way_to_feed_is_measured(tmp_path):
+def test_every_input_mode_is_measured(tmp_path):
     scaling_records.write_shards(tmp_path, 7, TINY)
     rates = scaling_records.input_rates(tmp_path, batch=4, rounds=2)
     assert {"resident", "streamed"} < set(rates)
@@ -104,12 +104,12 @@ def test_every_way_to_feed_is_measured(tmp_path):
         assert len(values) == 2 and min(values) > 0
 
 
-def test_the_metrics_peak_grows_with_the_records():
+def test_peak_memory_of_metrics_grows_with_the_records():
     few, many = (scaling_records.metrics_cost(n, 3, rounds=1) for n in (200, 2000))
     assert 5 < many["peak_bytes"] / few["peak_bytes"] < 15
 
 
-def test_the_command_measures_in_a_process_and_writes(tmp_path, capsys):
+def test_the_command_measures_in_a_subprocess_and_writes(tmp_path, capsys):
     out = tmp_path / "machine.json"
     sizes = ["--base", "4", "50", "3", "--devices", "2", "--records", "6", "9"]
     flags = ["--vary", "records", "--rounds", "1", "--out", str(out)]
@@ -121,14 +121,14 @@ def test_the_command_measures_in_a_process_and_writes(tmp_path, capsys):
     assert str(out) in capsys.readouterr().out
 
 
-def test_a_process_that_fails_is_an_error(tmp_path, capfd):
+def test_a_failing_process_raises(tmp_path, capfd):
     flags = ["--vary", "records", "--records", "0", "--out", str(tmp_path / "x.json")]
     assert scaling.main([*flags, "--rounds", "1", "--base", "4", "50", "3"]) == 1
     assert "error: a measuring process failed" in capfd.readouterr().err
     assert not (tmp_path / "x.json").exists()
 
 
-def test_a_point_of_the_network_in_the_table():
+def test_network_row_of_the_table():
     (row,) = rows("cost", RESULTS)
     # 96 MiB on each of two devices for 32 records in all: 6 a record.
     assert row == (
@@ -137,14 +137,14 @@ def test_a_point_of_the_network_in_the_table():
     )
 
 
-def test_input_and_metrics_in_the_tables():
+def test_input_and_metrics_rows_of_the_tables():
     (row,) = rows("feeding", RESULTS)
     assert row == "| a GPU | 2,000 | streamed | 10,000 | 9,000–20,000 | 240 |"
     (row,) = rows("judging", RESULTS)
     assert row.endswith("| 2,000 | 71 | 10.00 | 8.00–12.00 | 1 | 524 |")
 
 
-def test_what_an_epoch_needs():
+def test_estimates_the_needs_of_an_epoch():
     (row,) = rows("epochs", RESULTS)
     # 10 records of 24,000 bytes a second; 0.8 * 21,799 records at 10 a second.
     assert row.startswith("| a GPU | 10 | 0.2 | 240 | 29.1 min | 17.8 h | 9.3 days |")
@@ -152,7 +152,7 @@ def test_what_an_epoch_needs():
     assert rows("epochs", alone) == []
 
 
-def test_how_long_a_preparation_takes():
+def test_estimates_preparation_time():
     rates = {"wfdb.rdsamp loop": {"median": 1.0}, "build": {"median": 1000.0}}
     entry = {"records": 900, "records_per_second": rates}
     (row,) = rows("preparation", {"cpu": {"data_prep": {"set": entry}}, "other": {}})
@@ -163,16 +163,16 @@ def test_how_long_a_preparation_takes():
     ("seconds", "text"),
     [(1.24, "1.2 s"), (119, "119.0 s"), (121, "2.0 min"), (172_800, "2.0 days")],
 )
-def test_durations_have_a_fitting_unit(seconds, text):
+def test_durations_use_a_suitable_unit(seconds, text):
     assert markdown.duration(seconds) == text
 
 
-def test_noise_is_no_constant():
+def test_noise_is_not_constant():
     signals, labels = TINY.arrays()
     assert np.unique(signals).size > 100 and 0 <= labels.mean() < 0.5
 
 
-def test_the_command_explains_itself(capsys):
+def test_the_command_has_help(capsys):
     with pytest.raises(SystemExit) as left:
         scaling.main(["--help"])
     assert left.value.code == 0

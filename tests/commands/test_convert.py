@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def in_the_project(monkeypatch):
+def in_project_root(monkeypatch):
     monkeypatch.chdir(conftest.ROOT)
 
 
@@ -50,7 +50,7 @@ def test_without_pytorch_the_error_says_what_to_install(tmp_path):
         (["--run=x", "--torch=a", "--nope"], "unrecognized arguments: --nope"),
     ],
 )
-def test_wrong_flags_are_explained(arguments, message, capsys):
+def test_invalid_flags_are_explained(arguments, message, capsys):
     with pytest.raises(SystemExit) as left:
         convert.main(arguments)
     assert left.value.code == 2

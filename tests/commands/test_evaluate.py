@@ -66,7 +66,7 @@ def failed(capsys):
     return error
 
 
-def scores_by_hand(shards_dir, split, seed, moments_of):
+def reference_scores(shards_dir, split, seed, moments_of):
     """The high branch's scores, without the parts that are tested."""
     opened = shards.load(shards_dir)
     told = shards.load(moments_of).label_set("waves")
@@ -84,7 +84,7 @@ def _apply(seed):
     return jax.jit(lambda s: call(s).high_logits, compiler_options=options)
 
 
-def test_the_own_test_fold_rewrites_the_runs_report(pristine, data):
+def test_evaluating_the_runs_test_fold_rewrites_its_report(pristine, data):
     report = run_report.read(pristine / "s2")
     facts = report["facts"]
     assert (facts["split"], facts["evaluated_on"], facts["epoch"]) == ("test", None, 2)
@@ -93,11 +93,11 @@ def test_the_own_test_fold_rewrites_the_runs_report(pristine, data):
     assert set(report["test"]) == set(report["val"]) == set(HEADS)
     assert (pristine / "s2" / "report.tex").stat().st_size > 0
     with np.load(pristine / "s2" / "scores.npz") as stored:
-        expected = scores_by_hand(data / "own", "test", 2, data / "own")
+        expected = reference_scores(data / "own", "test", 2, data / "own")
         np.testing.assert_allclose(stored["high"], expected, rtol=1e-4)
 
 
-def test_another_split_leaves_the_runs_report(runs, data):
+def test_evaluating_another_split_keeps_the_runs_report(runs, data):
     split = "val"
     before = (runs / "s1" / "report.json").read_bytes()
     assert run(runs / "s1", "--split", split) == 0
@@ -113,14 +113,14 @@ def test_another_split_leaves_the_runs_report(runs, data):
             assert report[split][head]["macro_auc"] == expected["macro_auc"]
 
 
-def test_results_go_where_they_are_asked_to(runs, tmp_path):
+def test_results_are_written_to_out(runs, tmp_path):
     assert run(runs / "s1", "--split", "train", "--out", tmp_path / "a" / "b") == 0
     with np.load(tmp_path / "a" / "b" / "scores.npz") as stored:
         assert len(stored["names"]) == 8 * RECORDS_PER_FOLD
     assert not (runs / "s1" / "evaluations").exists()
 
 
-def test_the_report_of_a_run_is_not_overwritten(runs, capsys):
+def test_out_cannot_overwrite_a_runs_report(runs, capsys):
     before = (runs / "s2" / "report.json").read_bytes()
     for folder in (runs / "s1", runs / "s2"):
         assert run(runs / "s1", "--split", "val", "--out", folder) == 2
@@ -129,7 +129,7 @@ def test_the_report_of_a_run_is_not_overwritten(runs, capsys):
     assert (runs / "s2" / "report.json").read_bytes() == before
 
 
-def test_the_runs_own_shards_may_lie_elsewhere(runs, data, tmp_path, capsys):
+def test_the_runs_shards_may_have_moved(runs, data, tmp_path, capsys):
     moved = shutil.copytree(data / "own", tmp_path / "moved")
     before = run_report.read(runs / "s1")
     assert run(runs / "s1", "--data", moved) == 0
@@ -139,7 +139,7 @@ def test_the_runs_own_shards_may_lie_elsewhere(runs, data, tmp_path, capsys):
     assert after["facts"]["evaluated_on"] is None
 
 
-def test_shards_that_are_gone_are_asked_for(data, tmp_path, capsys):
+def test_missing_shards_raise_and_suggest_data(data, tmp_path, capsys):
     gone = shutil.copytree(data / "own", tmp_path / "gone")
     write_run(tmp_path / "run", gone)
     shutil.rmtree(gone)
@@ -150,7 +150,7 @@ def test_shards_that_are_gone_are_asked_for(data, tmp_path, capsys):
     )
 
 
-def test_shards_that_changed_are_not_taken_for_the_runs_own(data, tmp_path, capsys):
+def test_changed_shards_are_not_taken_for_the_runs_data(data, tmp_path, capsys):
     place = shutil.copytree(data / "own", tmp_path / "place")
     write_run(tmp_path / "run", place)
     shutil.rmtree(place)
@@ -160,7 +160,7 @@ def test_shards_that_changed_are_not_taken_for_the_runs_own(data, tmp_path, caps
     assert run(tmp_path / "run", "--data", place) == 0  # as other data, when named
 
 
-def test_other_data_are_standardised_as_the_runs_own(runs, data, capsys):
+def test_other_data_use_the_runs_normalisation_statistics(runs, data, capsys):
     before = (runs / "s1" / "report.json").read_bytes()
     assert run(runs / "s1", "--data", data / "other") == 0
     assert "external data: waves 1" in capsys.readouterr().out
@@ -168,13 +168,13 @@ def test_other_data_are_standardised_as_the_runs_own(runs, data, capsys):
     folder = runs / "s1" / "evaluations" / "test-waves-1"
     with np.load(folder / "scores.npz") as stored:
         found = stored["high"]
-    expected = scores_by_hand(data / "other", "test", 1, moments_of=data / "own")
+    expected = reference_scores(data / "other", "test", 1, moments_of=data / "own")
     np.testing.assert_allclose(found, expected, rtol=1e-4)
-    theirs = scores_by_hand(data / "other", "test", 1, moments_of=data / "other")
+    theirs = reference_scores(data / "other", "test", 1, moments_of=data / "other")
     assert not np.allclose(found, theirs, rtol=1e-3)  # so the data do differ
 
 
-def test_a_report_of_other_data_names_both(runs, data):
+def test_a_report_on_other_data_names_both_data_sets(runs, data):
     run(runs / "s1", "--data", data / "other")
     facts = run_report.read(runs / "s1" / "evaluations" / "test-waves-1")["facts"]
     own, other = (shards.load(data / name).manifest for name in ("own", "other"))
@@ -184,7 +184,7 @@ def test_a_report_of_other_data_names_both(runs, data):
     assert facts["sha256"] != facts["evaluated_on"]["sha256"]
 
 
-def test_thresholds_on_other_data_are_those_of_the_run(runs, data):
+def test_other_data_are_evaluated_at_the_runs_thresholds(runs, data):
     of_head = thresholds.Thresholds(0.123, (0.1, 0.2, 0.3))
     of_heads = dict.fromkeys(HEADS, of_head)
     epoch = trained_run.read(runs / "s1").epoch
@@ -203,7 +203,7 @@ def test_thresholds_on_other_data_are_those_of_the_run(runs, data):
         ("LABELS", ("slow", "fast", "high"), "It has\\n  waves: slow, fast, high"),
     ],
 )
-def test_data_that_do_not_fit_are_refused(runs, monkeypatch, name, value, message):
+def test_incompatible_data_raise(runs, monkeypatch, name, value, message):
     monkeypatch.setattr(small_runs, name, value)
     other = small_runs.write_shards(runs / "unlike")
     with pytest.raises(ValueError, match=message):
@@ -212,7 +212,7 @@ def test_data_that_do_not_fit_are_refused(runs, monkeypatch, name, value, messag
         )
 
 
-def test_labels_with_one_class_are_named_and_left_out(runs, data, tmp_path, capsys):
+def test_labels_with_one_class_are_listed_and_excluded(runs, data, tmp_path, capsys):
     rare = shutil.copytree(data / "other", tmp_path / "rare")
     matrix = np.load(rare / "labels-waves.npy")
     matrix[np.load(rare / "folds.npy") == 10, 1] = 0
@@ -224,7 +224,7 @@ def test_labels_with_one_class_are_named_and_left_out(runs, data, tmp_path, caps
     assert "test records have them: fast" in shown
 
 
-def test_a_split_without_records_is_refused(runs, data, tmp_path, capsys):
+def test_an_empty_split_raises(runs, data, tmp_path, capsys):
     empty = shutil.copytree(data / "other", tmp_path / "empty")
     folds = np.load(empty / "folds.npy")
     np.save(empty / "folds.npy", np.where(folds == 10, 9, folds).astype(np.int8))
@@ -232,7 +232,7 @@ def test_a_split_without_records_is_refused(runs, data, tmp_path, capsys):
     assert "no test record has a label of waves" in failed(capsys)
 
 
-def test_weights_without_data_take_the_first_as_their_own(data, tmp_path, capsys):
+def test_imported_weights_adopt_the_first_data_set(data, tmp_path, capsys):
     facts = run_spec.build_run_spec(small_runs.config(data / "own")).metadata
     unknown = dict.fromkeys(facts["data"]) | {"labels": list(small_runs.LABELS)}
     config = facts["config"] | {"data": dict.fromkeys(facts["config"]["data"])}
@@ -249,14 +249,14 @@ def test_weights_without_data_take_the_first_as_their_own(data, tmp_path, capsys
     assert facts["evaluated_on"]["sha256"] != facts["sha256"]
 
 
-def test_a_run_from_before_an_option_is_evaluated(data, tmp_path):
+def test_a_run_older_than_an_option_can_be_evaluated(data, tmp_path):
     facts = run_spec.build_run_spec(small_runs.config(data / "own")).metadata
     old = {n: v for n, v in facts["config"]["model"].items() if n != "compute_dtype"}
     write_run(tmp_path / "old", data / "own", config=facts["config"] | {"model": old})
     assert run(tmp_path / "old") == 0
 
 
-def test_runs_are_compared_on_the_scores_of_their_reports(runs, data, capsys):
+def test_comparison_reuses_the_scores_of_reports(runs, data, capsys):
     shutil.move(data / "own", data / "hidden")  # nothing is scored anew
     try:
         assert run(runs / "s1", "--compare", runs / "s2") == 0
@@ -277,7 +277,7 @@ def test_runs_are_compared_on_the_scores_of_their_reports(runs, data, capsys):
     assert {path.suffix for path in folder.iterdir()} == {".json", ".csv", ".tex"}
 
 
-def test_a_comparison_scores_anew_what_no_report_holds(runs, tmp_path):
+def test_comparison_scores_runs_without_a_matching_report(runs, tmp_path):
     (runs / "s2" / "report.json").unlink()
     config = evaluation.EvaluationConfig(resamples=20, out=tmp_path / "anew")
     anew = evaluation.compare_runs([runs / "s1", runs / "s2"], config)
@@ -286,7 +286,7 @@ def test_a_comparison_scores_anew_what_no_report_holds(runs, tmp_path):
     assert anew["others"][0]["heads"] == stored["others"][0]["heads"]
 
 
-def test_scores_of_another_epoch_are_not_taken(runs, tmp_path):
+def test_scores_of_another_epoch_are_not_reused(runs, tmp_path):
     report = run_report.read(runs / "s2")
     report["facts"]["epoch"] = 1
     (runs / "s2" / "report.json").write_text(json.dumps(report))
@@ -301,7 +301,7 @@ def test_scores_of_another_epoch_are_not_taken(runs, tmp_path):
 
 
 @pytest.mark.parametrize("more", [[], ["--split", "train", "--compare"]])
-def test_other_data_are_opened_once(runs, data, monkeypatch, more):
+def test_other_data_are_loaded_once(runs, data, monkeypatch, more):
     opened, load = [], shards.load
     monkeypatch.setattr(shards, "load", lambda at: opened.append(at) or load(at))
     more = [*more, runs / "s2"] if more else []
@@ -319,14 +319,14 @@ def test_runs_are_compared_on_other_data(runs, data):
     assert not result["facts"]["is_own_data"]
 
 
-def test_runs_of_other_records_are_not_compared(runs, data, tmp_path, capsys):
+def test_runs_with_different_records_cannot_be_compared(runs, data, tmp_path, capsys):
     write_run(tmp_path / "b", data / "other")
     assert run(runs / "s1", "--compare", tmp_path / "b") == 2
     error = failed(capsys)
     assert "with other labels" in error and "--data" in error
 
 
-def test_seeds_are_summed_up(runs, capsys):
+def test_runs_are_summarised_over_seeds(runs, capsys):
     assert run(runs / "s1", runs / "s2") == 0
     folder = runs / "s1" / "evaluations" / "test-seeds-2"
     summary = json.loads((folder / "seeds.json").read_text())
@@ -345,7 +345,7 @@ def test_seeds_are_summed_up(runs, capsys):
     assert f"results: {folder}" in capsys.readouterr().out
 
 
-def test_runs_that_differ_in_more_than_the_seed_are_refused(
+def test_summary_of_runs_that_differ_beyond_the_seed_raises(
     runs, data, tmp_path, capsys
 ):
     config = small_runs.config(data / "own").to_dict()
@@ -356,12 +356,12 @@ def test_runs_that_differ_in_more_than_the_seed_are_refused(
     assert "config.hparams.learning_rate: 0.001 in" in error and "--compare" in error
 
 
-def test_one_seed_twice_is_refused(runs, capsys):
+def test_duplicate_seeds_raise(runs, capsys):
     assert run(runs / "s1", runs / "s2", runs / "s1") == 2
     assert "have the same seed, 1." in failed(capsys)
 
 
-def test_results_of_other_runs_are_not_overwritten(runs, tmp_path, capsys):
+def test_results_of_another_comparison_are_not_overwritten(runs, tmp_path, capsys):
     other = shutil.copytree(runs / "s2", tmp_path / "s2")
     assert run(runs / "s1", "--compare", runs / "s2") == 0
     assert run(runs / "s1", "--compare", runs / "s2") == 0
@@ -370,12 +370,12 @@ def test_results_of_other_runs_are_not_overwritten(runs, tmp_path, capsys):
     assert "comparison.json: these are results of other runs" in failed(capsys)
 
 
-def test_seeds_on_both_sides_are_refused(runs, capsys):
+def test_comparing_two_groups_of_seeds_raises(runs, capsys):
     assert run(runs / "s1", runs / "s2", "--compare", runs / "s1") == 2
     assert "compares runs with one run, but --run names 2" in failed(capsys)
 
 
-def test_a_run_without_checkpoints_is_refused(tmp_path, capsys):
+def test_a_run_without_checkpoints_raises(tmp_path, capsys):
     assert run(tmp_path) == 2
     assert "this folder has no checkpoints" in failed(capsys)
     assert not (tmp_path / checkpoints.FOLDER).exists()
@@ -392,7 +392,7 @@ def test_help_explains_every_flag_with_examples(capsys):
 
 
 @pytest.mark.parametrize("flags", [["--resamples", "0"], ["--split", "all"]])
-def test_a_flag_out_of_range_is_refused(runs, flags):
+def test_a_flag_out_of_range_is_rejected(runs, flags):
     with pytest.raises(SystemExit) as ended:
         run(runs / "s1", *flags)
     assert ended.value.code == 2

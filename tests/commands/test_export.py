@@ -33,7 +33,7 @@ def test_help_explains_formats_and_flags(capsys):
         assert word in text
 
 
-def test_a_run_is_exported_into_its_folder(folder, capsys):
+def test_exports_into_the_runs_folder_by_default(folder, capsys):
     assert export.main(arguments(folder)) == 0
     first, second, third, last = capsys.readouterr().out.splitlines()
     assert first == (
@@ -45,7 +45,7 @@ def test_a_run_is_exported_into_its_folder(folder, capsys):
     assert npz_format.read(folder / "run" / "model.npz").metadata["labels"]
 
 
-def test_shards_may_be_elsewhere_now(folder, tmp_path, capsys, monkeypatch):
+def test_shards_may_have_moved(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(verify, "NUM_RECORDS", 2)  # quick, and else the same
     shards_dir = shutil.move(folder / "shards", tmp_path / "moved")
     try:
@@ -69,7 +69,7 @@ def test_shards_may_be_elsewhere_now(folder, tmp_path, capsys, monkeypatch):
     ("kind", "module", "extra"),
     [("onnx", "jax2onnx", "export"), ("torch", "torch", "parity")],
 )
-def test_a_missing_package_is_named_with_its_installation(
+def test_a_missing_package_error_says_how_to_install_it(
     kind, module, extra, folder, monkeypatch, capsys
 ):
     monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
@@ -79,7 +79,7 @@ def test_a_missing_package_is_named_with_its_installation(
     assert not list((folder / "run").glob("*model.*[!z]"))
 
 
-def test_a_folder_without_a_run_is_an_error(tmp_path, capsys):
+def test_a_folder_without_a_run_raises(tmp_path, capsys):
     assert export.main([f"--run={tmp_path}", "--format=npz"]) == 2
     assert "this folder has no checkpoints" in capsys.readouterr().err
 
@@ -92,7 +92,7 @@ def test_a_folder_without_a_run_is_an_error(tmp_path, capsys):
         (["--format=npz", "--nope"], "unrecognized arguments: --nope"),
     ],
 )
-def test_wrong_flags_are_explained(more, message, capsys):
+def test_invalid_flags_are_explained(more, message, capsys):
     with pytest.raises(SystemExit) as left:
         export.main(["--run=x", *more])
     assert left.value.code == 2

@@ -15,11 +15,11 @@ PROGRAMS = [
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
-def test_main_is_called_once_everything_is_defined(path):
+def test_main_is_called_after_all_definitions(path):
     *before, last = ast.parse(path.read_text()).body
     assert isinstance(last, ast.If) and "__name__" in ast.unparse(last.test)
     assert not any("__name__" in ast.unparse(node) for node in before)
 
 
-def test_the_programs_were_found():
+def test_program_modules_are_found():
     assert {"train", "predict", "ptbxl"} <= {path.stem for path in PROGRAMS}

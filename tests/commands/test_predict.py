@@ -20,7 +20,7 @@ def workdir(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def cache_of_the_tests(monkeypatch):
+def keep_test_cache(monkeypatch):
     """The command would move the cache of compiled programs for all later tests."""
     name = "jax_persistent_cache_min_compile_time_secs"
     before = getattr(jax.config, name)
@@ -41,7 +41,7 @@ def run(workdir, capsys):
     return call
 
 
-def test_one_record(run, workdir, tmp_path):
+def test_predicts_one_record(run, workdir, tmp_path):
     path = small_predictions.write_record(tmp_path / "a", 500)
     status, lines, _ = run(path)
     assert status == 0
@@ -56,7 +56,7 @@ def test_one_record(run, workdir, tmp_path):
     assert lines[-1].startswith("Scores are for research. They are not a diagnosis")
 
 
-def test_a_folder_with_bad_records(run, tmp_path):
+def test_skips_bad_records_of_a_folder(run, tmp_path):
     for name in "abcde":
         small_predictions.write_record(tmp_path / "in" / name)
     (tmp_path / "in" / "b.dat").unlink()
@@ -77,7 +77,7 @@ def test_a_folder_with_bad_records(run, tmp_path):
     assert 0 < float(rows["e"]["loud"]) < 1
 
 
-def test_json_with_windows(run, tmp_path):
+def test_writes_json_with_windows(run, tmp_path):
     path = small_predictions.write_record(tmp_path / "a", 500)
     out = tmp_path / "scores.json"
     flags = ("--windows", "--aggregate=max", "--head=low", f"--out={out}")
@@ -92,7 +92,7 @@ def test_json_with_windows(run, tmp_path):
     assert record["scores"]["low"]["fast"] == max(of_windows)
 
 
-def test_tables_of_numbers_in_microvolts(run, tmp_path):
+def test_reads_numeric_tables_in_microvolts(run, tmp_path):
     signal_mv = small_predictions.ecg_mv()
     np.save(tmp_path / "a.npy", 1000 * signal_mv[:, [1, 0, *range(6, 12)]])
     leads = "--leads=II,I,V1,V2,V3,V4,V5,V6"
@@ -105,7 +105,7 @@ def test_tables_of_numbers_in_microvolts(run, tmp_path):
     ]
 
 
-def test_pictures_and_explanations(run, tmp_path, monkeypatch):
+def test_writes_plots_and_explanations(run, tmp_path, monkeypatch):
     monkeypatch.setattr(explanation, "LARGE_GAP", 0.0)
     a = small_predictions.write_record(tmp_path / "a" / "r", 500)
     b = small_predictions.write_record(tmp_path / "b" / "r", seed=1)
@@ -128,7 +128,7 @@ def test_pictures_and_explanations(run, tmp_path, monkeypatch):
     assert lines[-1] == f"plots: {folder}"
 
 
-def test_a_picture_that_cannot_be_written_costs_no_scores(run, tmp_path):
+def test_a_failed_plot_does_not_lose_scores(run, tmp_path):
     paths = [small_predictions.write_record(tmp_path / name) for name in "ab"]
     (tmp_path / "p" / "a.png").mkdir(parents=True)  # where the picture would go
     out = tmp_path / "scores.csv"
@@ -141,7 +141,7 @@ def test_a_picture_that_cannot_be_written_costs_no_scores(run, tmp_path):
         assert [row["error"] for row in csv.DictReader(file)] == ["", ""]
 
 
-def test_results_are_not_written_over_a_record(run, tmp_path):
+def test_out_cannot_overwrite_a_record(run, tmp_path):
     path = tmp_path / "a.csv"
     np.savetxt(path, small_predictions.ecg_mv(), delimiter=",")
     before = path.read_bytes()
@@ -152,7 +152,7 @@ def test_results_are_not_written_over_a_record(run, tmp_path):
     assert path.read_bytes() == before
 
 
-def test_every_finding_is_explained_in_the_asked_format(run, tmp_path):
+def test_every_prediction_is_explained_in_the_requested_format(run, tmp_path):
     path = small_predictions.write_record(tmp_path / "r")
     explain = ("--explain=found", "--explain=loud", "--threshold=0")
     assert run(path, f"--plot={tmp_path / 'p'}", "--plot_format=pdf", *explain)[0] == 0
@@ -161,7 +161,7 @@ def test_every_finding_is_explained_in_the_asked_format(run, tmp_path):
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == names
 
 
-def test_no_record_that_can_be_scored(run, tmp_path):
+def test_exit_status_if_no_record_can_be_scored(run, tmp_path):
     np.save(tmp_path / "a.npy", small_predictions.ecg_mv())
     status, lines, _ = run(tmp_path)
     assert status == 2
@@ -183,7 +183,9 @@ def test_no_record_that_can_be_scored(run, tmp_path):
         (["--plot=p", "--explain=AF"], "no label 'AF'. Expected one of slow, fast, lo"),
     ],
 )
-def test_flags_are_refused_before_any_work(run, tmp_path, monkeypatch, flags, message):
+def test_invalid_flags_are_rejected_before_any_work(
+    run, tmp_path, monkeypatch, flags, message
+):
     path = small_predictions.write_record(tmp_path / "a")
     monkeypatch.chdir(tmp_path)
     status, lines, error = run(path, *flags)
@@ -192,7 +194,7 @@ def test_flags_are_refused_before_any_work(run, tmp_path, monkeypatch, flags, me
     assert error.startswith("error: ") and message in error
 
 
-def test_a_missing_file_is_a_record_that_is_not_scored(run, tmp_path):
+def test_a_missing_file_is_skipped(run, tmp_path):
     path = small_predictions.write_record(tmp_path / "a")
     status, lines, _ = run(tmp_path / "nowhere.csv", path)
     assert status == 1
@@ -201,13 +203,13 @@ def test_a_missing_file_is_a_record_that_is_not_scored(run, tmp_path):
     )
 
 
-def test_no_file_that_is_there(run, tmp_path):
+def test_exit_status_if_no_file_exists(run, tmp_path):
     status, lines, error = run(tmp_path / "nowhere")
     assert (status, lines) == (2, [])
     assert error.endswith("nowhere: no such record or folder exists\n")
 
 
-def test_a_folder_without_a_run(tmp_path, capsys):
+def test_a_folder_without_a_run_raises(tmp_path, capsys):
     path = small_predictions.write_record(tmp_path / "a")
     assert predict.main([f"--run={tmp_path}", str(path)]) == 2
     assert "this folder has no checkpoints" in capsys.readouterr().err

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def in_the_project(monkeypatch):
+def in_project_root(monkeypatch):
     monkeypatch.chdir(conftest.ROOT)
 
 
@@ -31,12 +31,12 @@ def test_help_explains_every_flag_and_lists_every_value(capsys):
     assert "--config.hparams.learning_rate=0.001" in text
 
 
-def test_help_of_an_experiment_shows_its_own_values(capsys):
+def test_help_shows_the_experiments_values(capsys):
     assert train.main(["--config=experiments/demo.py", "--help"]) == 0
     assert "--config.model.width=8" in capsys.readouterr().out
 
 
-def test_help_runs_as_a_command_from_another_folder(tmp_path):
+def test_help_works_from_another_folder(tmp_path):
     # There is no experiments/ there: the usage alone has to do.
     command = [sys.executable, "-m", "mrm_jax.train", "--help"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
@@ -83,14 +83,14 @@ def by_hand(coordinator, num_processes, process_id):
         ),
     ],
 )
-def test_what_does_not_fit_is_an_error_with_a_way_out(arguments, message, capsys):
+def test_invalid_arguments_raise_with_a_suggestion(arguments, message, capsys):
     assert train.main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error
 
 
-def test_a_misspelt_value_is_named_beside_the_right_ones(capsys):
+def test_an_unknown_value_error_lists_the_valid_ones(capsys):
     arguments = ["--config=experiments/base.py", "--config.hparams.learnin_rate=1"]
     assert train.main(arguments) == 2
     error = capsys.readouterr().err
@@ -98,7 +98,7 @@ def test_a_misspelt_value_is_named_beside_the_right_ones(capsys):
     assert "--config.hparams.learning_rate=0.001" in error
 
 
-def test_overrides_reach_the_configuration():
+def test_overrides_are_applied_to_the_configuration():
     config, workdir = train.parse(
         [
             "--config=experiments/ptbxl_rhythm.py",
@@ -113,14 +113,14 @@ def test_overrides_reach_the_configuration():
     assert workdir == Path("runs/ptbxl_rhythm")
 
 
-def test_the_first_step_does_not_wait_for_what_only_reports_need():
+def test_report_packages_are_imported_after_the_first_step():
     slow = {"matplotlib", "tensorboardX", "torch"}  # seconds, where all are installed
     code = f"import sys, mrm_jax.train; print({slow} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "set()\n"
 
 
-def test_hosts_are_named_by_hand_or_by_the_cluster():
+def test_hosts_come_from_flags_or_from_the_cluster():
     assert train.parse_cluster(["--config=experiments/base.py"]) is None
     found = train.parse_cluster(["--distributed", "--peer_timeout=9"])
     assert found == distributed.Cluster(peer_timeout_s=9)

@@ -10,7 +10,7 @@ SIGNAL_MV = small_predictions.ecg_mv()
 
 
 @pytest.mark.parametrize("name", ["r", "r.hea", "r.dat"])
-def test_wfdb_by_any_of_its_names(tmp_path, name):
+def test_reads_wfdb_by_any_of_its_file_names(tmp_path, name):
     small_predictions.write_record(tmp_path / "r")
     found = files.read(str(tmp_path / name))
     assert (found.name, found.unit, found.sampling_rate) == ("r", "mV", 500)
@@ -19,7 +19,7 @@ def test_wfdb_by_any_of_its_names(tmp_path, name):
     np.testing.assert_allclose(found.signal_mv, SIGNAL_MV, rtol=1e-6)
 
 
-def test_wfdb_of_any_leads_and_order(tmp_path):
+def test_reads_wfdb_with_any_leads_in_any_order(tmp_path):
     names = ("Resp", "V2", "mlii", "I", "c1")
     path = raw_records.write_wfdb(tmp_path / "r", VALUES[:, :5], 257, names=names)
     found = files.read(path)
@@ -28,7 +28,7 @@ def test_wfdb_of_any_leads_and_order(tmp_path):
     np.testing.assert_allclose(found.signal_mv, VALUES[:, [1, 3, 4]] / 1000, rtol=1e-6)
 
 
-def test_wfdb_in_other_units(tmp_path):
+def test_converts_wfdb_in_other_units(tmp_path):
     gain = ["1000/mV"] * 4 + ["1/uV"] * 4 + ["1000000/V"] * 4
     path = raw_records.write_wfdb(tmp_path / "r", VALUES, gain=gain)
     found = files.read(path)
@@ -45,7 +45,7 @@ MICRO_SIGNS = [
 
 
 @pytest.mark.parametrize("gain", MICRO_SIGNS)
-def test_wfdb_in_microvolts_with_a_micro_sign(tmp_path, gain):
+def test_reads_wfdb_microvolts_with_a_micro_sign(tmp_path, gain):
     path = raw_records.write_wfdb(tmp_path / "r", VALUES)
     path.write_bytes(path.read_bytes().replace(b"1000/mV", gain))
     found = files.read(path)
@@ -54,7 +54,7 @@ def test_wfdb_in_microvolts_with_a_micro_sign(tmp_path, gain):
 
 
 @pytest.mark.parametrize("gain", MICRO_SIGNS)
-def test_a_micro_sign_is_not_lost_where_the_wfdb_package_reads(tmp_path, gain):
+def test_the_wfdb_package_does_not_drop_a_micro_sign(tmp_path, gain):
     path = raw_records.write_wfdb(tmp_path / "r", VALUES)
     of_wfdb = path.read_bytes().replace(b" 16 ", b" 16:0 ", 12)
     path.write_bytes(of_wfdb.replace(b"1000/mV", b"1000/V"))
@@ -64,25 +64,25 @@ def test_a_micro_sign_is_not_lost_where_the_wfdb_package_reads(tmp_path, gain):
         files.read(path)
 
 
-def test_wfdb_in_a_unit_that_is_no_voltage(tmp_path):
+def test_wfdb_with_a_unit_other_than_voltage_raises(tmp_path):
     path = raw_records.write_wfdb(tmp_path / "r", VALUES, gain="1/mmHg")
     with pytest.raises(ValueError, match="^wrong unit: .* found 'mmHg'"):
         files.read(path)
 
 
-def test_wfdb_with_a_lead_that_has_no_description(tmp_path):
+def test_reads_wfdb_with_a_lead_without_description(tmp_path):
     path = raw_records.write_wfdb(tmp_path / "r", VALUES)
     path.write_text(path.read_text().replace(" 0 V6\n", " 0\n"))
     assert files.read(path).leads == LEADS[:11]
 
 
-def test_wfdb_at_a_rate_that_is_no_whole_number(tmp_path):
+def test_reads_wfdb_at_a_fractional_rate(tmp_path):
     path = small_predictions.write_record(tmp_path / "r")
     path.write_text(path.read_text().replace("r 12 500 ", "r 12 499.5 "))
     assert files.read(path).sampling_rate == 499.5
 
 
-def test_both_forms_of_mat(tmp_path):
+def test_reads_both_mat_formats(tmp_path):
     raw_records.write_wfdb(tmp_path / "A1", VALUES, 500, padding=24)
     raw_records.write_original(tmp_path / "A2.mat", SIGNAL_MV)
     challenge, original = (files.read(tmp_path / f"A{n}.mat") for n in (1, 2))
@@ -92,7 +92,7 @@ def test_both_forms_of_mat(tmp_path):
     np.testing.assert_array_equal(original.signal_mv, SIGNAL_MV)
 
 
-def test_a_mat_that_lost_its_header(tmp_path):
+def test_a_mat_without_its_header_raises(tmp_path):
     from scipy import io as scipy_io
 
     scipy_io.savemat(tmp_path / "A1.mat", {"val": VALUES.T})
@@ -101,7 +101,7 @@ def test_a_mat_that_lost_its_header(tmp_path):
 
 
 @pytest.mark.parametrize("unit", ["mV", "uV", "V"])
-def test_tables_in_each_unit(tmp_path, unit):
+def test_reads_tables_in_each_unit(tmp_path, unit):
     given = SIGNAL_MV / {"mV": 1, "uV": 1e-3, "V": 1e3}[unit]
     np.save(tmp_path / "r.npy", given.T)
     np.savetxt(tmp_path / "r.csv", given, delimiter=",")
@@ -111,7 +111,7 @@ def test_tables_in_each_unit(tmp_path, unit):
         np.testing.assert_allclose(found.signal_mv, SIGNAL_MV, rtol=1e-9)
 
 
-def test_tables_do_not_say_their_rate(tmp_path):
+def test_tables_without_a_rate_raise(tmp_path):
     np.save(tmp_path / "r.npy", SIGNAL_MV)
     with pytest.raises(
         ValueError, match="^no rate: r.npy .* Pass it with --sampling_rate"
@@ -119,18 +119,18 @@ def test_tables_do_not_say_their_rate(tmp_path):
         files.read(tmp_path / "r.npy")
 
 
-def test_other_kinds_are_refused(tmp_path):
+def test_unsupported_kinds_raise(tmp_path):
     (tmp_path / "r.edf").write_bytes(b"0")
     with pytest.raises(ValueError, match="^unknown kind: r.edf: expected WFDB"):
         files.read(tmp_path / "r.edf")
 
 
-def test_missing_files():
+def test_missing_files_raise():
     with pytest.raises(ValueError, match="^missing file: r.hea"):
         files.read("no/such/r")
 
 
-def test_records_of_a_folder(tmp_path):
+def test_finds_the_records_of_a_folder(tmp_path):
     small_predictions.write_record(tmp_path / "b" / "w")
     raw_records.write_wfdb(tmp_path / "A1", VALUES, 500, padding=24)
     raw_records.write_original(tmp_path / "A2.mat", SIGNAL_MV)
@@ -145,14 +145,14 @@ def test_records_of_a_folder(tmp_path):
     assert found.skipped == [tmp_path / "REFERENCE.csv"]
 
 
-def test_files_in_the_order_given_each_record_once(tmp_path):
+def test_files_keep_their_order_without_duplicates(tmp_path):
     for name in ("b", "a"):
         small_predictions.write_record(tmp_path / name)
     given = [tmp_path / "b.dat", tmp_path / "a", tmp_path / "b.hea", tmp_path]
     assert files.find(given).records == [tmp_path / "b.hea", tmp_path / "a.hea"]
 
 
-def test_samples_that_lost_their_header_are_found_and_refused(tmp_path):
+def test_samples_without_a_header_are_found_and_raise(tmp_path):
     small_predictions.write_record(tmp_path / "a")
     small_predictions.write_record(tmp_path / "b").unlink()
     records = files.find([tmp_path]).records
@@ -161,7 +161,7 @@ def test_samples_that_lost_their_header_are_found_and_refused(tmp_path):
         files.read(records[1])
 
 
-def test_endings_in_capitals(tmp_path):
+def test_accepts_uppercase_suffixes(tmp_path):
     small_predictions.write_record(tmp_path / "a").rename(tmp_path / "a.HEA")
     (tmp_path / "a.dat").rename(tmp_path / "a.DAT")
     header = (tmp_path / "a.HEA").read_text()
@@ -179,7 +179,7 @@ def test_endings_in_capitals(tmp_path):
         np.testing.assert_allclose(found.signal_mv, SIGNAL_MV, rtol=1e-6)
 
 
-def test_linked_folders_are_entered_once(tmp_path):
+def test_linked_folders_are_visited_once(tmp_path):
     small_predictions.write_record(tmp_path / "elsewhere" / "a")
     small_predictions.write_record(tmp_path / "in" / "b")
     (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
@@ -194,21 +194,21 @@ def test_linked_folders_are_entered_once(tmp_path):
     ("name", "reason"),
     [("x", "x.hea"), ("x.dat", "x.hea"), ("x.csv", "x.csv"), ("x.mat", "x.mat")],
 )
-def test_what_is_missing_beside_others_is_listed(tmp_path, name, reason):
+def test_a_missing_file_among_others_is_listed(tmp_path, name, reason):
     path = small_predictions.write_record(tmp_path / "a")
     assert files.find([tmp_path / name, path]).records == [tmp_path / name, path]
     with pytest.raises(ValueError, match=f"^missing file: {reason}$"):
         files.read(tmp_path / name)
 
 
-def test_nothing_to_read(tmp_path):
+def test_nothing_to_read_raises(tmp_path):
     with pytest.raises(ValueError, match="no record was found. Supported files: WFDB"):
         files.find([tmp_path])
     with pytest.raises(ValueError, match="nowhere: no such record or folder"):
         files.find([tmp_path / "nowhere"])
 
 
-def test_real_records_of_both_forms(real_data):
+def test_reads_real_records_of_both_formats(real_data):
     found = files.find([real_data / "cpsc2018"])
     assert len(found.records) == 15
     assert [path.name for path in found.skipped] == ["REFERENCE.csv"]

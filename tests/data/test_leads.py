@@ -45,17 +45,17 @@ def from_electrodes(seed=0, num_samples=50):
         ("Resp", "RESP"),
     ],
 )
-def test_names(given, expected):
+def test_standardises_names(given, expected):
     assert leads.standard_name(given) == expected
 
 
-def test_a_lead_that_stands_there_twice_is_refused():
+def test_a_duplicate_lead_raises():
     with pytest.raises(ValueError, match="^doubled lead: aVR; found aVR, I, AVR"):
         leads.standard_names(["aVR", "I", "AVR"])
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_any_two_limb_leads_give_the_other_four(pair):
+def test_any_two_limb_leads_determine_the_other_four(pair):
     limb, chest = from_electrodes(), np.random.default_rng(1).normal(size=(50, 6))
     names = (*CHEST, *(LIMB[place] for place in pair))
     signal, notes = leads.complete(np.hstack([chest, limb[:, list(pair)]]), names)
@@ -66,7 +66,7 @@ def test_any_two_limb_leads_give_the_other_four(pair):
     )
 
 
-def test_one_missing_lead_is_computed_and_the_others_stay_as_they_are():
+def test_computing_a_missing_lead_keeps_the_others():
     signal_mv = small_predictions.ecg_mv().astype(np.float32)
     there = [name for name in leads.LEADS if name != "AVL"]
     columns = [leads.LEADS.index(name) for name in there]
@@ -77,7 +77,7 @@ def test_one_missing_lead_is_computed_and_the_others_stay_as_they_are():
     assert notes == ("aVL computed from I and II",)
 
 
-def test_any_order_and_more_leads_than_twelve():
+def test_accepts_any_order_and_extra_leads():
     signal_mv = small_predictions.ecg_mv()
     names = ("VX", *reversed(leads.LEADS))
     shuffled = np.hstack([np.zeros((len(signal_mv), 1)), signal_mv[:, ::-1]])
@@ -95,25 +95,25 @@ def test_any_order_and_more_leads_than_twelve():
         ((), "found none"),
     ],
 )
-def test_what_cannot_be_computed_is_refused_by_name(names, message):
+def test_an_underivable_lead_raises_with_its_name(names, message):
     with pytest.raises(ValueError, match=message):
         leads.complete(np.ones((10, len(names))), names)
 
 
 @pytest.mark.parametrize("places", PAIRS)
-def test_interchanged_limb_leads_are_noticed(places):
+def test_interchanged_limb_leads_are_detected(places):
     limb = from_electrodes()
     limb[:, places] = limb[:, places[::-1]]
     (note,) = leads.contradictions(np.hstack([limb, limb]))
     assert "the limb leads contradict each other" in note
 
 
-def test_offsets_and_rounding_are_no_contradiction():
+def test_offsets_and_rounding_are_not_contradictions():
     limb = np.round(from_electrodes(num_samples=500), 2) + np.arange(6)
     assert leads.contradictions(np.hstack([limb, limb])) == ()
 
 
-def test_real_records_give_their_own_limb_leads_again(real_data):
+def test_derived_limb_leads_match_real_records(real_data):
     from mrm_jax.data import wfdb_files
 
     paths = sorted(real_data.glob("ptbxl_subset/records500/*/*.hea"))

@@ -34,18 +34,18 @@ def rewrite(folder, **changes):
     path.write_text(json.dumps(fields))
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_manifest_round_trip(tmp_path):
     manifest.write(MANIFEST, tmp_path)
     assert manifest.read(tmp_path) == MANIFEST
     assert manifest.read(str(tmp_path)) == MANIFEST
 
 
-def test_label_order_is_kept(tmp_path):
+def test_label_order_is_preserved(tmp_path):
     manifest.write(MANIFEST, tmp_path)
     assert manifest.read(tmp_path).label_sets["letters"].labels == ("b", "a")
 
 
-def test_folder_without_manifest_says_what_to_run(tmp_path):
+def test_a_missing_manifest_error_suggests_a_command(tmp_path):
     with pytest.raises(
         ValueError, match="manifest.json was not found. Build the shards first"
     ):
@@ -55,19 +55,19 @@ def test_folder_without_manifest_says_what_to_run(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"), [("{", "not JSON"), ("[]", "format version 1, found None")]
 )
-def test_damaged_manifest(tmp_path, text, message):
+def test_a_damaged_manifest_raises(tmp_path, text, message):
     (tmp_path / manifest.MANIFEST).write_text(text)
     with pytest.raises(ValueError, match=message):
         manifest.read(tmp_path)
 
 
-def test_other_format_version(tmp_path):
+def test_another_format_version_raises(tmp_path):
     manifest.write(dataclasses.replace(MANIFEST, format_version=2), tmp_path)
     with pytest.raises(ValueError, match="expected format version 1, found 2"):
         manifest.read(tmp_path)
 
 
-def test_missing_and_unknown_fields(tmp_path):
+def test_missing_and_unknown_fields_raise(tmp_path):
     manifest.write(MANIFEST, tmp_path)
     rewrite(tmp_path, colour="red")
     with pytest.raises(ValueError, match=r"unknown \['colour'\]"):

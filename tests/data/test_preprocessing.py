@@ -12,7 +12,7 @@ def sine(num_samples, rate, frequency_hz):
 
 
 @pytest.mark.parametrize("source_rate", [100, 125, 250, 257, 360, 500, 1000])
-def test_resample_keeps_a_slow_sine(source_rate):
+def test_resampling_preserves_a_slow_sine(source_rate):
     resampled = preprocessing.resample(
         sine(10 * source_rate, source_rate, 5), source_rate, 100
     )
@@ -20,20 +20,20 @@ def test_resample_keeps_a_slow_sine(source_rate):
     np.testing.assert_allclose(resampled, sine(1000, 100, 5), atol=0.01)
 
 
-def test_resample_removes_what_would_alias():
+def test_resampling_removes_aliases():
     # At 100 Hz a sine of 80 Hz would look like one of 20 Hz.
     resampled = preprocessing.resample(sine(5000, 500, 80), 500, 100)
     assert np.abs(resampled[10:-10]).max() < 0.01
     assert np.abs(sine(5000, 500, 80)[::5]).max() > 0.9
 
 
-def test_resample_to_the_same_rate_changes_nothing():
+def test_resampling_to_the_same_rate_changes_nothing():
     signal = sine(1000, 100, 7)
     np.testing.assert_array_equal(preprocessing.resample(signal, 100, 100), signal)
 
 
 @pytest.mark.parametrize("value", [0.0, 3.0])
-def test_resample_of_a_constant_and_a_ramp_has_no_edges(value):
+def test_resampling_a_constant_or_ramp_has_no_edge_effects(value):
     # A filter that takes the outside as zero would bend both ends.
     time_s = np.arange(5000)[:, None] / 500
     ramp = value + 0.5 * time_s
@@ -47,7 +47,7 @@ def test_resample_of_a_constant_and_a_ramp_has_no_edges(value):
     )
 
 
-def test_longer_records_are_cut_to_the_start():
+def test_longer_records_keep_their_beginning():
     signal = raw_records.digital(1500)
     cut = preprocessing.fit_length(signal, 1000, preprocessing.STRETCH_OR_CUT)
     np.testing.assert_array_equal(cut, signal[:1000])
@@ -64,38 +64,38 @@ def test_shorter_records_are_stretched(num_samples):
     np.testing.assert_allclose(stretched[10:-10], expected[10:-10], atol=0.02)
 
 
-def test_exact_length_refuses_another():
+def test_exact_policy_rejects_another_length():
     signal = raw_records.digital(999)
     with pytest.raises(ValueError, match="wrong length: expected 1000 .* found 999"):
         preprocessing.fit_length(signal, 1000, preprocessing.EXACT)
 
 
-def test_unknown_length_policy():
+def test_an_unknown_length_policy_raises():
     with pytest.raises(ValueError, match="unknown length policy 'crop'"):
         preprocessing.fit_length(raw_records.digital(999), 1000, "crop")
 
 
-def test_every_int16_survives_millivolts():
+def test_every_int16_survives_conversion_to_millivolts():
     uv = np.arange(-32768, 32768)
     signal_mv = (uv / 1000).astype(np.float32)
     np.testing.assert_array_equal(preprocessing.to_microvolts(signal_mv), uv)
 
 
 @pytest.mark.parametrize("value_mv", [32.768, -32.769])
-def test_beyond_int16(value_mv):
+def test_values_beyond_int16_raise(value_mv):
     with pytest.raises(ValueError, match="^out of range: expected -32768 to 32767 uV"):
         preprocessing.to_microvolts(np.array([[value_mv]]))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_missing_samples(value):
+def test_missing_samples_raise(value):
     signal_mv = raw_records.digital() / 1000
     signal_mv[3, 6] = value
     with pytest.raises(ValueError, match="^missing samples: 1 of 12000 .* in V1$"):
         preprocessing.prepare_uv(signal_mv, 100, 100, 1000, preprocessing.EXACT)
 
 
-def test_empty_record():
+def test_an_empty_record_raises():
     with pytest.raises(ValueError, match="^missing samples: the record is empty"):
         preprocessing.prepare_uv(
             np.empty((0, 12)), 500, 100, 1000, preprocessing.STRETCH_OR_CUT
@@ -103,14 +103,14 @@ def test_empty_record():
 
 
 @pytest.mark.parametrize("rate", [100, 500])
-def test_flat_leads(rate):
+def test_flat_leads_raise(rate):
     signal_mv = raw_records.digital(10 * rate) / 1000
     signal_mv[:, [1, 11]] = 0.25
     with pytest.raises(ValueError, match="^flat lead: II, V6 constant"):
         preprocessing.prepare_uv(signal_mv, rate, 100, 1000, preprocessing.EXACT)
 
 
-def test_lead_flat_in_the_part_that_is_kept():
+def test_a_lead_flat_in_the_kept_part_raises():
     signal_mv = raw_records.digital(1500) / 1000
     signal_mv[:1100, 0] = 0
     with pytest.raises(ValueError, match="^flat lead: I constant"):
@@ -119,7 +119,7 @@ def test_lead_flat_in_the_part_that_is_kept():
         )
 
 
-def test_prepare_resamples_before_it_cuts():
+def test_resamples_before_cutting():
     signal_mv = np.cumsum(raw_records.digital(6000), axis=0) / 1e5
     expected_mv = preprocessing.resample(signal_mv, 500, 100)[:1000]
     prepared = preprocessing.prepare_uv(
@@ -130,7 +130,7 @@ def test_prepare_resamples_before_it_cuts():
 
 
 @pytest.mark.parametrize("source_rate", [100, 125, 257, 360, 500, 1000, 50])
-def test_what_is_dropped_early_feeds_nothing(source_rate):
+def test_dropped_samples_do_not_affect_the_result(source_rate):
     signal_mv = np.cumsum(raw_records.digital(14 * source_rate), axis=0) / 1e5
     whole_mv = preprocessing.resample(signal_mv, source_rate, 100)[:1000]
     prepared = preprocessing.prepare_uv(
@@ -139,13 +139,13 @@ def test_what_is_dropped_early_feeds_nothing(source_rate):
     np.testing.assert_array_equal(prepared, np.rint(whole_mv * 1000))
 
 
-def test_missing_samples_after_the_cut_do_no_harm():
+def test_missing_samples_after_the_cut_are_ignored():
     signal_mv = raw_records.digital(6000) / 1000
     signal_mv[5500] = np.nan
     preprocessing.prepare_uv(signal_mv, 500, 100, 1000, preprocessing.STRETCH_OR_CUT)
 
 
-def test_whole_numbers_are_resampled_as_fractions():
+def test_integers_are_resampled_as_floats():
     signal = raw_records.digital(5000)
     expected = preprocessing.resample(signal.astype(np.float32), 500, 100)
     np.testing.assert_allclose(

@@ -4,7 +4,7 @@ from tests.helpers import small_predictions
 EXPECTED = windows.InputSpec(100, 40, "exact")
 
 
-def test_files_come_in_order_with_the_reasons_of_the_unfit(tmp_path):
+def test_files_keep_their_order_and_skipped_ones_have_reasons(tmp_path):
     paths = [
         small_predictions.write_record(tmp_path / f"r{number}", seed=number)
         for number in range(windows.READ_AHEAD + 10)
@@ -20,14 +20,14 @@ def test_files_come_in_order_with_the_reasons_of_the_unfit(tmp_path):
     ]
 
 
-def test_a_header_that_asks_for_all_memory_is_one_unfit_record(tmp_path):
+def test_a_header_that_demands_all_memory_skips_one_record(tmp_path):
     path = small_predictions.write_record(tmp_path / "r")
     path.write_text(path.read_text().replace("r 12 500 200", f"r 12 500 {10**14}"))
     (found,) = windows.cuts([path], None, EXPECTED)
     assert str(found).startswith("unreadable: r.hea: ")
 
 
-def test_whatever_a_reader_raises_stops_one_record_only(tmp_path):
+def test_any_reader_error_skips_only_its_record(tmp_path):
     good, bad = (small_predictions.write_record(tmp_path / name) for name in "ab")
     text = bad.read_text().replace(" 500 ", f" {10**400} ")  # an OverflowError
     bad.write_text(text)

@@ -6,7 +6,7 @@ from mrm_jax.data import leads, recording
 LEADS = leads.LEADS
 
 
-def test_names_and_numbers_are_brought_to_one_form():
+def test_names_and_numbers_are_normalised():
     signal_mv = np.arange(30, dtype=np.int16).reshape(10, 3)
     made = recording.Recording("r", signal_mv, ("aVR", "c1", "x"), np.int64(500))
     assert made.leads == ("AVR", "V1", "X")
@@ -15,7 +15,7 @@ def test_names_and_numbers_are_brought_to_one_form():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_floats_keep_their_precision(dtype):
+def test_float_precision_is_preserved(dtype):
     signal_mv = np.zeros((10, 12), dtype)
     made = recording.Recording("r", signal_mv, LEADS, 500)
     assert made.signal_mv is signal_mv
@@ -30,24 +30,24 @@ def test_floats_keep_their_precision(dtype):
         ((3, 5000, 12), r"found \(3, 5000, 12\)$"),
     ],
 )
-def test_other_shapes_are_refused(shape, message):
+def test_invalid_shapes_raise(shape, message):
     with pytest.raises(ValueError, match=f"^wrong shape: .*{message}"):
         recording.Recording("r", np.zeros(shape), LEADS, 500)
 
 
 @pytest.mark.parametrize("signal", [np.zeros((9, 12), complex), [["a"] * 12]])
-def test_what_are_no_numbers_are_refused(signal):
+def test_non_numeric_signals_raise(signal):
     with pytest.raises(ValueError, match="^unreadable: expected numbers"):
         recording.Recording("r", signal, LEADS, 500)
 
 
 @pytest.mark.parametrize("rate", [0, -100, 0.5, np.nan, np.inf, 1e6, None, "x"])
-def test_rates_that_no_ecg_has_are_refused(rate):
+def test_implausible_rates_raise(rate):
     with pytest.raises(ValueError, match="^wrong rate: expected 50 to 100,000 Hz"):
         recording.Recording("r", np.zeros((9, 12)), LEADS, rate)
 
 
-def test_names_in_one_text_are_refused():
+def test_names_in_a_single_string_raise():
     with pytest.raises(ValueError, match="^leads: expected a sequence .*'I,II'"):
         recording.Recording("r", np.zeros((9, 2)), "I,II", 500)
 
@@ -56,16 +56,16 @@ def test_names_in_one_text_are_refused():
     ("text", "unit"),
     [("mV", "mV"), ("MV", "mV"), ("uv", "uV"), ("µV", "uV"), ("μV", "uV"), ("V", "V")],
 )
-def test_units_in_any_spelling(text, unit):
+def test_accepts_units_in_any_spelling(text, unit):
     assert recording.unit_name(text) == unit
 
 
-def test_another_unit_is_refused():
+def test_an_unknown_unit_raises():
     with pytest.raises(ValueError, match="^wrong unit: expected mV, uV, V, found 'mm'"):
         recording.unit_name("mm")
 
 
-def test_conversion_to_millivolts():
+def test_converts_to_millivolts():
     np.testing.assert_allclose(recording.to_mv(np.array([250.0]), "uV"), [0.25])
     np.testing.assert_allclose(recording.to_mv(np.array([0.00025]), "V"), [0.25])
     signal_mv = np.zeros(3, np.float32)

@@ -44,7 +44,7 @@ def folder(tmp_path):
     return path
 
 
-def test_files_and_their_bounds(folder):
+def test_shard_files_are_bounded(folder):
     assert sorted(path.name for path in folder.iterdir()) == [
         "first_label-letters.npy",
         "folds.npy",
@@ -66,7 +66,7 @@ def test_files_and_their_bounds(folder):
     ]
 
 
-def test_signals_in_the_order_asked(folder):
+def test_signals_come_in_the_requested_order(folder):
     opened = shards.load(folder)
     for rows in ([0, 1, 2, 3, 4], [4, 0, 2, 2], [3], []):
         found = opened.signals_uv(np.array(rows, int))
@@ -74,7 +74,7 @@ def test_signals_in_the_order_asked(folder):
         np.testing.assert_array_equal(found, signals_uv()[rows])
 
 
-def test_splits_leave_out_records_without_a_label(folder):
+def test_splits_exclude_records_without_a_label(folder):
     opened = shards.load(folder)
     train = opened.split("letters", "train")
     assert train.names.tolist() == ["r0", "r1"]
@@ -87,7 +87,7 @@ def test_splits_leave_out_records_without_a_label(folder):
     assert opened.split("b", "train").first_label is None
 
 
-def test_moments_and_counts_are_those_of_the_training_records(folder):
+def test_mean_std_and_counts_use_training_records_only(folder):
     letters = shards.load(folder).manifest.label_sets["letters"]
     train = signals_uv()[:2].astype(float)
     assert letters.mean_uv == pytest.approx(train.mean(), rel=1e-12)
@@ -97,7 +97,7 @@ def test_moments_and_counts_are_those_of_the_training_records(folder):
     assert letters.has_first_label
 
 
-def test_unknown_label_set_or_split(folder):
+def test_an_unknown_label_set_or_split_raises(folder):
     opened = shards.load(folder)
     with pytest.raises(ValueError, match="no label set 'rhythm'. It has letters, b"):
         opened.split("rhythm", "train")
@@ -105,7 +105,7 @@ def test_unknown_label_set_or_split(folder):
         opened.split("letters", "dev")
 
 
-def test_verification_finds_a_changed_byte(folder):
+def test_verification_detects_a_changed_byte(folder):
     shards.load(folder, verify_hashes=True)
     path = folder / "signals-00001.npy"
     data = bytearray(path.read_bytes())
@@ -116,7 +116,7 @@ def test_verification_finds_a_changed_byte(folder):
         shards.load(folder, verify_hashes=True)
 
 
-def test_missing_file(folder):
+def test_a_missing_file_raises(folder):
     (folder / "signals-00001.npy").unlink()
     with pytest.raises(ValueError, match=r"missing \['signals-00001.npy'\]"):
         shards.load(folder)
@@ -133,20 +133,20 @@ def test_missing_file(folder):
         ("signals-00000.npy", np.ones((1, 10, 12), np.int16), "5 records .* found 4"),
     ],
 )
-def test_arrays_that_do_not_fit(folder, name, array, message):
+def test_mismatched_arrays_raise(folder, name, array, message):
     np.save(folder / name, array)
     with pytest.raises(ValueError, match=message):
         shards.load(folder)
 
 
-def test_truncated_array(folder):
+def test_a_truncated_array_raises(folder):
     path = folder / "signals-00000.npy"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match="signals-00000.npy: unreadable"):
         shards.load(folder)
 
 
-def test_too_many_shards_for_the_system_are_not_called_damaged(folder):
+def test_too_many_open_files_are_not_reported_as_damage(folder):
     code = f"""
 import os, resource, sys
 from mrm_jax.data import shards
@@ -173,7 +173,7 @@ def test_pickles_are_not_loaded(folder):
         shards.load(folder)
 
 
-def test_manifest_cannot_name_files_elsewhere(folder):
+def test_manifest_cannot_name_files_outside_its_folder(folder):
     path = folder / manifest.MANIFEST
     fields = json.loads(path.read_text())
     fields["files"]["../signals-1.npy"] = "0" * 64
@@ -182,20 +182,20 @@ def test_manifest_cannot_name_files_elsewhere(folder):
         shards.load(folder)
 
 
-def test_writer_refuses_other_types_and_shapes(tmp_path):
+def test_writer_rejects_other_types_and_shapes(tmp_path):
     writer = shard_writer.Writer(tmp_path, num_samples=10, shard_bytes=240)
     for signal in (np.zeros((10, 12)), np.zeros((9, 12), np.int16)):
         with pytest.raises(ValueError, match=r"expected int16 \(10, 12\), found"):
             writer.add(signal)
 
 
-def test_a_label_set_is_found_by_its_labels(folder):
+def test_finds_a_label_set_by_its_labels(folder):
     data = shards.load(folder)
     assert data.label_set_of(["a", "b"]) == "letters"
     assert data.label_set_of(["b"]) == "b"
 
 
-def test_labels_in_another_order_are_another_set(folder):
+def test_labels_in_another_order_are_a_different_set(folder):
     with pytest.raises(ValueError, match="letters has them in another order"):
         shards.load(folder).label_set_of(["b", "a"])
     with pytest.raises(ValueError, match="no label set with the labels c. It has\n"):

@@ -14,14 +14,14 @@ def write_csv(path, values, header=None, delimiter=","):
 
 
 @pytest.mark.parametrize("array", [VALUES, VALUES.T])
-def test_npy_either_way_round(tmp_path, array):
+def test_reads_npy_in_either_orientation(tmp_path, array):
     np.save(tmp_path / "r.npy", array)
     values, names = tables.read_npy(tmp_path / "r.npy", None)
     np.testing.assert_array_equal(values, VALUES)
     assert names == LEADS
 
 
-def test_npy_of_named_leads(tmp_path):
+def test_reads_npy_with_named_leads(tmp_path):
     np.save(tmp_path / "r.npy", VALUES[:, :8].T)
     given = ("II", "I", *LEADS[6:])
     values, names = tables.read_npy(tmp_path / "r.npy", given)
@@ -38,7 +38,7 @@ def test_npy_of_named_leads(tmp_path):
         ((12,), r"expected one record"),
     ],
 )
-def test_npy_of_a_shape_that_does_not_tell(tmp_path, shape, message):
+def test_npy_with_an_ambiguous_shape_raises(tmp_path, shape, message):
     np.save(tmp_path / "r.npy", np.zeros(shape))
     with pytest.raises(ValueError, match=f"^wrong shape: r.npy: {message}"):
         tables.read_npy(tmp_path / "r.npy", None)
@@ -47,26 +47,26 @@ def test_npy_of_a_shape_that_does_not_tell(tmp_path, shape, message):
 @pytest.mark.parametrize(
     "content", [b"", b"no array", b"PK\x03\x04", b"\x93NUMPY\x01\x00"]
 )
-def test_damaged_npy(tmp_path, content):
+def test_a_damaged_npy_raises(tmp_path, content):
     (tmp_path / "r.npy").write_bytes(content)
     with pytest.raises(ValueError, match="^unreadable: r.npy: "):
         tables.read_npy(tmp_path / "r.npy", None)
 
 
-def test_an_archive_is_no_npy(tmp_path):
+def test_an_archive_is_not_an_npy(tmp_path):
     np.savez(tmp_path / "r.npz", VALUES)
     (tmp_path / "r.npz").rename(tmp_path / "r.npy")
     with pytest.raises(ValueError, match="^unreadable: r.npy: not a .npy file$"):
         tables.read_npy(tmp_path / "r.npy", None)
 
 
-def test_npy_with_objects_runs_nothing(tmp_path):
+def test_npy_with_objects_is_not_unpickled(tmp_path):
     np.save(tmp_path / "r.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(ValueError, match="^unreadable: r.npy: .*allow_pickle"):
         tables.read_npy(tmp_path / "r.npy", None)
 
 
-def test_csv_without_a_header_has_the_standard_order(tmp_path):
+def test_csv_without_a_header_uses_the_standard_order(tmp_path):
     values, names = tables.read_csv(write_csv(tmp_path / "r.csv", VALUES), None, "mV")
     np.testing.assert_array_equal(values, VALUES)
     assert names == LEADS
@@ -74,7 +74,7 @@ def test_csv_without_a_header_has_the_standard_order(tmp_path):
 
 @pytest.mark.parametrize("time", ["time", "Time (s)", "t", "time_ms", "index", ""])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_csv_with_a_header_and_times(tmp_path, time, delimiter):
+def test_reads_csv_with_a_header_and_times(tmp_path, time, delimiter):
     header = delimiter.join([time, *reversed(LEADS)])
     rows = np.hstack([np.arange(40)[:, None] / 100, VALUES])
     path = write_csv(tmp_path / "r.csv", rows, header, delimiter)
@@ -83,7 +83,7 @@ def test_csv_with_a_header_and_times(tmp_path, time, delimiter):
     assert tuple(names) == LEADS[::-1]
 
 
-def test_csv_as_spreadsheets_write_it(tmp_path):
+def test_reads_csv_written_by_spreadsheets(tmp_path):
     # A mark of the byte order, quotes, Windows' ends of lines, an empty last line.
     quoted = ",".join(f'"{lead}"' for lead in LEADS)
     rows = "\r\n".join(",".join(map(str, row)) for row in VALUES)
@@ -95,7 +95,7 @@ def test_csv_as_spreadsheets_write_it(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["{} (mV)", "{}[mV]", '"{} (mv)"'])
-def test_units_in_the_header_are_no_part_of_the_names(tmp_path, form):
+def test_header_units_are_not_part_of_lead_names(tmp_path, form):
     header = ",".join(["time (s)", *map(form.format, reversed(LEADS))])
     rows = np.hstack([np.arange(40)[:, None] / 100, VALUES])
     path = write_csv(tmp_path / "r.csv", rows, header)
@@ -107,7 +107,7 @@ def test_units_in_the_header_are_no_part_of_the_names(tmp_path, form):
 
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("index", [False, True])
-def test_columns_that_are_only_numbered_are_a_header(tmp_path, first, index):
+def test_numbered_columns_count_as_a_header(tmp_path, first, index):
     cells = [""] * index + [str(first + number) for number in range(12)]
     rows = np.hstack([np.arange(40)[:, None], VALUES]) if index else VALUES
     path = write_csv(tmp_path / "r.csv", rows, ",".join(cells))
@@ -117,12 +117,12 @@ def test_columns_that_are_only_numbered_are_a_header(tmp_path, first, index):
     assert names == LEADS
 
 
-def test_given_leads_win_over_the_header(tmp_path):
+def test_given_leads_override_the_header(tmp_path):
     path = write_csv(tmp_path / "r.csv", VALUES[:, :2], "channel 1,channel 2")
     assert tables.read_csv(path, ("V1", "V2"), "mV")[1] == ("V1", "V2")
 
 
-def test_empty_cells_are_missing_samples(tmp_path):
+def test_empty_cells_become_missing_samples(tmp_path):
     path = write_csv(tmp_path / "r.csv", VALUES)
     path.write_text(path.read_text().replace(str(VALUES[3, 4]), ""))
     values, _ = tables.read_csv(path, None, "mV")
@@ -147,13 +147,13 @@ def test_empty_cells_are_missing_samples(tmp_path):
         ("I,II,V1\n1,2\n", "^wrong shape: r.csv: expected 3 columns"),
     ],
 )
-def test_damaged_csv(tmp_path, text, message):
+def test_a_damaged_csv_raises(tmp_path, text, message):
     (tmp_path / "r.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
         tables.read_csv(tmp_path / "r.csv", None, "mV")
 
 
-def test_csv_that_is_no_text(tmp_path):
+def test_a_binary_csv_raises(tmp_path):
     (tmp_path / "r.csv").write_bytes(b"\xff\xfe\x00\x00\x81")
     with pytest.raises(ValueError, match="^unreadable: r.csv: "):
         tables.read_csv(tmp_path / "r.csv", None, "mV")
@@ -168,6 +168,6 @@ def test_csv_that_is_no_text(tmp_path):
         ("record,fold", False),
     ],
 )
-def test_tables_of_labels_are_told_from_records(tmp_path, first_row, is_record):
+def test_label_tables_are_distinguished_from_records(tmp_path, first_row, is_record):
     (tmp_path / "r.csv").write_text(first_row + "\n")
     assert tables.is_record(tmp_path / "r.csv") is is_record

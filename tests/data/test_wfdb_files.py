@@ -11,7 +11,7 @@ wfdb_writes = pytest.mark.filterwarnings(
 )
 
 
-def as_wfdb_reads_it(path):
+def read_with_wfdb(path):
     signal_mv, fields = wfdb.rdsamp(str(path.with_suffix("")))
     order = {name.upper(): i for i, name in enumerate(fields["sig_name"])}
     columns = [order[lead] for lead in wfdb_files.LEADS]
@@ -20,13 +20,13 @@ def as_wfdb_reads_it(path):
 
 def assert_same_as_wfdb(path):
     signal_mv, rate = wfdb_files.read_record(path)
-    expected_mv, expected_rate = as_wfdb_reads_it(path)
+    expected_mv, expected_rate = read_with_wfdb(path)
     assert signal_mv.dtype == np.float32
     assert rate == expected_rate
     np.testing.assert_array_equal(signal_mv, expected_mv)
 
 
-def test_values_are_millivolts(tmp_path):
+def test_returns_millivolts(tmp_path):
     values = raw_records.digital()
     path = raw_records.write_wfdb(tmp_path / "r", values, 100)
     signal_mv, rate = wfdb_files.read_record(path)
@@ -35,7 +35,7 @@ def test_values_are_millivolts(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["r", "r.hea", "r.dat"])
-def test_path_may_have_an_ending(tmp_path, name):
+def test_path_may_have_a_suffix(tmp_path, name):
     raw_records.write_wfdb(tmp_path / "r", raw_records.digital())
     signal_mv, _ = wfdb_files.read_record(str(tmp_path / name))
     assert signal_mv.shape == (1000, 12)
@@ -51,12 +51,12 @@ def test_path_may_have_an_ending(tmp_path, name):
         [f"{100 + 37 * i}.5({i - 6})/mV" for i in range(12)],
     ],
 )
-def test_gains_and_baselines_as_wfdb(tmp_path, gain):
+def test_gains_and_baselines_match_wfdb(tmp_path, gain):
     path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital(), gain=gain)
     assert_same_as_wfdb(path)
 
 
-def test_baseline_defaults_to_the_adc_zero(tmp_path):
+def test_baseline_defaults_to_adc_zero(tmp_path):
     path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital())
     path.write_text(path.read_text().replace(" 16 0 0 0 0 ", " 16 512 0 0 0 "))
     assert_same_as_wfdb(path)
@@ -64,13 +64,13 @@ def test_baseline_defaults_to_the_adc_zero(tmp_path):
     assert signal_mv[0, 0] == np.float32((raw_records.digital()[0, 0] - 512) / 1000)
 
 
-def test_matlab_file_with_byte_offset(tmp_path):
+def test_reads_a_matlab_file_with_byte_offset(tmp_path):
     values = raw_records.digital()
     path = raw_records.write_wfdb(tmp_path / "A0001", values, 500, padding=24)
     assert_same_as_wfdb(path)
 
 
-def test_two_signal_files(tmp_path):
+def test_reads_two_signal_files(tmp_path):
     values = raw_records.digital()
     path = raw_records.write_wfdb(tmp_path / "r", values[:, :5], names=("x",) * 5)
     (tmp_path / "s.dat").write_bytes(bytes(6) + values[:, 5:].tobytes())
@@ -82,7 +82,7 @@ def test_two_signal_files(tmp_path):
     np.testing.assert_allclose(signal_mv[:, 11], values[:, 11] / 500, rtol=1e-6)
 
 
-def test_order_capitals_and_other_leads_do_not_matter(tmp_path):
+def test_lead_order_case_and_extra_leads_are_ignored(tmp_path):
     values = raw_records.digital(num_leads=13)
     names = ["Vx", *(name.lower() for name in reversed(raw_records.LEADS))]
     path = raw_records.write_wfdb(tmp_path / "r", values, names=names)
@@ -93,7 +93,7 @@ def test_order_capitals_and_other_leads_do_not_matter(tmp_path):
 
 @wfdb_writes
 @pytest.mark.parametrize("format_", ["212", "80", "24", "32"])
-def test_other_formats_go_to_wfdb(tmp_path, format_):
+def test_other_formats_are_read_by_wfdb(tmp_path, format_):
     signal_mv = np.random.default_rng(0).normal(size=(400, 12))
     wfdb.wrsamp(
         "r",
@@ -117,7 +117,7 @@ def test_missing_samples_are_nan(tmp_path):
 
 
 @pytest.mark.parametrize(("padding", "file"), [(0, "r.dat"), (24, "r.mat")])
-def test_truncated_file(tmp_path, padding, file):
+def test_a_truncated_file_raises(tmp_path, padding, file):
     values = raw_records.digital()
     path = raw_records.write_wfdb(tmp_path / "r", values, padding=padding)
     (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:-2])
@@ -126,7 +126,7 @@ def test_truncated_file(tmp_path, padding, file):
 
 
 @wfdb_writes
-def test_truncated_file_of_another_format(tmp_path):
+def test_a_truncated_file_of_another_format_raises(tmp_path):
     wfdb.wrsamp(
         "r",
         fs=100,
@@ -142,14 +142,14 @@ def test_truncated_file_of_another_format(tmp_path):
         wfdb_files.read_record(tmp_path / "r")
 
 
-def test_missing_lead(tmp_path):
+def test_a_missing_lead_raises(tmp_path):
     names = [*raw_records.LEADS[:11], "V7"]
     path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital(), names=names)
     with pytest.raises(ValueError, match="^missing lead: r.hea: no V6"):
         wfdb_files.read_record(path)
 
 
-def test_doubled_lead(tmp_path):
+def test_a_duplicate_lead_raises(tmp_path):
     names = [*raw_records.LEADS, "v1"]
     values = raw_records.digital(num_leads=13)
     path = raw_records.write_wfdb(tmp_path / "r", values, names=names)
@@ -157,14 +157,14 @@ def test_doubled_lead(tmp_path):
         wfdb_files.read_record(path)
 
 
-def test_wrong_unit(tmp_path):
+def test_a_wrong_unit_raises(tmp_path):
     gain = ["1000/mV"] * 11 + ["1000/uV"]
     path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital(), gain=gain)
     with pytest.raises(ValueError, match="^wrong unit: r.hea: .* found mV, uV"):
         wfdb_files.read_record(path)
 
 
-def test_missing_files(tmp_path):
+def test_missing_files_raise(tmp_path):
     with pytest.raises(ValueError, match="^missing file: r.hea"):
         wfdb_files.read_record(tmp_path / "r")
     path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital())
@@ -174,13 +174,13 @@ def test_missing_files(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "no header at all\n", "r 12 100\n", "\0\0"])
-def test_damaged_header(tmp_path, text):
+def test_a_damaged_header_raises(tmp_path, text):
     (tmp_path / "r.hea").write_text(text)
     with pytest.raises(ValueError, match=r"^\w[\w ]+: .*r.hea"):
         wfdb_files.read_record(tmp_path / "r")
 
 
-def test_header_cannot_reach_out_of_its_folder(tmp_path):
+def test_header_cannot_name_files_outside_its_folder(tmp_path):
     raw_records.write_wfdb(tmp_path / "secret", raw_records.digital())
     path = raw_records.write_wfdb(tmp_path / "in" / "r", raw_records.digital())
     path.write_text(path.read_text().replace("r.dat", "../secret.dat"))
@@ -188,7 +188,7 @@ def test_header_cannot_reach_out_of_its_folder(tmp_path):
         wfdb_files.read_record(path)
 
 
-def test_real_records_as_wfdb(real_data):
+def test_real_records_match_wfdb(real_data):
     paths = sorted(real_data.glob("ptbxl_subset/records100/*/*.hea"))[::60]
     paths += sorted(real_data.glob("ptbxl_subset/records500/*/*.hea"))[:5]
     paths += sorted(real_data.glob("cpsc2018/wfdb/*.hea"))

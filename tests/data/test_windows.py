@@ -16,7 +16,7 @@ def of_length(num_samples, rate=500.0, **others):
 
 @pytest.mark.parametrize("first_only", [False, True])
 @pytest.mark.parametrize("expected", [STRETCHING, EXACT])
-def test_a_record_of_the_right_length_is_one_window(expected, first_only):
+def test_a_record_of_exact_length_gives_one_window(expected, first_only):
     given = of_length(5000)
     found = windows.cut(given, expected, first_only)
     in_shards = preprocessing.prepare_uv(
@@ -30,7 +30,7 @@ def test_a_record_of_the_right_length_is_one_window(expected, first_only):
 
 @pytest.mark.parametrize("num_samples", [3001, 4800, 5000, 5001, 7503, 15000])
 @pytest.mark.parametrize("rate", [500, 257])
-def test_the_first_window_is_what_the_shards_hold(num_samples, rate):
+def test_the_first_window_equals_the_shards(num_samples, rate):
     given = of_length(num_samples, rate)
     in_shards = preprocessing.prepare_uv(
         given.signal_mv, rate, 100, 1000, preprocessing.STRETCH_OR_CUT
@@ -40,7 +40,7 @@ def test_the_first_window_is_what_the_shards_hold(num_samples, rate):
         np.testing.assert_array_equal(found.signals_uv[0], in_shards)
 
 
-def test_windows_lie_side_by_side_and_the_last_is_the_end():
+def test_windows_are_adjacent_and_the_last_is_aligned_to_the_end():
     given = of_length(12_345)
     found = windows.cut(given, EXACT)
     assert found.start_s == (0.0, 10.0, 14.69)
@@ -54,7 +54,7 @@ def test_two_whole_windows_do_not_overlap():
     assert windows.cut(of_length(10_000), EXACT).start_s == (0.0, 10.0)
 
 
-def test_shorter_records_are_stretched_where_training_did():
+def test_shorter_records_are_stretched_if_training_did_so():
     given = of_length(4000)
     found = windows.cut(given, STRETCHING)
     assert found.notes == ("stretched from 8 s to 10 s, as in training",)
@@ -64,7 +64,7 @@ def test_shorter_records_are_stretched_where_training_did():
         windows.cut(given, EXACT)
 
 
-def test_what_was_done_is_said():
+def test_notes_describe_the_conversions():
     kept = [0, 1, *range(6, 12)]
     names = tuple(LEADS[place] for place in kept)
     given = recording.Recording(
@@ -86,14 +86,14 @@ def test_what_was_done_is_said():
         (1e-3, "uV", "Are the numbers in mV"),
     ],
 )
-def test_amplitudes_that_only_a_wrong_unit_makes(factor, unit, hint):
+def test_amplitudes_of_a_wrong_unit_raise(factor, unit, hint):
     signal_mv = factor * small_predictions.ecg_mv(5000) / 5
     given = recording.Recording("r", signal_mv, LEADS, 500, unit=unit)
     with pytest.raises(ValueError, match=f"^wrong unit: read as {unit}, .*{hint}"):
         windows.cut(given, EXACT)
 
 
-def test_missing_samples_are_placed():
+def test_the_error_locates_missing_samples():
     given = of_length(5000)
     given.signal_mv[1000:1011, 7] = np.nan
     with pytest.raises(
@@ -102,7 +102,7 @@ def test_missing_samples_are_placed():
         windows.cut(given, EXACT)
 
 
-def test_a_fault_after_the_first_window_is_no_fault_of_the_first():
+def test_faults_after_the_first_window_are_ignored_with_first_only():
     missing, flat = of_length(15_000), of_length(15_000)
     missing.signal_mv[10_000, 7] = np.nan
     flat.signal_mv[8_000:, 7] = 0
@@ -124,21 +124,21 @@ def test_a_fault_after_the_first_window_is_no_fault_of_the_first():
         ((slice(None), slice(None)), 0.0, "^flat lead: I, II, "),
     ],
 )
-def test_unfit_records_are_refused_as_in_preparation(place, value, message):
+def test_records_that_preparation_skips_raise(place, value, message):
     given = of_length(5000)
     given.signal_mv[place] = value
     with pytest.raises(ValueError, match=message):
         windows.cut(given, EXACT)
 
 
-def test_an_empty_record():
+def test_an_empty_record_raises():
     given = recording.Recording("r", np.empty((0, 12)), LEADS, 500)
     with pytest.raises(ValueError, match="^missing samples: the record is empty"):
         windows.cut(given, STRETCHING)
 
 
 @pytest.mark.parametrize("rate", [499.5, 257.0, 128.1, 1000 / 3])
-def test_rates_that_are_no_whole_numbers(rate):
+def test_accepts_fractional_rates(rate):
     time_s = np.arange(int(20 * rate)) / rate
     wave = np.sin(2 * np.pi * 7 * time_s)
     found = preprocessing.resample(wave[:, None], rate, 100)
@@ -147,7 +147,7 @@ def test_rates_that_are_no_whole_numbers(rate):
     np.testing.assert_allclose(found[20:-20, 0], expected[20:-20], atol=0.01)
 
 
-def test_real_records_are_one_window_as_in_the_shards(real_data):
+def test_a_real_record_gives_one_window_equal_to_the_shards(real_data):
     for path in sorted(real_data.glob("cpsc2018/*/*.[hm]*")):
         if path.suffix == ".mat" and path.with_suffix(".hea").exists():
             continue

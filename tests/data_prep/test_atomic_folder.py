@@ -3,7 +3,7 @@ import pytest
 from data_prep import atomic_folder
 
 
-def test_folder_appears_when_it_is_whole(tmp_path):
+def test_folder_appears_only_when_complete(tmp_path):
     path = tmp_path / "a" / "b"
     with atomic_folder.building(path) as folder:
         (folder / "file").write_text("text")
@@ -12,14 +12,14 @@ def test_folder_appears_when_it_is_whole(tmp_path):
     assert [entry.name for entry in path.parent.iterdir()] == ["b"]
 
 
-def test_error_leaves_nothing(tmp_path):
+def test_an_error_leaves_no_folder(tmp_path):
     with pytest.raises(KeyError), atomic_folder.building(tmp_path / "b") as folder:
         (folder / "file").write_text("text")
         raise KeyError
     assert not list(tmp_path.iterdir())
 
 
-def test_left_over_files_do_not_come_back(tmp_path):
+def test_leftovers_are_removed(tmp_path):
     (tmp_path / ".b.building").mkdir()
     (tmp_path / ".b.building" / "old").write_text("text")
     with atomic_folder.building(tmp_path / "b") as folder:
@@ -27,7 +27,7 @@ def test_left_over_files_do_not_come_back(tmp_path):
     assert [entry.name for entry in (tmp_path / "b").iterdir()] == ["new"]
 
 
-def test_only_one_builds_at_a_time(tmp_path):
+def test_only_one_process_builds_at_a_time(tmp_path):
     with atomic_folder.building(tmp_path / "b") as folder:
         (folder / "file").write_text("text")
         with (

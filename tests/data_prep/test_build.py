@@ -90,7 +90,7 @@ def test_shards_hold_every_record_in_order(raw_dir, out_dir):
     assert [path.name for path in out_dir.parent.iterdir()] == ["out"]
 
 
-def test_manifest_says_what_the_numbers_are(raw_dir, out_dir):
+def test_manifest_describes_the_data(raw_dir, out_dir):
     written = run(raw_dir, out_dir)
     assert (written.data_set, written.data_set_version) == ("PTB-XL", "subset")
     assert (written.sampling_rate, written.num_samples) == (100, 1000)
@@ -105,7 +105,7 @@ def test_manifest_says_what_the_numbers_are(raw_dir, out_dir):
     assert rhythm.std_uv == pytest.approx(signal_uv.std(), rel=1e-12)
 
 
-def test_workers_write_what_one_process_writes(raw_dir, out_dir, monkeypatch):
+def test_workers_and_one_process_write_the_same_bytes(raw_dir, out_dir, monkeypatch):
     monkeypatch.setattr(readers, "RECORDS_PER_WORKER", 1)
     assert readers.processes(NUM_RECORDS, jobs=2).count == 2
     alone = run(raw_dir, out_dir)
@@ -113,11 +113,11 @@ def test_workers_write_what_one_process_writes(raw_dir, out_dir, monkeypatch):
     assert together == alone
 
 
-def test_few_records_are_read_by_one_process():
+def test_one_process_reads_few_records():
     assert readers.processes(NUM_RECORDS, jobs=2).count == 1
 
 
-def test_a_record_that_cannot_be_read_is_skipped(raw_dir, out_dir):
+def test_unreadable_records_are_skipped(raw_dir, out_dir):
     damage(raw_dir, 5)
     written = run(raw_dir, out_dir)
     opened = shards.load(out_dir, verify_hashes=True)
@@ -137,7 +137,7 @@ def test_a_record_that_cannot_be_read_is_skipped(raw_dir, out_dir):
     assert build.count_reasons(out_dir) == {"truncated file": 1}
 
 
-def test_record_refused_by_the_tables_is_listed(raw_dir, out_dir):
+def test_records_skipped_by_the_tables_are_listed(raw_dir, out_dir):
     index = ptbxl.index(raw_dir)
     index = dataclasses.replace(index, skipped=[("x", "no fold: none in the table")])
     written = build.build(index, READING, out_dir, jobs=1)
@@ -145,7 +145,7 @@ def test_record_refused_by_the_tables_is_listed(raw_dir, out_dir):
     assert skipped_rows(out_dir)[1] == ["x", "no fold: none in the table"]
 
 
-def test_strict_stops_at_the_first_record_to_skip(raw_dir, out_dir):
+def test_strict_raises_at_the_first_skipped_record(raw_dir, out_dir):
     damage(raw_dir, 5)
     damage(raw_dir, 7)
     with pytest.raises(ValueError, match="record 00005: truncated file.*--strict"):
@@ -153,7 +153,7 @@ def test_strict_stops_at_the_first_record_to_skip(raw_dir, out_dir):
     assert nothing_is_left(out_dir)
 
 
-def test_more_than_a_tenth_is_an_error(raw_dir, out_dir):
+def test_skipping_more_than_a_tenth_raises(raw_dir, out_dir):
     damage(raw_dir, 5)
     damage(raw_dir, 7)
     with pytest.raises(ValueError, match=r"found 2 of 12 \(2 truncated file; first"):
@@ -171,14 +171,14 @@ def test_records_of_another_rate_are_skipped(raw_dir, out_dir):
     ]
 
 
-def test_second_build_changes_nothing(raw_dir, out_dir):
+def test_a_second_build_changes_nothing(raw_dir, out_dir):
     first = run(raw_dir, out_dir)
     times = {path.name: path.stat().st_mtime_ns for path in out_dir.iterdir()}
     assert run(raw_dir, out_dir) == first
     assert times == {path.name: path.stat().st_mtime_ns for path in out_dir.iterdir()}
 
 
-def test_finished_build_of_other_data_is_an_error(raw_dir, out_dir):
+def test_a_finished_build_of_other_data_raises(raw_dir, out_dir):
     run(raw_dir, out_dir)
     other = dataclasses.replace(ptbxl.index(raw_dir), version="1.0.3")
     message = "another data_set_version: expected 1.0.3, found subset. Choose another"
@@ -189,7 +189,7 @@ def test_finished_build_of_other_data_is_an_error(raw_dir, out_dir):
         build.build(ptbxl.index(raw_dir), reading, out_dir)
 
 
-def test_folder_with_other_files_is_left_alone(raw_dir, out_dir):
+def test_a_folder_with_other_files_is_not_touched(raw_dir, out_dir):
     out_dir.mkdir(parents=True)
     (out_dir / "thesis.txt").write_text("precious")
     with pytest.raises(ValueError, match="found other files. Choose another --out"):
@@ -197,13 +197,13 @@ def test_folder_with_other_files_is_left_alone(raw_dir, out_dir):
     assert (out_dir / "thesis.txt").read_text() == "precious"
 
 
-def test_empty_folder_is_taken(raw_dir, out_dir):
+def test_an_empty_folder_is_accepted(raw_dir, out_dir):
     out_dir.mkdir(parents=True)
     run(raw_dir, out_dir)
     shards.load(out_dir)
 
 
-def test_build_of_an_old_format_says_the_way_out(raw_dir, out_dir):
+def test_an_old_format_error_suggests_a_fix(raw_dir, out_dir):
     run(raw_dir, out_dir)
     path = out_dir / manifest.MANIFEST
     path.write_text(
@@ -213,7 +213,7 @@ def test_build_of_an_old_format_says_the_way_out(raw_dir, out_dir):
         run(raw_dir, out_dir)
 
 
-def test_killed_build_leaves_nothing_whole(raw_dir, out_dir):
+def test_a_killed_build_leaves_no_complete_folder(raw_dir, out_dir):
     script = [sys.executable, "-c", SLOW_BUILD, str(raw_dir), str(out_dir)]
     process = subprocess.Popen(script, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -36,7 +36,7 @@ def labels_of(index, row=0):
     return [table.labels[column] for column in np.flatnonzero(table.matrix[row])]
 
 
-def test_classes_are_in_the_challenges_order():
+def test_classes_follow_the_challenges_order():
     expected = "Normal AF I-AVB LBBB RBBB PAC PVC STD STE"
     assert " ".join(cpsc_format.LABELS) == expected
     assert "atrial fibrillation (SNOMED CT 164889003)" in cpsc_format.DESCRIPTIONS
@@ -52,7 +52,7 @@ def test_classes_are_in_the_challenges_order():
         ("# Dx: Normal", ["Normal"]),
     ],
 )
-def test_labels_of_headers(tmp_path, dx, labels):
+def test_reads_labels_from_headers(tmp_path, dx, labels):
     index = index_of_one(tmp_path, dx)
     assert labels_of(index) == labels
     first = index.tables["cpsc2018"].first_label
@@ -80,7 +80,7 @@ def test_records_with_invalid_labels_are_skipped(tmp_path, dx, reason):
     assert index.skipped == [("A0001", reason)]
 
 
-def test_reference_wins_and_gives_first_labels(tmp_path):
+def test_reference_overrides_headers_and_gives_first_labels(tmp_path):
     write_reference(tmp_path, "A0001,9,2,", "A0002,1,,")
     write_record(tmp_path / "g1" / "A0001", "#Dx: 59118001")
     write_record(tmp_path / "g2" / "A0002")
@@ -91,14 +91,14 @@ def test_reference_wins_and_gives_first_labels(tmp_path):
     assert set(index.sources) == {"REFERENCE.csv", "cpsc2018_folds.csv"}
 
 
-def test_record_that_the_reference_lacks(tmp_path):
+def test_a_record_missing_in_the_reference_is_skipped(tmp_path):
     write_reference(tmp_path, "A0002,1,,")
     index = index_of_one(tmp_path, "#Dx: RBBB")
     reason = "no label: REFERENCE.csv has none for A0001"
     assert index.skipped == [("A0001", reason)]
 
 
-def test_class_10_is_an_error_that_names_all_rows(tmp_path, capsys):
+def test_class_10_raises_and_names_all_rows(tmp_path, capsys):
     names = [f"A{number:04d}" for number in range(1, 19)]
     write_reference(tmp_path, "A0100,1,,", *(f"{name},1,10," for name in names))
     write_record(tmp_path / "A0100")
@@ -109,13 +109,13 @@ def test_class_10_is_an_error_that_names_all_rows(tmp_path, capsys):
     assert all(name in error for name in names)
 
 
-def test_reference_without_its_columns(tmp_path):
+def test_a_reference_without_its_columns_raises(tmp_path):
     (tmp_path / "REFERENCE.csv").write_text("name,label\nA0001,1\n")
     with pytest.raises(ValueError, match="First_label.*Recording"):
         index_of_one(tmp_path, "#Dx: RBBB")
 
 
-def test_two_references_that_differ(tmp_path):
+def test_two_different_references_raise(tmp_path):
     write_record(tmp_path / "a" / "A0001")
     write_reference(tmp_path / "a", "A0001,1,,")
     write_reference(tmp_path, "A0001,2,,")
@@ -123,7 +123,7 @@ def test_two_references_that_differ(tmp_path):
         cpsc2018.index(tmp_path)
 
 
-def test_folds_given_win(tmp_path):
+def test_given_folds_override_the_defaults(tmp_path):
     write_record(tmp_path / "A0001", "#Dx: RBBB")
     write_record(tmp_path / "A0002", "#Dx: RBBB")
     (tmp_path / "folds.csv").write_text("record,fold\nA0001,3\n")
@@ -144,32 +144,32 @@ def test_folds_given_win(tmp_path):
         ("record,fold\nA0001\n", "columns record and fold"),
     ],
 )
-def test_invalid_folds(tmp_path, text, message):
+def test_invalid_folds_raise(tmp_path, text, message):
     (tmp_path / "folds.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
         cpsc2018.read_folds(tmp_path / "folds.csv")
 
 
-def test_names_and_version_are_the_callers(tmp_path):
+def test_caller_sets_name_and_version(tmp_path):
     write_record(tmp_path / "A0001", "#Dx: RBBB")
     assert cpsc2018.index(tmp_path).version == "subset"
     index = cpsc2018.index(tmp_path, data_set="synthetic", version="1 seed 0")
     assert (index.data_set, index.version) == ("synthetic", "1 seed 0")
 
 
-def test_record_that_is_there_twice(tmp_path):
+def test_a_duplicate_record_raises(tmp_path):
     write_record(tmp_path / "a" / "A0001", "#Dx: RBBB")
     write_record(tmp_path / "b" / "A0001", "#Dx: RBBB")
     with pytest.raises(ValueError, match="record A0001 exists twice"):
         cpsc2018.index(tmp_path)
 
 
-def test_empty_folder_says_what_to_download(tmp_path):
+def test_an_empty_folder_error_says_what_to_download(tmp_path):
     with pytest.raises(ValueError, match="download .*physionet.org"):
         cpsc2018.index(tmp_path)
 
 
-def test_original_form(tmp_path):
+def test_reads_the_original_format(tmp_path):
     signal_mv = raw_records.digital(4000) / 1000
     path = raw_records.write_original(tmp_path / "A0001.mat", signal_mv)
     found_mv, rate = cpsc_format.read_record(path)
@@ -178,7 +178,7 @@ def test_original_form(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
-def test_damaged_original(tmp_path, keep):
+def test_a_damaged_original_raises(tmp_path, keep):
     path = raw_records.write_original(tmp_path / "A0001.mat", np.ones((4000, 12)))
     data = path.read_bytes()
     path.write_bytes(data[: int(keep * len(data))])
@@ -186,13 +186,13 @@ def test_damaged_original(tmp_path, keep):
         cpsc_format.read_record(path)
 
 
-def test_original_with_other_leads_or_fields(tmp_path):
+def test_an_original_with_other_leads_or_fields_raises(tmp_path):
     path = raw_records.write_original(tmp_path / "A0001.mat", np.ones((4000, 11)))
     with pytest.raises(ValueError, match="^missing lead: A0001.mat: expected 12"):
         cpsc_format.read_record(path)
 
 
-def test_shards_of_mixed_forms(tmp_path, capsys):
+def test_builds_shards_from_mixed_formats(tmp_path, capsys):
     raw_dir = tmp_path / "raw"
     write_record(raw_dir / "g1" / "A0001", num_samples=7500, seed=1)
     signal_mv = np.cumsum(raw_records.digital(4000, 2), axis=0) / 1e5
@@ -218,7 +218,7 @@ def test_shards_of_mixed_forms(tmp_path, capsys):
     )
 
 
-def test_counts_of_the_protocol(real_data):
+def test_counts_match_the_protocol(real_data):
     reference = cpsc_format.read_reference(real_data / "cpsc2018/REFERENCE.csv")
     assert len(reference) == 6877
     classes = np.array([number for numbers in reference.values() for number in numbers])
@@ -229,7 +229,7 @@ def test_counts_of_the_protocol(real_data):
     assert np.bincount(lengths).tolist() == [0, 6400, 471, 6]
 
 
-def test_real_records_of_two_forms(real_data, tmp_path):
+def test_real_records_agree_in_both_formats(real_data, tmp_path):
     flags = ["--raw_dir", str(real_data / "cpsc2018"), "--out", str(tmp_path / "o")]
     assert cpsc2018.main([*flags, "--jobs", "1", "--strict"]) == 0
     opened = shards.load(tmp_path / "o")

@@ -4,7 +4,7 @@ import pytest
 from data_prep import cpsc2018, cpsc2018_folds, cpsc_format
 
 
-def test_shipped_folds():
+def test_shipped_folds_cover_all_records():
     folds = cpsc2018.read_folds(cpsc2018.SHIPPED_FOLDS)
     assert list(folds) == [f"A{number:04d}" for number in range(1, 6878)]
     sizes = np.bincount(list(folds.values()), minlength=11)
@@ -12,7 +12,7 @@ def test_shipped_folds():
     assert np.abs(sizes[1:] - 687.7).max() < 10
 
 
-def test_every_fold_has_a_tenth_of_every_label(real_data):
+def test_every_fold_has_a_tenth_of_each_label(real_data):
     reference = cpsc_format.read_reference(real_data / "cpsc2018/REFERENCE.csv")
     folds = cpsc2018.read_folds(cpsc2018.SHIPPED_FOLDS)
     counts = np.zeros((10, 9), int)
@@ -21,7 +21,7 @@ def test_every_fold_has_a_tenth_of_every_label(real_data):
     assert np.abs(counts - counts.sum(axis=0) / 10).max() < 1.5
 
 
-def test_folds_can_be_made_again(real_data, tmp_path):
+def test_folds_are_reproducible(real_data, tmp_path):
     pytest.importorskip("iterstrat", reason="needs the extra [dev]")
     out = tmp_path / "folds.csv"
     reference = real_data / "cpsc2018/REFERENCE.csv"

@@ -15,7 +15,7 @@ def record():
     return cpsc_writer.Record("S0007", signal, 500, ("RBBB", "AF"), 61, "Female")
 
 
-def test_wfdb_reads_what_was_written(tmp_path, record):
+def test_wfdb_reads_written_records(tmp_path, record):
     cpsc_writer.write_record(tmp_path, record)
     read = wfdb.rdrecord(str(tmp_path / "S0007"), physical=False)
     np.testing.assert_array_equal(read.d_signal, record.signal_uv)
@@ -29,7 +29,7 @@ def test_wfdb_reads_what_was_written(tmp_path, record):
     assert read.comments == ["Age: 61", "Sex: Female", "Dx: 164889003,59118001"]
 
 
-def test_the_project_and_matlab_read_it_too(tmp_path, record):
+def test_the_project_and_matlab_read_written_records(tmp_path, record):
     cpsc_writer.write_record(tmp_path, record)
     signal_mv, rate = wfdb_files.read_record(tmp_path / "S0007.hea")
     np.testing.assert_array_equal(np.rint(signal_mv * 1000), record.signal_uv)
@@ -41,7 +41,7 @@ def test_the_project_and_matlab_read_it_too(tmp_path, record):
     assert (tmp_path / "S0007.mat").read_bytes().startswith(start)
 
 
-def test_reference_keeps_the_first_label_first(tmp_path):
+def test_reference_puts_the_first_label_first(tmp_path):
     cpsc_writer.write_reference(tmp_path, {"S1": ("RBBB", "AF"), "S2": ("Normal",)})
     text = (tmp_path / "REFERENCE.csv").read_text().split()
     assert text == [
@@ -53,7 +53,7 @@ def test_reference_keeps_the_first_label_first(tmp_path):
     assert read == {"S1": [5, 2], "S2": [1]}
 
 
-def test_folds_are_a_table_of_records(tmp_path):
+def test_folds_table_has_one_row_per_record(tmp_path):
     cpsc_writer.write_folds(tmp_path, {"S1": 3, "S2": 10})
     assert (tmp_path / "folds.csv").read_text().split() == [
         "record,fold",

@@ -80,7 +80,7 @@ def build_with(scheduler, raw_dir, out_dir, **kill):
         build.build(ptbxl.index(raw_dir), reading, out_dir, cluster=joined)
 
 
-def test_shards_are_the_bytes_of_one_machine(
+def test_shards_equal_those_of_one_machine(
     dask_of_two, raw_dir, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)  # the workers' current folder is another one
@@ -95,9 +95,7 @@ def test_shards_are_the_bytes_of_one_machine(
     assert contents(tmp_path / "out") == expected(raw_dir)
 
 
-def test_synthetic_records_and_shards_are_the_bytes_of_one_machine(
-    dask_of_two, tmp_path, capsys
-):
+def test_synthetic_data_equal_those_of_one_machine(dask_of_two, tmp_path, capsys):
     written = {}
     for name, flags in (
         ("alone", ["--jobs", "1"]),
@@ -112,7 +110,7 @@ def test_synthetic_records_and_shards_are_the_bytes_of_one_machine(
     assert "10 raw records, 2 workers with 3 threads of " in first
 
 
-def test_worker_killed_in_the_middle_costs_nothing(
+def test_a_killed_workers_records_are_processed_again(
     dask_of_two, raw_dir, tmp_path, monkeypatch
 ):
     # The record that kills its worker is not among those checked.
@@ -123,7 +121,7 @@ def test_worker_killed_in_the_middle_costs_nothing(
     assert contents(tmp_path / "out") == expected(raw_dir)
 
 
-def test_records_that_kill_every_worker_are_an_error(
+def test_records_that_kill_every_worker_raise(
     dask_of_two, raw_dir, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(readers, "NUM_CHECKED", 1)
@@ -135,7 +133,7 @@ def test_records_that_kill_every_worker_are_an_error(
     assert not (tmp_path / "out").exists()
 
 
-def test_loss_of_all_workers_is_an_error(other_dask, raw_dir, tmp_path, monkeypatch):
+def test_losing_all_workers_raises(other_dask, raw_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(readers, "NUM_CHECKED", 1)
     monkeypatch.setattr(dask_cluster, "PATIENCE_S", 0.5)
     other_dask.add_worker()
@@ -146,7 +144,7 @@ def test_loss_of_all_workers_is_an_error(other_dask, raw_dir, tmp_path, monkeypa
     assert not (tmp_path / "out").exists()
 
 
-def test_lost_scheduler_is_an_error(other_dask, raw_dir, tmp_path, monkeypatch, capfd):
+def test_losing_the_scheduler_raises(other_dask, raw_dir, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(readers, "NUM_CHECKED", 1)
     other_dask.add_worker()
     other_dask.client.close()
@@ -166,7 +164,7 @@ def test_lost_scheduler_is_an_error(other_dask, raw_dir, tmp_path, monkeypatch, 
         (local_cluster.of_another_version(), "mrm_jax: expected .*, found 0.0.9. Inst"),
     ],
 )
-def test_worker_of_another_version_is_named(
+def test_a_worker_of_another_version_is_named(
     dask, raw_dir, tmp_path, capsys, code, message
 ):
     with dask.worker(code) as address:
@@ -178,9 +176,7 @@ def test_worker_of_another_version_is_named(
     assert not (tmp_path / "out").exists()
 
 
-def test_worker_that_does_not_see_the_records_is_named(
-    dask_of_two, raw_dir, tmp_path, capsys
-):
+def test_a_worker_without_the_records_is_named(dask_of_two, raw_dir, tmp_path, capsys):
     with dask_of_two.worker(local_cluster.without_files(raw_dir)) as address:
         assert prepare(raw_dir, tmp_path / "out", "--dask", dask_of_two.address) == 1
     error = capsys.readouterr().err
@@ -190,7 +186,7 @@ def test_worker_that_does_not_see_the_records_is_named(
     assert not (tmp_path / "out").exists()
 
 
-def test_records_that_only_a_worker_cannot_read_are_kept(
+def test_records_unreadable_only_on_a_worker_are_kept(
     other_dask, raw_dir, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(readers, "NUM_CHECKED", 1)
@@ -202,7 +198,7 @@ def test_records_that_only_a_worker_cannot_read_are_kept(
     assert contents(tmp_path / "out") == expected(raw_dir)
 
 
-def test_strict_stops_at_the_first_record_to_skip(
+def test_strict_raises_at_the_first_skipped_record(
     dask_of_two, raw_dir, tmp_path, capsys
 ):
     flags = ("--dask", dask_of_two.address, "--strict")
@@ -211,14 +207,16 @@ def test_strict_stops_at_the_first_record_to_skip(
     assert not (tmp_path / "out").exists()
 
 
-def test_scheduler_without_workers(other_dask, raw_dir, tmp_path, capsys, monkeypatch):
+def test_a_scheduler_without_workers_raises(
+    other_dask, raw_dir, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setattr(dask_cluster, "CONNECT_S", 0.5)
     assert prepare(raw_dir, tmp_path / "out", "--dask", other_dask.address) == 1
     error = capsys.readouterr().err
     assert "has no workers. Start some, for example with `dask worker tcp" in error
 
 
-def test_address_of_a_worker(dask_of_two, raw_dir, tmp_path, capsys):
+def test_a_worker_address_raises(dask_of_two, raw_dir, tmp_path, capsys):
     worker = next(iter(dask_of_two.client.nthreads()))
     assert prepare(raw_dir, tmp_path / "out", "--dask", worker) == 1
     assert "expected a Dask scheduler, found a Worker" in capsys.readouterr().err

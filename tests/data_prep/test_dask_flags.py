@@ -15,7 +15,7 @@ def prepare(tmp_path, *more):
 
 
 @pytest.mark.parametrize("answers", [False, True])
-def test_no_scheduler_answers(tmp_path, capfd, monkeypatch, answers):
+def test_an_unreachable_scheduler_raises(tmp_path, capfd, monkeypatch, answers):
     pytest.importorskip("distributed", reason="needs the extra [cluster]")
     monkeypatch.setattr(dask_cluster, "CONNECT_S", 0.5)
     raw, out = tmp_path / "new" / "raw", tmp_path / "new" / "out"
@@ -44,7 +44,7 @@ def test_no_scheduler_answers(tmp_path, capfd, monkeypatch, answers):
         ("damaged", "expected a scheduler file"),
     ],
 )
-def test_wrong_scheduler_file(tmp_path, capsys, text, message):
+def test_an_invalid_scheduler_file_raises(tmp_path, capsys, text, message):
     pytest.importorskip("distributed", reason="needs the extra [cluster]")
     file = tmp_path / "scheduler.json"
     if text is not None:
@@ -66,6 +66,6 @@ def test_jobs_and_dask_exclude_each_other(tmp_path, capsys):
     assert "not allowed with argument --jobs" in capsys.readouterr().err
 
 
-def test_dask_is_imported_when_it_is_asked_for_only():
+def test_dask_is_imported_only_when_requested():
     code = "import data_prep.synthetic, sys; sys.exit('dask' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -29,7 +29,7 @@ def split_sizes(index, label_set):
     return tuple(int((kept & np.isin(index.folds, list(p))).sum()) for p in parts)
 
 
-def test_label_sets(raw_dir):
+def test_derives_the_label_sets(raw_dir):
     tables = ptbxl.index(raw_dir).tables
     assert {name: table.labels for name, table in tables.items()} == {
         "all": ("ILMI", "IMI", "NDT", "NORM", "SR", "_XYZ"),
@@ -49,7 +49,7 @@ def test_label_sets(raw_dir):
     assert tables["rhythm"].matrix.tolist() == [[1], [0], [0]]
 
 
-def test_descriptions(raw_dir):
+def test_labels_have_descriptions(raw_dir):
     tables = ptbxl.index(raw_dir).tables
     described = {
         name: dict(zip(table.labels, table.descriptions, strict=True))
@@ -64,7 +64,7 @@ def test_descriptions(raw_dir):
     assert described["superdiagnostic"]["MI"].startswith("myocardial infarction (")
 
 
-def test_shards_hold_the_files_numbers(raw_dir, tmp_path, capsys):
+def test_shards_hold_the_values_of_the_files(raw_dir, tmp_path, capsys):
     flags = ["--raw_dir", str(raw_dir), "--out", str(tmp_path / "out")]
     assert ptbxl.main([*flags, "--jobs", "1"]) == 0
     output = capsys.readouterr().out.splitlines()
@@ -83,7 +83,7 @@ def test_shards_hold_the_files_numbers(raw_dir, tmp_path, capsys):
     assert opened.split("form", "test").names.tolist() == ["00003"]
 
 
-def test_unknown_code_and_missing_fold(tmp_path):
+def test_unknown_codes_and_missing_folds_are_skipped(tmp_path):
     codes = [*CODES, "{'NORM': 100.0, 'NEW': 0.0}", "{'NORM': 100.0}"]
     raw_records.write_ptbxl(tmp_path, codes, folds=[1, 2, 3, 4, 11])
     index = ptbxl.index(tmp_path)
@@ -100,14 +100,14 @@ def test_codes_are_not_evaluated(tmp_path):
         ptbxl.index(tmp_path)
 
 
-def test_double_record(raw_dir):
+def test_a_duplicate_record_raises(raw_dir):
     path = raw_dir / "ptbxl_database.csv"
     path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
     with pytest.raises(ValueError, match=r"occur twice: \[1\]"):
         ptbxl.index(raw_dir)
 
 
-def test_missing_tables_say_what_to_download(tmp_path, capsys):
+def test_a_missing_table_error_says_what_to_download(tmp_path, capsys):
     flags = ["--raw_dir", str(tmp_path), "--out", str(tmp_path / "out")]
     assert ptbxl.main(flags) == 1
     error = capsys.readouterr().err
@@ -115,14 +115,14 @@ def test_missing_tables_say_what_to_download(tmp_path, capsys):
     assert "ptbxl_database.csv was not found. Download physionet.org" in error
 
 
-def test_files_of_500_hz_that_are_not_there(raw_dir, tmp_path, capsys):
+def test_missing_500_hz_files_raise(raw_dir, tmp_path, capsys):
     flags = ["--raw_dir", str(raw_dir), "--out", str(tmp_path / "out")]
     assert ptbxl.main([*flags, "--sampling_rate", "500", "--jobs", "1"]) == 1
     assert "3 of 3 (3 missing file; first: 00001" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_counts_of_the_protocol(real_data):
+def test_counts_match_the_protocol(real_data):
     index = ptbxl.index(real_data / "ptbxl_labels")
     assert index.version == "1.0.1"
     assert not index.skipped
@@ -133,7 +133,7 @@ def test_counts_of_the_protocol(real_data):
     assert found == PROTOCOL
 
 
-def test_counts_of_the_subset(real_data):
+def test_counts_match_the_subset(real_data):
     index = ptbxl.index(real_data / "ptbxl_subset")
     assert index.version == "subset"
     assert split_sizes(index, "superdiagnostic") == (2318, 323, 329)

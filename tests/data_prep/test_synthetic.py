@@ -36,7 +36,7 @@ def raw_dir(tmp_path_factory):
 
 @pytest.mark.parametrize("num_records", [300, 777, 900])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_every_fold_holds_every_class_in_even_numbers(num_records, seed):
+def test_every_fold_has_balanced_classes(num_records, seed):
     plans = synthetic.plan(synthetic.Recipe(num_records, seed))
     assert sorted(p.number for p in plans) == list(range(1, num_records + 1))
     counts = Counter((p.fold, label) for p in plans for label in p.classes)
@@ -94,25 +94,25 @@ def test_lengths_are_mostly_ten_seconds():
     assert 0.02 < np.mean(lengths_s < 10) < 0.10
 
 
-def test_same_seed_same_bytes_whatever_the_jobs(raw_dir, tmp_path):
+def test_the_same_seed_gives_the_same_bytes_for_any_jobs(raw_dir, tmp_path):
     recipe = synthetic.Recipe(NUM_RECORDS, seed=3)
     synthetic.write_records(tmp_path / "again", recipe, workers.Workers(2))
     assert contents(tmp_path / "again") == contents(raw_dir)
 
 
-def test_another_seed_makes_other_records(raw_dir, tmp_path):
+def test_another_seed_gives_other_records(raw_dir, tmp_path):
     synthetic.write_records(tmp_path / "raw", synthetic.Recipe(10, seed=4), ALONE)
     ours, others = contents(tmp_path / "raw"), contents(raw_dir)
     assert all(ours[name] != others[name] for name in ours if name.endswith(".mat"))
 
 
-def test_finished_records_are_not_made_again(raw_dir):
+def test_finished_records_are_not_simulated_again(raw_dir):
     before = {path: path.stat().st_mtime_ns for path in raw_dir.iterdir()}
     synthetic.write_records(raw_dir, synthetic.Recipe(NUM_RECORDS, seed=3), ALONE)
     assert {path: path.stat().st_mtime_ns for path in raw_dir.iterdir()} == before
 
 
-def test_what_a_killed_run_left_is_made_anew(tmp_path):
+def test_records_of_a_killed_run_are_simulated_again(tmp_path):
     left_over = tmp_path / ".raw.building"
     left_over.mkdir()
     (left_over / "S0001.hea").write_text("half a head")
@@ -125,14 +125,14 @@ def test_what_a_killed_run_left_is_made_anew(tmp_path):
 @pytest.mark.parametrize(
     "name, text", [("notes.txt", "mine"), (synthetic.RECIPE, '{"records": 5}')]
 )
-def test_a_folder_with_other_files_is_left_alone(tmp_path, name, text):
+def test_a_folder_with_other_files_is_not_touched(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match="Choose another --raw_dir"):
         synthetic.write_records(tmp_path, synthetic.Recipe(10, seed=0), ALONE)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_a_finished_folder_that_lost_a_record_is_refused(tmp_path):
+def test_a_finished_folder_with_a_missing_record_raises(tmp_path):
     recipe = synthetic.Recipe(10, seed=0)
     synthetic.write_records(tmp_path / "raw", recipe, ALONE)
     (tmp_path / "raw" / "S0004.mat").unlink()
@@ -140,7 +140,7 @@ def test_a_finished_folder_that_lost_a_record_is_refused(tmp_path):
         synthetic.write_records(tmp_path / "raw", recipe, ALONE)
 
 
-def test_the_command_makes_shards_like_those_of_cpsc2018(tmp_path, capsys):
+def test_the_command_builds_shards_like_those_of_cpsc2018(tmp_path, capsys):
     args = ["--raw_dir", str(tmp_path / "raw"), "--out", str(tmp_path / "shards")]
     args += ["--records", "60", "--seed", "5", "--jobs", "1"]
     assert synthetic.main(args) == 0
@@ -161,13 +161,13 @@ def test_the_command_makes_shards_like_those_of_cpsc2018(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("flags", [["--records", "5"], ["--seed", "-1"]])
-def test_wrong_flags_end_with_an_error_line(tmp_path, capsys, flags):
+def test_invalid_flags_end_with_an_error_line(tmp_path, capsys, flags):
     args = ["--raw_dir", str(tmp_path / "raw"), "--out", str(tmp_path / "shards")]
     assert synthetic.main([*args, *flags]) != 0
     assert capsys.readouterr().err.startswith("error: expected --records of 10")
     assert not (tmp_path / "raw").exists()
 
 
-def test_the_recipe_is_kept_beside_the_records(raw_dir):
+def test_the_recipe_is_stored_with_the_records(raw_dir):
     recipe = json.loads((raw_dir / synthetic.RECIPE).read_text())
     assert recipe == {"records": NUM_RECORDS, "seed": 3, "model_version": 1}

@@ -78,7 +78,7 @@ def on_host(words):
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=name)
-def test_shell_reads_every_script(script):
+def test_shell_parses_every_script(script):
     subprocess.run(["bash", "-n", script], check=True)
     if shutil.which("shellcheck") is None:
         pytest.skip("shellcheck is not installed (Debian: shellcheck)")
@@ -96,7 +96,7 @@ def slurm():
 
 
 @pytest.mark.parametrize("job", JOBS, ids=name)
-def test_slurm_takes_every_job(slurm, job):
+def test_slurm_accepts_every_job(slurm, job):
     subprocess.run(["sbatch", "--test-only", job], check=True)
 
 
@@ -105,7 +105,7 @@ def test_slurm_takes_every_job(slurm, job):
     [(0, 0, False), (2, 0, False), (3, 0, False), (75, 19, True), (75, 20, False)]
     + [(134, 0, True), (137, 0, True)],
 )
-def test_slurm_runs_a_training_again_where_that_helps(run, status, restarts, again):
+def test_slurm_requeues_training_if_that_helps(run, status, restarts, again):
     job = DEPLOY / "slurm/train.sbatch"
     found, called = run(job, restarts=restarts, srun=status)
     assert found == status
@@ -118,7 +118,7 @@ def test_slurm_runs_a_training_again_where_that_helps(run, status, restarts, aga
 @pytest.mark.parametrize(
     ("status", "again"), [(0, False), (2, False), (4, True), (75, True), (137, True)]
 )
-def test_slurm_runs_a_worker_again_where_that_helps(run, capsys, status, again):
+def test_slurm_requeues_a_worker_if_that_helps(run, capsys, status, again):
     found, called = run(DEPLOY / "slurm/sweep.sbatch", srun=status)
     assert found == status
     assert (["scontrol", "requeue", "7"] in called) == again
@@ -127,7 +127,7 @@ def test_slurm_runs_a_worker_again_where_that_helps(run, capsys, status, again):
     check_sweep(words, capsys)
 
 
-def test_slurm_prepares_with_all_nodes(run, capsys):
+def test_slurm_prepares_data_on_all_nodes(run, capsys):
     _, called = run(DEPLOY / "slurm/prepare.sbatch")
     assert "--nworkers" in first(called, "srun")
     wait, prepare = [words for words in called if words[0] == "python"]
@@ -153,7 +153,7 @@ def test_tpu_hosts_share_a_sweep(run, capsys):
     check_sweep(arguments(on_host(command), "mrm_jax.sweep"), capsys)
 
 
-def test_tpu_hosts_get_what_is_committed(run):
+def test_tpu_hosts_get_the_committed_files(run):
     _, called = run(DEPLOY / "tpu/install.sh")
     assert first(called, "git")[-1] == "HEAD"
     copy, install = [words for words in called if words[0] == "gcloud"]
@@ -161,7 +161,7 @@ def test_tpu_hosts_get_what_is_committed(run):
     assert {"mrm_jax.tar.gz", "constraints.txt"} < set(on_host(install))
 
 
-def test_docs_give_commands_that_exist(capsys, monkeypatch):
+def test_docs_use_existing_commands(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     docs = ROOT / "docs" / "scaling.md"
     (words,) = commands(docs, r"python -m mrm_jax\.train ")

@@ -22,13 +22,13 @@ def in_root(monkeypatch):
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=name)
-def test_manifests_fit_the_schemas_of_kubernetes(manifest):
+def test_manifests_match_kubernetes_schemas(manifest):
     for definition in yaml.safe_load_all(manifest.read_text()):
         kubernetes_validate.validate(definition, "1.37", strict=True)
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=name)
-def test_kubectl_reads_every_manifest(manifest):
+def test_kubectl_parses_every_manifest(manifest):
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed (Debian: kubernetes-client)")
     words = ["kubectl", "annotate", "--local", "--output=name", "--filename", manifest]
@@ -93,7 +93,7 @@ def test_kubernetes_pods_share_a_sweep(capsys):
     assert statuses(job, "Ignore") == [sweep.TERMINATED]
 
 
-def test_image():
+def test_image_definition():
     copied = [words[1:-1] for words in commands(DEPLOY / "Dockerfile", "COPY ")]
     kept = re.findall(r"(?m)^!(.*)", (DEPLOY / "Dockerfile.dockerignore").read_text())
     assert sorted(path for paths in copied for path in paths) == sorted(kept)

@@ -52,7 +52,7 @@ def small():
 
 
 @jax.jit
-def look_inside(variables, signals):
+def outputs_and_intermediates(variables, signals):
     """Returns the small network's outputs, and what its modules returned."""
     return small_states.MODEL.apply(
         variables,
@@ -77,7 +77,7 @@ def explain(variables, signal, baseline, label=0, head="mean", steps=64):
 @pytest.mark.parametrize(
     ("head", "share"), [("high", (1, 0)), ("low", (0, 1)), ("mean", (0.5, 0.5))]
 )
-def test_a_linear_network_is_explained_by_its_weights(head, share):
+def test_attribution_of_a_linear_network_is_weight_times_signal(head, share):
     rng = np.random.default_rng(0)
     variables = {name: rng.normal(size=(5, 3, 2)) for name in ("high", "low")}
     signal, baseline = rng.normal(size=(2, 5, 3))
@@ -95,7 +95,7 @@ def test_a_linear_network_is_explained_by_its_weights(head, share):
     assert found.gap == pytest.approx(0, abs=1e-4)
 
 
-def test_the_gap_is_that_of_the_midpoint_rule():
+def test_gap_matches_the_midpoint_rule():
     # The integral of 3 x² over [0, 1] in n steps lacks 1 / (4 n²) of 1.
     for steps in (1, 2, 30):
         found = attribution.integrated_gradients(
@@ -112,11 +112,11 @@ def test_the_gap_is_that_of_the_midpoint_rule():
 
 
 @pytest.mark.parametrize("head", attribution.HEADS)
-def test_the_parts_sum_to_what_the_signal_adds(head):
+def test_attributions_sum_to_the_change_in_the_logit(head):
     variables, signal = small()
     baseline = attribution.zero_millivolts(signal, 0.1, 0.5)
     found = explain(variables, signal, baseline, label=2, head=head, steps=1000)
-    outputs, _ = look_inside(variables, np.stack([signal, baseline]))
+    outputs, _ = outputs_and_intermediates(variables, np.stack([signal, baseline]))
     high, low = outputs.high_logits[:, 2], outputs.low_logits[:, 2]
     logits = {"high": high, "low": low, "mean": (high + low) / 2}[head]
     assert found.logit == pytest.approx(float(logits[0]), abs=1e-5)
@@ -128,7 +128,7 @@ def test_the_parts_sum_to_what_the_signal_adds(head):
     assert abs(found.gap) < 1e-3 * np.abs(found.values).sum()
 
 
-def test_the_mean_is_the_mean_of_both_heads():
+def test_mean_attribution_is_the_mean_of_both_heads():
     variables, signal = small()
     values = {
         head: explain(variables, signal, np.zeros_like(signal), head=head).values
@@ -139,7 +139,7 @@ def test_the_mean_is_the_mean_of_both_heads():
     assert np.abs(values["high"] - values["low"]).max() > 1e-3
 
 
-def test_a_lead_that_the_network_cannot_see_has_no_part():
+def test_an_unused_lead_has_zero_attribution():
     variables, signal = small()
     kernel = variables["params"]["stem"]["conv1"]["kernel"]
     params = variables["params"] | {
@@ -152,7 +152,7 @@ def test_a_lead_that_the_network_cannot_see_has_no_part():
     assert (np.delete(parts, 4) > 0).all()
 
 
-def test_a_sample_that_is_as_in_the_baseline_has_no_part():
+def test_a_sample_equal_to_the_baseline_has_zero_attribution():
     variables, signal = small()
     baseline = np.zeros_like(signal)
     baseline[7, 3] = signal[7, 3]
@@ -160,7 +160,7 @@ def test_a_sample_that_is_as_in_the_baseline_has_no_part():
     assert found.values[7, 3] == 0
 
 
-def test_the_number_of_steps_does_not_depend_on_the_calls():
+def test_batching_does_not_change_the_number_of_steps():
     variables, signal = small()
     few, many = (
         explain(variables, signal, np.zeros_like(signal), steps=steps).values.sum()
@@ -169,7 +169,7 @@ def test_the_number_of_steps_does_not_depend_on_the_calls():
     assert few == pytest.approx(many, rel=0.02)
 
 
-def test_the_baseline_is_no_voltage():
+def test_the_baseline_is_zero_volts():
     signal = np.ones((4, 2), np.float32)
     baseline = attribution.zero_millivolts(signal, mean_mv=0.3, std_mv=0.2)
     assert baseline.dtype == signal.dtype
@@ -189,17 +189,17 @@ def test_the_baseline_is_no_voltage():
         ),
     ],
 )
-def test_refuses_what_does_not_fit(changes, match):
+def test_invalid_arguments_raise(changes, match):
     variables, signal = small()
     arguments = {"baseline": np.zeros_like(signal)} | changes
     with pytest.raises(ValueError, match=match):
         explain(variables, signal, **arguments)
 
 
-def test_gates_are_the_networks_own():
+def test_gates_equal_those_of_the_network():
     variables, signal = small()
     found = attribution.time_gates(small_states.MODEL, variables, signal)
-    _, captured = look_inside(variables, np.stack([signal, signal]))
+    _, captured = outputs_and_intermediates(variables, np.stack([signal, signal]))
     for head, offset, step in (("high", -1.5, 2), ("low", -1.0, 4)):
         stage = captured["intermediates"][head]["attention"]
         gate = np.asarray(stage["time_gate"]["__call__"][0][0])
@@ -225,7 +225,7 @@ class FirstMap(nn.Module):
 
 
 @pytest.mark.parametrize(("head", "stride"), [("high", 1), ("low", 2)])
-def test_a_step_stands_for_the_middle_of_the_samples_it_sees(head, stride):
+def test_a_time_step_is_centred_on_its_receptive_field(head, stride):
     """All that follows the first map is centred and keeps its length."""
     model = FirstMap(stride)
     signals = jax.random.normal(jax.random.key(0), (32, 200, 2))

@@ -22,7 +22,7 @@ def cut(num_windows, seed):
     return windows.cut(given, EXPECTED)
 
 
-def test_each_record_has_its_own_scores_however_batches_fall(scorer):
+def test_scores_do_not_depend_on_batch_boundaries(scorer):
     counts = (1, 3, 40, 1, 70, 2)  # a batch is 32
     cuts = [cut(count, seed) for seed, count in enumerate(counts)]
     together = list(scorer.score(iter(cuts)))
@@ -33,7 +33,7 @@ def test_each_record_has_its_own_scores_however_batches_fall(scorer):
         np.testing.assert_allclose(scores, alone, atol=1e-6)
 
 
-def test_errors_keep_their_place(scorer):
+def test_errors_keep_their_position(scorer):
     first, second = ValueError("first"), ValueError("second")
     one = cut(2, seed=0)
     found = [given for given, _ in scorer.score([first, one, second, second])]
@@ -42,7 +42,7 @@ def test_errors_keep_their_place(scorer):
     assert list(scorer.score([])) == []
 
 
-def test_no_more_is_read_than_a_batch_needs(scorer):
+def test_reads_no_more_records_than_a_batch_needs(scorer):
     taken = []
 
     def cuts():

@@ -30,7 +30,7 @@ def resampled_uv(signal_mv):
     return preprocessing.to_microvolts(resampled).astype(np.float32)
 
 
-def test_the_gap_is_a_share_of_the_change():
+def test_gap_is_relative_to_the_change():
     one = made([[1.0, 0.5], [0.25, 0.25]], 1.5, -1.0)
     assert one.change == 2.5
     assert one.gap == pytest.approx(0.2)
@@ -41,12 +41,12 @@ def test_the_gap_is_a_share_of_the_change():
     )
 
 
-def test_without_a_change_any_sum_is_all_gap():
+def test_without_a_change_the_gap_is_one():
     assert made([[0.0]], 1.0, 1.0).gap == 0
     assert made([[0.1]], 1.0, 1.0).gap == 1
 
 
-def test_the_window_that_is_explained_is_the_one_of_the_highest_score(model):
+def test_explains_the_window_with_the_highest_score(model):
     signal_mv = small_predictions.ecg_mv(500)
     scores = model.predict(signal_mv, 500).window_scores["high"][:, 1]
     found = model.explain(signal_mv, 500, "fast")
@@ -61,7 +61,7 @@ def test_the_window_that_is_explained_is_the_one_of_the_highest_score(model):
 
 
 @pytest.mark.parametrize(("allowed", "steps"), [(np.inf, 64), (0.0, 256)])
-def test_a_large_gap_is_worth_more_steps(model, monkeypatch, allowed, steps):
+def test_a_large_gap_increases_the_steps(model, monkeypatch, allowed, steps):
     monkeypatch.setattr(explanation, "LARGE_GAP", allowed)
     found = model.explain(small_predictions.ecg_mv(), 500, "loud")
     run = model.run
@@ -79,7 +79,7 @@ def test_a_large_gap_is_worth_more_steps(model, monkeypatch, allowed, steps):
     np.testing.assert_array_equal(found.attribution.values, expected.values)
 
 
-def test_leads_in_another_order_are_explained_in_the_network_s(model):
+def test_explanations_use_the_networks_lead_order(model):
     signal_mv = small_predictions.ecg_mv()
     straight = model.explain(signal_mv, 500, "slow")
     turned = model.explain(signal_mv[:, ::-1], 500, "slow", leads=model.leads[::-1])
@@ -88,7 +88,7 @@ def test_leads_in_another_order_are_explained_in_the_network_s(model):
     )
 
 
-def test_another_label_is_refused(model):
+def test_an_unknown_label_raises(model):
     message = "This run has no label 'AF'. Expected one of slow, fast, loud"
     with pytest.raises(ValueError, match=message):
         model.explain(small_predictions.ecg_mv(), 500, "AF")
@@ -96,7 +96,7 @@ def test_another_label_is_refused(model):
         model.draw(small_predictions.ecg_mv(), 500, explain="AF")
 
 
-def test_a_page_of_an_array(model):
+def test_draws_a_page_from_an_array(model):
     signal_mv = small_predictions.ecg_mv()
     plain = model.draw(signal_mv, 500)
     laid_over = model.draw(signal_mv, 500, explain="loud")

@@ -14,7 +14,7 @@ EXPECTED = windows.InputSpec(100, 40, preprocessing.STRETCH_OR_CUT)
 LEADS = recording.lead_names.LEADS
 
 
-def cut_of(num_samples, columns=range(12)):
+def make_windows(num_samples, columns=range(12)):
     """Returns a recording at 500 Hz with some of the leads, cut to windows of 0.4 s."""
     columns = list(columns)
     signal_mv = small_predictions.ecg_mv(num_samples)[:, columns]
@@ -22,7 +22,7 @@ def cut_of(num_samples, columns=range(12)):
     return windows.cut(recording.Recording("A1", signal_mv, names, 500), EXPECTED)
 
 
-def result_of(cut, **changes):
+def make_prediction(cut, **changes):
     """Returns scores of its windows: of AF the first is highest, of PVC the second."""
     count = len(cut.start_s)
     scores = np.array([[0.8, 0.2, 0.2], [0.4, 0.7, 0.1], [0.4, 0.1, 0.1]])[:count]
@@ -55,24 +55,24 @@ def traces_mv(figure, num_samples):
     return np.stack([y for y in drawn if len(y) == num_samples], axis=1) / 10
 
 
-def test_what_was_found_is_said():
-    cut = cut_of(200)
-    said = texts(plots.draw(cut, result_of(cut)))
+def test_titles_list_the_predicted_labels():
+    cut = make_windows(200)
+    said = texts(plots.draw(cut, make_prediction(cut)))
     assert "A1" in said
     assert "found: AF 0.80, STD 0.20" in said
     assert not any("drawn" in line for line in said)
 
 
-def test_that_nothing_was_found_is_said():
-    cut = cut_of(200)
-    none = result_of(cut, thresholds=dict.fromkeys(("AF", "PVC", "STD"), 0.99))
+def test_titles_say_if_no_label_is_predicted():
+    cut = make_windows(200)
+    none = make_prediction(cut, thresholds=dict.fromkeys(("AF", "PVC", "STD"), 0.99))
     assert "nothing found; highest AF 0.80" in texts(plots.draw(cut, none))
 
 
-def test_the_window_of_the_highest_finding_is_drawn():
-    cut = cut_of(500)
+def test_draws_the_window_with_the_highest_score():
+    cut = make_windows(500)
     thresholds = {"AF": 0.9, "PVC": 0.3, "STD": 0.9}
-    figure = plots.draw(cut, result_of(cut, thresholds=thresholds))
+    figure = plots.draw(cut, make_prediction(cut, thresholds=thresholds))
     said = texts(figure)
     assert "found, mean of 3 windows: PVC 0.33" in said
     assert "drawn: window 2 of 3, from 0.4 s to 0.8 s of 1 s" in said
@@ -81,10 +81,10 @@ def test_the_window_of_the_highest_finding_is_drawn():
     np.testing.assert_allclose(np.diff(rhythm), np.diff(expected), atol=1e-9)
 
 
-def test_an_explained_window_has_the_leads_of_the_network():
+def test_an_explained_window_shows_the_networks_leads():
     columns = [11, 10, 9, 8, 7, 6, 1, 0]  # no III, aVR, aVL, aVF, and turned round
-    cut = cut_of(500, columns)
-    figure = plots.draw(cut, result_of(cut), explained(window=2))
+    cut = make_windows(500, columns)
+    figure = plots.draw(cut, make_prediction(cut), explained(window=2))
     drawn = traces_mv(figure, 200)
     expected = small_predictions.ecg_mv(500)[300:500]
     np.testing.assert_allclose(
@@ -98,9 +98,9 @@ def test_an_explained_window_has_the_leads_of_the_network():
     assert "note: III, aVR, aVL, aVF computed from I and II" in said
 
 
-def test_a_stretched_record_keeps_its_own_time():
-    cut = cut_of(150)
-    figure = plots.draw(cut, result_of(cut), explained())
+def test_a_stretched_record_keeps_its_time_axis():
+    cut = make_windows(150)
+    figure = plots.draw(cut, make_prediction(cut), explained())
     drawn = traces_mv(figure, 150)
     expected = small_predictions.ecg_mv(150)
     np.testing.assert_allclose(
@@ -113,9 +113,9 @@ def test_a_stretched_record_keeps_its_own_time():
     assert "drawn: as recorded; the network's input is 0.4 s long" in texts(figure)
 
 
-def test_a_record_of_which_the_start_counts():
-    cut = windows.cut(cut_of(500).recording, EXPECTED, first_only=True)
-    figure = plots.draw(cut, result_of(cut, aggregate="first"))
+def test_draws_only_the_scored_beginning_of_a_record():
+    cut = windows.cut(make_windows(500).recording, EXPECTED, first_only=True)
+    figure = plots.draw(cut, make_prediction(cut, aggregate="first"))
     assert "drawn and scored: the first 0.4 s of 1 s" in texts(figure)
 
 
@@ -134,5 +134,5 @@ def test_a_record_of_which_the_start_counts():
         ([f"{'x' * 200}1.npy"], [f"{'x' * 59}1"]),
     ],
 )
-def test_file_names(paths, names):
+def test_file_names_are_valid_and_distinct(paths, names):
     assert plots.file_names(list(map(Path, paths))) == names

@@ -37,36 +37,36 @@ def made(**changes):
         ("first", (0.8, 0.2, 0.2)),
     ],
 )
-def test_windows_become_one(aggregate, expected):
+def test_scores_of_windows_are_averaged(aggregate, expected):
     scores = made(aggregate=aggregate).scores
     assert scores == pytest.approx(
         dict(zip(("AF", "PVC", "STD"), expected, strict=True))
     )
 
 
-def test_the_scores_of_a_branch():
+def test_returns_the_scores_of_a_branch():
     assert made(head="high")["AF"] == pytest.approx(0.7)
     assert made().scores_of("low")["PVC"] == pytest.approx(0.5)
 
 
-def test_a_score_that_reaches_its_threshold_is_a_finding():
+def test_a_score_that_reaches_its_threshold_predicts_the_label():
     one = made(thresholds={"AF": 0.7, "PVC": made()["PVC"], "STD": 0.1})
     assert one.found == ("PVC", "STD")  # the highest first
 
 
-def test_the_window_of_a_label_is_that_of_its_highest_score():
+def test_a_labels_window_has_its_highest_score():
     one = made()
     assert (one.window_of(["AF"]), one.window_of(["PVC"])) == (0, 1)
     assert one.window_of(["PVC", "AF"]) == 0  # 0.8 against 0.7
     assert one.window_of([]) == 0
 
 
-def test_another_label_is_no_score():
+def test_an_unknown_label_raises():
     with pytest.raises(KeyError):
         made()["LBBB"]
 
 
-def test_json_of_a_prediction():
+def test_formats_json():
     said = json.loads(json.dumps(made().to_dict(windows=True)))
     assert said["record"] == "A1"
     assert said["found"] == ["AF", "STD"]
@@ -77,13 +77,13 @@ def test_json_of_a_prediction():
     assert "windows" not in made().to_dict()
 
 
-def test_one_line():
+def test_formats_one_line():
     assert repr(made()) == "<Prediction A1: AF 0.60, STD 0.15>"
     nothing = made(thresholds=dict.fromkeys(("AF", "PVC", "STD"), 0.99))
     assert repr(nothing) == "<Prediction A1: nothing found>"
 
 
-def test_table_has_the_findings_and_the_highest_scores():
+def test_table_has_predicted_labels_and_the_highest_scores():
     lines = prediction.table(made(), top=1).splitlines()
     assert lines[0] == "A1: 15 s, mean of 2 windows"
     assert [line.split()[0] for line in lines[2:]] == ["AF", "STD", "note:"]

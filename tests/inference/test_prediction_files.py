@@ -29,7 +29,7 @@ def test_csv_has_a_row_for_each_record(tmp_path):
     assert failed["AF"] == ""
 
 
-def test_csv_with_windows_has_a_row_for_each_of_them_too(tmp_path):
+def test_csv_with_windows_also_has_a_row_for_each_window(tmp_path):
     path = tmp_path / "scores.csv"
     prediction.write(path, RESULTS, ABOUT, windows=True)
     with path.open(newline="") as file:
@@ -54,7 +54,7 @@ def test_json_has_the_run_and_all_records(tmp_path):
     }
 
 
-def test_a_failure_leaves_the_old_file(tmp_path):
+def test_a_failure_keeps_the_old_file(tmp_path):
     path = tmp_path / "scores.json"
     path.write_text("old")
     with pytest.raises(TypeError):
@@ -70,7 +70,7 @@ def test_a_failure_leaves_the_old_file(tmp_path):
         ("no/scores.csv", "no does not exist. Create"),
     ],
 )
-def test_files_that_cannot_be_written_are_refused(tmp_path, name, message):
+def test_unwritable_files_raise(tmp_path, name, message):
     with pytest.raises(ValueError, match=message):
         prediction.check_suffix(tmp_path / name)
 
@@ -85,7 +85,7 @@ def test_few_records_are_shown_with_their_scores():
     ]
 
 
-def test_many_records_are_shown_in_a_row_each():
+def test_many_records_are_shown_one_per_row():
     nothing = dict.fromkeys(("AF", "PVC", "STD"), 0.99)
     results = [
         (Path(f"{n}.hea"), test_prediction.made(name=f"{n}", notes=())) for n in "abcd"

@@ -66,7 +66,7 @@ def evaluated(model, paths, folder):
     return scoring.predict(model.run.model, state, loader, batch_size=32)
 
 
-def test_what_a_network_is_and_expects(model, workdir):
+def test_describes_the_model_and_its_input(model, workdir):
     assert model.labels == small_runs.LABELS
     assert model.descriptions == ("slow wave", "fast wave", "loud wave")
     assert model.leads == LEADS
@@ -75,7 +75,7 @@ def test_what_a_network_is_and_expects(model, workdir):
     assert repr(model).startswith(f"<Predictor {workdir}, epoch 7: 3 labels, ")
 
 
-def test_scores_are_those_of_the_evaluation(model, tmp_path):
+def test_scores_equal_those_of_the_evaluation(model, tmp_path):
     lengths = (200, 203, 260, 1000, 200)
     paths = [
         small_predictions.write_record(tmp_path / f"r{seed}", length, seed)
@@ -88,7 +88,7 @@ def test_scores_are_those_of_the_evaluation(model, tmp_path):
         np.testing.assert_array_equal(scores, expected.heads[head])
 
 
-def test_an_array_is_scored_like_its_file(model, tmp_path):
+def test_an_array_and_its_file_get_the_same_scores(model, tmp_path):
     path = small_predictions.write_record(tmp_path / "r", 500)
     (of_file,) = model.predict_files([path])
     of_array = model.predict(small_predictions.ecg_mv(500), sampling_rate=500)
@@ -97,7 +97,7 @@ def test_an_array_is_scored_like_its_file(model, tmp_path):
     assert of_file.source == path
 
 
-def test_leads_in_another_order_are_put_right(model):
+def test_leads_are_reordered(model):
     signal_mv = small_predictions.ecg_mv()
     order = np.random.default_rng(0).permutation(12)
     names = [LEADS[place].lower() for place in order]
@@ -105,7 +105,7 @@ def test_leads_in_another_order_are_put_right(model):
     assert shuffled.scores == model.predict(signal_mv, 500).scores
 
 
-def test_missing_limb_leads_are_computed_and_said(model):
+def test_missing_limb_leads_are_computed_and_noted(model):
     signal_mv = small_predictions.ecg_mv()
     kept = [0, 1, *range(6, 12)]
     names = [LEADS[place] for place in kept]
@@ -128,7 +128,7 @@ def test_windows_of_a_long_record_are_averaged(model):
     assert first.window_starts_s == (0.0,)
 
 
-def test_many_come_in_order_until_one_is_unfit(model):
+def test_predictions_keep_their_order_until_a_record_raises(model):
     given = [recorded(200 * (seed % 3 + 1), seed, f"r{seed}") for seed in range(40)]
     found = list(model.predict_many(iter(given)))
     assert [one.name for one in found] == [one.name for one in given]
@@ -139,7 +139,7 @@ def test_many_come_in_order_until_one_is_unfit(model):
     assert before == [one.name for one in given[:35]]
 
 
-def test_unfit_files_give_their_reasons(model, tmp_path):
+def test_skipped_files_have_reasons(model, tmp_path):
     good = small_predictions.write_record(tmp_path / "a")
     np.save(tmp_path / "b.npy", small_predictions.ecg_mv())
     form = files.TableForm(sampling_rate=500)
@@ -163,13 +163,13 @@ def test_unfit_files_give_their_reasons(model, tmp_path):
         ({"aggregate": "median"}, "aggregate: expected one of mean, max, first"),
     ],
 )
-def test_unfit_arrays_are_refused(model, arguments, message):
+def test_invalid_arrays_raise(model, arguments, message):
     fit = {"signal_mv": small_predictions.ecg_mv(), "sampling_rate": 500}
     with pytest.raises(ValueError, match=message):
         model.predict(**fit | arguments)
 
 
-def test_a_threshold_and_a_branch_of_ones_own(workdir):
+def test_accepts_another_threshold_and_branch(workdir):
     model = mrm_jax.load(workdir, head="low", threshold=0.0)
     found = model.predict(small_predictions.ecg_mv(), 500)
     assert found.scores == found.scores_of("low")
@@ -178,7 +178,7 @@ def test_a_threshold_and_a_branch_of_ones_own(workdir):
         mrm_jax.load(workdir, head="both")
 
 
-def test_weights_without_data_are_told_theirs(workdir, tmp_path):
+def test_imported_weights_need_a_data_spec(workdir, tmp_path):
     state = small_states.create()
     run = trained_run.read(workdir)
     unknown = run.metadata | {"data": metadata.describe_labels(run.labels)}
@@ -189,20 +189,20 @@ def test_weights_without_data_are_told_theirs(workdir, tmp_path):
     ):
         mrm_jax.load(imported)
     shards_dir = workdir.parent / "shards"
-    told = mrm_jax.load(imported, data=shards_dir)
+    with_data = mrm_jax.load(imported, data=shards_dir)
     signal_mv = small_predictions.ecg_mv()
     expected = mrm_jax.load(workdir).predict(signal_mv, 500)
-    assert told.predict(signal_mv, 500).scores == expected.scores
+    assert with_data.predict(signal_mv, 500).scores == expected.scores
     with pytest.raises(ValueError, match="knows the data set that it was trained on"):
         mrm_jax.load(workdir, data=shards_dir)
 
 
-def test_a_folder_without_a_run(tmp_path):
+def test_a_folder_without_a_run_raises(tmp_path):
     with pytest.raises(ValueError, match="this folder has no checkpoints"):
         mrm_jax.load(tmp_path)
 
 
-def test_the_package_alone_does_not_load_jax():
+def test_importing_the_package_does_not_import_jax():
     code = (
         "import sys, mrm_jax, data_prep.readers\n"
         "assert 'jax' not in sys.modules\n"
@@ -215,12 +215,12 @@ def test_the_package_alone_does_not_load_jax():
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-def test_the_package_has_no_other_names():
+def test_the_package_exports_no_other_names():
     with pytest.raises(AttributeError, match="module 'mrm_jax' has no attribute 'x'"):
         _ = mrm_jax.x
 
 
-def test_real_records(model, real_data):
+def test_scores_real_records(model, real_data):
     found = files.find([real_data / "cpsc2018", real_data / "ptbxl_subset/records500"])
     results = list(model.predict_files(found.records))
     assert len(results) == 55

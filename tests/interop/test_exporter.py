@@ -26,10 +26,8 @@ def records(data):
     )
 
 
-def test_a_file_with_other_scores_is_not_put_in_place(
-    run, records, tmp_path, monkeypatch
-):
-    class Spoilt:
+def test_a_file_with_different_scores_is_discarded(run, records, tmp_path, monkeypatch):
+    class WrongScores:
         SUFFIX = npz_format.SUFFIX
         load = staticmethod(npz_format.load)
 
@@ -39,7 +37,7 @@ def test_a_file_with_other_scores_is_not_put_in_place(
             moved = said | {"mean_mv": said["mean_mv"] + 0.05}
             npz_format.write(path, dataclasses.replace(network, metadata=moved))
 
-    monkeypatch.setitem(exporter.FORMATS, "npz", Spoilt)
+    monkeypatch.setitem(exporter.FORMATS, "npz", WrongScores)
     path = tmp_path / "model.npz"
     path.write_bytes(b"the one before")
     with pytest.raises(ValueError, match=r"scores_\w+ of R0\d9, \w+: the run gives"):
@@ -48,8 +46,8 @@ def test_a_file_with_other_scores_is_not_put_in_place(
     assert [file.name for file in tmp_path.iterdir()] == ["model.npz"]
 
 
-def test_lost_metadata_are_an_error(run, records, tmp_path, monkeypatch):
-    class Forgetful:
+def test_missing_metadata_raises(run, records, tmp_path, monkeypatch):
+    class WithoutMetadata:
         SUFFIX = npz_format.SUFFIX
         write = staticmethod(npz_format.write)
 
@@ -58,13 +56,13 @@ def test_lost_metadata_are_an_error(run, records, tmp_path, monkeypatch):
             said, score = npz_format.load(path)
             return {**said, "labels": said["labels"][::-1]}, score
 
-    monkeypatch.setitem(exporter.FORMATS, "npz", Forgetful)
+    monkeypatch.setitem(exporter.FORMATS, "npz", WithoutMetadata)
     with pytest.raises(ValueError, match="metadata read back differ"):
         exporter.export(run, "npz", tmp_path / "model.npz", records)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_name_of_another_format_is_refused(run, records, tmp_path):
+def test_a_suffix_of_another_format_raises(run, records, tmp_path):
     with pytest.raises(ValueError, match=r"ends in .stablehlo.zip"):
         exporter.export(run, "stablehlo", tmp_path / "a.onnx", records)
 
@@ -88,7 +86,7 @@ def without_data(run):
     return dataclasses.replace(run, metadata=unknown)
 
 
-def test_weights_without_data_learn_their_standardiser_from_shards(run, data):
+def test_imported_weights_take_normalisation_statistics_from_shards(run, data):
     with pytest.raises(ValueError, match="statistics are unknown.* --data"):
         exporter.with_data(without_data(run), None)
     found = exporter.with_data(without_data(run), data)
@@ -96,13 +94,13 @@ def test_weights_without_data_learn_their_standardiser_from_shards(run, data):
     assert found.model == run.model
 
 
-def test_records_of_another_kind_are_refused(run, data):
+def test_records_of_another_kind_raise(run, data):
     faster = dataclasses.replace(data.manifest, sampling_rate=500)
     with pytest.raises(ValueError, match="sampling_rate 100 .* found 500"):
         exporter.with_data(run, shards.Shards(data.folder, faster))
 
 
-def test_shards_without_test_records_are_refused(tmp_path):
+def test_shards_without_test_records_raise(tmp_path):
     folder = small_runs.write_shards(tmp_path / "shards")
     data = shards.load(folder)
     data.folds[:] = 1

@@ -48,7 +48,9 @@ def written(run, records, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_a_file_gives_the_runs_scores_in_any_batch(kind, run, records, own, written):
+def test_a_file_gives_the_runs_scores_for_any_batch_size(
+    kind, run, records, own, written
+):
     if kind == "torch":
         pytest.importorskip("torch", reason="make parity", exc_type=ImportError)
     path, result = written(kind)
@@ -63,7 +65,7 @@ def test_a_file_gives_the_runs_scores_in_any_batch(kind, run, records, own, writ
         np.testing.assert_allclose(found[name], own[name][1:], atol=1e-6, rtol=0)
 
 
-def test_onnx_has_names_and_a_free_batch(written):
+def test_onnx_has_names_and_a_dynamic_batch_size(written):
     onnx = pytest.importorskip("onnx")
     graph = onnx.load(written("onnx")[0])
     given, *_ = graph.graph.input
@@ -100,7 +102,7 @@ print(json.dumps([metadata["labels"], exported.platforms, np.shape(scores)]))
     assert json.loads(done.stdout) == expected
 
 
-def test_arrays_are_the_runs_own(written, run):
+def test_arrays_equal_those_of_the_run(written, run):
     with np.load(written("npz")[0], allow_pickle=False) as file:
         kernel = file["params/stem/conv1/kernel"]
         mean = file["batch_stats/stem/norm1/mean"]
@@ -108,20 +110,20 @@ def test_arrays_are_the_runs_own(written, run):
     np.testing.assert_array_equal(mean, run.state.batch_stats["stem"]["norm1"]["mean"])
 
 
-def test_arrays_become_the_network_again(written, run):
+def test_the_network_can_be_rebuilt_from_arrays(written, run):
     found = npz_format.read(written("npz")[0])
     assert found.model.exchange and found.model.eca_conv and found.model.width == 4
     jax.tree.map(np.testing.assert_array_equal, found.variables, run.variables)
 
 
-def test_other_arrays_are_refused(tmp_path):
+def test_mismatched_arrays_raise(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(ValueError, match="other.npz: found no metadata"):
         npz_format.read(tmp_path / "other.npz")
 
 
 @pytest.mark.torch
-def test_the_shipped_pytorch_network_wants_all_weights():
+def test_the_shipped_pytorch_network_requires_all_weights():
     torch = pytest.importorskip("torch", reason="make parity", exc_type=ImportError)
     from mrm_jax.interop import torch_model
 

@@ -14,7 +14,7 @@ from tests.helpers import small_runs
 pytestmark = pytest.mark.slow
 
 
-def test_everything_to_use_the_scores_is_there(run, shards_dir):
+def test_metadata_has_everything_needed_to_use_the_scores(run, shards_dir):
     said = metadata.describe(run)
     label_set = shards.load(shards_dir).label_set("waves")
     assert said["labels"] == list(small_runs.LABELS)
@@ -45,6 +45,6 @@ def test_thresholds_are_named_by_label(run):
     }
 
 
-def test_the_arguments_make_the_same_network(run):
+def test_the_arguments_rebuild_the_network(run):
     made = network.MRMNet(**metadata.describe(run)["model"])
     assert made == run.model  # options that only training has are at their defaults

@@ -46,7 +46,7 @@ def test_moments_follow_the_order_of_the_state_dict():
         assert np.all(moment(found.nu, LIVE[number]) == 2 + number)
 
 
-def test_names_given_to_the_optimiser_win_over_the_order():
+def test_parameter_names_override_the_order():
     backwards = LIVE[::-1]
     found = torch_optimizer.from_torch(
         optimizer(backwards, param_names=backwards), WEIGHTS
@@ -61,7 +61,7 @@ def test_dead_parameters_are_counted_but_have_no_moments():
     assert np.all(moment(found.mu, LIVE[0]) == 2)
 
 
-def test_there_and_back_is_exact():
+def test_round_trip_is_exact():
     rng = np.random.default_rng(0)
     mu, nu = (jax.tree.map(lambda p: rng.normal(size=p.shape), PARAMS) for _ in "mn")
     adam = torch_optimizer.Adam(7, mu, nu, 0.01, 0.1)
@@ -70,7 +70,7 @@ def test_there_and_back_is_exact():
     jax.tree.map(np.testing.assert_array_equal, (back.mu, back.nu), (mu, nu))
 
 
-def test_an_optimiser_that_made_no_update_has_none():
+def test_an_unused_optimiser_has_no_moments():
     assert torch_optimizer.from_torch(optimizer() | {"state": {}}, WEIGHTS) is None
 
 
@@ -85,17 +85,17 @@ def test_an_optimiser_that_made_no_update_has_none():
         ({"weight_decay": 0.1}, "weight decay inside the gradient"),
     ],
 )
-def test_another_adam_is_refused(changed, message):
+def test_an_unsupported_adam_variant_raises(changed, message):
     with pytest.raises(ValueError, match=message):
         torch_optimizer.from_torch(optimizer(**changed), WEIGHTS)
 
 
-def test_decoupled_weight_decay_is_ours():
+def test_decoupled_weight_decay_is_supported():
     given = optimizer(weight_decay=0.1, decoupled_weight_decay=True)
     assert torch_optimizer.from_torch(given, WEIGHTS).weight_decay == 0.1
 
 
-def test_numbers_without_names_are_refused():
+def test_parameter_indices_without_names_raise():
     with pytest.raises(ValueError, match="They cannot be matched"):
         torch_optimizer.from_torch(optimizer(LIVE[:-1]), WEIGHTS)
 
@@ -107,7 +107,7 @@ def test_a_parameter_without_moments_is_named():
         torch_optimizer.from_torch(given, WEIGHTS)
 
 
-def test_unequal_counts_are_refused():
+def test_unequal_step_counts_raise():
     given = optimizer()
     given["state"][3]["step"] = np.float32(4)
     with pytest.raises(ValueError, match=r"number of updates, found \[4, 5\]"):

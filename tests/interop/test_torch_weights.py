@@ -27,7 +27,7 @@ def state_dict():
 
 
 @pytest.mark.parametrize("options", [{}, {"exchange": True}, {"eca_conv": True}])
-def test_there_and_back_is_exact(options):
+def test_round_trip_is_exact(options):
     given = variables(**options)
     back = torch_weights.from_torch(torch_weights.to_torch(given))
     assert jax.tree.structure(back) == jax.tree.structure(given)
@@ -48,7 +48,7 @@ def test_kernels_are_transposed(state_dict):
     assert state_dict["fc1.weight"][1, 2] == head[2, 1]
 
 
-def test_running_averages_and_norms_have_their_names(state_dict):
+def test_running_averages_and_norms_are_renamed(state_dict):
     given = variables()
     stats = given["batch_stats"]["high"]["extractor_1"]["norm2"]
     prefix = "BaseBlock.layer1.1.bn2"
@@ -64,26 +64,26 @@ def test_width_and_labels_are_read_from_the_shapes(state_dict):
     assert not model.exchange and not model.eca_conv
 
 
-def test_counts_of_batches_are_dropped(state_dict):
+def test_batch_counters_are_dropped(state_dict):
     counted = state_dict | {"BaseBlock.conv_block1.1.num_batches_tracked": np.array(7)}
     back = torch_weights.from_torch(counted)
     assert jax.tree.structure(back) == jax.tree.structure(variables())
 
 
-def test_what_else_is_dead_has_to_be_named(state_dict):
+def test_other_unused_weights_must_be_listed(state_dict):
     with_dead = state_dict | {"old.layer.weight": np.zeros(3)}
     with pytest.raises(ValueError, match=r"unknown: old\.layer\.weight"):
         torch_weights.from_torch(with_dead)
     torch_weights.from_torch(with_dead, drop=[r"old\..*"])
 
 
-def test_what_the_network_reads_is_never_dropped(state_dict):
+def test_used_weights_are_never_dropped(state_dict):
     with_dead = state_dict | {"old.layer.weight": np.zeros(3)}
     back = torch_weights.from_torch(with_dead, drop=[".*"])
     jax.tree.map(np.testing.assert_array_equal, back, variables())
 
 
-def test_one_error_lists_everything_that_is_wrong(state_dict):
+def test_one_error_lists_all_problems(state_dict):
     wrong = state_dict | {"stray.weight": np.zeros(3), "conv_norm1.bias": np.zeros(3)}
     del wrong["fc2.bias"]
     with pytest.raises(ValueError) as error:
@@ -96,7 +96,7 @@ def test_one_error_lists_everything_that_is_wrong(state_dict):
         assert line in str(error.value)
 
 
-def test_variables_of_another_network_are_refused():
+def test_variables_of_another_network_raise():
     other = {"params": {"dense": {"kernel": np.zeros((2, 2))}}}
     with pytest.raises(
         ValueError, match="not variables of MRMNet: params/dense/kernel"

@@ -15,7 +15,7 @@ def outputs(**changes):
     return found | changes
 
 
-def test_the_largest_difference_of_all_outputs_counts():
+def test_reports_the_largest_difference_of_all_outputs():
     own = outputs()
     low = own["scores_low"] + np.array([[0, 0, 0], [0, 4e-6, -8e-6]], np.float32)
     found = verify.compare(outputs(scores_low=low), own, NAMES, LABELS)
@@ -33,14 +33,14 @@ def test_a_difference_is_named_with_its_record_and_label():
         verify.compare(outputs(scores_high=high), outputs(), NAMES, LABELS)
 
 
-def test_what_is_no_number_is_no_equal():
+def test_nan_never_compares_equal():
     mean = outputs()["scores_mean"].copy()
     mean[1, 0] = np.nan
     with pytest.raises(ValueError, match="scores_mean of A2, AF.* the file gives nan"):
         verify.compare(outputs(scores_mean=mean), outputs(), NAMES, LABELS)
 
 
-def test_missing_records_are_an_error():
+def test_missing_records_raise():
     expected = r"expected scores of shape \[2, 3\], found \[1, 3\]"
     with pytest.raises(ValueError, match=expected):
         short = outputs(scores_high=np.full((1, 3), 0.5))
@@ -66,7 +66,7 @@ def test_every_record_is_scored_once_in_several_batches(num_records, sizes):
         np.testing.assert_array_equal(found[name], signals)
 
 
-def test_records_are_those_of_the_test_fold(shards_dir):
+def test_uses_records_of_the_test_fold(shards_dir):
     data = shards.load(shards_dir)
     records = verify.of_shards(data)
     split = data.split("waves", "test")
@@ -78,7 +78,7 @@ def test_records_are_those_of_the_test_fold(shards_dir):
     assert records.signals_mv.dtype == np.float32
 
 
-def test_noise_is_as_large_as_the_training_records(run):
+def test_noise_has_the_scale_of_the_training_records(run):
     signals = verify.of_noise(run).signals_uv
     assert signals.shape == (64, 40, 12)
     assert signals.mean() == pytest.approx(run.data["mean_uv"], abs=10)

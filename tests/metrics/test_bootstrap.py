@@ -45,7 +45,7 @@ def assert_equals_repeated_records(values, scores, labels, counts):
 # Rounded to 0 decimals, scores are all 0 or 1; to 1, most are tied.
 @pytest.mark.parametrize("decimals", [0, 1, 2, 15])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_resample_is_evaluated_like_its_records(decimals, dtype):
+def test_a_resample_has_the_metrics_of_its_records(decimals, dtype):
     scores, labels = random_split(decimals, decimals=decimals)
     scores = scores.astype(dtype)
     counts = draw(labels)
@@ -54,7 +54,7 @@ def test_a_resample_is_evaluated_like_its_records(decimals, dtype):
     assert_equals_repeated_records(values, scores, labels, counts)
 
 
-def test_any_counts_are_evaluated_like_their_records():
+def test_any_counts_give_the_metrics_of_repeated_records():
     scores, labels = random_split(4)
     counts = np.random.default_rng(0).integers(0, 9, (5, len(labels)))
     counts[:, :2] = 1  # these have both classes of each label
@@ -62,7 +62,7 @@ def test_any_counts_are_evaluated_like_their_records():
     assert_equals_repeated_records(values, scores, labels, counts)
 
 
-def test_each_record_once_is_the_split_itself():
+def test_counts_of_one_give_the_metrics_of_the_split():
     scores, labels = random_split(5)
     values = bootstrap.evaluate(scores, labels, np.ones((1, len(labels)), int))
     expected = classification.evaluate(scores, labels)
@@ -71,7 +71,7 @@ def test_each_record_once_is_the_split_itself():
         assert values[name] == pytest.approx([expected[name]], rel=1e-12)
 
 
-def test_blocks_change_nothing(monkeypatch):
+def test_block_size_does_not_change_results(monkeypatch):
     scores, labels = random_split()
     counts = draw(labels, resamples=50)
     expected = bootstrap.evaluate(scores, labels, counts)
@@ -82,7 +82,7 @@ def test_blocks_change_nothing(monkeypatch):
         np.testing.assert_allclose(found[name], values, rtol=1e-12)
 
 
-def test_labels_without_both_classes_are_left_out():
+def test_labels_without_both_classes_are_excluded():
     scores, labels = random_split()
     labels[:, 0], labels[:, 1] = 0, 1
     counts = draw(labels)
@@ -96,7 +96,7 @@ def test_labels_without_both_classes_are_left_out():
     assert np.isnan(low).tolist() == np.isnan(high).tolist() == 2 * [True] + 4 * [False]
 
 
-def test_without_any_such_label_there_is_no_macro_metric():
+def test_macro_metrics_are_nan_without_any_valid_label():
     scores, labels = random_split()
     labels[:] = 1
     values = bootstrap.evaluate(scores, labels, draw(labels))
@@ -116,7 +116,7 @@ def test_a_resample_has_as_many_records_and_both_classes_of_each_label():
     assert counts.min() == 0 and counts.max() > 1
 
 
-def test_what_is_drawn_is_as_likely_as_among_all_samples_with_both_classes():
+def test_draws_uniformly_among_valid_samples():
     labels = np.array([[1], [0], [0]], np.uint8)
     samples = list(itertools.product(range(3), repeat=3))
     fit = [s for s in samples if 0 < labels[list(s)].sum() < 3]
@@ -128,7 +128,7 @@ def test_what_is_drawn_is_as_likely_as_among_all_samples_with_both_classes():
         assert found[sample] / 20_000 == pytest.approx(ways / len(fit), abs=0.015)
 
 
-def test_a_seed_decides_the_resamples():
+def test_the_seed_determines_the_resamples():
     _, labels = random_split()
     expected = draw(labels, resamples=40)
     np.testing.assert_array_equal(draw(labels, resamples=40), expected)
@@ -136,7 +136,7 @@ def test_a_seed_decides_the_resamples():
     assert (draw(labels, resamples=40, seed=1) != expected).any()
 
 
-def test_a_label_too_rare_is_an_error_that_names_it(monkeypatch):
+def test_a_label_that_is_too_rare_raises_with_its_name(monkeypatch):
     _, labels = random_split()
     labels[:, 4] = np.arange(len(labels)) == 3
     labels[:, 0] = 0
@@ -152,7 +152,7 @@ def test_a_label_too_rare_is_an_error_that_names_it(monkeypatch):
     assert error.value.label == 4
 
 
-def batches_with_one_fit_in(every, monkeypatch):
+def make_one_resample_valid_in(every, monkeypatch):
     """Lets one of so many resamples hold each record once, the others only record 0."""
     monkeypatch.setattr(bootstrap, "MAX_REJECTED", 5000)
     batch = np.zeros((every, 20), int)
@@ -163,8 +163,8 @@ def batches_with_one_fit_in(every, monkeypatch):
     return drawn
 
 
-def test_a_fit_resample_now_and_then_does_not_keep_it_drawing(monkeypatch):
-    drawn = batches_with_one_fit_in(2500, monkeypatch)
+def test_drawing_stops_if_valid_resamples_are_too_rare(monkeypatch):
+    drawn = make_one_resample_valid_in(2500, monkeypatch)
     with pytest.raises(
         bootstrap.InsufficientPositivesError, match="^4998 of 5000 resamples"
     ):
@@ -172,20 +172,20 @@ def test_a_fit_resample_now_and_then_does_not_keep_it_drawing(monkeypatch):
     assert len(drawn) == 2
 
 
-def test_one_fit_resample_in_500_is_enough(monkeypatch):
-    drawn = batches_with_one_fit_in(500, monkeypatch)
+def test_one_valid_resample_in_500_is_enough(monkeypatch):
+    drawn = make_one_resample_valid_in(500, monkeypatch)
     counts = draw((np.arange(20) % 2)[:, np.newaxis], resamples=30)
     assert len(counts) == len(drawn) == 30 and (counts == 1).all()
 
 
-def test_many_labels_of_one_record_each_are_too_rare_together():
+def test_many_labels_with_one_record_each_are_too_rare_together():
     with pytest.raises(
         ValueError, match="present in 1 of 40 records. Remove the rarest"
     ):
         draw(np.eye(40, dtype=np.uint8))
 
 
-def test_the_interval_of_an_accuracy_is_the_binomial_one():
+def test_the_interval_of_an_accuracy_is_binomial():
     right = np.arange(400) < 300
     labels = (np.arange(400) % 2)[:, np.newaxis]
     scores = np.where(right[:, np.newaxis], labels, 1 - labels).astype(float)
@@ -211,13 +211,13 @@ def test_models_are_compared_resample_by_resample():
 
 
 @pytest.mark.parametrize("shape", [(3, 79), (0, 80)])
-def test_counts_of_other_records_are_refused(shape):
+def test_counts_of_other_records_raise(shape):
     scores, labels = random_split()
     with pytest.raises(ValueError, match=r"expected counts \[resample, 80\], found"):
         bootstrap.evaluate(scores, labels, np.ones(shape, int))
 
 
-def test_what_are_no_scores_is_refused():
+def test_invalid_scores_raise():
     scores, labels = random_split()
     with pytest.raises(ValueError, match="apply the sigmoid"):
         bootstrap.evaluate(scores - 3, labels, draw(labels))

@@ -16,7 +16,7 @@ def measure(scores, labels, counts=None):
     return {name: float(value[0]) for name, value in found.items()}
 
 
-def test_the_measures_by_hand():
+def test_metrics_match_values_by_hand():
     found = measure(SCORES, LABELS)
     # Bins of 1/15. First, below 0.0667: .02 .04 .06 .0 with one of four present;
     # .5 three times, two present; .9 (bin 13) and 1.0 (bin 14), both present.
@@ -28,7 +28,7 @@ def test_the_measures_by_hand():
     assert found["nll"] == pytest.approx(-np.log(likelihoods).sum() / 9, abs=1e-7)
 
 
-def test_the_reliability_by_hand():
+def test_reliability_matches_values_by_hand():
     bins = calibration.reliability(calibration.per_record(SCORES, LABELS))
     assert len(bins) == calibration.NUM_BINS
     assert [b["from"] for b in bins[1:]] == [b["to"] for b in bins[:-1]]
@@ -42,13 +42,13 @@ def test_the_reliability_by_hand():
     assert bins[3]["score"] is None and bins[3]["share"] is None
 
 
-def test_a_bin_holds_its_lower_edge_and_the_last_one_both():
+def test_bins_include_their_lower_edge_and_the_last_both():
     scores = calibration.EDGES[np.newaxis]
     bins = calibration.reliability(calibration.per_record(scores, np.ones_like(scores)))
     assert [b["cells"] for b in bins] == [1] * 14 + [2]
 
 
-def test_records_that_count_twice_are_measured_like_two():
+def test_a_weight_of_two_equals_a_repeated_record():
     rng = np.random.default_rng(0)
     scores = rng.random((30, 4)).astype(np.float32)
     labels = rng.integers(0, 2, scores.shape)
@@ -57,7 +57,7 @@ def test_records_that_count_twice_are_measured_like_two():
     assert measure(scores, labels, counts) == pytest.approx(measure(*repeated))
 
 
-def test_labels_drawn_with_the_probability_of_their_scores_are_calibrated():
+def test_labels_drawn_with_their_scores_probability_are_calibrated():
     rng = np.random.default_rng(0)
     scores = rng.random((20_000, 5))
     found = measure(scores, (rng.random(scores.shape) < scores).astype(np.uint8))
@@ -66,18 +66,18 @@ def test_labels_drawn_with_the_probability_of_their_scores_are_calibrated():
     assert found["nll"] == pytest.approx(0.5, abs=0.005)  # mean entropy of p
 
 
-def test_certain_and_wrong_is_finite():
+def test_a_certain_and_wrong_score_has_finite_loss():
     found = measure(np.array([[1.0, 0.0]], np.float32), np.array([[0, 1]], np.uint8))
     assert (found["ece"], found["brier"]) == (1, 1)
     assert found["nll"] == pytest.approx(24 * np.log(2), rel=1e-6)
 
 
-def test_resamples_are_reflected_at_the_error_of_the_split():
+def test_the_basic_interval_reflects_the_resamples():
     found = calibration.basic_interval_ece(np.array([0.03, 0.015, 0.08]), 0.02)
     np.testing.assert_allclose(found, [0.01, 0.025, 0])
 
 
-def test_the_interval_of_the_ece_covers_the_true_one():
+def test_the_interval_of_the_ece_covers_the_true_ece():
     """336 records of 5 labels, all scores too high by a factor: true ECE 0.0175."""
     rng = np.random.default_rng(0)
     factor, true, trials = 0.965, 0.0175, 100
@@ -94,6 +94,6 @@ def test_the_interval_of_the_ece_covers_the_true_one():
     assert covered / trials > 0.8  # with the estimate as the resamples' mean: below 0.5
 
 
-def test_what_are_no_scores_is_refused():
+def test_invalid_scores_raise():
     with pytest.raises(ValueError, match="apply the sigmoid"):
         calibration.per_record(SCORES - 2, LABELS)

@@ -34,7 +34,7 @@ def naive_f(scores, labels, threshold):
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def test_a_split_by_hand():
+def test_metrics_match_values_by_hand():
     scores = np.array([[0.9, 0.6, 0.2], [0.5, 0.1, 0.4], [0.2, 0.3, 0.4]])
     labels = np.array([[1, 0, 1], [1, 0, 0], [0, 0, 1]], np.uint8)
     found = classification.evaluate(scores, labels)
@@ -51,7 +51,7 @@ def test_a_split_by_hand():
     assert found["macro_f1"] == pytest.approx((1 + 0) / 2)
 
 
-def test_equal_to_scikit_learn():
+def test_metrics_equal_scikit_learn():
     scores, labels = random_split()
     predicted = scores >= 0.5
     found = classification.evaluate(scores, labels)
@@ -112,7 +112,7 @@ def test_the_lowest_of_equally_good_thresholds_is_chosen():
     assert (found["fmax"], found["fmax_threshold"]) == (1, 0.21)
 
 
-def test_a_perfect_and_a_silent_model():
+def test_metrics_of_a_perfect_and_an_all_negative_model():
     _, labels = random_split()
     perfect = classification.evaluate(labels.astype(np.float32), labels)
     for name in ("macro_auc", "macro_ap", "macro_f1", "tpr", "f1", "accuracy", "fmax"):
@@ -123,7 +123,7 @@ def test_a_perfect_and_a_silent_model():
     assert silent["macro_auc"] == 0.5
 
 
-def test_one_record_has_no_macro_metrics_but_all_others():
+def test_one_record_has_all_metrics_except_macro():
     labels = np.array([[1, 0, 1]], np.uint8)
     found = classification.evaluate(np.array([[0.9, 0.2, 0.1]]), labels)
     assert found["macro_labels"] == 0
@@ -153,7 +153,7 @@ def test_labels_of_one_class_have_no_auc(value):
     assert np.isnan(by_label.f1).all() == (value == 0)
 
 
-def test_records_may_come_in_any_order():
+def test_record_order_does_not_matter():
     scores, labels = random_split(3)
     order = np.random.default_rng(0).permutation(len(scores))
     expected = classification.evaluate(scores, labels)
@@ -162,7 +162,7 @@ def test_records_may_come_in_any_order():
     )
 
 
-def test_float_labels_do_as_well():
+def test_accepts_float_labels():
     scores, labels = random_split(4)
     expected = classification.evaluate(scores, labels)
     assert classification.evaluate(scores, labels.astype(np.float32)) == pytest.approx(
@@ -182,12 +182,12 @@ def test_float_labels_do_as_well():
         (np.array([[0.1, 1.5]]), np.zeros((1, 2)), "apply the sigmoid to logits"),
     ],
 )
-def test_what_are_no_scores_and_labels_is_refused(scores, labels, message):
+def test_invalid_scores_and_labels_raise(scores, labels, message):
     with pytest.raises(ValueError, match=message):
         classification.check(scores, labels)
 
 
-def test_every_epoch_can_afford_it():
+def test_evaluation_is_fast_enough_for_every_epoch():
     rng = np.random.default_rng(0)
     scores = rng.random((2203, 71), np.float32)  # PTB-XL's test fold, all labels
     labels = (rng.random(scores.shape) < 0.04).astype(np.uint8)
@@ -196,7 +196,7 @@ def test_every_epoch_can_afford_it():
     assert time.perf_counter() - start < 1  # 0.04 s; the rest is for a busy machine
 
 
-def test_share_of_zeros_of_ptbxl_is_that_of_the_protocol(real_data):
+def test_share_of_zeros_of_ptbxl_matches_the_protocol(real_data):
     table = pd.read_csv(real_data / "ptbxl_labels" / "ptbxl_database.csv")
     codes = table.scp_codes.map(ast.literal_eval)
     names = sorted(set().union(*codes))

@@ -39,7 +39,7 @@ def naive_score(scores, labels, first_label):
     }
 
 
-def test_the_matrix_by_hand():
+def test_confusion_matrix_matches_values_by_hand():
     # A hit, a hit on a second label, a miss of a record with two labels, a miss.
     predicted = [0, 4, 2, 8]
     labels = np.stack([one_hot(held).sum(0) for held in ([0], [1, 4], [1, 4], [3])])
@@ -50,7 +50,7 @@ def test_the_matrix_by_hand():
     np.testing.assert_array_equal(matrix, expected)
 
 
-def test_the_score_by_hand():
+def test_score_matches_values_by_hand():
     # Two records of each class; one of AF is taken for I-AVB, one of STD for STE.
     first = np.repeat(np.arange(9), 2).astype(np.int16)
     predicted = first.copy()
@@ -70,7 +70,7 @@ def test_the_score_by_hand():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_equal_to_a_plain_loop(seed):
+def test_score_equals_a_plain_loop(seed):
     split = random_split(seed)
     assert cpsc2018.evaluate(*split) == pytest.approx(naive_score(*split))
 
@@ -89,7 +89,7 @@ def test_the_lowest_of_equal_scores_is_predicted():
 
 
 @pytest.mark.parametrize("first", [-1, 9, 5])
-def test_a_first_label_that_cannot_be_is_refused(first):
+def test_an_invalid_first_label_raises(first):
     scores, labels = np.zeros((2, 9)), one_hot([0, 4])
     with pytest.raises(
         ValueError, match=rf"the first in row 1 .*: {first}. .*REFERENC"
@@ -97,19 +97,19 @@ def test_a_first_label_that_cannot_be_is_refused(first):
         cpsc2018.confusion(scores, labels, np.array([0, first], np.int16))
 
 
-def test_other_labels_than_the_nine_are_refused():
+def test_labels_other_than_the_nine_raise():
     with pytest.raises(ValueError, match=r"shape \(2, 9\), found \(2, 5\)"):
         cpsc2018.confusion(np.zeros((2, 5)), np.zeros((2, 5)), np.zeros(2, np.int16))
 
 
-def test_a_score_that_is_no_number_is_refused():
+def test_a_nan_score_raises():
     scores, labels, first = random_split(0)
     scores[7, 3] = np.nan
     with pytest.raises(ValueError, match="record 7, label 3"):
         cpsc2018.confusion(scores, labels, first)
 
 
-def test_records_that_count_twice_are_scored_like_two():
+def test_a_weight_of_two_equals_a_repeated_record():
     split = random_split(3)
     counts = np.random.default_rng(0).integers(0, 4, (4, len(split[0])))
     cells = cpsc2018.record_cells(*split)

@@ -11,7 +11,7 @@ def split(num_records=300):
     return of_all.mean[:, 2].round(1), of_all.labels[:, 2]
 
 
-def test_curves_by_hand():
+def test_curves_match_values_by_hand():
     scores, labels = np.array([0.9, 0.8, 0.8, 0.1]), np.array([1, 1, 0, 0])
     found = curves.compute(scores, labels)
     np.testing.assert_allclose(found.false_rate, [0, 0, 0.5, 1])
@@ -22,7 +22,7 @@ def test_curves_by_hand():
     np.testing.assert_allclose(precision, [1, 1, 2 / 3])
 
 
-def test_curves_are_those_of_scikit_learn():
+def test_curves_equal_scikit_learn():
     scores, labels = split()
     found = curves.compute(scores, labels)
     rates = sklearn.metrics.roc_curve(labels, scores, drop_intermediate=False)
@@ -33,7 +33,7 @@ def test_curves_are_those_of_scikit_learn():
     np.testing.assert_allclose(found.recall, recall[::-1])
 
 
-def test_the_areas_are_the_metrics_of_the_tables():
+def test_areas_under_curves_equal_the_metrics():
     scores, labels = split()
     found = curves.compute(scores, labels)
     ranked, column = ranking.rank(scores[:, None]), labels[:, None]
@@ -43,7 +43,7 @@ def test_the_areas_are_the_metrics_of_the_tables():
     np.testing.assert_allclose(area, ranking.average_precision(ranked, column)[0])
 
 
-def test_macro_is_the_mean_of_the_labels():
+def test_macro_curve_is_the_mean_over_labels():
     perfect = curves.compute(np.array([0.9, 0.1]), np.array([1, 0]))
     useless = curves.compute(np.array([0.5, 0.5]), np.array([1, 0]))
     recall, precision = curves.macro([perfect, useless])

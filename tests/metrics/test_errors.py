@@ -3,7 +3,7 @@ import numpy as np
 from mrm_jax.metrics import errors
 
 
-def test_the_most_confident_errors_by_hand():
+def test_most_confident_errors_match_values_by_hand():
     scores = np.array([[0.9, 0.2], [0.1, 0.95], [0.4, 0.6], [0.3, 0.2]])
     labels = np.array([[1, 1], [1, 0], [1, 0], [0, 0]])
     assert errors.most_confident(scores, labels, 10) == [
@@ -14,12 +14,12 @@ def test_the_most_confident_errors_by_hand():
     assert len(errors.most_confident(scores, labels, 2)) == 2
 
 
-def test_a_model_without_errors_has_none():
+def test_a_perfect_model_has_no_errors():
     labels = np.array([[1, 0], [0, 1]])
     assert errors.most_confident(labels * 0.4 + 0.3, labels, 10) == []
 
 
-def test_co_occurrence_by_hand():
+def test_co_occurrence_matches_values_by_hand():
     labels = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]])
     predicted = np.array([[1, 1, 0], [0, 1, 1], [0, 1, 0]])
     expected = [[0.5, 1, 0.5], [0, 1, 0.5], [np.nan] * 3]

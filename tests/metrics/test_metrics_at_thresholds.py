@@ -24,7 +24,7 @@ def random_split():
     return scores, labels
 
 
-def test_a_label_by_hand():
+def test_metrics_of_a_label_match_values_by_hand():
     scores = np.array([[0.9], [0.3], [0.6], [0.2], [0.1]])
     labels = np.array([[1], [1], [0], [0], [0]], np.uint8)
     found = measure(scores, labels, [0.3])  # a score that reaches it is a finding
@@ -54,7 +54,7 @@ def test_each_label_has_its_own_threshold():
         assert [found[name][i] for name in EVERY] == pytest.approx(expected)
 
 
-def test_records_that_count_twice_are_measured_like_two():
+def test_a_weight_of_two_equals_a_repeated_record():
     scores, labels = random_split()
     counts = np.random.default_rng(1).integers(0, 4, len(scores))
     repeated = [np.repeat(array, counts, axis=0) for array in (scores, labels)]
@@ -64,7 +64,7 @@ def test_records_that_count_twice_are_measured_like_two():
         np.testing.assert_allclose(found[name], expected[name])
 
 
-def test_no_finding_flatters_nobody_and_a_missing_class_is_not_defined():
+def test_no_prediction_gives_0_and_a_missing_class_gives_nan():
     scores = np.full((4, 3), 0.4)
     labels = np.array([[1, 0, 1]] * 2 + [[0, 0, 1]] * 2, np.uint8)
     found = measure(scores, labels, [0.5, 0.3, 0.3])
@@ -75,6 +75,6 @@ def test_no_finding_flatters_nobody_and_a_missing_class_is_not_defined():
     np.testing.assert_array_equal(found["f1_at_threshold"], [0, nan, 1])
 
 
-def test_thresholds_of_other_labels_are_refused():
+def test_thresholds_of_other_labels_raise():
     with pytest.raises(ValueError, match="expected thresholds of 3 labels, found 2"):
         thresholds_lib.per_record(*random_split(), np.array([0.5, 0.5]))

@@ -13,12 +13,12 @@ def test_every_metric_of_a_split_has_a_title():
     assert set(names.SPLIT) - set(names.compared(found)) == set(names.NOT_COMPARED)
 
 
-def test_titles_differ_within_a_table():
+def test_titles_within_a_table_are_distinct():
     for table in (names.SPLIT, names.LABEL, names.CALIBRATION):
         assert len(set(table.values())) == len(table)
 
 
-def test_keys_in_files_are_those_of_earlier_versions():
+def test_keys_in_files_have_not_changed():
     assert summary.LABEL_METRICS == tuple(
         "auc average_precision f1 f1_at_threshold sensitivity specificity ppv".split()
     )

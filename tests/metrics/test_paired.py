@@ -27,7 +27,7 @@ def contender(name, seed, help_=0.3, **changes):
     )
 
 
-def test_a_run_does_not_differ_from_itself():
+def test_a_run_compared_with_itself_has_no_difference():
     run = contender("a", 1)
     (other,) = paired.compare([run, run], resamples=50)["others"]
     for of_head in other["heads"].values():
@@ -36,7 +36,7 @@ def test_a_run_does_not_differ_from_itself():
             assert found["interval"] == [0, 0]
 
 
-def test_a_difference_is_b_minus_a_of_every_head_and_metric():
+def test_every_difference_is_b_minus_a():
     a, b = contender("a", 1, help_=0.1), contender("b", 2, help_=0.6)
     result = paired.compare([a, b], resamples=200)
     (other,) = result["others"]
@@ -58,7 +58,7 @@ def test_a_difference_is_b_minus_a_of_every_head_and_metric():
     assert clear["p_value"] == pytest.approx(2 / 201)
 
 
-def test_intervals_are_those_of_differences_on_the_same_resamples():
+def test_intervals_use_differences_on_the_same_resamples():
     a, b = contender("a", 1), contender("b", 2)
     result = paired.compare([a, b], resamples=100, seed=7)
     labels = a.scores.labels
@@ -75,7 +75,7 @@ def test_intervals_are_those_of_differences_on_the_same_resamples():
     assert found["p_value"] == significance.two_sided(of_label)
 
 
-def test_pairing_sees_what_two_intervals_hide():
+def test_pairing_detects_a_difference_despite_overlapping_intervals():
     """B is A and a little more: as uncertain as A, but better in every resample."""
     a = contender("a", 1, help_=0.3)
     split = a.scores
@@ -99,7 +99,7 @@ def test_p_values_of_labels_are_adjusted_within_each_head():
         assert [entry["p_holm"] for entry in found] == adjusted
 
 
-def test_a_label_with_one_class_has_no_difference_and_stops_nothing():
+def test_a_label_with_one_class_has_no_difference():
     labels = contender("a", 1).scores.labels.copy()
     labels[:, 1] = 0
     runs = [contender("a", 1, labels=labels), contender("b", 2, labels=labels)]
@@ -110,7 +110,7 @@ def test_a_label_with_one_class_has_no_difference_and_stops_nothing():
     assert other["heads"]["mean"]["macro_auc"]["interval"] is not None
 
 
-def test_rare_labels_have_neither_interval_nor_p_value_and_do_not_count():
+def test_rare_labels_have_no_interval_and_are_not_adjusted_for():
     labels = contender("a", 1).scores.labels.copy()
     labels[:, 1] = np.arange(NUM_RECORDS) < 9
     labels[:, 2] = np.arange(NUM_RECORDS) < 50  # 10 without it are just enough
@@ -131,7 +131,7 @@ def test_rare_labels_have_neither_interval_nor_p_value_and_do_not_count():
     assert other["heads"]["mean"]["macro_auc"]["interval"] is not None
 
 
-def test_labels_too_rare_to_resample_leave_the_differences(monkeypatch):
+def test_labels_too_rare_to_resample_keep_their_differences(monkeypatch):
     monkeypatch.setattr(bootstrap, "MAX_REJECTED", 0)
     monkeypatch.setattr(bootstrap, "_draw_once", lambda n, rng: np.zeros((5, n), int))
     result = paired.compare([contender("a", 1), contender("b", 2)])
@@ -141,7 +141,7 @@ def test_labels_too_rare_to_resample_leave_the_differences(monkeypatch):
     assert found["interval"] is found["p_value"] is None
 
 
-def test_the_official_score_is_compared_where_first_labels_are_known():
+def test_the_official_score_is_compared_if_first_labels_are_known():
     rng = np.random.default_rng(3)
     first = rng.integers(0, 9, NUM_RECORDS)
     labels = np.eye(9, dtype=np.uint8)[first]
@@ -166,7 +166,7 @@ def test_the_official_score_is_compared_where_first_labels_are_known():
     assert found["difference"] == pytest.approx(found["b"] - found["a"])
 
 
-def test_other_records_are_refused_and_named():
+def test_different_records_raise_and_are_named():
     a = contender("runs/a", 1)
     names = a.scores.names.copy()
     names[[3, 5]] = "X1", "X2"
@@ -174,7 +174,7 @@ def test_other_records_are_refused_and_named():
         paired.compare([a, contender("runs/b", 1, names=names)])
 
 
-def test_other_labels_of_the_same_records_are_refused_and_named():
+def test_different_labels_of_the_same_records_raise_and_are_named():
     a = contender("runs/a", 1)
     labels = a.scores.labels.copy()
     labels[4, 1] = 1 - labels[4, 1]
@@ -182,7 +182,7 @@ def test_other_labels_of_the_same_records_are_refused_and_named():
         paired.compare([a, contender("runs/b", 1, labels=labels)])
 
 
-def test_other_label_sets_are_refused_and_named():
+def test_different_label_sets_raise_and_are_named():
     a = contender("runs/a", 1)
     b = paired.Contender("b", {}, LABELS[::-1], a.scores, a.thresholds)
     with pytest.raises(ValueError, match="CD, HYP, MI and MI, HYP, CD"):

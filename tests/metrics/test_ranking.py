@@ -17,7 +17,7 @@ def random_split(seed, num_records=200, num_labels=6, num_levels=10_000):
     return scores.astype(np.float32), labels.astype(np.uint8)
 
 
-def test_ties_share_their_places():
+def test_ties_share_their_ranks():
     ranked = ranking.rank(column(0.2, 0.9, 0.2, 0.5, 0.2))
     assert ranked.order[:, 0].tolist() == [1, 3, 0, 2, 4]
     assert ranked.tie_start[:, 0].tolist() == [0, 1, 2, 2, 2]
@@ -71,7 +71,7 @@ def test_both_equal_scikit_learn_with_few_and_many_ties(seed, num_levels):
     )
 
 
-def test_a_missing_class_leaves_the_metric_undefined():
+def test_a_missing_class_makes_the_metric_nan():
     ranked = ranking.rank(np.array([[0.1, 0.2], [0.3, 0.4]]))
     labels = np.array([[0, 1], [0, 1]], np.uint8)
     assert np.isnan(ranking.roc_auc(ranked, labels)).all()
@@ -79,7 +79,7 @@ def test_a_missing_class_leaves_the_metric_undefined():
     assert np.isnan(found[0]) and found[1] == 1
 
 
-def test_float_and_boolean_labels_do_as_well():
+def test_accepts_float_and_boolean_labels():
     scores, labels = random_split(2)
     ranked = ranking.rank(scores)
     expected = ranking.roc_auc(ranked, labels)
@@ -89,7 +89,7 @@ def test_float_and_boolean_labels_do_as_well():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_score_that_is_no_number_is_an_error_that_names_it(value):
+def test_a_nan_score_raises_and_is_located(value):
     scores = np.full((3, 2), 0.5)
     scores[2, 1] = value
     with pytest.raises(ValueError, match="found 1 that are not, .* record 2, label 1"):

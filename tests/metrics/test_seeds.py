@@ -4,14 +4,14 @@ from mrm_jax.metrics import seeds
 from tests.reports.test_seed_summary import RUNS, observed, summary
 
 
-def test_mean_and_deviation_by_hand():
+def test_mean_and_sd_match_values_by_hand():
     found = summary()["heads"]["mean"]["macro_auc"]
     assert found["values"] == [0.8, 0.9, 1.0]
     assert found["mean"] == pytest.approx(0.9)
     assert found["sd"] == pytest.approx(0.1)  # with n - 1; with n it is 0.082
 
 
-def test_what_one_run_lacks_has_no_mean():
+def test_a_metric_missing_in_one_run_has_no_mean():
     found = summary()["heads"]["low"]["cpsc_f1"]
     assert found == {"mean": None, "sd": None, "values": [0.5, None, 0.5]}
 
@@ -20,6 +20,6 @@ def test_only_metrics_are_averaged():
     assert set(summary()["heads"]["high"]) == {"macro_auc", "cpsc_f1"}
 
 
-def test_one_run_has_no_deviation():
+def test_a_single_run_raises():
     with pytest.raises(ValueError, match="two seeds or more, found 1"):
         seeds.summarise(RUNS[:1], [observed(0.9)])

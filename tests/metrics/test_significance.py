@@ -16,11 +16,11 @@ from mrm_jax.metrics import significance
         ([-1.0, 1.0], 1.0),
     ],
 )
-def test_p_value_by_hand(differences, expected):
+def test_p_value_matches_values_by_hand(differences, expected):
     assert significance.two_sided(np.array(differences)) == pytest.approx(expected)
 
 
-def test_holm_by_hand():
+def test_holm_matches_values_by_hand():
     assert significance.holm([0.01, None, 0.04, 0.03]) == [
         pytest.approx(0.03),
         None,
@@ -39,7 +39,7 @@ def test_no_p_value_is_below_the_smallest():
 
 
 @pytest.mark.parametrize("num_labels", [26, 44, 71, 294])
-def test_the_resamples_that_are_named_are_enough(num_labels):
+def test_the_suggested_number_of_resamples_is_sufficient(num_labels):
     found = significance.limits(1000, num_labels)
     assert found["smallest_p_holm"] == pytest.approx(num_labels * 2 / 1001)
     said = re.search(r"draw ([\d,]+) or more \(--resamples\)", found["holm_note"])
@@ -48,5 +48,5 @@ def test_the_resamples_that_are_named_are_enough(num_labels):
 
 
 @pytest.mark.parametrize("num_labels", [0, 1, 25])
-def test_nothing_is_said_where_p_values_can_be_small(num_labels):
+def test_no_note_if_p_values_can_be_small(num_labels):
     assert significance.limits(1000, num_labels)["holm_note"] is None

@@ -62,7 +62,7 @@ def test_a_split_has_the_metrics_of_each_head(report, splits):
         assert report["test"][head] == of_test
 
 
-def test_each_metric_has_its_interval_or_none(report):
+def test_each_metric_has_an_interval_or_none(report):
     found = report["intervals"]
     assert (found["level"], found["resamples"], found["seed"]) == (0.95, RESAMPLES, 0)
     assert found["note"] is None
@@ -76,7 +76,7 @@ def test_each_metric_has_its_interval_or_none(report):
             assert low <= report["test"][head][name] <= high, name
 
 
-def test_intervals_are_of_the_same_resamples_for_all_heads(report, splits):
+def test_all_heads_use_the_same_resamples(report, splits):
     test, _ = splits
     chosen = report["test"]["low"]["val_threshold"]
 
@@ -109,7 +109,7 @@ def test_a_label_has_its_metrics_at_its_own_threshold(report, splits):
             assert found[name] == values[0, i]
 
 
-def test_the_intervals_of_a_label_are_those_of_its_resamples(report, splits):
+def test_intervals_of_a_label_match_its_resamples(report, splits):
     test, val = splits
     chosen = np.array(thresholds.choose(val)["mean"].by_label)
 
@@ -126,7 +126,7 @@ def test_the_intervals_of_a_label_are_those_of_its_resamples(report, splits):
             assert found == pytest.approx([low[row, i], high[row, i]]), name
 
 
-def test_calibration_before_and_after_the_temperature(report, splits):
+def test_calibration_is_measured_before_and_after_scaling(report, splits):
     test, val = splits
     temperature = calibration.fit(val.mean, val.labels)
     found = report["calibration"]["mean"]
@@ -141,7 +141,7 @@ def test_calibration_before_and_after_the_temperature(report, splits):
         assert found["reliability" + suffix] == calibration.reliability(statistics)
 
 
-def test_the_interval_of_a_scaled_measure_is_that_of_its_resamples(report, splits):
+def test_intervals_after_scaling_match_the_resamples(report, splits):
     test, val = splits
     temperature = thresholds.choose(val)["low"].temperature
 
@@ -155,7 +155,7 @@ def test_the_interval_of_a_scaled_measure_is_that_of_its_resamples(report, split
     assert found == pytest.approx(resampled(test, measure))
 
 
-def test_the_official_score_is_there_where_all_first_labels_are():
+def test_the_official_score_needs_all_first_labels():
     known = small_reports.split(2, 60, num_labels=9, first_labels=True)
     report = evaluate(known, known)
     expected = cpsc2018.evaluate(known.mean, known.labels, known.first_label)
@@ -184,7 +184,7 @@ def test_a_label_without_both_classes_has_neither_number_nor_interval(splits):
     assert report["intervals"]["heads"]["mean"]["macro_auc"] is not None
 
 
-def test_labels_too_rare_to_resample_leave_a_note_and_the_numbers(splits):
+def test_labels_too_rare_to_resample_give_a_note_and_no_intervals(splits):
     rare = small_reports.split(3, 40, num_labels=40)
     labels = np.eye(40, dtype=np.uint8)
     split = SplitScores(rare.names, labels, rare.high, rare.low)
@@ -219,7 +219,7 @@ def test_any_split_can_be_reported(splits):
     assert alone["test"] == evaluate(test, val)["test"]
 
 
-def test_the_numbers_are_of_types_that_json_knows(report):
+def test_numbers_have_json_types(report):
     assert json.loads(json.dumps(report)) == report
 
 

@@ -25,7 +25,7 @@ def random_split(decimals=2, dtype=np.float32, num_records=80):
     return scores.round(decimals).astype(dtype), labels
 
 
-def test_the_threshold_lies_between_the_scores_that_it_parts():
+def test_the_threshold_lies_between_the_scores_it_separates():
     scores = column(0.9, 0.7, 0.4, 0.2)
     # Found 1, 2, 3 or 4: F1 is 2/3, 1, 4/5, 2/3.
     assert thresholds.best_f1(scores, column(1, 1, 0, 0)) == pytest.approx([0.55])
@@ -35,7 +35,7 @@ def test_the_threshold_lies_between_the_scores_that_it_parts():
     assert thresholds.best_f1(scores, column(1, 0, 0, 1)) == pytest.approx([0.1])
 
 
-def test_records_of_one_score_are_found_or_missed_together():
+def test_tied_records_are_predicted_together():
     scores = column(0.8, 0.5, 0.5, 0.5, 0.1)
     # With the three of 0.5: 2 * 2 / (4 + 2); without: 2 / (1 + 2). Equally good.
     found = thresholds.best_f1(scores, column(1, 1, 0, 0, 0))
@@ -60,18 +60,18 @@ def test_no_other_threshold_has_a_better_f1(decimals, dtype):
         assert not lower
 
 
-def test_neighbouring_floats_are_parted():
+def test_neighbouring_floats_are_separated():
     low = 0.5
     high = np.nextafter(low, 1)
     (threshold,) = thresholds.best_f1(column(high, low), column(1, 0))
     assert low < threshold <= high
 
 
-def test_scores_that_are_all_0_are_all_found():
+def test_if_all_scores_are_0_all_records_are_predicted():
     assert thresholds.best_f1(np.zeros((3, 1)), column(1, 0, 0)) == [0]
 
 
-def test_each_head_is_chosen_for_by_its_own_scores():
+def test_each_heads_thresholds_come_from_its_own_scores():
     high, labels = random_split()
     low = np.sqrt(high)
     val = split(high, labels, low)
@@ -86,7 +86,7 @@ def test_each_head_is_chosen_for_by_its_own_scores():
     assert chosen["high"] != chosen["low"]
 
 
-def test_a_label_of_one_class_takes_the_threshold_of_all():
+def test_a_label_with_one_class_uses_the_common_threshold():
     scores, labels = random_split()
     labels[:, 1], labels[:, 3] = 0, 1
     chosen = thresholds.choose(split(scores, labels))["mean"]
@@ -94,13 +94,13 @@ def test_a_label_of_one_class_takes_the_threshold_of_all():
     assert chosen.by_label[0] != chosen.overall
 
 
-def test_what_are_no_scores_is_refused():
+def test_invalid_scores_raise():
     scores, labels = random_split()
     with pytest.raises(ValueError, match="apply the sigmoid"):
         thresholds.choose(split(scores + 1, labels))
 
 
-def test_thresholds_come_back_from_their_file(tmp_path):
+def test_thresholds_file_round_trip(tmp_path):
     scores, labels = random_split()
     chosen = thresholds.choose(split(scores[:, :2], labels[:, :2]))
     thresholds_file.write(tmp_path, LABELS, chosen, epoch=7)
@@ -108,7 +108,7 @@ def test_thresholds_come_back_from_their_file(tmp_path):
 
 
 @pytest.mark.parametrize(("labels", "epoch"), [(LABELS, 8), (LABELS[::-1], 7)])
-def test_thresholds_of_another_epoch_or_other_labels_do_not_count(
+def test_thresholds_of_another_epoch_or_other_labels_are_ignored(
     tmp_path, labels, epoch
 ):
     of_head = thresholds.Thresholds(0.1, (0.2, 0.3), 2.0)
@@ -120,7 +120,7 @@ def test_thresholds_of_another_epoch_or_other_labels_do_not_count(
     assert found["mean"] == expected
 
 
-def test_a_damaged_file_is_named(tmp_path):
+def test_a_damaged_file_raises_with_its_name(tmp_path):
     (tmp_path / thresholds_file.FILE).write_text("{")
     with pytest.raises(
         ValueError, match="thresholds.json is not valid JSON .* Delete it"
@@ -128,7 +128,7 @@ def test_a_damaged_file_is_named(tmp_path):
         thresholds_file.read(tmp_path, LABELS, {}, 1)
 
 
-def test_a_run_that_was_not_evaluated_has_the_threshold_of_its_checkpoint(tmp_path):
+def test_an_unevaluated_run_uses_the_checkpoints_threshold(tmp_path):
     found = thresholds_file.read(tmp_path, LABELS, {"val/fmax_threshold_low": 0.31}, 1)
     low, mean = found["low"], found["mean"]
     assert (low.by_label, low.source) == ((0.31, 0.31), thresholds.OF_ALL)

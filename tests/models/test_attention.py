@@ -20,7 +20,7 @@ SIGNAL = jnp.array(np.random.default_rng(0).standard_normal((3, 9, 16)), float)
         (attention.AttentionStage(True), numpy_reference.attention, (3, 9, 16)),
     ],
 )
-def test_scoring_equals_the_second_formulation(module, reference, shape):
+def test_inference_equals_the_numpy_reference(module, reference, shape):
     variables = numpy_reference.random_variables(module, SIGNAL, None)
     found = jax.jit(lambda v: module.apply(v, SIGNAL, None))(variables)
     assert found.shape == shape
@@ -28,7 +28,7 @@ def test_scoring_equals_the_second_formulation(module, reference, shape):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_channel_gate_normalises_each_call_by_itself():
+def test_channel_gate_normalises_each_call_separately():
     gate = attention.ChannelGate()
     variables = numpy_reference.random_variables(gate, SIGNAL, None)
     found, moved = gate.apply(variables, SIGNAL, jnp.ones(3), mutable=["batch_stats"])

@@ -19,12 +19,12 @@ def check(block, reference, signal=SIGNAL):
     return variables["params"]
 
 
-def test_residual_with_a_plain_skip():
+def test_residual_block_with_identity_skip():
     params = check(blocks.ResidualBlock(32), numpy_reference.residual)
     assert set(params) == {"conv1", "norm1", "conv2", "norm2"}
 
 
-def test_residual_that_halves_its_channels():
+def test_residual_block_that_halves_its_channels():
     params = check(blocks.ResidualBlock(16), numpy_reference.residual)
     assert params["skip_conv"]["kernel"].shape == (1, 32, 16)
 
@@ -42,7 +42,7 @@ def test_efficient_channel_attention(eca_conv):
     assert ("eca_conv" in params) == eca_conv
 
 
-def test_eca_gate_by_hand():
+def test_eca_gate_matches_values_by_hand():
     # A convolution that passes its input on, and constant channels, make the block
     # v + hard_sigmoid(relu(v)) · relu(v).
     values = np.array([-4, 0, 1.5, 3, 9] + 11 * [0])
@@ -64,5 +64,5 @@ def test_eca_gate_by_hand():
 @pytest.mark.parametrize(
     ("channels", "taps"), [(16, 3), (32, 3), (64, 3), (128, 5), (256, 5), (512, 5)]
 )
-def test_eca_taps_of_the_papers_rule(channels, taps):
+def test_eca_taps_follow_the_papers_rule(channels, taps):
     assert blocks.eca_taps(channels) == taps

@@ -23,7 +23,7 @@ def run(branch, inputs):
 
 
 @pytest.mark.parametrize("name", ["high", "low"])
-def test_scoring_equals_the_second_formulation(name):
+def test_inference_equals_the_numpy_reference(name):
     branch = BRANCHES[name]
     variables = numpy_reference.random_variables(branch, SIGNAL, method=run)
     found = jax.jit(lambda v: branch.apply(v, SIGNAL, method=run))(variables)
@@ -37,7 +37,7 @@ def test_scoring_equals_the_second_formulation(name):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
-def test_classify_by_hand():
+def test_classify_matches_values_by_hand():
     # Two channels of mean -1 and 1 over time, so already normalised.
     inputs = jnp.array([[[-3.0, 0], [1, 2]]])
     params = {

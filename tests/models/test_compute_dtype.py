@@ -50,7 +50,7 @@ def lowered(state, batch):
 @pytest.mark.parametrize(
     ("dtype", "expected"), [("float32", {"f32"}), ("bfloat16", {"bf16"})]
 )
-def test_every_convolution_has_the_precision(lowered, dtype, expected):
+def test_every_convolution_uses_the_compute_dtype(lowered, dtype, expected):
     text = lowered[dtype].as_text()
     found = re.findall(r"stablehlo\.convolution.*-> tensor<[0-9x]*(\w+)>", text)
     assert len(found) > 50
@@ -64,9 +64,7 @@ def test_the_state_keeps_its_precision(lowered, state):
     assert {leaf.dtype for leaf in jax.tree.leaves(terms)} == {jnp.dtype("float32")}
 
 
-def test_losses_and_gradients_are_those_of_float32_but_for_rounding(
-    lowered, state, batch
-):
+def test_losses_and_gradients_equal_float32_up_to_rounding(lowered, state, batch):
     hparams = HParams(dropout_rate=jnp.float32(0.0))
     found = {
         dtype: step.compile()(state, batch, hparams)[1]
@@ -79,7 +77,7 @@ def test_losses_and_gradients_are_those_of_float32_but_for_rounding(
     assert found["bfloat16"]["loss"] != found["float32"]["loss"]
 
 
-def test_scores_come_in_float32(state, batch):
+def test_scores_are_float32(state, batch):
     scores = {
         model: jax.jit(functools.partial(steps.predict_step, model=model))(state, batch)
         for model in (SINGLE, HALF)
@@ -89,6 +87,6 @@ def test_scores_come_in_float32(state, batch):
         np.testing.assert_allclose(half, single, atol=0.01)
 
 
-def test_another_precision_is_refused():
+def test_an_unknown_precision_raises():
     with pytest.raises(ValueError, match="compute_dtype: expected one of"):
         network.MRMNet(num_labels=3, num_samples=200, compute_dtype="float16")

@@ -17,13 +17,13 @@ def drop(signal=ONES, mask=True, rate=0.2, key=KEY, axis_name=None):
 
 
 @pytest.mark.parametrize("arguments", [{"mask": False}, {"rate": 0.0}])
-def test_nothing_is_dropped_and_no_key_is_needed(arguments):
+def test_inactive_dropout_needs_no_key(arguments):
     mask = jnp.ones(8) if arguments.get("mask", True) else None
     found = layers.Dropout().apply({}, ONES, mask, arguments.get("rate", 0.2))
     assert found is ONES
 
 
-def test_the_kept_are_scaled_up():
+def test_kept_values_are_scaled_up():
     found = np.asarray(drop())
     assert set(np.unique(found)) == {0, np.float32(1.25)}
     np.testing.assert_allclose(np.mean(found == 0), 0.2, atol=0.02)
@@ -34,7 +34,7 @@ def test_a_traced_rate_of_zero_drops_nothing():
     np.testing.assert_array_equal(found, ONES)
 
 
-def test_every_record_and_every_key_draws_anew():
+def test_each_record_and_each_key_has_its_own_mask():
     found = np.asarray(drop())
     distinct = {record.tobytes() for record in found}
     distinct |= {record.tobytes() for record in np.asarray(drop(key=KEY + 1))}

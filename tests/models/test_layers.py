@@ -23,14 +23,14 @@ def normal(*shape):
     return jnp.array(RNG.standard_normal(shape), float)
 
 
-def test_uniform_fills_the_interval_of_pytorch():
+def test_uniform_init_covers_pytorchs_interval():
     drawn = layers.torch_uniform(25)(jax.random.key(0), (10_000,))
     assert np.abs(drawn).max() <= 0.2
     assert np.abs(drawn).max() > 0.199
     np.testing.assert_allclose(np.std(drawn), 0.2 / np.sqrt(3), rtol=0.02)
 
 
-def test_convolve_by_hand():
+def test_convolve_matches_values_by_hand():
     kernel = jnp.array([-1.0, 0, 1])[:, None, None]  # what follows less what precedes
     signal = column(1, 2, 5, 8, -1)
     found = layers.convolve(signal, kernel)[0, :, 0]
@@ -48,7 +48,7 @@ def test_convolve_pads_both_sides_at_stride_2():
 @pytest.mark.parametrize(
     ("taps", "length"), [(1, 8), (3, 9), (7, 10), (33, 21), (33, 20)]
 )
-def test_convolve_equals_numpys(taps, length, stride):
+def test_convolve_equals_numpy(taps, length, stride):
     signal, kernel = normal(2, length, 3), normal(taps, 3, 2)
     expected = np.zeros((2, length, 2))
     for record, channel, out in np.ndindex(2, 3, 2):
@@ -70,7 +70,7 @@ def test_grouped_convolution_keeps_groups_apart():
         np.testing.assert_allclose(found[..., group], alone, rtol=1e-4, atol=1e-5)
 
 
-def test_a_wide_grouped_convolution_is_one_of_each_group():
+def test_grouped_convolution_equals_one_per_group():
     conv, signal = layers.Conv(80, 3, grouped=True), normal(2, 9, 80)
     kernel = normal(3, 16, 80)
     found = conv.apply({"params": {"kernel": kernel}}, signal)
@@ -80,7 +80,7 @@ def test_a_wide_grouped_convolution_is_one_of_each_group():
         np.testing.assert_allclose(found[..., group], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_linear_by_hand():
+def test_linear_matches_values_by_hand():
     params = {"kernel": jnp.array([[1.0, 2], [3, 4]]), "bias": jnp.array([10.0, 20])}
     inputs = jnp.array([[1.0, 1], [0, 2]])
     found = layers.Linear(2).apply({"params": params}, inputs)
@@ -105,7 +105,7 @@ def train_norm(inputs, mask=None, variables=None):
     return out, moved["batch_stats"]
 
 
-def test_batch_norm_by_hand():
+def test_batch_norm_matches_values_by_hand():
     out, moved = train_norm(jnp.array([[1.0], [3.0]]))
     # Mean 2; variance 1 with n in the denominator, 2 with n - 1.
     np.testing.assert_allclose(out[:, 0], np.array([-1, 1]) / np.sqrt(1 + 1e-5))
@@ -129,7 +129,7 @@ def test_batch_norm_of_a_small_variance_beside_a_large_mean():
     np.testing.assert_allclose(moved["var"], [0.9 + 0.1 * var * 4 / 3], rtol=1e-6)
 
 
-def test_batch_norm_scores_with_the_running_averages():
+def test_batch_norm_uses_running_averages_at_inference():
     variables = {
         "params": {"scale": jnp.array([2.0]), "bias": jnp.array([5.0])},
         "batch_stats": {"mean": jnp.array([1.0]), "var": jnp.array([4 - 1e-5])},
@@ -147,7 +147,7 @@ def test_batch_norm_of_a_single_value_gives_the_bias_and_learns_no_variance():
     np.testing.assert_array_equal(moved["var"], [1.0])
 
 
-def test_batch_norm_leaves_padding_out():
+def test_batch_norm_ignores_padding():
     inputs = normal(5, 4, 3)
     mask = jnp.array([1.0, 0, 1, 0, 1])
     out, moved = train_norm(inputs.at[1].set(1e3), mask)
@@ -166,7 +166,7 @@ class Twice(nn.Module):
         return norm(first, jnp.ones(len(first))), norm(second, jnp.ones(len(second)))
 
 
-def test_batch_norm_called_twice_moves_twice():
+def test_batch_norm_called_twice_updates_twice():
     first, second = jnp.array([[1.0], [3]]), jnp.array([[10.0], [14]])
 
     (_, out), moved = Twice().apply(
@@ -183,13 +183,13 @@ def test_batch_norm_called_twice_moves_twice():
     np.testing.assert_allclose(moved["var"], [var], rtol=1e-6)
 
 
-def test_batch_norm_starts_unmoved():
+def test_batch_norm_starts_with_default_averages():
     norm, inputs = layers.BatchNorm(), normal(4, 2) + 5
     variables = norm.init(KEY, inputs, jnp.ones(4))
     jax.tree.map(np.testing.assert_array_equal, variables, fresh_norm(2))
 
 
-def test_batch_norm_over_devices_is_that_of_the_whole_batch():
+def test_batch_norm_over_devices_equals_the_whole_batch():
     inputs = normal(4, 3, 5, 2)  # four devices with three records each
     mask = jnp.ones((4, 3)).at[3, 1:].set(0).at[1].set(0)
     norm = layers.BatchNorm(axis_name=devices.AXIS)

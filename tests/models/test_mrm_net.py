@@ -35,7 +35,7 @@ def num_params(variables):
 @pytest.mark.parametrize(
     ("num_samples", "high", "low"), [(1000, 502, 251), (5000, 2502, 1251)]
 )
-def test_the_table_of_the_signals_flow(num_samples, high, low):
+def test_shapes_match_the_documented_table(num_samples, high, low):
     model = network.MRMNet(num_labels=71, num_samples=num_samples)
     outputs, _ = shapes_of(model)
     assert outputs.high_logits.shape == outputs.low_logits.shape == (2, 71)
@@ -47,7 +47,7 @@ def test_the_table_of_the_signals_flow(num_samples, high, low):
     assert flat_high.shape == flat_low.shape == (2, 64 * high)
 
 
-def test_maps_of_ten_seconds_hold_32128_numbers():
+def test_feature_maps_of_ten_seconds_have_32128_values():
     outputs, _ = shapes_of(network.MRMNet(num_labels=71))
     assert outputs.mutual_pairs[0][0].shape == (2, 32_128)
 
@@ -58,11 +58,11 @@ def test_number_of_parameters(num_labels, count):
     assert num_params(variables) == count
 
 
-def test_scoring_equals_the_second_formulation():
+def test_inference_equals_the_numpy_reference():
     check_scores(network.MRMNet(**SMALL))
 
 
-def test_scoring_with_every_option_equals_the_second_formulation():
+def test_inference_with_every_option_equals_the_numpy_reference():
     check_scores(network.MRMNet(**SMALL, exchange=True, eca_conv=True))
 
 
@@ -82,7 +82,7 @@ def check_scores(model):
 
 
 @pytest.mark.parametrize(("case", "stages"), list(enumerate(STAGE_SUBSETS)))
-def test_combinations_of_options(case, stages):
+def test_options_can_be_combined(case, stages):
     eca_conv, exchange, aligned = case & 1, case & 2, case & 4
     model = network.MRMNet(
         **SMALL,
@@ -125,12 +125,12 @@ def test_without_mutual_stages_any_length_works(num_samples):
         ({"logit_divergence": "js"}, "logit_divergence.*softmax.*bernoulli.*'js'"),
     ],
 )
-def test_wrong_options_are_refused_at_construction(options, message):
+def test_invalid_options_raise_at_construction(options, message):
     with pytest.raises(ValueError, match=message):
         network.MRMNet(**({"num_labels": 3} | options))
 
 
-def test_a_signal_of_another_length_is_refused():
+def test_a_signal_of_another_length_raises():
     model = network.MRMNet(**SMALL)
     with pytest.raises(ValueError, match=r"\[batch, 40, lead\], got \[2, 44, 12\]"):
         jax.eval_shape(lambda x: model.init(KEY, x, train=False), jnp.ones((2, 44, 12)))

@@ -37,7 +37,7 @@ def test_time_aligned_index():
             assert flat[record, t * channels + channel] == features[record, t, channel]
 
 
-def test_time_aligned_pairs_the_same_moment():
+def test_time_aligned_pairs_the_same_times():
     high, low = mutual.flatten_pair(HIGH, LOW, "time_aligned")
     for t in range(TIME // 2):
         where = np.isin(low[0], LOW[0, t])
@@ -45,7 +45,7 @@ def test_time_aligned_pairs_the_same_moment():
         np.testing.assert_array_equal(high[0, where], met)
 
 
-def test_flatten_pair_refuses_an_unknown_pairing():
+def test_an_unknown_pairing_raises():
     with pytest.raises(ValueError, match="channel_major.*time_aligned.*'diagonal'"):
         mutual.flatten_pair(HIGH, LOW, "diagonal")
 
@@ -92,7 +92,7 @@ def test_exchange_halves_high(taps, given):
     np.testing.assert_allclose(low[0], LOW[0] + np.array(given)[:, None], rtol=1e-5)
 
 
-def test_exchange_equals_the_second_formulation():
+def test_exchange_equals_the_numpy_reference():
     module, rng = mutual.Exchange(), np.random.default_rng(0)
     high = jnp.asarray(rng.standard_normal((2, 10, 3)), float)
     low = jnp.asarray(rng.standard_normal((2, 5, 6)), float)
@@ -114,12 +114,12 @@ def test_branch_lengths(num_samples, lengths):
 
 
 @pytest.mark.parametrize("num_samples", [1, 4, 5, 1000, 1001, 5000])
-def test_lengths_that_work(num_samples):
+def test_valid_lengths_pass(num_samples):
     mutual.check_length(num_samples, "a test")
 
 
 @pytest.mark.parametrize("num_samples", [2, 3, 999, 1002, 1003])
-def test_lengths_that_are_refused(num_samples):
+def test_invalid_lengths_raise(num_samples):
     below = num_samples // 4 * 4
     near = f"for example {below}, {below + 1}, {below + 4}"
     with pytest.raises(ValueError, match=f"{num_samples} gives.*a test needs.*{near}"):
@@ -127,11 +127,11 @@ def test_lengths_that_are_refused(num_samples):
 
 
 @pytest.mark.parametrize("stages", [("stem",), ("attention", "attention"), "attention"])
-def test_stages_that_are_refused(stages):
+def test_invalid_stages_raise(stages):
     with pytest.raises(ValueError, match="mutual_stages.*multi_scale.*extractor"):
         mutual.check_stages(stages)
 
 
 @pytest.mark.parametrize("stages", [(), ("attention", "multi_scale"), ["extractor"]])
-def test_stages_that_work(stages):
+def test_valid_stages_pass(stages):
     mutual.check_stages(stages)

@@ -7,7 +7,7 @@ from mrm_jax.models import layers
 from tests.helpers import numpy_reference
 
 
-def test_max_pools_by_hand():
+def test_max_pools_match_values_by_hand():
     signal = jnp.array([-3.0, -1, -2, -5, -4])[None, :, None]
     np.testing.assert_array_equal(layers.max_pool(signal)[0, :, 0], [-1, -2])
     # Both edges keep their own values: −∞ lies beside them, not 0.
@@ -29,13 +29,13 @@ def test_max_pools_equal_loops(length):
         np.testing.assert_array_equal(pooled, expected)
 
 
-def test_maximum_by_hand():
+def test_maximum_matches_values_by_hand():
     signal = jnp.array([[[1.0, 7], [3, 7], [3, -2]]])
     np.testing.assert_array_equal(layers.maximum(signal, axis=1), [[3, 7]])
     np.testing.assert_array_equal(layers.maximum(signal, axis=-1), [[7, 7, 3]])
 
 
-def test_the_gradient_of_a_maximum_goes_to_its_first_place():
+def test_the_gradient_goes_to_the_first_maximum():
     signal = jnp.array([[[1.0, 7], [3, 7], [3, -2]]])
     weights = jnp.array([[10.0, 20]])
     found = jax.grad(lambda x: jnp.sum(weights * layers.maximum(x, axis=1)))(signal)

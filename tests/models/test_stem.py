@@ -12,7 +12,7 @@ RNG = np.random.default_rng(0)
 SIGNAL = jnp.array(RNG.standard_normal((2, 30, 12)), float)
 
 
-def test_stem_equals_the_second_formulation():
+def test_stem_equals_the_numpy_reference():
     module = stem.Stem(width=4)
     variables = numpy_reference.random_variables(module, SIGNAL, None)
     found = jax.jit(lambda v: module.apply(v, SIGNAL, None))(variables)
@@ -23,7 +23,7 @@ def test_stem_equals_the_second_formulation():
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_ten_seconds_grow_by_one_step_a_convolution():
+def test_each_convolution_adds_one_time_step():
     signal = jax.ShapeDtypeStruct((1, 1000, 12), jnp.float32)
     found, variables = jax.eval_shape(
         lambda x: stem.Stem().init_with_output(jax.random.key(0), x, None), signal
@@ -57,7 +57,7 @@ def test_four_kernels_are_kept_and_initialised_by_their_own_size():
 @pytest.mark.parametrize(
     ("ones_on", "values", "share"), [("a", {0, 2}, 0.5), ("b", {1}, 0)]
 )
-def test_only_path_a_is_dropped_and_after_its_pool(ones_on, values, share):
+def test_dropout_applies_only_to_path_a_after_its_pool(ones_on, values, share):
     module = stem.MultiScale(16, 1)
     variables = numpy_reference.random_variables(module, SIGNAL, None, 0.0)
     for path in "ab":

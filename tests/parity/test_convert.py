@@ -25,7 +25,7 @@ CASE = cases.Case(num_labels=3, num_samples=small_runs.NUM_SAMPLES, width=4)
 
 
 @pytest.fixture(autouse=True)
-def in_the_project(monkeypatch):
+def in_project_root(monkeypatch):
     monkeypatch.chdir(conftest.ROOT)
 
 
@@ -84,7 +84,7 @@ def run(files, name, *more, labels="labels.txt"):
 
 
 @pytest.mark.parametrize("name", ["wrapped.pth", "bare.pth", "parallel.pth", "old.pth"])
-def test_every_form_becomes_a_run_with_the_same_scores(
+def test_every_checkpoint_format_is_imported_with_the_same_scores(
     files, name, trained, shards_dir
 ):
     assert run(files, name) == 0
@@ -103,7 +103,7 @@ def test_every_form_becomes_a_run_with_the_same_scores(
     np.testing.assert_allclose(ours, torch.sigmoid(logits[0]).numpy(), rtol=1e-5)
 
 
-def test_training_goes_on_where_pytorch_stopped(files, trained):
+def test_training_resumes_where_pytorch_stopped(files, trained):
     net = copy.deepcopy(trained[0])
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     optimizer.load_state_dict(trained[1].state_dict())
@@ -117,7 +117,7 @@ def test_training_goes_on_where_pytorch_stopped(files, trained):
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
-def test_the_optimisers_rate_becomes_the_runs(files, capsys):
+def test_the_optimisers_learning_rate_is_imported(files, capsys):
     content = torch.load(files / "wrapped.pth", weights_only=False)
     content["optimizer_state_dict"]["param_groups"][0]["lr"] = 5e-4
     torch.save(content, files / "slower.pth")
@@ -128,7 +128,7 @@ def test_the_optimisers_rate_becomes_the_runs(files, capsys):
     assert facts["config"]["hparams"]["learning_rate"] == 5e-4
 
 
-def test_without_adam_the_moments_begin_anew(files):
+def test_without_adam_state_moments_start_at_zero(files):
     assert run(files, "wrapped.pth", "--without_adam") == 0
     like = train_state.shapes(CASE.model())
     with checkpoints.open_existing(files / "run") as manager:
@@ -136,7 +136,7 @@ def test_without_adam_the_moments_begin_anew(files):
     assert (int(state.step), int(train_state.moments(state).count)) == (0, 0)
 
 
-def test_an_imported_run_trains_on(files, shards_dir):
+def test_an_imported_run_can_be_trained_further(files, shards_dir):
     changes = ["--config.num_epochs=8", "--config.batch_size=12"]
     assert run(files, "wrapped.pth", f"--data={shards_dir}", *changes) == 0
     config = small_runs.config(shards_dir, num_epochs=8)
@@ -145,7 +145,7 @@ def test_an_imported_run_trains_on(files, shards_dir):
     assert [line["epoch"] for line in metrics_log.read(files / "run")] == [8]
 
 
-def test_a_run_goes_back_to_pytorch_with_its_optimiser(files, trained):
+def test_exports_a_run_to_pytorch_with_its_optimiser(files, trained):
     assert run(files, "wrapped.pth") == 0
     back = files / "sub" / "back.pth"
     assert convert.main([f"--to_torch={back}", f"--run={files / 'run'}"]) == 0
@@ -166,14 +166,14 @@ def test_a_run_goes_back_to_pytorch_with_its_optimiser(files, trained):
             assert torch.equal(ours[number][name], theirs[number][name])
 
 
-def test_the_order_of_names_is_that_of_pytorchs_modules(trained):
+def test_parameter_order_matches_pytorchs_modules(trained):
     names = [n for n in trained[0].state_dict() if not n.endswith("tracked")]
     weights = {name: trained[0].state_dict()[name].numpy() for name in names}
     back = torch_weights.to_torch(torch_weights.from_torch(weights))
     assert list(back) == names
 
 
-def test_data_known_at_once_make_an_ordinary_run(files, shards_dir):
+def test_importing_with_data_gives_an_ordinary_run(files, shards_dir):
     assert run(files, "wrapped.pth", f"--data={shards_dir}") == 0
     with checkpoints.open_existing(files / "run") as manager:
         facts = checkpoints.read_metadata(manager, 7)
@@ -193,7 +193,7 @@ def test_data_known_at_once_make_an_ordinary_run(files, shards_dir):
         ("bare.pth", ["--data=no/such"], "no/such/manifest.json was not found"),
     ],
 )
-def test_what_does_not_fit_is_an_error_with_a_way_out(
+def test_incompatible_input_raises_with_a_suggestion(
     files, name, more, message, capsys
 ):
     assert run(files, name, *more) == 2
@@ -210,13 +210,13 @@ def test_what_does_not_fit_is_an_error_with_a_way_out(
         ("\n", "found none"),
     ],
 )
-def test_wrong_labels_are_an_error(files, text, message, capsys):
+def test_wrong_labels_raise(files, text, message, capsys):
     (files / "wrong.txt").write_text(text)
     assert run(files, "bare.pth", labels="wrong.txt") == 2
     assert message in capsys.readouterr().err
 
 
-def test_labels_in_another_order_than_the_data_are_an_error(files, shards_dir, capsys):
+def test_labels_ordered_differently_from_the_data_raise(files, shards_dir, capsys):
     (files / "turned.txt").write_text("\n".join(small_runs.LABELS[::-1]))
     more = f"--data={shards_dir}"
     assert run(files, "bare.pth", more, labels="turned.txt") == 2
@@ -229,7 +229,7 @@ def test_a_run_is_not_overwritten(files, capsys):
     assert "already holds a run" in capsys.readouterr().err
 
 
-def test_without_data_evaluation_asks_for_them(files):
+def test_without_data_evaluation_requires_data(files):
     assert run(files, "bare.pth") == 0
     with pytest.raises(ValueError, match="name them with --data"):
         evaluation.evaluate_run(files / "run")

@@ -19,7 +19,7 @@ def expected(case_name):
 
 
 @pytest.mark.parametrize("case_name", cases.KEPT)
-def test_float64_agrees_with_what_pytorch_computed(case_name):
+def test_float64_agrees_with_stored_pytorch_results(case_name):
     case = cases.KEPT[case_name]
     given = cases.given(case)
     found = compare.summary(jax_side.quantities(*given, np.float64))

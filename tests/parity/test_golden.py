@@ -73,7 +73,7 @@ def expected_in_double_only(golden):
     return kept | {"running/" + name: array for name, array in moved.items()}
 
 
-def test_every_weight_comes_back_as_it_was(golden):
+def test_weights_round_trip_exactly(golden):
     weights = below(golden, "state_dict/")
     back = torch_weights.to_torch(torch_weights.from_torch(weights))
     assert back.keys() == weights.keys()

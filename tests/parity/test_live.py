@@ -21,11 +21,11 @@ def test_float64_agrees_with_every_option_and_size(name):
 
 
 @pytest.mark.parametrize("name", cases.SIZES)
-def test_float32_is_as_close_to_the_truth_as_pytorchs(name):
+def test_float32_is_as_close_to_the_truth_as_pytorch(name):
     compare.assert_no_further(distances.float32_draws(cases.SIZES[name]))
 
 
-def test_one_record_in_float64():
+def test_one_record_agrees_in_float64():
     inputs = cases.given(cases.ONE_RECORD)
     exact = torch_side.quantities(*inputs, np.float64)
     found = jax_side.quantities(*inputs, np.float64)
@@ -44,7 +44,7 @@ def test_one_record_in_float64():
     compare.assert_double(errors)
 
 
-def test_a_shift_of_one_weight_would_show():
+def test_a_changed_weight_is_detected():
     case, weights, *inputs = cases.given(cases.OPTIONS["defaults"])
     exact = torch_side.quantities(case, weights, *inputs, np.float64)
     weights["BaseBlock.layer2.3.conv1.weight"][0, 0, 0] += 1e-6

@@ -41,7 +41,7 @@ def peak(lead, sample, value):
 
 
 @pytest.mark.parametrize("lane", [0, 1])
-def test_what_speaks_for_a_label_stands_above_the_base_line(lane):
+def test_positive_contributions_are_above_the_base_line(lane):
     page, image, _ = page_of(peak(lane, 400, 0.1))
     orange, blue = tinted(image, page, lane, above=True)
     assert not len(blue)
@@ -52,7 +52,7 @@ def test_what_speaks_for_a_label_stands_above_the_base_line(lane):
         assert not any(len(colour) for colour in tinted(image, page, *other))
 
 
-def test_what_speaks_against_a_label_stands_below():
+def test_negative_contributions_are_below_the_base_line():
     page, image, _ = page_of(peak(1, 700, -0.1))
     orange, blue = tinted(image, page, lane=1, above=False)
     assert not len(orange)
@@ -69,7 +69,7 @@ def test_an_overlay_of_another_rate_covers_the_same_time():
     assert orange.max() == pytest.approx(3.15 - 0.0075, abs=0.006)
 
 
-def test_the_99th_percentile_has_full_colour():
+def test_the_99th_percentile_has_full_opacity():
     attribution = np.zeros((1000, 2))
     attribution[100:150, 0] = 0.02
     attribution[500, 0] = 50.0
@@ -84,14 +84,14 @@ def test_the_99th_percentile_has_full_colour():
 
 
 @pytest.mark.parametrize("value", [0.0, 3.0])
-def test_few_or_no_contributions_have_a_scale_too(value):
+def test_few_or_no_contributions_still_have_a_scale(value):
     attribution = np.zeros((1000, 2))
     attribution[0, 0] = value
     assert ecg_overlay.Overlay("AF", attribution, {}).limit == (value or 1.0)
     page_of(attribution)
 
 
-def test_gates_stand_below_on_the_same_time():
+def test_gates_are_drawn_below_on_the_same_time_axis():
     gate = np.zeros(1000)
     gate[300:400] = 1.0
     gates = {"high resolution": gate, "low resolution": 1 - gate}
@@ -117,12 +117,12 @@ def test_gates_stand_below_on_the_same_time():
         (np.zeros((9, 2)), np.full(9, np.nan), "gate g: expected .*from nan to nan"),
     ],
 )
-def test_refuses_arrays_that_do_not_belong_together(attribution, gate, match):
+def test_mismatched_arrays_raise(attribution, gate, match):
     with pytest.raises(ValueError, match=match):
         ecg_overlay.Overlay("AF", attribution, {"g": gate})
 
 
-def test_refuses_an_ecg_that_is_not_explained():
+def test_an_ecg_that_does_not_match_the_overlay_raises():
     overlay = ecg_overlay.Overlay("AF", np.zeros((1000, 3)), {})
     with pytest.raises(ValueError, match=r"a column for each of .*found \[1000, 3\]"):
         ecg_paper.draw(np.zeros((1000, 2)), RATE, LEADS, "", overlay=overlay)

@@ -80,7 +80,7 @@ def test_squares_are_1_mm_and_5_mm_wide():
         np.testing.assert_array_equal(small, between.ravel())
 
 
-def places_of(changed, per_mm):
+def changed_cells(changed, per_mm):
     """Returns in which (lane, quarter) of a standard page pixels changed."""
     lanes = ecg_layout.standard_lanes(leads.LEADS, 1000)
     page = ecg_layout.arrange(lanes, flat(), num_title_lines=0)
@@ -96,7 +96,7 @@ def places_of(changed, per_mm):
     return found
 
 
-def test_every_lead_stands_where_clinicians_look_for_it():
+def test_every_lead_is_at_its_standard_position():
     calm = pixels(ecg_paper.draw(flat(), RATE, leads.LEADS, ""), per_mm=2)
     for number, names in enumerate(STANDARD):
         for column, lead in enumerate(names):
@@ -105,10 +105,10 @@ def test_every_lead_stands_where_clinicians_look_for_it():
             figure = ecg_paper.draw(spikes_mv, RATE, leads.LEADS, "")
             changed = (pixels(figure, per_mm=2) != calm).any(axis=-1)
             strip = {(3, quarter) for quarter in range(4)} if lead == "II" else set()
-            assert places_of(changed, per_mm=2) == {(number, column)} | strip, lead
+            assert changed_cells(changed, per_mm=2) == {(number, column)} | strip, lead
 
 
-def test_leads_may_come_in_any_order_and_either_way_of_writing():
+def test_accepts_leads_in_any_order_and_notation():
     rng = np.random.default_rng(0)
     signal_mv = rng.normal(0, 0.3, (1000, 12))
     order = rng.permutation(12)
@@ -119,19 +119,19 @@ def test_leads_may_come_in_any_order_and_either_way_of_writing():
     np.testing.assert_array_equal(pixels(one, 3), pixels(other, 3))
 
 
-def test_names_are_written_as_clinicians_write_them():
+def test_names_use_clinical_notation():
     written = texts(ecg_paper.draw(flat(), RATE, leads.LEADS, ""))
     assert {"aVR", "aVL", "aVF"} <= {name.strip() for name in written}
 
 
-def test_an_offset_of_an_electrode_moves_nothing():
+def test_an_electrode_offset_does_not_move_traces():
     signal_mv = np.random.default_rng(0).normal(0, 0.3, (1000, 12))
     one = ecg_paper.draw(signal_mv, RATE, leads.LEADS, "")
     other = ecg_paper.draw(signal_mv + 2.0, RATE, leads.LEADS, "")
     np.testing.assert_array_equal(pixels(one, 3), pixels(other, 3))
 
 
-def test_a_large_wave_stays_in_its_lane():
+def test_a_large_wave_does_not_leave_its_lane():
     signal_mv = flat(num_leads=3)
     signal_mv[500:520, 1] = 3.0
     figure = ecg_paper.draw(signal_mv, RATE, ["I", "II", "III"], "")
@@ -143,7 +143,7 @@ def test_a_large_wave_stays_in_its_lane():
     assert wave - first > 50
 
 
-def test_an_artefact_is_cut_and_the_page_says_so():
+def test_an_artefact_is_clipped_and_marked():
     signal_mv = flat(num_leads=2)
     signal_mv[500:520, 1] = 30.0
     figure = ecg_paper.draw(signal_mv, RATE, ["I", "II"], "")
@@ -156,7 +156,7 @@ def test_an_artefact_is_cut_and_the_page_says_so():
     assert first == np.flatnonzero(inked(pixels(calm))[:, 285 + 1275])[0]
 
 
-def test_a_long_record_is_drawn_for_ten_seconds():
+def test_only_ten_seconds_of_a_long_record_are_drawn():
     long = ecg_paper.draw(flat(31.0), RATE, leads.LEADS, "")
     assert any("the first 10 s of 31 s" in text for text in texts(long))
     assert any(
@@ -180,13 +180,13 @@ def test_a_lead_that_was_not_recorded_is_named():
     assert missing == {"V2", "V3", "V4", "V5", "V6"}
 
 
-def test_without_the_twelve_leads_each_has_a_row():
+def test_other_leads_are_drawn_in_rows():
     figure = ecg_paper.draw(flat(num_leads=2), RATE, ["MLII", "V5"], "")
     assert {"MLII", "V5"} <= set(texts(figure))
     assert not any("not recorded" in text for text in texts(figure))
 
 
-def test_no_text_overlaps_another_or_leaves_the_page():
+def test_text_neither_overlaps_nor_leaves_the_page():
     title = "a name without an end " * 20 + "\n" + "W" * 400 + "\nfound: $AF_{1}$ 0.9"
     signal_mv = np.random.default_rng(0).normal(0, 0.5, (1000, 12))
     gate = np.full(1000, 0.5)
@@ -238,21 +238,21 @@ def test_the_same_page_gives_the_same_bytes(tmp_path, suffix):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_saved_png_is_what_was_drawn(tmp_path):
+def test_a_saved_png_equals_the_drawn_page(tmp_path):
     figure = ecg_paper.draw(flat(), RATE, leads.LEADS, "a record")
     ecg_paper.save(figure, tmp_path / "page.png")
     saved = matplotlib.image.imread(tmp_path / "page.png")[..., :3]
     np.testing.assert_array_equal((saved * 255).round(), pixels(figure))
 
 
-def test_refuses_other_kinds_of_files(tmp_path):
+def test_other_suffixes_raise(tmp_path):
     figure = ecg_paper.draw(flat(), RATE, leads.LEADS, "")
     with pytest.raises(ValueError, match=r"page.bmp: expected a suffix out of .png"):
         ecg_paper.save(figure, tmp_path / "page.bmp")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_refuses_missing_samples(bad):
+def test_missing_samples_raise(bad):
     signal_mv = flat(num_leads=2)
     signal_mv[3, 1] = bad
     with pytest.raises(ValueError, match="NaN or infinite samples in II;"):
@@ -271,7 +271,7 @@ def test_refuses_missing_samples(bad):
         ({"layout": "cabrera"}, "layout: expected one of .*got 'cabrera'"),
     ],
 )
-def test_refuses_what_does_not_fit(changes, match):
+def test_inconsistent_arguments_raise(changes, match):
     arguments = {
         "signal_mv": flat(),
         "sampling_rate": RATE,

@@ -24,7 +24,7 @@ def texts(axes):
     return [text.get_text() for text in axes.texts]
 
 
-def test_each_label_has_its_bar_its_interval_and_its_number(rows):
+def test_each_label_has_a_bar_an_interval_and_a_number(rows):
     canvas = label_figures.bars(rows, "auc", "AUC", "mean")
     (axes,) = canvas.axes
     mean = [row["heads"]["mean"] for row in rows]
@@ -47,7 +47,7 @@ def test_heads_differ_by_more_than_colour(rows):
     assert high.get_marker() != low.get_marker()
 
 
-def test_bars_are_those_of_the_head_shown(rows):
+def test_bars_show_the_primary_head(rows):
     (axes,) = label_figures.bars(rows, "auc", "AUC", "low").axes
     assert texts(axes) == [f"{row['heads']['low']['auc']:.3f}" for row in rows]
     interval, *marks = axes.lines
@@ -57,7 +57,7 @@ def test_bars_are_those_of_the_head_shown(rows):
     assert [line.get_label() for line in marks] == ["mean", "high"]
 
 
-def test_what_is_not_defined_is_said(rows):
+def test_undefined_values_are_marked(rows):
     rows = copy.deepcopy(rows)
     for of_head in rows[1]["heads"].values():
         of_head |= {"auc": None, "auc_interval": None}
@@ -66,14 +66,14 @@ def test_what_is_not_defined_is_said(rows):
     style.markup(canvas, "x", "x")
 
 
-def test_bars_below_chance_are_inside(rows):
+def test_bars_below_chance_stay_inside_the_axes(rows):
     rows = copy.deepcopy(rows)
     rows[2]["heads"]["low"]["auc"] = 0.2
     low_end, _ = label_figures.bars(rows, "auc", "AUC", "mean").axes[0].get_xlim()
     assert low_end < 0.2
 
 
-def test_a_small_matrix_has_its_numbers_where_they_belong():
+def test_a_small_matrix_has_a_number_in_each_cell():
     shares = np.array([[1.0, 0.25], [np.nan, np.nan]])
     canvas = label_figures.matrix(["A", "B"], shares, "found", "label")
     (axes,) = canvas.axes
@@ -81,7 +81,7 @@ def test_a_small_matrix_has_its_numbers_where_they_belong():
     assert places == {(0, 0): "100", (1, 0): "25", (0, 1): "", (1, 1): ""}
 
 
-def test_a_large_matrix_has_a_scale_in_place_of_numbers():
+def test_a_large_matrix_has_a_colour_scale_instead_of_numbers():
     shares = np.eye(71)
     canvas = label_figures.matrix(
         [f"L{i}" for i in range(71)], shares, "found", "label"

@@ -13,7 +13,7 @@ def settings():
         yield
 
 
-def test_long_curves_are_drawn_with_few_points_in_the_same_place():
+def test_long_curves_are_thinned_without_moving():
     scores, labels = np.random.default_rng(0).random(50_000), np.arange(50_000) % 2
     canvas = score_figures.all_labels(scores[:, None], labels[:, None])
     (_, micro, macro), _ = (axes.lines for axes in canvas.axes)
@@ -22,7 +22,7 @@ def test_long_curves_are_drawn_with_few_points_in_the_same_place():
     np.testing.assert_allclose(found, macro.get_ydata(), atol=0.01)
 
 
-def test_a_label_has_a_curve_of_each_head_and_its_threshold():
+def test_a_label_has_a_curve_per_head_and_its_threshold():
     scores = page_data.split_of(200, 2)
     row = page_data.report_of(scores, ["A", "B"])["labels"][1]
     heads = {head: of_head[:, 1] for head, of_head in scores.heads.items()}
@@ -45,7 +45,7 @@ def test_lines_differ_by_more_than_colour():
         assert len(set(lines)) == len(lines)
 
 
-def test_reliability_shows_the_bins_and_leaves_out_empty_ones():
+def test_reliability_omits_empty_bins():
     bins = [
         {"from": 0.0, "to": 0.5, "cells": 30, "score": 0.1, "share": 0.2},
         {"from": 0.5, "to": 1.0, "cells": 0, "score": None, "share": None},

@@ -29,14 +29,14 @@ def references(text):
     return re.findall(r'(?:url\(#|href="#)([^)"]+)', text)
 
 
-def test_ids_are_the_figures_own_and_all_are_used():
+def test_ids_are_unique_to_the_figure_and_all_used():
     text = drawn()
     assert ids(text) and all(name.startswith("one-") for name in ids(text))
     assert len(ids(text)) == len(set(ids(text)))
     assert set(ids(text)) == set(references(text))
 
 
-def test_what_is_alike_in_two_figures_shares_no_id():
+def test_similar_figures_share_no_id():
     assert not set(ids(drawn(prefix="one"))) & set(ids(drawn(prefix="two")))
 
 
@@ -48,7 +48,7 @@ def test_text_stays_text_and_is_escaped():
     assert "font-family" not in drawn(title)
 
 
-def test_nothing_in_a_figure_reaches_the_page_around_it():
+def test_a_figure_does_not_affect_the_surrounding_page():
     assert "<style" not in drawn() and "xmlns" not in drawn()
     assert "<metadata" not in drawn() and "<!DOCTYPE" not in drawn()
 
@@ -59,7 +59,7 @@ def test_size_and_margins_are_pixels():
     assert (root.get("width"), root.get("height")) == ("360", "180")
 
 
-def test_axes_lie_where_they_were_placed():
+def test_axes_are_placed_at_the_given_position():
     canvas = style.figure(200, 100)
     axes = style.place(canvas, 40, 20, 100, 50)
     assert axes.get_window_extent().bounds == pytest.approx((40, 20, 100, 50))
@@ -69,10 +69,10 @@ def test_the_same_figure_gives_the_same_text():
     assert drawn() == drawn()
 
 
-def test_scripts_that_the_font_lacks_are_left_to_the_browser():
+def test_glyphs_missing_in_the_font_are_left_to_the_browser():
     assert "心房颤动" in drawn("心房颤动")
 
 
-def test_long_names_are_cut():
+def test_long_names_are_shortened():
     assert style.shorten("STTC") == "STTC"
     assert style.shorten("a name far too long") == "a name far to…"

@@ -33,7 +33,7 @@ def draw(tmp_path, lines, best_epoch=1, title="a run"):
     return (matplotlib.image.imread(path)[..., :3] * 255).round().astype(np.uint8)
 
 
-def columns_of(image, colour):
+def columns_with_colour(image, colour):
     """Returns which columns of the picture hold a colour such as "#cccccc"."""
     wanted = np.frombuffer(bytes.fromhex(colour[1:]), np.uint8)
     return np.flatnonzero((image == wanted).all(axis=-1).any(axis=0))
@@ -41,7 +41,7 @@ def columns_of(image, colour):
 
 def halves(image, colour):
     """Returns how many columns of the left and of the right panel hold a colour."""
-    columns = columns_of(image, colour)
+    columns = columns_with_colour(image, colour)
     middle = image.shape[1] / 2
     return int((columns < middle).sum()), int((columns >= middle).sum())
 
@@ -62,7 +62,7 @@ def test_curves_differ_by_more_than_colour():
 
 
 @pytest.mark.parametrize("absent", [0.0, math.nan])
-def test_a_term_that_was_left_out_is_not_drawn(tmp_path, absent):
+def test_a_disabled_term_is_not_drawn(tmp_path, absent):
     lines = history(5, **{"train/feature_kl": absent})
     image = draw(tmp_path, lines)
     assert halves(image, training_curves.LOSSES["train/feature_kl"][1]) == (0, 0)
@@ -77,15 +77,18 @@ def test_the_best_epoch_is_marked_in_both_panels(tmp_path):
         assert halves(early, BAND)[side] and halves(late, BAND)[side]
     # The band, high up in the panel; the sample in the legend stays where it is.
     upper = slice(0, early.shape[0] // 2)
-    assert columns_of(early[upper], BAND).mean() < columns_of(late[upper], BAND).mean()
+    assert (
+        columns_with_colour(early[upper], BAND).mean()
+        < columns_with_colour(late[upper], BAND).mean()
+    )
 
 
 @pytest.mark.parametrize("num_epochs", [1, 2, 150])
-def test_short_and_long_runs(tmp_path, num_epochs):
+def test_draws_short_and_long_runs(tmp_path, num_epochs):
     draw(tmp_path, history(num_epochs), best_epoch=num_epochs)
 
 
-def test_gaps_and_epochs_without_any_metric(tmp_path):
+def test_draws_gaps_and_epochs_without_metrics(tmp_path):
     draw(tmp_path, [*history(3), {"epoch": 4, "val/macro_auc_mean": math.nan}])
     draw(tmp_path, [{"epoch": 1}])
 
@@ -94,6 +97,6 @@ def test_a_title_with_a_dollar_is_plain_text(tmp_path):
     draw(tmp_path, history(2), title="cost $5 of $\\frac{1$")
 
 
-def test_nothing_to_draw_is_an_error(tmp_path):
+def test_an_empty_history_raises(tmp_path):
     with pytest.raises(ValueError, match="at least one epoch, found none"):
         training_curves.draw([], tmp_path / "curves.png", 1, "a run")

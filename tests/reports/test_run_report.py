@@ -168,7 +168,7 @@ def test_a_run_that_goes_on_has_neither_report_nor_thresholds(tmp_path, splits):
 
 def test_numbers_without_their_origin_are_refused(tmp_path, splits):
     facts = {name: value for name, value in FACTS.items() if name != "seed"}
-    with pytest.raises(ValueError, match=r"lack \['seed'\]"):
+    with pytest.raises(ValueError, match=r"lacks \['seed'\]"):
         write(tmp_path, splits, facts)
     assert not list(tmp_path.iterdir())
 

@@ -59,7 +59,7 @@ def test_fibrillation_is_several_times_as_irregular_as_sinus_rhythm():
     assert np.median(fibrillating) > 4 * np.median(normal)
 
 
-def test_fibrillation_has_no_wave_in_step_with_the_beats_where_p_would_be():
+def test_fibrillation_has_no_p_wave_synchronous_with_the_beats():
     def height(label):
         """Returns that of the mean over all beats, without those in a T wave."""
         segments = [
@@ -166,14 +166,14 @@ def test_st_is_depressed_in_two_leads_and_elevated_in_avr():
         assert st[LEAD["AVR"]] > 40
 
 
-def test_st_of_the_other_narrow_classes_is_nearly_level():
+def test_st_is_nearly_level_in_the_other_narrow_classes():
     for label in ("Normal", "AF", "I-AVB", "PAC"):
         st = np.array([st_uv(ecg) for ecg in ecgs(label)])
         assert np.sort(st, axis=1)[:, 1].min() > -75
         assert np.median(np.sort(st, axis=1)[:, -2]) < 90
 
 
-def test_two_classes_show_together():
+def test_two_classes_can_occur_together():
     for ecg in ecgs("AF", "RBBB"):
         assert rr_variation(ecg) > 0.10
         assert parts(ecg, "V1")[0].max() > 250
@@ -182,13 +182,13 @@ def test_two_classes_show_together():
         assert parts(ecg, "V6")[0].min() > -100
 
 
-def test_every_class_can_stand_alone():
+def test_every_class_can_occur_alone():
     for label in cpsc_format.LABELS:
         diagnoses.check([label])
 
 
 @pytest.mark.parametrize("classes", [(), ("AFIB",), ("AF", "Sinus")])
-def test_unknown_classes_are_refused(classes):
+def test_unknown_classes_raise(classes):
     with pytest.raises(ValueError, match="expected some of Normal, AF, I-AVB"):
         diagnoses.check(classes)
 
@@ -196,6 +196,6 @@ def test_unknown_classes_are_refused(classes):
 @pytest.mark.parametrize(
     "classes", [("Normal", "AF"), ("AF", "I-AVB"), ("RBBB", "LBBB"), ("STE", "STD")]
 )
-def test_classes_that_exclude_each_other_are_refused(classes):
+def test_mutually_exclusive_classes_raise(classes):
     with pytest.raises(ValueError, match="Leave one of them out"):
         diagnoses.check(classes)

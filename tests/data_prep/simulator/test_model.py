@@ -11,7 +11,7 @@ from tests.helpers.ecg_measures import LEAD, ecgs
 pytestmark = pytest.mark.slow
 
 
-def test_twelve_leads_from_eight_by_hand():
+def test_derives_twelve_leads_from_eight():
     leads_mv = np.array([[0.4, 1.0, -0.1, 0.2, 0.3, 0.4, 0.5, 0.6]])
     expected = [400, 1000, 600, -700, -100, 800, -100, 200, 300, 400, 500, 600]
     assert model.twelve_leads_uv(leads_mv).tolist() == [expected]
@@ -28,7 +28,7 @@ def test_limb_leads_obey_einthoven_and_goldberger(label):
         assert abs(2 * leads["AVF"] - 2 * two + one).max() <= 1
 
 
-def test_records_have_the_size_of_an_ecg():
+def test_records_have_the_amplitude_of_an_ecg():
     for label in cpsc_format.LABELS:
         for ecg in ecgs(label):
             assert ecg.signal_uv.dtype == np.int16 and ecg.signal_uv.shape == (5000, 12)
@@ -37,7 +37,7 @@ def test_records_have_the_size_of_an_ecg():
             assert 2 < noise.std() < 300
 
 
-def test_the_generator_decides_the_record():
+def test_the_generator_determines_the_record():
     def signal(seed):
         rng = np.random.default_rng(seed)
         return model.simulate(rng, ["AF"], 70, 3000).signal_uv
@@ -46,12 +46,12 @@ def test_the_generator_decides_the_record():
     assert (signal(1) != signal(2)).any()
 
 
-def test_impossible_classes_are_refused():
+def test_impossible_classes_raise():
     with pytest.raises(ValueError, match="AF and PAC"):
         model.simulate(np.random.default_rng(0), ["PAC", "AF"], 50, 5000)
 
 
-def test_noise_of_the_right_arm_reaches_every_lead_and_that_of_v1_only_its_own():
+def test_right_arm_noise_reaches_every_lead_but_v1_noise_only_v1():
     weights = ecg_noise.LEAD_WEIGHTS  # leads I, II, V1 to V6 by RA, LA, LL, V1 to V6
     np.testing.assert_allclose(weights[:, 0], [-1, -1] + [-1 / 3] * 6)
     np.testing.assert_array_equal(weights[:, 3], [0, 0, 1, 0, 0, 0, 0, 0])
@@ -59,7 +59,7 @@ def test_noise_of_the_right_arm_reaches_every_lead_and_that_of_v1_only_its_own()
     np.testing.assert_allclose(weights.sum(axis=1), 0.0, atol=1e-12)
 
 
-def test_noise_is_wander_below_half_a_hertz_mains_at_50_and_little_else():
+def test_noise_is_mostly_slow_wander_and_50_hz_mains():
     num_samples = 10_000  # 20 s
     rates = np.fft.rfftfreq(num_samples, 1 / ecg_noise.RATE)
     rngs = map(np.random.default_rng, range(20))

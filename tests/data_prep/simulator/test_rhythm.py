@@ -28,7 +28,7 @@ def around(beats, origin):
             yield rr[index - 1], rr[index]
 
 
-def test_sinus_rhythm_without_variation_is_a_metronome():
+def test_sinus_rhythm_without_variation_is_periodic():
     beats = make_beats(0)
     np.testing.assert_allclose(intervals(beats), 60 / 75)
     assert {beat.origin for beat in beats} == {Origin.SINUS}
@@ -47,7 +47,7 @@ def test_respiration_moves_sinus_intervals_by_a_few_percent():
     assert 0.01 < rr.std() / rr.mean() < 0.08
 
 
-def test_fibrillation_is_irregular_without_memory_and_without_p_waves():
+def test_fibrillation_has_independent_intervals_and_no_p_waves():
     beats = [make_beats(s, fibrillation=True, rr_variation=0.22) for s in SEEDS]
     rr = np.concatenate([intervals(record) for record in beats])
     assert rr.mean() == pytest.approx(60 / 75, rel=0.05)
@@ -84,7 +84,7 @@ def test_premature_ventricular_beats_have_no_p_and_a_full_compensatory_pause(rat
         assert all(b.pr_s is None for b in beats if b.origin is Origin.VENTRICULAR)
 
 
-def test_a_premature_beat_can_be_seen_even_in_the_shortest_and_slowest_record():
+def test_even_the_shortest_and_slowest_record_shows_a_premature_beat():
     rhythm = ecg_rhythm.Rhythm(48.0, 0.06, 0.25, 0.16, ectopy=Origin.ATRIAL)
     for seed in SEEDS:
         beats = ecg_rhythm.beats(np.random.default_rng(seed), rhythm, 6.0)

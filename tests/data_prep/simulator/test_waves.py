@@ -47,7 +47,7 @@ def test_the_st_segment_has_its_level_60_ms_after_the_j_point():
     assert abs(dipole[[round(1.0 * RATE), round(1.6 * RATE)], 2]).max() < 1e-6
 
 
-def test_waves_of_beats_outside_the_record_leave_only_what_reaches_in():
+def test_beats_outside_the_record_add_only_their_overlap():
     wave = waves.t_wave(0.4, np.array((1.0, 0.0, 0.0)))
     sinus = rhythm.Origin.SINUS
     beats = [rhythm.Beat(t, sinus, 0.16) for t in (-5.0, -0.3, 1.9, 9.0)]
