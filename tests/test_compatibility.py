@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def cache_of_the_tests(monkeypatch):
+def keep_test_cache(monkeypatch):
     """The commands would move the cache of compiled programs for all later tests."""
     name = "jax_persistent_cache_min_compile_time_secs"
     before = getattr(jax.config, name)
@@ -131,7 +131,7 @@ def check_scores(path, names, **heads):
             np.testing.assert_allclose(found[head], expected, **CLOSE)
 
 
-def test_records_get_the_scores_and_findings_they_got(texts, arrays):
+def test_records_get_the_same_scores_and_predictions(texts, arrays):
     Path("records").mkdir()
     for name, signal_uv in zip(arrays["waves/names"], waves_signals_uv(), strict=True):
         np.save(f"records/{name}.npy", signal_uv)
@@ -161,7 +161,7 @@ def test_a_run_loads_in_python(texts, arrays):
     np.testing.assert_allclose(scores, arrays["elsewhere/mean"], **CLOSE)
 
 
-def test_a_run_is_evaluated_again(texts, arrays, capsys):
+def test_a_run_can_be_evaluated_again(texts, arrays, capsys):
     workdir = Path("runs/waves")
     saved = read_json(workdir / "thresholds.json")
     assert evaluate.main(["--workdir", str(workdir)]) == 0
@@ -173,7 +173,7 @@ def test_a_run_is_evaluated_again(texts, arrays, capsys):
     check_scores(workdir / "scores.npz", arrays["waves/names"], **scores)
 
 
-def test_other_data_are_evaluated_again(texts):
+def test_a_run_can_be_evaluated_on_other_data(texts):
     folder = Path("runs/waves/evaluations/test-waves-1")
     before = read_json(folder / "report.json")
     with np.load(folder / "scores.npz") as scores:
@@ -188,13 +188,13 @@ def test_other_data_are_evaluated_again(texts):
     check_scores(folder / "scores.npz", names, high=scores["high"], low=scores["low"])
 
 
-def test_runs_are_compared_by_the_scores_of_their_reports(texts):
+def test_comparison_reuses_the_scores_of_reports(texts):
     runs = ["--workdir=runs/waves", "--compare=sweeps/waves/best"]
     assert evaluate.main([*runs, FEWER, "--out=compared"]) == 0
     check_close(read_json("compared/comparison.json"), texts["compared"])
 
 
-def test_a_finished_run_is_recalled(texts, capsys):
+def test_a_finished_run_is_recognised(texts, capsys):
     workdir = Path("runs/waves")
     before = contents(workdir)
     assert (
@@ -205,7 +205,7 @@ def test_a_finished_run_is_recalled(texts, capsys):
     assert contents(workdir) == before
 
 
-def test_an_unfinished_run_ends_as_it_would_have(texts, arrays, capsys):
+def test_an_unfinished_run_resumes_with_the_same_results(texts, arrays, capsys):
     workdir, expected = Path("runs/left"), texts["resumed"]
     assert (
         train.main(["--config=waves.py", "--config.seed=3", f"--workdir={workdir}"])
@@ -230,7 +230,7 @@ def test_a_build_of_shards_is_recognised():
     assert contents(shards) == before
 
 
-def test_a_sweep_is_recalled(texts):
+def test_a_finished_sweep_is_recognised(texts):
     pytest.importorskip("optuna")
     workdir = Path("sweeps/waves")
     before = contents(workdir / "trials")
@@ -251,7 +251,7 @@ def test_a_sweep_is_recalled(texts):
     assert contents(workdir / "trials") == before
 
 
-def test_exported_arrays_are_those_that_are_exported_now():
+def test_exported_arrays_equal_those_exported_now():
     assert export.main(["--workdir=runs/waves", "--format=npz", "--out=now.npz"]) == 0
     with np.load("runs/waves/model.npz") as before, np.load("now.npz") as now:
         assert set(now) == set(before)
@@ -275,7 +275,7 @@ def check_exported(found, arrays):
         np.testing.assert_allclose(scores, arrays[f"waves/{head}"], **CLOSE)
 
 
-def test_exported_onnx_gives_its_scores(signal_mv, arrays):
+def test_exported_onnx_gives_the_same_scores(signal_mv, arrays):
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession("runs/waves/model.onnx")
     names = [output.name for output in session.get_outputs()]
@@ -283,14 +283,14 @@ def test_exported_onnx_gives_its_scores(signal_mv, arrays):
     check_exported(dict(zip(names, scores, strict=True)), arrays)
 
 
-def test_exported_stablehlo_gives_its_scores(signal_mv, arrays):
+def test_exported_stablehlo_gives_the_same_scores(signal_mv, arrays):
     with zipfile.ZipFile("runs/waves/model.stablehlo.zip") as file:
         program = bytearray(file.read("scores.jax_export"))
     check_exported(jax.export.deserialize(program).call(signal_mv), arrays)
 
 
 @pytest.mark.torch
-def test_exported_torch_gives_its_scores(signal_mv, arrays):
+def test_exported_torch_gives_the_same_scores(signal_mv, arrays):
     torch = pytest.importorskip("torch", reason="make parity", exc_type=ImportError)
     program = torch.export.load("runs/waves/model.pt2").module()
     with torch.no_grad():

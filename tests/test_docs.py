@@ -32,7 +32,7 @@ def run_in_a_copy(page, clone, folder):
     return done.stdout if done.returncode else ""
 
 
-def test_the_examples_do_what_the_documents_say(tmp_path):
+def test_examples_give_the_documented_output(tmp_path):
     clone = doc_examples.make_clone(tmp_path / "clone")
     started = doc_examples.run(START, clone)
     assert started.returncode == 0, started.stdout
@@ -51,7 +51,7 @@ def test_the_examples_do_what_the_documents_say(tmp_path):
     assert len(others) >= 8 and not failures, "\n".join(failures)
 
 
-def test_what_is_not_run_says_why():
+def test_skipped_examples_have_a_reason():
     for page in PAGES:
         for skip in re.findall(r"<!--+ *skip:.*", page.read_text()):
             assert re.fullmatch(
@@ -59,7 +59,7 @@ def test_what_is_not_run_says_why():
             )
 
 
-def test_no_command_hides_in_a_block_that_is_not_looked_at():
+def test_commands_appear_only_in_tested_blocks():
     for page in DOCS.rglob("*.md"):
         fences = re.findall(r"^``+(\w*)", page.read_text(), re.MULTILINE)
         assert set(fences[::2]) <= {"bash", "diff", "python", "text"}, page
@@ -81,7 +81,7 @@ def commands_not_run():
             yield page, module, re.findall(r"(?<!\S)--[\w.]+", rest)
 
 
-def test_commands_that_are_not_run_have_the_flags_that_they_give(capsys, monkeypatch):
+def test_skipped_commands_use_existing_flags(capsys, monkeypatch):
     monkeypatch.chdir(conftest.ROOT)
     explained = {}
     for page, module, flags in commands_not_run():
@@ -94,7 +94,7 @@ def test_commands_that_are_not_run_have_the_flags_that_they_give(capsys, monkeyp
     assert len(explained) > 5
 
 
-class Loads(HTMLParser):
+class ResourceCollector(HTMLParser):
     """Collects what a browser fetches to show a page."""
 
     def __init__(self):
@@ -109,7 +109,7 @@ class Loads(HTMLParser):
             ]
 
 
-def test_the_site_is_whole_and_needs_no_network(tmp_path):
+def test_the_site_is_complete_and_needs_no_network(tmp_path):
     site = tmp_path / "site"
     build = [
         sys.executable,
@@ -123,7 +123,7 @@ def test_the_site_is_whole_and_needs_no_network(tmp_path):
     done = subprocess.run(build, cwd=conftest.ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for page in site.rglob("*.html"):
-        loads = Loads()
+        loads = ResourceCollector()
         loads.feed(page.read_text())
         outside = [a for a in loads.addresses if a and re.match(r"(\w+:)?//", a)]
         assert not outside, f"{page}: {outside}"

@@ -27,25 +27,25 @@ def flat(config):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_experiment_is_named_as_its_file(name):
+def test_an_experiment_is_named_like_its_file(name):
     config = importlib.import_module(f"experiments.{name}").get_config()
     assert config.name == name
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_experiment_only_sets_what_the_base_has(name):
+def test_an_experiment_only_sets_options_of_the_base(name):
     config = importlib.import_module(f"experiments.{name}").get_config()
     assert flat(config).keys() == flat(base.get_config()).keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_network_and_recipe_accept_an_experiment(name):
+def test_an_experiment_is_a_valid_configuration(name):
     config = importlib.import_module(f"experiments.{name}").get_config()
     mrm_net.MRMNet(num_labels=9, **config.model)
     HParams(**config.hparams)
 
 
-def test_the_base_is_the_recipe_of_the_reference():
+def test_the_base_is_the_reference_recipe():
     config = base.get_config()
     assert HParams(**config.hparams) == HParams()
     assert (config.batch_size, config.num_epochs) == (96, 40)
@@ -53,7 +53,7 @@ def test_the_base_is_the_recipe_of_the_reference():
     assert mrm_net.MRMNet(num_labels=9, **config.model) == reference
 
 
-def test_there_is_one_experiment_for_each_label_set():
+def test_each_label_set_has_one_experiment():
     label_sets = {"all", "diagnostic", "subdiagnostic", "superdiagnostic"}
     label_sets |= {"form", "rhythm"}
     found = {
@@ -65,7 +65,7 @@ def test_there_is_one_experiment_for_each_label_set():
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-def test_a_sweep_varies_what_its_experiment_has(name):
+def test_a_sweep_varies_options_of_its_experiment(name):
     file = conftest.ROOT / "experiments" / "sweeps" / f"{name}.py"
     config = config_lib.load(str(file))
     space = search_space.load(str(file), config)

@@ -94,7 +94,7 @@ def test_csv_has_a_row_for_each_head_and_metric_or_label(tmp_path):
     assert (rows[-1]["label"], rows[-1]["p_holm"]) == ("L[1]", "0.008")
 
 
-def test_the_tables_say_what_was_compared_and_what_the_sign_means():
+def test_tables_describe_the_runs_and_the_sign():
     text = printed(result())
     for part in (
         "PTB-XL, version 1.0.3, label set form: 1,234 test records",
@@ -107,7 +107,7 @@ def test_the_tables_say_what_was_compared_and_what_the_sign_means():
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_no_row_is_folded_at_80_columns():
+def test_no_row_wraps_at_80_columns():
     given = result()
     metrics = dict.fromkeys(names.SPLIT, found(0.75, 0.5, [-0.375, -0.125], 0.002))
     given["others"][0]["heads"] = {"mean": metrics}
@@ -118,7 +118,7 @@ def test_no_row_is_folded_at_80_columns():
     assert max(map(len, lines)) <= 80
 
 
-def test_a_run_of_one_head_is_told_as_one():
+def test_an_untrained_head_is_reported():
     given = result()
     given["others"][0]["b"]["untrained"] = ["low"]
     notice = (
@@ -128,12 +128,12 @@ def test_a_run_of_one_head_is_told_as_one():
     assert printed(given).count(notice) == 1 and notice not in printed(result())
 
 
-def test_the_mean_score_stands_first():
+def test_the_mean_score_comes_first():
     text = printed(result())
     assert text.index("mean score") < text.index("high score") < text.index("low score")
 
 
-def test_numbers_stand_in_their_columns():
+def test_numbers_are_in_their_columns():
     lines = printed(result()).splitlines()
     auc = next(line.split() for line in lines if "macro AUC" in line)
     assert auc == "macro AUC 0.750 0.500 -0.250 -0.375 -0.125 0.002".split()
@@ -145,7 +145,7 @@ def test_numbers_stand_in_their_columns():
     assert label == "L[1] 1 0.750 0.875 +0.125 +0.062 +0.250 0.004 0.008".split()
 
 
-def test_many_labels_are_shown_by_their_p(tmp_path):
+def test_many_labels_are_sorted_by_p_value(tmp_path):
     given = result(num_labels=71)
     given["others"][0]["labels"][50]["heads"]["mean"]["auc"] = found(
         0.5, 0.9, [0.3, 0.5], 0.001, p_holm=0.07
@@ -167,16 +167,16 @@ def test_several_runs_get_letters():
 
 
 @pytest.mark.parametrize("note", ["2 resamples lack a class"])
-def test_why_there_are_no_intervals_is_said(note):
+def test_missing_intervals_are_explained(note):
     assert note in printed(result(note=note))
 
 
-def test_p_values_that_cannot_be_small_are_said_to_be():
+def test_a_note_warns_of_p_values_that_cannot_be_small():
     text = " ".join(printed(result(num_labels=71)).split())
     assert "no Holm-adjusted p-value of 71 labels can fall below 0.142" in text
     assert "20,000 or more (--resamples)" in text
     assert "can fall" not in printed(result(num_labels=25))
 
 
-def test_why_rare_labels_have_no_p_value_is_said():
+def test_missing_p_values_of_rare_labels_are_explained():
     assert "3 of 9 are rare" in printed(result(rare_note="3 of 9 are rare"))

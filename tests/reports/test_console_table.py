@@ -39,7 +39,7 @@ def row_of(text, name):
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
-def test_the_table_names_what_was_measured_within_its_width(report, width):
+def test_the_title_names_the_data_and_fits_the_width(report, width):
     *lines, command = printed(report, width).splitlines()
     text = "\n".join(lines)
     for part in ("PTB-XL", "subset", "superdiagnostic", "seed 7", "epoch 18"):
@@ -51,7 +51,7 @@ def test_the_table_names_what_was_measured_within_its_width(report, width):
     assert command == f"command: {FACTS['command']}"  # whole, to be copied
 
 
-def test_an_evaluation_has_its_command_below_that_of_the_training(report):
+def test_the_evaluation_command_follows_the_training_command(report):
     by = "python -m mrm_jax.evaluate --workdir runs/a --split val " + 80 * "x"
     facts = report["facts"] | {"evaluated_by": by}
     *_, trained, evaluated = printed(report | {"facts": facts}).splitlines()
@@ -62,7 +62,7 @@ def test_an_evaluation_has_its_command_below_that_of_the_training(report):
 
 
 @pytest.mark.parametrize("width", [80, 100])
-def test_no_row_is_folded(width):
+def test_no_row_wraps(width):
     report = make(9, "123456789", "123456789", first_labels=True)
     text = printed(report, width)
     titles = (*metric_names.SPLIT.values(), *console_table.CALIBRATION_ROWS.values())
@@ -81,7 +81,7 @@ def test_a_wide_terminal_has_every_interval(report):
     assert row_of(text, "macro AUC") == expected
 
 
-def test_a_narrow_terminal_has_those_of_the_mean(report):
+def test_a_narrow_terminal_has_only_intervals_of_the_mean(report):
     text = printed(report, 80)
     values = [f"{report['test'][head]['macro_auc']:.3f}" for head in HEADS]
     low, high = report["intervals"]["heads"]["mean"]["macro_auc"]
@@ -97,7 +97,7 @@ LOW_ONLY = {
 NOTICE = "the high head was not trained (weight 0 in the loss): read only the low head"
 
 
-def test_a_run_of_one_head_is_shown_by_it(report):
+def test_a_run_with_one_trained_head_shows_that_head(report):
     low_only = report | {"facts": report["facts"] | LOW_ONLY}
     text = printed(low_only, 80)
     assert NOTICE in text.splitlines() and NOTICE not in printed(report)
@@ -112,7 +112,7 @@ def test_a_run_of_one_head_is_shown_by_it(report):
         assert row_of(text, label["label"])[1] == auc
 
 
-def test_accuracy_stands_beside_that_of_the_all_negative_baseline(report):
+def test_accuracy_is_shown_next_to_the_all_negative_baseline(report):
     lines = printed(report).splitlines()
     (place,) = (i for i, line in enumerate(lines) if "accuracy at 0.5" in line)
     share = f"{report['test']['mean']['share_of_zeros']:.3f}"
@@ -120,7 +120,7 @@ def test_accuracy_stands_beside_that_of_the_all_negative_baseline(report):
     assert lines[place + 1].split() == [*title, *3 * [share]]
 
 
-def test_calibration_has_its_rows(report):
+def test_calibration_has_rows(report):
     text = printed(report, 120)
     for row, name in (
         ("calibration error (ECE)", "ece"),
@@ -136,7 +136,7 @@ def test_calibration_has_its_rows(report):
     assert row_of(text, "temperature") == temperatures
 
 
-def test_each_label_has_its_row(report):
+def test_each_label_has_a_row(report):
     text = printed(report)
     for label in report["labels"]:
         values = label["heads"]["mean"]
@@ -151,7 +151,7 @@ def test_each_label_has_its_row(report):
     assert "more in report.csv" not in text
 
 
-def test_of_many_labels_the_first_are_shown(report):
+def test_only_the_first_of_many_labels_are_shown(report):
     many = [
         report["labels"][i % 3] | {"label": f"label-{i:02d}"}
         for i in range(console_table.SHOWN_LABELS + 2)
@@ -162,7 +162,7 @@ def test_of_many_labels_the_first_are_shown(report):
     assert "more in report.csv" not in printed(report | {"labels": many[:30]})
 
 
-def test_what_is_not_defined_is_a_dash(report):
+def test_undefined_values_are_dashes(report):
     test = {
         head: values | {"macro_auc": None} for head, values in report["test"].items()
     }
@@ -191,7 +191,7 @@ def test_a_report_without_intervals_is_still_shown(report):
     assert row_of(text, "macro AUC") == values
 
 
-def test_names_in_brackets_are_no_markup(report):
+def test_names_in_brackets_are_not_markup(report):
     facts = report["facts"] | {"data_set": "mine [red]"}
     labels = [report["labels"][0] | {"label": "AF [bold]"}]
     text = printed(report | {"facts": facts, "labels": labels})
@@ -199,7 +199,7 @@ def test_names_in_brackets_are_no_markup(report):
     assert row_of(text, "AF [bold]")
 
 
-def test_the_number_of_labels_with_too_narrow_intervals_is_said(report):
+def test_labels_with_too_narrow_intervals_are_counted(report):
     first, second, *others = report["labels"]
     rare = [label | {"positive_records": 9} for label in (first, second)]
     assert "too narrow" not in printed(report)

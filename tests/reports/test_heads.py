@@ -5,12 +5,12 @@ from mrm_jax.reports import heads as heads_lib
 
 
 @pytest.mark.parametrize("head", ["high", "low", "mean"])
-def test_the_head_that_picked_the_epoch_is_the_primary_one(head):
+def test_the_head_that_selected_the_epoch_is_primary(head):
     assert heads_lib.primary({"selection": f"val/macro_auc_{head}"}) == head
 
 
 @pytest.mark.parametrize("facts", [{}, {"selection": None}])
-def test_without_a_selection_it_is_the_mean(facts):
+def test_without_a_selection_the_mean_is_primary(facts):
     assert heads_lib.primary(facts) == "mean"
 
 
@@ -40,7 +40,7 @@ def test_without_a_selection_it_is_the_mean(facts):
         ),
     ],
 )
-def test_a_head_without_a_weight_is_untrained(high, low, heads, caveat):
+def test_a_head_with_zero_weight_is_untrained(high, low, heads, caveat):
     facts = {"config": {"hparams": {"high_weight": high, "low_weight": low}}}
     assert heads_lib.untrained(facts) == heads
     assert caveats.untrained(heads) == caveat

@@ -91,7 +91,7 @@ def found(tmp_path_factory, usual, scores, asked):
     return write(folder, usual, scores, page_data.history(), read)
 
 
-def test_the_page_says_what_was_run(found):
+def test_the_page_describes_the_run(found):
     for part in (
         "first waves",
         "waves, version 1",
@@ -120,7 +120,7 @@ def test_other_data_are_named(tmp_path, report, scores):
     assert found.says(f"Evaluation command {by}")
 
 
-def test_a_run_of_one_head_is_shown_by_it(tmp_path, report, scores, found):
+def test_a_run_with_one_trained_head_shows_that_head(tmp_path, report, scores, found):
     notice = (
         "The high head was not trained (weight 0 in the loss): read only the low head."
     )
@@ -153,7 +153,7 @@ def test_a_run_of_one_head_is_shown_by_it(tmp_path, report, scores, found):
     assert low_only.says(f"{scores.names[worst]}; true labels")
 
 
-def test_every_number_stands_with_its_interval(found, usual):
+def test_every_number_has_its_interval(found, usual):
     for head in ("high", "low", "mean"):
         value = usual["test"][head]["macro_auc"]
         low, high = usual["intervals"]["heads"][head]["macro_auc"]
@@ -163,7 +163,7 @@ def test_every_number_stands_with_its_interval(found, usual):
             assert found.says(f"{row['heads'][head]['sensitivity']:.3f} {low:.3f} to")
 
 
-def test_bins_of_the_reliability_have_edges_that_differ(found, usual):
+def test_reliability_bins_have_distinct_edges(found, usual):
     first, second = usual["calibration"]["mean"]["reliability"][:2]
     assert found.says(f"0.000 to 0.067{first['cells']:,}{first['score']:.3f}")
     assert found.says(f"0.067 to 0.133{second['cells']:,}{second['score']:.3f}")
@@ -178,7 +178,7 @@ def test_labels_with_too_narrow_intervals_are_counted(tmp_path, report, scores):
     )
 
 
-def test_what_comes_from_data_is_escaped(tmp_path, report, scores):
+def test_text_from_data_is_escaped(tmp_path, report, scores):
     names = np.array([f"<i>{name}&" for name in scores.names])
     strange = SplitScores(names, scores.labels, scores.high, scores.low)
     report["labels"][0]["description"] = "a < b & <script>alert(1)</script>"
@@ -208,7 +208,7 @@ def test_ids_are_unique_and_all_references_resolve(found):
     assert referred <= set(ids)
 
 
-def test_every_figure_is_described(found):
+def test_every_figure_has_a_description(found):
     assert len(found.tags["figure"]) == len(found.tags["figcaption"]) > 5
     for drawn in found.tags["svg"]:
         assert drawn["role"] == "img" and len(drawn["aria-label"]) > 10
@@ -216,11 +216,11 @@ def test_every_figure_is_described(found):
     assert len(labels) == len(set(labels))
 
 
-def test_the_page_is_the_same_each_time(found, tmp_path, usual, scores):
+def test_the_page_is_reproducible(found, tmp_path, usual, scores):
     assert write(tmp_path, usual, scores, page_data.history()).text == found.text
 
 
-def test_errors_are_told_with_their_records(found, asked, scores):
+def test_errors_are_listed_with_their_records(found, asked, scores):
     distance = np.abs(scores.mean - scores.labels)
     expected = np.argsort(-distance.max(axis=1), kind="stable")[: len(asked)]
     assert asked == expected.tolist() and len(asked) == html_figures.NUM_ERRORS
@@ -243,7 +243,7 @@ def test_a_model_without_errors_says_so(tmp_path):
     assert not found.says("Most frequent false positives")
 
 
-def test_what_is_unknown_is_left_out(tmp_path, scores):
+def test_unknown_metadata_is_omitted(tmp_path, scores):
     one_class = SplitScores(
         scores.names[:4],
         np.eye(3, dtype=np.uint8)[[0] * 4],
@@ -260,7 +260,7 @@ def test_what_is_unknown_is_left_out(tmp_path, scores):
     assert not found.says("Calibration") and not found.says("Training curves")
 
 
-def test_of_many_labels_the_extremes_have_curves():
+def test_only_the_best_and_worst_of_many_labels_have_curves():
     scores = page_data.split_of(300, 30)
     names = [f"L{i:02d}" for i in range(30)]
     rows = page_data.report_of(scores, names)["labels"]
@@ -286,7 +286,7 @@ def test_each_head_predicts_by_its_own_scores_and_thresholds():
     np.testing.assert_array_equal(found, [[True, False], [False, True]])
 
 
-def test_pairs_by_hand():
+def test_pairs_match_values_by_hand():
     labels = np.array([[1, 0], [1, 0], [1, 1], [0, 1]], np.uint8)
     scores = np.array([[0.9, 0.9], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]])
     split = SplitScores(np.array(list("abcd")), labels, scores, scores)

@@ -79,13 +79,13 @@ def shown(request, browser, path):
     return Shown(browser.execute_script, size[0], console, requests, path.as_uri())
 
 
-def test_the_console_is_silent_and_the_network_unused(shown):
+def test_the_page_logs_nothing_and_requests_nothing(shown):
     assert shown.console == []
     assert shown.requests[0] == shown.address
     assert all(request.startswith("data:") for request in shown.requests[1:])
 
 
-def test_every_figure_is_seen(shown):
+def test_every_figure_is_visible(shown):
     figures = shown.script(FIGURES)
     assert len(figures) >= 6
     for figure in figures:
@@ -101,13 +101,13 @@ def test_the_page_never_scrolls_sideways(shown):
     assert shown.script(WIDE) == []
 
 
-def test_text_in_figures_can_be_read(shown):
+def test_text_in_figures_is_legible(shown):
     sizes = shown.script(TEXTS)
     assert len(sizes) > 100
     assert [each for each in sizes if each[1] < SMALLEST_TEXT - 0.05] == []
 
 
-def test_no_text_is_cut_by_the_edge_of_its_figure(shown):
+def test_no_text_is_clipped_by_its_figure(shown):
     assert shown.script(CUT) == []
 
 
@@ -118,7 +118,7 @@ def test_ids_are_unique(shown):
     assert len(ids) == len(set(ids)) > 20
 
 
-def test_a_page_that_asks_the_network_would_be_noticed(browser, tmp_path):
+def test_a_network_request_would_be_detected(browser, tmp_path):
     path = tmp_path / "page.html"
     path.write_text("<img src=missing.png><script>console.warn('seen')</script>")
     browser_lib.show(browser, path, browser_lib.PHONE)

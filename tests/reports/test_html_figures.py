@@ -4,7 +4,7 @@ from mrm_jax.data import leads
 from mrm_jax.reports import html_figures
 
 
-def test_no_text_of_the_picture_is_too_small_for_a_screen():
+def test_text_is_large_enough_for_a_screen():
     signal_mv = np.zeros((200, 12))
     page = html_figures.picture(signal_mv, 100, leads.LEADS, "a record")
     texts = page.axes[0].texts

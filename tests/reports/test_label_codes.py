@@ -29,5 +29,5 @@ from mrm_jax.reports import dataset_info
         (None, "", ""),
     ],
 )
-def test_description_is_a_name_and_a_code(description, name, code):
+def test_a_description_splits_into_name_and_code(description, name, code):
     assert dataset_info.parse(description) == (name, code)

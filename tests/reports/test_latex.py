@@ -73,11 +73,11 @@ def written(folder, *args, **kwargs):
         ("[AF]", "{[}AF{]}"),
     ],
 )
-def test_signs_with_a_meaning_are_escaped(text, expected):
+def test_special_characters_are_escaped(text, expected):
     assert latex.escape(text) == expected
 
 
-def test_metrics_of_all_heads_stand_with_their_intervals(tmp_path):
+def test_metrics_of_all_heads_have_intervals(tmp_path):
     cell = r"0.988 {\scriptsize [0.971, 0.993]}"
     assert f"macro AUC & {cell} & {cell} & {cell} \\\\" in written(tmp_path)
     assert r"accuracy at 0.5 & -- & -- & -- \\" in written(tmp_path)
@@ -90,7 +90,7 @@ def test_every_label_has_a_row(tmp_path):
     assert text.count("A\\_") == 3
 
 
-def test_captions_say_what_was_measured_and_by_which_command(tmp_path):
+def test_captions_name_the_data_and_the_command(tmp_path):
     captions = re.findall(r"\\caption\[.*?\]\{(.*)\}$", written(tmp_path), re.MULTILINE)
     assert len(captions) == 2
     for caption in captions:
@@ -104,7 +104,7 @@ def test_captions_say_what_was_measured_and_by_which_command(tmp_path):
             assert part in caption
 
 
-def test_other_data_stand_in_the_caption_with_those_trained_on(tmp_path):
+def test_captions_name_training_and_evaluation_data(tmp_path):
     other = {
         "data_set": "Mine",
         "data_set_version": "2",
@@ -117,7 +117,7 @@ def test_other_data_stand_in_the_caption_with_those_trained_on(tmp_path):
     assert r"\texttt{evaluate it}" in text
 
 
-def test_a_run_of_one_head_says_so_and_has_its_labels(tmp_path):
+def test_an_untrained_head_is_reported(tmp_path):
     facts = {
         "selection": "val/macro_auc_low",
         "config": {"hparams": {"high_weight": 0.0, "low_weight": 1.0}},
@@ -129,20 +129,20 @@ def test_a_run_of_one_head_says_so_and_has_its_labels(tmp_path):
     assert "not trained" not in written(tmp_path)
 
 
-def test_without_intervals_it_says_so(tmp_path):
+def test_missing_intervals_are_reported(tmp_path):
     text = written(tmp_path, note="too rare")
     assert "macro AUC & 0.988 & 0.988 & 0.988" in text
     assert "without intervals" in text
 
 
-def test_many_labels_make_a_long_table(tmp_path):
+def test_many_labels_make_a_longtable(tmp_path):
     assert "longtable" not in written(tmp_path, num_labels=latex.MAX_ROWS)
     text = written(tmp_path, num_labels=71)
     assert text.count(r"\begin{longtable}") == text.count(r"\end{longtable}") == 1
     assert text.count("A\\_") == 71
 
 
-def test_differences_stand_with_their_sign(tmp_path):
+def test_differences_have_a_sign(tmp_path):
     latex.write_comparison(tmp_path, test_comparison.result())
     text = (tmp_path / "comparison.tex").read_text()
     row = "macro AUC, mean & 0.750 & 0.500 & $-0.250$ & [$-0.375$, $-0.125$] & 0.002"
@@ -151,7 +151,7 @@ def test_differences_stand_with_their_sign(tmp_path):
     assert text.count(r"\begin{table}") == 2
 
 
-def test_seeds_stand_with_their_deviation(tmp_path):
+def test_seed_means_have_standard_deviations(tmp_path):
     latex.write_seeds(tmp_path, test_seed_summary.summary())
     text = (tmp_path / "seeds.tex").read_text()
     assert r"macro AUC & $0.900 \pm 0.100$ &" in text
@@ -183,13 +183,13 @@ def test_all_tables_compile(tmp_path, num_labels):
     assert not tables
 
 
-def test_the_number_of_labels_with_too_narrow_intervals_is_said(tmp_path):
+def test_labels_with_too_narrow_intervals_are_counted(tmp_path):
     text = " ".join(written(tmp_path, 12).split())
     assert "10 labels have fewer than 10 positive records, so their intervals" in text
     assert "are too narrow" in text
 
 
-def test_p_values_that_cannot_be_small_are_said_to_be(tmp_path):
+def test_a_note_warns_of_p_values_that_cannot_be_small(tmp_path):
     latex.write_comparison(tmp_path, test_comparison.result(71, rare_note="3 are rare"))
     text = " ".join((tmp_path / "comparison.tex").read_text().split())
     assert (

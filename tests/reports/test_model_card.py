@@ -117,7 +117,7 @@ def table_of(card, first_cell):
     return table[1:]
 
 
-def test_front_matter_is_what_the_hub_reads(tmp_path, report):
+def test_the_hub_can_read_the_front_matter(tmp_path, report):
     data = load(tmp_path, report).data
     said = data.to_dict()
     assert (said["license"], said["library_name"]) == ("apache-2.0", "mrm_jax")
@@ -134,7 +134,7 @@ def test_front_matter_is_what_the_hub_reads(tmp_path, report):
     }
 
 
-def test_metrics_are_those_of_the_report(tmp_path, report):
+def test_metrics_equal_those_of_the_report(tmp_path, report):
     assert table_of(load(tmp_path, report), "metric") == [
         [
             "macro AUC",
@@ -147,7 +147,7 @@ def test_metrics_are_those_of_the_report(tmp_path, report):
     ]
 
 
-def test_labels_survive_as_they_are(tmp_path, report):
+def test_label_names_are_preserved(tmp_path, report):
     card = load(tmp_path, report)
     assert table_of(card, "label")[0] == [
         "AF|L",
@@ -167,7 +167,7 @@ def test_labels_survive_as_they_are(tmp_path, report):
     assert "1 of the labels has fewer than 10 positive records" in card.text
 
 
-def test_calibration_shows_both_sides_of_the_temperature(tmp_path, report):
+def test_calibration_is_shown_before_and_after_scaling(tmp_path, report):
     rows = table_of(load(tmp_path, report), "head")
     assert [row[0] for row in rows] == ["mean", "high", "low"]
     assert rows[0][1:] == [
@@ -187,7 +187,7 @@ def test_input_is_complete(tmp_path, report):
     assert "1,792,526 parameters" in text
 
 
-def test_run_can_be_repeated_and_cited(tmp_path, report):
+def test_card_has_the_command_and_the_citation(tmp_path, report):
     text = load(tmp_path, report).text
     config = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]
     assert yaml.safe_load(config) == FACTS["config"]
@@ -205,14 +205,14 @@ def test_run_can_be_repeated_and_cited(tmp_path, report):
         ("CPSC2018", "10.1166/jmihi.2018.2442"),
     ],
 )
-def test_data_that_must_be_cited_are(tmp_path, report, data_set, doi):
+def test_data_sets_are_cited_if_required(tmp_path, report, data_set, doi):
     report["facts"]["data_set"] = data_set
     text = load(tmp_path, report).text
     assert text.count(doi) == 3  # as a link, its text and in BibTeX
     assert "CC BY 4.0" in text and dataset_info.of(data_set).people[0] in text
 
 
-def test_synthetic_data_are_called_so_first(tmp_path, report):
+def test_a_card_on_synthetic_data_says_so_first(tmp_path, report):
     report["facts"]["data_set"] = "synthetic (CPSC2018 layout)"
     card = load(tmp_path, report)
     title, first, *_ = [line for line in card.text.split("\n\n") if line.strip()]
@@ -221,7 +221,7 @@ def test_synthetic_data_are_called_so_first(tmp_path, report):
     assert "CC BY" not in card.text
 
 
-def test_subset_is_never_called_the_data_set(tmp_path, report):
+def test_a_subset_is_always_called_a_subset(tmp_path, report):
     report["facts"]["data_set_version"] = "subset"
     card = load(tmp_path, report)
     assert card.data.eval_results[0].dataset_name == "PTB-XL subset"
@@ -229,7 +229,7 @@ def test_subset_is_never_called_the_data_set(tmp_path, report):
     assert "Do not compare these numbers" in card.text
 
 
-def test_other_data_are_told_from_those_of_the_training(tmp_path, report):
+def test_evaluation_data_are_distinguished_from_training_data(tmp_path, report):
     other = FACTS | {"data_set": "CPSC2018", "records": {"test": 12}}
     report["facts"] |= {"evaluated_on": other}
     card = load(tmp_path, report)
@@ -242,7 +242,7 @@ def test_other_data_are_told_from_those_of_the_training(tmp_path, report):
     assert "tested only on the data set" not in card.text
 
 
-def test_old_report_makes_a_card(tmp_path, report):
+def test_renders_a_card_from_an_old_report(tmp_path, report):
     for part in ("intervals", "labels", "calibration"):
         del report[part]
     for fact in ("split", "evaluated_on"):
@@ -253,7 +253,7 @@ def test_old_report_makes_a_card(tmp_path, report):
     assert card.text.count("\nNot measured.\n") == 2
 
 
-def test_why_there_are_no_intervals(tmp_path, report):
+def test_missing_intervals_are_explained(tmp_path, report):
     report["intervals"] |= {"heads": None, "note": "one record is too few"}
     assert (
         "There are no intervals: one record is too few.\n"
@@ -261,7 +261,7 @@ def test_why_there_are_no_intervals(tmp_path, report):
     )
 
 
-def test_weights_of_unknown_origin_say_so(tmp_path, report):
+def test_imported_weights_have_unknown_training_data(tmp_path, report):
     for fact in FACTS.keys() - {"labels", "config", "versions", "split"}:
         report["facts"][fact] = None
     report["facts"]["command"] = "python -m mrm_jax.convert --torch x.pth"
@@ -272,7 +272,7 @@ def test_weights_of_unknown_origin_say_so(tmp_path, report):
     assert [row[2:] for row in table_of(card, "output")] == [["unknown"] * 2] * 3
 
 
-def test_selected_head_is_the_one_shown(tmp_path, report):
+def test_the_selected_head_is_shown(tmp_path, report):
     report["facts"]["selection"] = "val/macro_auc_high"
     report["facts"]["config"]["hparams"]["low_weight"] = 0.0
     card = load(tmp_path, report)
@@ -281,12 +281,12 @@ def test_selected_head_is_the_one_shown(tmp_path, report):
     assert "**The low head was not trained**" in card.text
 
 
-def test_it_is_not_a_medical_device(tmp_path, report):
+def test_card_says_it_is_not_a_medical_device(tmp_path, report):
     text = load(tmp_path, report).text
     assert "not a medical device" in text.split("##")[0]
 
 
-def test_card_in_a_folder_with_blanks_gives_commands_that_work(tmp_path, report):
+def test_commands_work_for_a_folder_with_spaces(tmp_path, report):
     folder = tmp_path / "a run"
     folder.mkdir()
     text = load(folder, report).text

@@ -41,7 +41,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_the_report_holds_facts_and_all_numbers(finished, splits):
+def test_the_report_has_metadata_and_all_metrics(finished, splits):
     folder, report = finished
     test, val = splits
     assert report == json.loads((folder / "report.json").read_text())
@@ -53,19 +53,19 @@ def test_the_report_holds_facts_and_all_numbers(finished, splits):
     assert report["intervals"]["resamples"] == 1000
 
 
-def test_mean_is_half_of_both(splits):
+def test_mean_is_the_mean_of_both_heads(splits):
     test, _ = splits
     np.testing.assert_allclose(test.heads["mean"], test.high / 2 + test.low / 2)
 
 
-def test_nothing_temporary_stays(finished):
+def test_no_temporary_files_remain(finished):
     found = sorted(path.name for path in finished[0].iterdir())
     assert found == [
         *("metrics.csv", "report.csv", "report.json", "scores.npz"),
     ]
 
 
-def test_scores_come_back_without_pickle(finished, splits):
+def test_scores_load_without_pickle(finished, splits):
     test, _ = splits
     with np.load(finished[0] / "scores.npz", allow_pickle=False) as file:
         assert file["names"].tolist() == test.names.tolist()
@@ -76,7 +76,7 @@ def test_scores_come_back_without_pickle(finished, splits):
         assert "first_label" not in file
 
 
-def test_first_labels_are_kept_with_the_scores(tmp_path):
+def test_first_labels_are_stored_with_the_scores(tmp_path):
     split = small_reports.split(2, 60, num_labels=9, first_labels=True)
     evaluated = summary.Evaluated(split, thresholds.choose(split), val=split)
     write_evaluated(tmp_path, FACTS, evaluated, "123456789", "123456789")
@@ -123,7 +123,7 @@ def test_one_row_per_metric_and_head(finished):
         assert found["temperature", head]["interval_low"] == ""
 
 
-def test_what_is_not_defined_is_null_and_an_empty_cell(tmp_path):
+def test_undefined_values_are_null_or_empty_cells(tmp_path):
     one = SplitScores(
         np.array(["a"]),
         np.array([[1, 0, 0]]),
@@ -156,7 +156,7 @@ def test_another_split_is_reported_by_its_name(tmp_path, splits):
         np.testing.assert_array_equal(file["mean"], val.mean)
 
 
-def test_a_run_that_goes_on_has_neither_report_nor_thresholds(tmp_path, splits):
+def test_a_resumed_run_has_neither_report_nor_thresholds(tmp_path, splits):
     write(tmp_path, splits)
     thresholds_file.write(tmp_path, NAMES, thresholds.choose(splits[1]), 1)
     assert run_report.exists(tmp_path)
@@ -166,14 +166,14 @@ def test_a_run_that_goes_on_has_neither_report_nor_thresholds(tmp_path, splits):
     assert not (tmp_path / "thresholds.json").exists()
 
 
-def test_numbers_without_their_origin_are_refused(tmp_path, splits):
+def test_missing_metadata_raises(tmp_path, splits):
     facts = {name: value for name, value in FACTS.items() if name != "seed"}
     with pytest.raises(ValueError, match=r"lacks \['seed'\]"):
         write(tmp_path, splits, facts)
     assert not list(tmp_path.iterdir())
 
 
-def test_names_have_to_fit_the_labels(tmp_path, splits):
+def test_names_must_match_the_labels(tmp_path, splits):
     with pytest.raises(ValueError, match="descriptions of 3 labels, found 2 and 3"):
         run_report.compose(
             *(FACTS, NAMES[:2], DESCRIPTIONS),
@@ -181,7 +181,7 @@ def test_names_have_to_fit_the_labels(tmp_path, splits):
         )
 
 
-def test_arrays_of_other_records_are_refused(splits):
+def test_arrays_of_other_records_raise(splits):
     test, val = splits
     with pytest.raises(ValueError, match=r"found \[\(30, 3\), \(40, 3\)\]"):
         SplitScores(test.names, test.labels, test.high, val.low)
@@ -189,7 +189,7 @@ def test_arrays_of_other_records_are_refused(splits):
         SplitScores(val.names, test.labels, test.high, test.low)
 
 
-def test_a_run_without_a_report_says_so(tmp_path):
+def test_a_run_without_a_report_raises(tmp_path):
     with pytest.raises(
         ValueError, match="report.json was not found: the run is not fin"
     ):

@@ -54,7 +54,7 @@ def test_the_table_fits_80_columns_and_lists_the_runs():
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_no_row_is_folded_at_80_columns():
+def test_no_row_wraps_at_80_columns():
     values = dict.fromkeys(names.SPLIT, 0.5)
     heads = dict.fromkeys(("high", "low", "mean"), values)
     console = rich.console.Console(file=io.StringIO(), width=80)

@@ -40,7 +40,7 @@ def same_scores(one, other):
         return all(np.array_equal(a[name], b[name]) for name in a)
 
 
-def test_a_finished_run_leaves_its_files(finished):
+def test_a_finished_run_has_all_files(finished):
     workdir, report = finished
     for name in ("report.json report.csv report.tex scores.npz curves.png").split():
         assert (workdir / name).stat().st_size > 0
@@ -48,7 +48,7 @@ def test_a_finished_run_leaves_its_files(finished):
     assert run_report.read(workdir) == json.loads(json.dumps(report))
 
 
-def test_the_report_names_what_it_was_measured_on(finished):
+def test_the_report_names_its_data(finished):
     facts = finished[1]["facts"]
     assert facts["data_set"] == "waves"
     assert facts["records"] == {"train": 32, "val": 4, "test": 4}
@@ -70,7 +70,7 @@ def test_every_epoch_has_its_losses_metrics_and_speed(finished):
     assert lines[-1]["train/loss"] < lines[0]["train/loss"]
 
 
-def test_the_newest_and_the_best_epoch_are_kept(finished):
+def test_checkpoints_of_the_newest_and_best_epoch_are_kept(finished):
     workdir, report = finished
     selection = [line["val/macro_auc_mean"] for line in metrics_log.read(workdir)]
     best = report["facts"]["epoch"]
@@ -79,7 +79,7 @@ def test_the_newest_and_the_best_epoch_are_kept(finished):
         assert set(manager.all_steps()) == {best, 4}
 
 
-def test_a_checkpoint_holds_what_its_use_needs(finished):
+def test_a_checkpoint_is_self_contained(finished):
     with checkpoints.open_manager(finished[0]) as manager:
         data = checkpoints.read_metadata(manager, 4)["data"]
     assert data["labels"] == ["slow", "fast", "loud"]
@@ -100,7 +100,7 @@ def test_the_csv_has_a_row_for_each_label(finished):
         assert [row["label"] for row in csv.DictReader(file)] == list(small_runs.LABELS)
 
 
-def test_the_same_command_again_changes_nothing(finished, shards_dir, capsys):
+def test_repeating_the_command_changes_nothing(finished, shards_dir, capsys):
     workdir, report = finished
     before = {path: path.stat().st_mtime_ns for path in workdir.iterdir()}
     config = small_runs.config(shards_dir, num_epochs=4)
@@ -111,7 +111,7 @@ def test_the_same_command_again_changes_nothing(finished, shards_dir, capsys):
     assert before == after
 
 
-def test_resumed_is_unbroken(finished, shards_dir, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(finished, shards_dir, tmp_path):
     workdir = tmp_path / "resumed"
     experiment.train_and_evaluate(small_runs.config(shards_dir, num_epochs=2), workdir)
     experiment.train_and_evaluate(small_runs.config(shards_dir, num_epochs=4), workdir)
@@ -119,7 +119,7 @@ def test_resumed_is_unbroken(finished, shards_dir, tmp_path):
     assert same_scores(workdir, finished[0])
 
 
-def test_a_streamed_run_is_the_resident_one(finished, shards_dir, tmp_path):
+def test_a_streamed_run_equals_a_resident_one(finished, shards_dir, tmp_path):
     config = small_runs.config(shards_dir, num_epochs=4)
     config.data.resident_gib = 0.0
     experiment.train_and_evaluate(config, tmp_path / "streamed")
@@ -136,14 +136,14 @@ def test_evaluating_again_gives_the_same_report(finished, tmp_path):
         assert (copy / name).read_bytes() == (workdir / name).read_bytes()
 
 
-def test_other_settings_are_refused_and_named(finished, shards_dir):
+def test_a_changed_configuration_raises_and_is_named(finished, shards_dir):
     config = small_runs.config(shards_dir, num_epochs=4)
     config.hparams.learning_rate = 3e-4
     with pytest.raises(ValueError, match=r"learning_rate: 0\.001 there, 0\.0003 now"):
         experiment.train_and_evaluate(config, finished[0])
 
 
-def test_a_loss_that_is_not_finite_stops_and_overwrites_nothing(shards_dir, tmp_path):
+def test_a_non_finite_loss_stops_and_overwrites_nothing(shards_dir, tmp_path):
     config = small_runs.config(shards_dir, num_epochs=1)
     config.hparams.learning_rate = 1e38
     with pytest.raises(FloatingPointError, match=r"step \d+: .* bce_high"):
@@ -160,14 +160,14 @@ def test_a_loss_that_is_not_finite_stops_and_overwrites_nothing(shards_dir, tmp_
         ("selection_head", "best", "selection_head: expected one of"),
     ],
 )
-def test_values_out_of_range_are_refused(shards_dir, tmp_path, name, value, message):
+def test_values_out_of_range_raise(shards_dir, tmp_path, name, value, message):
     config = small_runs.config(shards_dir)
     config[name] = value
     with pytest.raises(ValueError, match=message):
         experiment.train_and_evaluate(config, tmp_path)
 
 
-def test_an_unknown_label_set_is_refused_with_the_right_ones(shards_dir, tmp_path):
+def test_an_unknown_label_set_error_lists_the_valid_ones(shards_dir, tmp_path):
     config = small_runs.config(shards_dir)
     config.data.label_set = "rhythm"
     with pytest.raises(ValueError, match="no label set 'rhythm'. It has waves"):

@@ -4,7 +4,7 @@ import pytest
 from mrm_jax.runtime import atomic
 
 
-def test_the_new_file_takes_the_place_of_the_old_one(tmp_path):
+def test_the_new_file_replaces_the_old_one(tmp_path):
     path = tmp_path / "numbers.npz"
     path.write_text("old")
     with atomic.replacing(path) as temporary:
@@ -15,7 +15,7 @@ def test_the_new_file_takes_the_place_of_the_old_one(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_a_failure_keeps_only_the_old_file(tmp_path):
     path = tmp_path / "report.json"
     path.write_text("old")
     with pytest.raises(RuntimeError, match="full disk"):

@@ -7,7 +7,7 @@ from mrm_jax import sweep
 from mrm_jax.runtime import cli
 
 
-def test_old_spellings_of_flags_become_the_new_ones():
+def test_old_flags_are_renamed():
     words = ["--workdir=a", "--workdir", "b", "--out", "--workdirs"]
     renamed = cli.rename_flags(words, {"--workdir": "--run"})
     assert renamed == ["--run=a", "--run", "b", "--out", "--workdirs"]
@@ -24,7 +24,7 @@ def test_old_flags_of_sweeps_are_renamed():
     assert (args.batching, args.heartbeat_s, args.timeout_s) == ("loop", 2, 7)
 
 
-def test_preparation_takes_the_old_flag_without_showing_it(capsys):
+def test_preparation_accepts_a_hidden_old_flag(capsys):
     parser = command.parser("Prepares.")
     args = parser.parse_args(["--raw_dir=raw", "--out_dir=shards"])
     assert str(args.out_dir) == "shards"
@@ -43,7 +43,7 @@ def test_preparation_takes_the_old_flag_without_showing_it(capsys):
         (None, 0, ""),
     ],
 )
-def test_the_exit_status_and_what_is_said(raised, status, said, capsys):
+def test_exit_status_and_message(raised, status, said, capsys):
     def work():
         if raised is not None:
             raise raised
@@ -52,7 +52,7 @@ def test_the_exit_status_and_what_is_said(raised, status, said, capsys):
     assert capsys.readouterr().err == said
 
 
-def test_other_errors_are_no_expected_ones():
+def test_unexpected_errors_propagate():
     with pytest.raises(ZeroDivisionError):
         cli.run(lambda: 1 // 0, interrupted="")
     assert cli.run(lambda: 1 // 0, interrupted="", errors=(ZeroDivisionError,)) == 2

@@ -19,7 +19,7 @@ def test_four_cpu_devices_are_simulated():
     assert devices_lib.describe() == "4 x cpu"
 
 
-def test_rows_are_shared_in_order(devices):
+def test_rows_are_sharded_in_order(devices):
     rows = np.arange(16).reshape(2, 8)
     shares = devices_lib.shard_batch(rows)
     assert shares.shape == (devices, 2, 8 // devices)
@@ -28,14 +28,14 @@ def test_rows_are_shared_in_order(devices):
     np.testing.assert_array_equal(shares[-1, 0], rows[0, -8 // devices :])
 
 
-def test_an_uneven_batch_is_filled_with_padding():
+def test_an_uneven_batch_is_padded():
     shares = devices_lib.shard_batch(np.array([[5, 6, 7, 8, 9]]))
     np.testing.assert_array_equal(shares[:, 0], [[5, 6], [7, 8], [9, -1], [-1, -1]])
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 8])
 @pytest.mark.parametrize("tail", [(), (3,)])
-def test_join_undoes_split(devices, batch_size, tail):
+def test_gather_inverts_shard(devices, batch_size, tail):
     rows = np.arange(2 * batch_size).reshape(2, batch_size)
     values = np.random.default_rng(0).random((2 * batch_size + 1, *tail))
     shares = values[devices_lib.shard_batch(rows)]
@@ -43,7 +43,7 @@ def test_join_undoes_split(devices, batch_size, tail):
     np.testing.assert_array_equal(found, values[rows])
 
 
-def test_replicate_and_take_first(devices):
+def test_unreplicate_inverts_replicate(devices):
     tree = {"a": np.arange(3.0, dtype=np.float32), "b": (np.int32(7), 2.5)}
     copies = devices_lib.replicate(tree)
     assert copies["a"].shape == (devices, 3)
@@ -54,7 +54,7 @@ def test_replicate_and_take_first(devices):
     jax.tree.map(np.testing.assert_array_equal, first, tree)
 
 
-def test_what_was_taken_outlives_the_donated_original():
+def test_an_unreplicated_state_outlives_the_donated_original():
     # A checkpoint may still be written from it while the next epoch trains.
     double = devices_lib.map_devices(lambda x: 2 * x, donate_argnums=(0,))
     copies = devices_lib.replicate(np.arange(3.0, dtype=np.float32))
@@ -80,7 +80,7 @@ def running_sum(carry, row):
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu", "tpu"])
-def test_a_loop_is_the_same_rolled_and_written_out(backend, monkeypatch):
+def test_scanned_and_unrolled_loops_agree(backend, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     inputs = {"x": jnp.arange(6.0).reshape(3, 2)}
     carry, outputs = devices_lib.loop(running_sum, jnp.zeros(()), inputs)
@@ -90,7 +90,7 @@ def test_a_loop_is_the_same_rolled_and_written_out(backend, monkeypatch):
 
 
 @pytest.mark.parametrize(("backend", "rolled"), [("cpu", 0), ("gpu", 1), ("tpu", 1)])
-def test_loops_are_rolled_off_the_cpu_only(backend, rolled, monkeypatch):
+def test_loops_are_scanned_only_off_the_cpu(backend, rolled, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     jaxpr = jax.make_jaxpr(
         lambda x: devices_lib.loop(running_sum, jnp.zeros(()), {"x": x})
@@ -99,7 +99,7 @@ def test_loops_are_rolled_off_the_cpu_only(backend, rolled, monkeypatch):
     assert (devices_lib.steps_per_call() > 1) == rolled
 
 
-def test_resident_bytes_of_a_cpu():
+def test_resident_bytes_on_the_cpu():
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     share = memory * devices_lib.RESIDENT_MEMORY_SHARE
     assert devices_lib.resident_bytes() == pytest.approx(share / 4, abs=1)

@@ -152,18 +152,18 @@ def broken(runs, tmp_path_factory):
     )
 
 
-def test_one_that_is_asked_to_leave_takes_all_with_it(broken):
+def test_preempting_one_process_stops_all(broken):
     for process in broken.asked:
         assert process.status == 75, process.errors
         assert "Preempted at step 2 of epoch 1" in process.errors
 
 
-def test_the_same_commands_continue_within_the_epoch(broken):
+def test_the_same_commands_resume_within_the_epoch(broken):
     assert "resuming after step 2 of epoch 1" in broken.killed[0].output
     assert "epoch 1/2: loss" in broken.killed[0].output
 
 
-def test_one_that_is_killed_ends_all_with_a_last_word(broken):
+def test_killing_one_process_stops_all_with_a_message(broken):
     survivor, killed = broken.killed
     assert killed.status == -signal.SIGKILL
     assert survivor.status not in (0, 75)
@@ -174,7 +174,7 @@ def test_one_that_is_killed_ends_all_with_a_last_word(broken):
     assert last.endswith("Run the same commands again to resume.\n")
 
 
-def test_process_0_alone_prints_and_all_succeed(broken):
+def test_only_process_0_prints_and_all_succeed(broken):
     main, other = broken.finished
     assert (main.status, other.status) == (0, 0), main.errors + other.errors
     assert "2 x cpu in 2 processes" in main.output
@@ -183,7 +183,7 @@ def test_process_0_alone_prints_and_all_succeed(broken):
     assert "epoch" not in other.output
 
 
-def test_the_broken_run_is_the_unbroken_one_of_a_single_process(broken, unbroken):
+def test_an_interrupted_run_equals_an_uninterrupted_single_process(broken, unbroken):
     assert broken.extended.status == 0, broken.extended.errors
     assert "resuming after epoch 2" in broken.extended.output
     lines = [metrics_log.read(folder) for folder in (broken.workdir, unbroken)]
@@ -201,7 +201,7 @@ def test_the_broken_run_is_the_unbroken_one_of_a_single_process(broken, unbroken
         np.testing.assert_allclose(found["mean"], expected["mean"], rtol=1e-7)
 
 
-def test_processes_with_other_settings_are_refused(runs, tmp_path):
+def test_processes_with_different_configurations_raise(runs, tmp_path):
     flags = runs.flags(tmp_path / "run", num_epochs=2)
     other = ["--config.hparams.learning_rate=3e-4"]
     for process in runs.two(flags, devices=1, extra=((), other)):
@@ -211,7 +211,7 @@ def test_processes_with_other_settings_are_refused(runs, tmp_path):
         )
 
 
-def test_what_one_process_lacks_is_an_error_of_all(runs, tmp_path):
+def test_an_error_on_one_process_is_raised_on_all(runs, tmp_path):
     flags = runs.flags(tmp_path / "run", num_epochs=2)
     other = [f"--config.data.shards={tmp_path / 'missing'}"]
     main, other = runs.two(flags, devices=1, extra=((), other))
@@ -221,7 +221,7 @@ def test_what_one_process_lacks_is_an_error_of_all(runs, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_without_a_cluster_there_is_a_way_out(runs, tmp_path):
+def test_without_a_cluster_the_error_suggests_flags(runs, tmp_path):
     ended = runs.one([*runs.flags(tmp_path, 1), "--distributed"], devices=1)
     assert ended.status == 2
     assert ended.errors.startswith("error: --distributed: no cluster was found")

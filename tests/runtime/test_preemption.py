@@ -68,7 +68,7 @@ def history(workdir):
     ],
     ids=str,
 )
-def test_a_run_that_left_ends_as_one_that_did_not(
+def test_a_preempted_run_equals_an_uninterrupted_one(
     shards_dir, unbroken, tmp_path, monkeypatch, capsys, case
 ):
     number, preempted_at, resuming = case
@@ -100,7 +100,7 @@ def test_an_unfinished_epoch_is_neither_best_nor_reported(
     assert evaluation.evaluate_run(tmp_path)["facts"]["epochs_trained"] == 1
 
 
-def test_a_run_that_leaves_twice_at_one_place_loses_nothing(
+def test_being_preempted_twice_at_one_step_loses_nothing(
     shards_dir, unbroken, tmp_path, monkeypatch
 ):
     for number in (1, 0):  # the second start is asked to leave before its first step
@@ -118,7 +118,7 @@ def test_progress_under_its_earlier_key_is_read():
         assert checkpoints.progress_of({"epoch": 1, key: progress}) == progress
 
 
-def test_an_unfinished_epoch_of_other_settings_is_refused(
+def test_resuming_an_epoch_with_another_configuration_raises(
     shards_dir, tmp_path, monkeypatch
 ):
     send_before_call(monkeypatch, 1)
@@ -130,14 +130,14 @@ def test_an_unfinished_epoch_of_other_settings_is_refused(
         experiment.train_and_evaluate(config, tmp_path)
 
 
-def test_the_handler_is_put_back():
+def test_the_previous_signal_handler_is_restored():
     before = signal.getsignal(signal.SIGTERM)
     with preemption.PreemptionHandler():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_the_second_notice_ends_the_process_at_once():
+def test_a_second_signal_ends_the_process_at_once():
     code = (
         "import os, signal\n"
         "from mrm_jax.runtime import preemption\n"
@@ -151,7 +151,7 @@ def test_the_second_notice_ends_the_process_at_once():
     assert (done.stdout, done.returncode) == ("one\n", -signal.SIGTERM)
 
 
-def test_the_command_leaves_with_its_own_status(shards_dir, tmp_path):
+def test_the_command_has_its_own_exit_status_when_preempted(shards_dir, tmp_path):
     flags = f"data.shards={shards_dir} data.label_set=waves model.width=4"
     flags = [f"--config.{flag}" for flag in f"{flags} batch_size=12".split()]
     child = "tests.helpers.distributed_child"

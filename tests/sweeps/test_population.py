@@ -52,7 +52,7 @@ def widened(tree):
     )
 
 
-class WideFeed(input_pipeline.SplitLoader):
+class Float64Loader(input_pipeline.SplitLoader):
     """Records that a call computes with in float64."""
 
     def records(self, shares):
@@ -79,10 +79,10 @@ def data(tmp_path_factory):
     return shards.load(small_runs.write_shards(folder))
 
 
-def make_feeds(data):
+def make_loaders(data):
     label_set = data.label_set("waves")
     return {
-        name: WideFeed(data, data.split("waves", name), label_set)
+        name: Float64Loader(data, data.split("waves", name), label_set)
         for name in ("train", "val")
     }
 
@@ -95,10 +95,10 @@ def in_float64():
 
 @pytest.fixture(scope="module")
 def loaders(data):
-    return make_feeds(data)
+    return make_loaders(data)
 
 
-def judged(means, scores):
+def metrics_of(means, scores):
     """Every metric of an epoch, by name."""
     values = {f"train/{k}": v for k, v in means.items() if k != "records_per_second"}
     for head, found in scores.heads.items():
@@ -113,7 +113,7 @@ def alone(trial, data, model):
     history = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices, "device_count", lambda: 1)
-        own = make_feeds(data)
+        own = make_loaders(data)
         state = devices.replicate(trial.state(model))
         hparams = devices.replicate(trial.hparams)
         for epoch in range(1, EPOCHS + 1):
@@ -126,7 +126,7 @@ def alone(trial, data, model):
                 lambda calls, total: calls,
             )
             scores = scoring.predict(mapped, state, own["val"], BATCH_SIZE)
-            history.append(judged(means, scores))
+            history.append(metrics_of(means, scores))
         return history, devices.unreplicate(state)
 
 
@@ -135,7 +135,7 @@ def runs_alone(data):
     return [alone(trial, data, MODEL) for trial in TRIALS]
 
 
-def filled(batching, model=MODEL):
+def make_population(batching, model=MODEL):
     result = population.Population(model, len(TRIALS), BATCH_SIZE, batching)
     for slot, trial in enumerate(TRIALS):
         result.put(slot, trial.state(model), trial.hparams)
@@ -146,7 +146,7 @@ def one_epoch(runs, loaders, trials, epoch):
     rows = {slot: trial.rows(epoch) for slot, trial in trials.items()}
     means = runs.train(loaders["train"], rows)
     scores = runs.predict(loaders["val"], rows)
-    return {slot: judged(means[slot], scores[slot]) for slot in rows}
+    return {slot: metrics_of(means[slot], scores[slot]) for slot in rows}
 
 
 def assert_same(found, expected):
@@ -160,9 +160,9 @@ def assert_same(found, expected):
     [("vmap", small_states.MODEL), ("vmap", MODEL), ("loop", MODEL)],
     ids=["vmap-mrm_net", "vmap", "loop"],
 )
-def test_a_run_of_a_population_is_the_run_alone(batching, model, data, loaders):
+def test_a_run_in_a_population_equals_the_run_alone(batching, model, data, loaders):
     runs_alone = [alone(trial, data, model) for trial in TRIALS]
-    runs = filled(batching, model)
+    runs = make_population(batching, model)
     assert runs.size == 8  # two on each of four devices
     for epoch in range(EPOCHS):
         found = one_epoch(runs, loaders, dict(enumerate(TRIALS)), epoch + 1)
@@ -173,7 +173,7 @@ def test_a_run_of_a_population_is_the_run_alone(batching, model, data, loaders):
         assert np.array_equal(state.rng, runs_alone[slot][1].rng)
 
 
-def test_a_whole_run_is_a_pure_function(data):
+def test_a_whole_run_can_be_vmapped(data):
     """Mapped over trials, it makes the first step of a population."""
     label_set = data.label_set("waves")
     trials, rows = TRIALS[:2], np.stack([s.rows(1)[:1] for s in TRIALS[:2]])
@@ -198,21 +198,21 @@ def test_a_whole_run_is_a_pure_function(data):
             np.testing.assert_allclose(terms[name][slot, 0], value, rtol=1e-4)
 
 
-def test_a_place_is_filled_again_and_the_others_do_not_notice(loaders, runs_alone):
-    runs = filled("vmap")
+def test_reusing_a_slot_does_not_affect_the_others(loaders, runs_alone):
+    runs = make_population("vmap")
     one_epoch(runs, loaders, dict(enumerate(TRIALS)), epoch=1)
     runs.put(1, TRIALS[0].state(), TRIALS[0].hparams)
     others = {slot: TRIALS[slot] for slot in (0, 2, 5)}
     rows = {slot: trial.rows(2) for slot, trial in others.items()}
     means = runs.train(loaders["train"], rows | {1: TRIALS[0].rows(1)})
     scores = runs.predict(loaders["val"], means)
-    assert_same(judged(means[1], scores[1]), runs_alone[0][0][0])
+    assert_same(metrics_of(means[1], scores[1]), runs_alone[0][0][0])
     for slot in others:
-        assert_same(judged(means[slot], scores[slot]), runs_alone[slot][0][1])
+        assert_same(metrics_of(means[slot], scores[slot]), runs_alone[slot][0][1])
 
 
 @pytest.mark.parametrize("batching", ["vmap", "loop"])
-def test_a_run_that_diverges_disturbs_no_other(data, batching):
+def test_a_diverging_run_does_not_affect_the_others(data, batching):
     with jax.enable_x64(False):
         loader = input_pipeline.SplitLoader(
             data, data.split("waves", "train"), data.label_set("waves")
@@ -264,8 +264,8 @@ def test_batchings_lower_for_accelerators_without_communication(
     assert "all_reduce" not in module and "collective" not in module
 
 
-def test_new_settings_and_new_runs_compile_nothing(loaders):
-    runs = filled("loop")
+def test_new_hyperparameters_and_runs_compile_nothing(loaders):
+    runs = make_population("loop")
     one_epoch(runs, loaders, dict(enumerate(TRIALS)), epoch=1)
     events = []
 
@@ -287,16 +287,16 @@ def test_new_settings_and_new_runs_compile_nothing(loaders):
         (2, "map", "60 times slower on the CPU. Use 'loop'"),
     ],
 )
-def test_what_cannot_be_is_refused(size, batching, message):
+def test_invalid_arguments_raise(size, batching, message):
     with pytest.raises(ValueError, match=message):
         population.Population(MODEL, size, BATCH_SIZE, batching)
 
 
-def test_a_place_that_does_not_exist_is_refused():
+def test_a_slot_that_does_not_exist_raises():
     runs = population.Population(MODEL, 1, BATCH_SIZE)
     with pytest.raises(ValueError, match="from 0 to 3, got 4"):
         runs.put(4, TRIALS[0].state(), TRIALS[0].hparams)
 
 
-def test_the_earlier_spelling_of_a_batching_is_accepted():
+def test_the_earlier_name_of_a_batching_is_accepted():
     assert vectorised.resolve_batching("unrolled") == "loop"

@@ -35,13 +35,13 @@ def state_bytes():
     return sum(leaf.nbytes for leaf in jax.tree.leaves(state))
 
 
-def test_members_need_their_states_and_activations_and_share_the_records(loader):
+def test_vmapped_runs_need_states_and_activations_but_share_records(loader):
     one, two = (needs(loader, per_device, "vmap") for per_device in (1, 2))
     assert one > state_bytes()
     assert two - one > 2 * state_bytes()
 
 
-def test_members_in_turns_need_only_their_states(loader):
+def test_looped_runs_need_only_their_states(loader):
     one, four = (needs(loader, per_device, "loop") for per_device in (1, 4))
     assert four - one == 3 * state_bytes()
 
@@ -68,7 +68,7 @@ def accelerator(monkeypatch):
     return make
 
 
-def test_the_largest_population_is_compiled_before_it_is_taken(loader, accelerator):
+def test_the_largest_population_is_verified_by_compiling(loader, accelerator):
     planned = accelerator(240)  # in proportion four runs a device would fit
     assert largest(loader, at_most=100) == 12
     assert planned == [1, 2, 4, 3]
@@ -79,7 +79,7 @@ def test_no_more_slots_than_trials(loader, accelerator):
     assert largest(loader, at_most=6) == 6
 
 
-def test_a_setting_that_does_not_fit_is_an_error(loader, accelerator):
+def test_a_run_that_does_not_fit_raises(loader, accelerator):
     accelerator(99)
     with pytest.raises(ValueError, match="Use a smaller batch_size"):
         largest(loader, at_most=6)

@@ -68,24 +68,24 @@ def test_a_grid_has_every_point_once():
     assert all(set(point) == set(GRID.traced) for point in found)
 
 
-def test_a_grid_ends_and_the_others_do_not():
+def test_only_a_grid_is_finite():
     assert samplers.limit("grid", GRID, 1000) == 24
     assert samplers.limit("grid", GRID, 10) == 10
     assert samplers.limit("sobol", GRID, 1000) == 1000
 
 
-def test_a_grid_without_an_end_is_refused():
+def test_an_infinite_grid_raises():
     with pytest.raises(ValueError, match=r"learning_rate, hparams\.weight_decay: give"):
         samplers.check("grid", MIXED)
 
 
-def test_unknown_names_are_refused():
+def test_unknown_names_raise():
     with pytest.raises(ValueError, match="sampler: expected one of .*sobol.*'cma'"):
         samplers.check("cma", MIXED)
     with pytest.raises(ValueError, match="pruner: expected one of .*hyperband.*'asha'"):
         samplers.make_pruner("asha", 9)
 
 
-def test_random_points_of_neighbouring_ranks_are_not_related():
+def test_random_points_of_neighbouring_ranks_are_uncorrelated():
     decays = np.array([p["hparams.weight_decay"] for p in points("random", MIXED, 200)])
     assert abs(np.corrcoef(decays[1:], decays[:-1])[0, 1]) < 0.2

@@ -16,7 +16,7 @@ def check(**distributions):
     return search_space.check(named, base.get_config())
 
 
-def test_hparams_and_seed_are_traced_and_the_rest_makes_programs():
+def test_only_hparams_and_seed_are_traced():
     space = check(
         seed=IntDistribution(1, 5),
         model__width=IntDistribution(8, 16, step=8),
@@ -28,7 +28,7 @@ def test_hparams_and_seed_are_traced_and_the_rest_makes_programs():
     assert {"batch_size": 64, "model.width": 8} in space.programs
 
 
-def test_programs_are_numbered_alike_whatever_the_order_of_the_names():
+def test_program_numbers_do_not_depend_on_the_order_of_names():
     width, size = CategoricalDistribution([8, 16]), CategoricalDistribution([32, 64])
     one = check(model__width=width, batch_size=size)
     assert one.programs == check(batch_size=size, model__width=width).programs
@@ -56,12 +56,12 @@ def test_without_program_values_there_is_one_program():
         ({"batch_size": IntDistribution(1, 33)}, "batch_size make 33 programs"),
     ],
 )
-def test_a_space_that_does_not_fit_is_refused(distributions, message):
+def test_an_invalid_space_raises(distributions, message):
     with pytest.raises(ValueError, match=message):
         search_space.check(distributions, base.get_config())
 
 
-def test_values_go_into_a_locked_copy():
+def test_values_are_applied_to_a_locked_copy():
     config = base.get_config()
     values = {
         "hparams.temperature": 2,
@@ -78,7 +78,7 @@ def test_values_go_into_a_locked_copy():
     assert config.to_dict() == base.get_config().to_dict()
 
 
-def test_no_stage_at_all_is_an_empty_text():
+def test_no_stages_are_written_as_an_empty_text():
     stages = search_space.apply(base.get_config(), {"model.mutual_stages": ""})
     assert stages.model.mutual_stages == ()
 
@@ -98,7 +98,7 @@ def test_choices_of_a_distribution(distribution, expected):
     assert found is None if expected is None else list(found) == expected
 
 
-def test_an_experiment_file_without_a_space_is_refused():
+def test_an_experiment_file_without_a_space_raises():
     with pytest.raises(ValueError, match=r"base.py has no get_space"):
         search_space.load("experiments/base.py", base.get_config())
 

@@ -49,15 +49,13 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(capsys):
         ),
     ],
 )
-def test_a_storage_of_another_kind_is_refused(storage, message):
+def test_an_unknown_kind_of_storage_raises(storage, message):
     with pytest.raises(ValueError, match=message) as error:
         join(storage)
     assert "secret" not in str(error.value)
 
 
-def test_an_outage_of_the_server_is_waited_for(
-    postgresql_server, postgresql_url, capsys
-):
+def test_calls_are_retried_during_an_outage(postgresql_server, postgresql_url, capsys):
     with join(postgresql_url, patience_s=30) as worker:
         lease = worker.acquire()
         postgresql_server.stop()
@@ -70,7 +68,7 @@ def test_an_outage_of_the_server_is_waited_for(
     assert "retrying" in capsys.readouterr().out
 
 
-def test_what_is_no_outage_is_raised_at_once():
+def test_other_errors_are_raised_at_once():
     calls = []
 
     def fail():
@@ -86,9 +84,7 @@ def test_what_is_no_outage_is_raised_at_once():
     ("setting", "expected"),
     [("timezone", "UTC"), ("idle_in_transaction_session_timeout", "1min")],
 )
-def test_sessions_do_not_depend_on_the_settings_of_the_server(
-    postgresql_url, setting, expected
-):
+def test_sessions_do_not_depend_on_server_settings(postgresql_url, setting, expected):
     storage = storage_lib.open_storage(postgresql_url, 1, 3)
     with storage.engine.connect() as connection:
         assert connection.exec_driver_sql(f"show {setting}").scalar() == expected

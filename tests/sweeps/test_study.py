@@ -92,7 +92,7 @@ def train_all(worker, value_of=lambda values, epoch: epoch):
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "sobol"])
-def test_as_many_settings_as_asked_for_and_equally_many_of_each_program(join, sampler):
+def test_trains_the_requested_trials_equally_over_programs(join, sampler):
     worker = join(trials=13, sampler=sampler)
     leases = train_all(worker)
     widths = [lease.values["model.width"] for lease in leases]
@@ -121,14 +121,14 @@ def test_workers_spread_over_the_programs(join):
     assert (a.acquire().program, b.acquire().program) == (0, 1)
 
 
-def test_a_program_whose_settings_are_all_claimed_has_no_more(join):
+def test_a_program_with_all_trials_leased_has_none_open(join):
     worker = join()
     assert [worker.acquire(1).program for _ in range(3)] == [1, 1, 1]
     assert worker.acquire(1) is None
     assert worker.progress().open == (3, 0)
 
 
-def test_a_worker_of_another_sweep_is_refused(join):
+def test_a_worker_of_another_sweep_raises(join):
     join("a")
     with pytest.raises(ValueError, match="created for a different sweep") as error:
         join("b", num_epochs=3, config="xyz", sampler="tpe", trials=5, space=GRID)
@@ -143,7 +143,7 @@ def test_a_worker_of_another_sweep_is_refused(join):
         assert line in str(error.value)
 
 
-def test_a_study_of_something_else_is_refused(join, storage):
+def test_a_study_not_created_by_a_sweep_raises(join, storage):
     opened = storage_lib.open_storage(storage, 1, 3)
     optuna.create_study(storage=opened, study_name="sweep").enqueue_trial({})
     storage_lib.close(opened)
@@ -151,7 +151,7 @@ def test_a_study_of_something_else_is_refused(join, storage):
         join(storage=storage)
 
 
-def test_a_finished_sweep_goes_on_when_more_are_asked_for(join):
+def test_a_finished_sweep_resumes_if_more_trials_are_requested(join):
     first = train_all(join("a"))
     assert join("a").acquire() is None
     more = train_all(join("a", trials=9))
@@ -160,7 +160,7 @@ def test_a_finished_sweep_goes_on_when_more_are_asked_for(join):
     assert len(join("b", trials=9).table()) == 9
 
 
-def test_a_running_worker_hears_that_more_are_asked_for(join):
+def test_a_running_worker_notices_more_requested_trials(join):
     worker = join("a")
     train_all(worker)
     join("b", trials=8)
@@ -168,7 +168,7 @@ def test_a_running_worker_hears_that_more_are_asked_for(join):
     assert worker.acquire() is not None
 
 
-def test_the_same_points_whoever_asks_and_whatever_dies(join, tmp_path):
+def test_points_do_not_depend_on_workers_or_crashes(join, tmp_path):
     alone = train_all(join("a"))
     journal = str(tmp_path / "other.journal")
     for _ in range(2):
@@ -179,7 +179,7 @@ def test_the_same_points_whoever_asks_and_whatever_dies(join, tmp_path):
     assert sorted(map(str, found)) == sorted(str(lease.values) for lease in alone)
 
 
-def test_a_worker_that_comes_back_goes_on_with_its_own(join, storage):
+def test_a_restarted_worker_resumes_its_own_trials(join, storage):
     before = join("a", storage)
     lease = before.acquire()
     before.report(lease, 1, 0.5)
@@ -197,7 +197,7 @@ def test_a_worker_that_comes_back_goes_on_with_its_own(join, storage):
     assert [row.value for row in after.table() if row.state == "complete"] == [0.7]
 
 
-def test_who_comes_too_late_for_a_trial_leaves_no_trace(join, storage):
+def test_losing_the_race_for_a_trial_changes_nothing(join, storage):
     a, late = join("a", storage), join("late", storage)
     program = dict(RATES.programs[0])
     late._leases.study.enqueue_trial(program, user_attrs={trials.PROGRAM: 0})
@@ -210,7 +210,7 @@ def test_who_comes_too_late_for_a_trial_leaves_no_trace(join, storage):
     assert join("a", storage).acquire().number == lease.number
 
 
-def test_what_is_given_back_goes_on_elsewhere(join, storage):
+def test_a_released_trial_resumes_on_another_worker(join, storage):
     a, b = join("a", storage), join("b", storage)
     lease = a.acquire(0)
     a.report(lease, 1, 0.5)
@@ -224,14 +224,14 @@ def test_what_is_given_back_goes_on_elsewhere(join, storage):
     assert [row.epochs for row in b.table()] == [2]
 
 
-def test_what_another_left_is_given_back(join):
+def test_releases_the_trials_of_another_worker(join):
     join("dead").acquire(0)
     worker = join("a")
     assert worker.release("dead") == 1
     assert worker.acquire(0).earlier == (0,)
 
 
-def test_a_setting_that_kills_its_workers_is_given_up(join):
+def test_a_trial_that_kills_its_workers_is_failed(join):
     numbers = {join("a", trials=2).acquire(0).number for _ in range(3)}
     assert len(numbers) == 1
     worker = join("a", trials=2)
@@ -241,7 +241,7 @@ def test_a_setting_that_kills_its_workers_is_given_up(join):
     assert worker.progress().done
 
 
-def test_a_setting_that_gets_further_each_time_is_not_given_up(join):
+def test_a_trial_that_makes_progress_is_not_failed(join):
     for epoch in range(1, 6):
         worker = join("a", num_epochs=9)
         lease = worker.acquire(0)
@@ -250,7 +250,7 @@ def test_a_setting_that_gets_further_each_time_is_not_given_up(join):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_setting_that_diverges_counts_and_is_not_repeated(join, storage, value):
+def test_a_diverged_trial_counts_and_is_not_retried(join, storage, value):
     worker = join("a", storage, trials=2, sampler="tpe")
     lease = worker.acquire(0)
     assert worker.report(lease, 1, 0.5) is study.Verdict.GO_ON
@@ -267,7 +267,7 @@ def test_a_setting_that_diverges_counts_and_is_not_repeated(join, storage, value
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "sobol"])
-def test_hyperband_prunes_bad_settings_and_keeps_the_best(join, sampler):
+def test_hyperband_prunes_bad_trials_and_keeps_the_best(join, sampler):
     worker = join(
         trials=30, num_epochs=9, space=ONE_PROGRAM, pruner="hyperband", sampler=sampler
     )
@@ -284,7 +284,7 @@ def test_hyperband_prunes_bad_settings_and_keeps_the_best(join, sampler):
     assert best.state == "complete" and worker.best() == best
 
 
-def test_tpe_learns_from_what_was_told(join):
+def test_tpe_learns_from_reported_values(join):
     worker = join(trials=50, space=ONE_PROGRAM, sampler="tpe")
     train_all(worker, lambda values, epoch: -abs(values["hparams.dropout_rate"] - 0.3))
     rates = [row.values["hparams.dropout_rate"] for row in worker.table()]
@@ -292,7 +292,7 @@ def test_tpe_learns_from_what_was_told(join):
     assert away < 0.2  # 0.29 at random
 
 
-def test_the_table_says_what_was_trained(join):
+def test_the_table_describes_the_trials(join):
     worker = join(trials=2)
     lease = train(worker, lambda values, epoch: 0.5 * epoch)
     (row,) = worker.table()
@@ -310,7 +310,7 @@ def test_the_table_says_what_was_trained(join):
     assert 0 <= row.seconds < 10
 
 
-def test_fewer_settings_than_programs_are_refused():
+def test_fewer_trials_than_programs_raise():
     with pytest.raises(ValueError, match="at least 2, one for each program.*got 1"):
         study.StudySpec(**COMMON | {"trials": 1})
     with pytest.raises(ValueError, match="num_epochs: expected 1 or more, got 0"):

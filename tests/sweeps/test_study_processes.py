@@ -76,7 +76,7 @@ def lost(storage, worker):
     return [trial for trial in failed if trials_lib.worker(trial) == worker]
 
 
-def test_no_setting_is_lost_or_counted_twice(postgresql_url, tmp_path, start):
+def test_no_trial_is_lost_or_counted_twice(postgresql_url, tmp_path, start):
     a, b, c = (start(postgresql_url, worker) for worker in "abc")
     wait_for_epochs(tmp_path, "a", 2)
     a.send_signal(signal.SIGKILL)
@@ -110,7 +110,7 @@ def test_no_setting_is_lost_or_counted_twice(postgresql_url, tmp_path, start):
     assert set(numbers(tmp_path, "lost")) == taken_from_b
 
 
-def test_a_journal_serves_a_worker_that_comes_back(tmp_path, start):
+def test_a_restarted_worker_resumes_from_a_journal(tmp_path, start):
     journal = str(tmp_path / "study.journal")
     a, b = (start(journal, worker) for worker in "ab")
     wait_for_epochs(tmp_path, "a", 3)

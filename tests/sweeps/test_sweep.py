@@ -43,7 +43,7 @@ def without_clock(workdir):
     ]
 
 
-def test_every_trial_is_in_the_table_best_first(swept):
+def test_the_table_lists_every_trial_best_first(swept):
     options, report = swept
     table = rows(options.workdir)
     assert {row["state"] for row in table} == {"complete"}
@@ -57,7 +57,7 @@ def test_every_trial_is_in_the_table_best_first(swept):
     assert json.loads((options.workdir / "sweep.json").read_text()) == report
 
 
-def test_a_value_is_the_best_epochs_on_validation(swept):
+def test_a_trials_value_is_its_best_validation_metric(swept):
     workdir = swept[0].workdir
     for row in rows(workdir):
         folder = trial_run.folder(workdir, int(row["setting"]))
@@ -78,7 +78,7 @@ def test_the_best_trial_is_an_ordinary_run(swept):
     assert facts["command"].startswith("python -m mrm_jax.train --config=")
 
 
-def test_only_the_best_keeps_its_states(swept):
+def test_only_the_best_trial_keeps_its_checkpoints(swept):
     options, report = swept
     kept = [
         folder.name
@@ -99,12 +99,12 @@ def test_the_best_trial_is_trained_again_with_other_seeds(swept):
     assert seeds["sd"] == pytest.approx(abs(first - second) / np.sqrt(2))
 
 
-def test_pictures_are_drawn(swept):
+def test_plots_are_drawn(swept):
     for name in ("search.png", "importance.png", "parallel.png"):
         assert (swept[0].workdir / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_same_command_trains_nothing_and_more_trials_go_on(swept, capsys):
+def test_repeating_trains_nothing_and_more_trials_resume(swept, capsys):
     options, _ = swept
     before = without_clock(options.workdir)
     search.run(options)
@@ -118,21 +118,21 @@ def test_the_same_command_trains_nothing_and_more_trials_go_on(swept, capsys):
     assert all(known[row["setting"]] == row for row in before)
 
 
-def test_another_configuration_is_refused(swept, tmp_path, shards_dir):
+def test_another_configuration_raises(swept, tmp_path, shards_dir):
     options, _ = swept
     file = small_sweeps.write(tmp_path, shards_dir, num_epochs=3)
     with pytest.raises(ValueError, match="num_epochs"):
         search.run(small_sweeps.options(file, options.workdir))
 
 
-def test_the_folder_of_another_sweep_is_refused(swept):
+def test_the_folder_of_another_sweep_raises(swept):
     options, _ = swept
     other = dataclasses.replace(options, study="another")
     with pytest.raises(ValueError, match="holds the sweep 'waves'"):
         search.run(other)
 
 
-def test_more_seeds_train_only_the_new_ones(swept, capsys):
+def test_raising_seeds_trains_only_the_new_ones(swept, capsys):
     options = dataclasses.replace(swept[0], trials=7)
     before = search.run(options)
     capsys.readouterr()
@@ -154,7 +154,7 @@ def test_the_test_fold_is_never_read(swept, tmp_path):
     assert len(found) == 2 and found <= known
 
 
-def test_a_setting_that_diverges_is_listed_and_the_others_go_on(shards_dir, tmp_path):
+def test_a_diverged_trial_is_listed_and_the_others_continue(shards_dir, tmp_path):
     space = '"hparams.learning_rate": CategoricalDistribution([1e-3, 1e30])'
     file = small_sweeps.write(tmp_path, shards_dir, space)
     options = small_sweeps.options(file, tmp_path / "out", sampler="grid", seeds=0)
@@ -166,7 +166,7 @@ def test_a_setting_that_diverges_is_listed_and_the_others_go_on(shards_dir, tmp_
     assert report["best"]["hparams.learning_rate"] == 1e-3
 
 
-def test_slots_of_pruned_trials_are_filled_again(tmp_path):
+def test_slots_of_pruned_trials_are_reused(tmp_path):
     # As many records as it takes for the trials to differ.
     data = small_runs.write_shards(tmp_path / "shards", records_per_fold=12)
     space = '"hparams.learning_rate": FloatDistribution(1e-6, 1, log=True)'
@@ -196,7 +196,7 @@ def test_slots_of_pruned_trials_are_filled_again(tmp_path):
         ('"data.shards": CategoricalDistribution(["a", "b"])', "same records"),
     ],
 )
-def test_a_wrong_space_is_refused_before_training(
+def test_an_invalid_space_raises_before_training(
     shards_dir, tmp_path, capsys, space, message
 ):
     file = small_sweeps.write(tmp_path, shards_dir, space)
@@ -215,7 +215,7 @@ def test_a_wrong_space_is_refused_before_training(
         (["--config", "nowhere.py"], "nowhere.py"),
     ],
 )
-def test_wrong_flags_are_named(shards_dir, tmp_path, capsys, words, message):
+def test_invalid_flags_are_named(shards_dir, tmp_path, capsys, words, message):
     file = small_sweeps.write(tmp_path, shards_dir)
     assert sweep.main(["--config", str(file), *words]) == sweep.WRONG_INPUT
     assert message in capsys.readouterr().err
@@ -229,7 +229,7 @@ def test_help_explains_every_flag(capsys):
         assert flag in text
 
 
-def test_flags_are_accepted_in_their_earlier_spelling(monkeypatch, tmp_path):
+def test_earlier_names_of_flags_are_accepted(monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(search, "run", lambda options, *rest: seen.append(options))
     monkeypatch.chdir(tmp_path)

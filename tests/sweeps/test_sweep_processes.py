@@ -82,9 +82,7 @@ def check_complete(workdir):
     return rows
 
 
-def test_two_workers_end_a_sweep_of_which_one_is_killed(
-    postgresql_url, start, tmp_path
-):
+def test_a_sweep_ends_although_a_worker_is_killed(postgresql_url, start, tmp_path):
     workdir = tmp_path / "sweep"
     shared = [f"--storage={postgresql_url}", "--heartbeat_s=1", "--timeout_s=4"]
     dying = start(*shared, "--worker=dying")
@@ -107,7 +105,7 @@ def test_two_workers_end_a_sweep_of_which_one_is_killed(
     assert len(followers) == 1
 
 
-def test_a_terminated_sweep_goes_on_by_the_same_command(start, tmp_path):
+def test_the_same_command_resumes_a_terminated_sweep(start, tmp_path):
     workdir = tmp_path / "sweep"
     first = start()
     wait_for_epoch(first, trial_run.folder(workdir, 0), 2)
@@ -121,7 +119,7 @@ def test_a_terminated_sweep_goes_on_by_the_same_command(start, tmp_path):
     check_complete(workdir)
 
 
-def test_a_storage_that_does_not_answer_is_named(start):
+def test_an_unreachable_storage_is_named(start):
     url = "postgresql://mrm:secret@127.0.0.1:1/none"
     process = start(f"--storage={url}", "--patience_s=1")
     output, _ = process.communicate(timeout=120)

@@ -25,17 +25,17 @@ def of(program, **attributes):
 
 
 @pytest.mark.parametrize(("total", "expected"), [(6, [2, 2, 2]), (8, [3, 3, 2])])
-def test_programs_share_equally(total, expected):
+def test_programs_get_equal_shares(total, expected):
     assert trials_lib.shares(total, 3) == expected
 
 
-def test_no_share_shrinks_when_more_are_asked_for():
+def test_no_share_shrinks_if_more_trials_are_requested():
     for total in range(40):
         fewer, more = (trials_lib.shares(total + i, 7) for i in range(2))
         assert all(a <= b for a, b in zip(fewer, more, strict=True))
 
 
-def test_the_first_attempts_of_a_program_make_its_trials():
+def test_first_attempts_create_the_trials_of_a_program():
     states = [TrialState.RUNNING] * 5
     attributes = [of(0), of(1), of(0), {}, of(0)]
     attempts = make_trials(
@@ -49,7 +49,7 @@ def test_the_first_attempts_of_a_program_make_its_trials():
     ]
 
 
-def test_a_lost_attempt_is_followed_by_the_first_of_two_candidates():
+def test_the_first_of_two_attempts_follows_a_lost_one():
     attempts = make_trials(
         (TrialState.FAIL, of(0), {1: 0.5}),
         (TrialState.FAIL, of(0, retry_of=0), {2: 0.6}),

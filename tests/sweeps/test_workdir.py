@@ -15,7 +15,7 @@ with workdir.worker_name(pathlib.Path(sys.argv[1])) as name:
 """
 
 
-def test_workers_of_a_machine_have_different_names(tmp_path):
+def test_workers_on_one_machine_have_different_names(tmp_path):
     with (
         workdir.worker_name(tmp_path) as first,
         workdir.worker_name(tmp_path) as second,
@@ -25,7 +25,7 @@ def test_workers_of_a_machine_have_different_names(tmp_path):
         assert again == first
 
 
-def test_a_killed_process_leaves_its_name_to_who_comes_back(tmp_path):
+def test_a_killed_process_frees_its_name(tmp_path):
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     process = subprocess.Popen(
         command, cwd=conftest.ROOT, stdout=subprocess.PIPE, text=True

@@ -27,7 +27,7 @@ def save_epochs(workdir, selections):
     ("selections", "kept"),
     [([0.5], {1}), ([0.5, 0.9, 0.7], {2, 3}), ([0.5, 0.6, 0.7], {3})],
 )
-def test_the_newest_and_the_best_are_kept(tmp_path, selections, kept):
+def test_the_newest_and_best_checkpoints_are_kept(tmp_path, selections, kept):
     save_epochs(tmp_path, selections)
     with checkpoints.open_manager(tmp_path) as manager:
         assert set(manager.all_steps()) == kept
@@ -35,7 +35,7 @@ def test_the_newest_and_the_best_are_kept(tmp_path, selections, kept):
         assert manager.best_step() == 1 + int(np.argmax(selections))
 
 
-def test_what_was_saved_comes_back(tmp_path):
+def test_checkpoint_round_trip(tmp_path):
     save_epochs(tmp_path, [0.5, 0.4])
     with checkpoints.open_existing(tmp_path) as manager:
         restored = checkpoints.restore(manager, 2, state(0))
@@ -49,12 +49,12 @@ def test_what_was_saved_comes_back(tmp_path):
     assert restored.opt_state[0]["count"] == 2
 
 
-def test_a_folder_without_checkpoints_is_refused(tmp_path):
+def test_a_folder_without_checkpoints_raises(tmp_path):
     with pytest.raises(ValueError, match="this folder has no checkpoints"):
         checkpoints.open_existing(tmp_path)
 
 
-def test_a_run_without_a_finished_epoch_is_refused(tmp_path):
+def test_a_run_without_a_finished_epoch_raises(tmp_path):
     save_epochs(tmp_path, [])
     with pytest.raises(ValueError, match="no finished epoch yet"):
         checkpoints.open_existing(tmp_path)

@@ -86,7 +86,7 @@ def single(data):
 
 
 @pytest.mark.parametrize("devices", [2, 4])
-def test_devices_compute_what_one_computes(data, single, devices):
+def test_several_devices_equal_one_device(data, single, devices):
     several = run(data, devices, np.float64)
     assert len(single.losses) == NUM_STEPS
     for found, expected in zip(several.losses, single.losses, strict=True):
@@ -103,11 +103,11 @@ def trained(data):
     return run(data, 4, np.float32)
 
 
-def test_many_steps_are_compiled_once(trained):
+def test_steps_are_compiled_once(trained):
     assert trained.compilations == [1, 0, 0, 0, 0]
 
 
-def test_everything_stays_finite_and_every_parameter_moves(trained):
+def test_training_stays_finite_and_updates_every_parameter(trained):
     assert trained.state.step == NUM_STEPS
     before = jax.device_get(small_states.create().params)
     pairs = jax.tree.map(lambda *both: both, before, trained.state.params)
@@ -135,7 +135,7 @@ def train_epoch(data, hparams, totals=None):
     )
 
 
-def test_an_epochs_means_are_over_its_records(data, trained):
+def test_means_of_an_epoch_are_over_its_records(data, trained):
     totals = []
     state, means = train_epoch(data, HParams(), totals)
     assert totals == [NUM_STEPS]
@@ -149,7 +149,7 @@ def test_an_epochs_means_are_over_its_records(data, trained):
     assert set(means) == expected
 
 
-def test_an_epoch_that_goes_on_has_the_means_of_one_that_did_not_stop():
+def test_a_resumed_epoch_has_the_means_of_an_uninterrupted_one():
     rows = np.array([[0, 1], [2, 3], [4, -1]])
     losses = np.array([0.1, 0.2, 0.4], np.float32)
     whole, begun = epoch.Epoch(rows), epoch.Epoch(rows)
@@ -162,7 +162,7 @@ def test_an_epoch_that_goes_on_has_the_means_of_one_that_did_not_stop():
     assert whole.steps_done == 3
 
 
-def test_a_loss_that_is_not_finite_stops_the_epoch(data):
+def test_a_non_finite_loss_stops_the_epoch(data):
     with pytest.raises(FloatingPointError, match="step 1: .*bce_high nan.*loss nan"):
         train_epoch(data, HParams(learning_rate=float("nan")))
 

@@ -20,7 +20,7 @@ def records(signals_uv, mean_uv=2.0, std_uv=4.0):
     )
 
 
-def test_take_standardises_by_hand():
+def test_take_standardises_signals():
     one_lead = records([[[10], [-2]], [[2], [6]], [[32767], [-32768]]])
     batch = input_pipeline.take(one_lead, jnp.array([1, 0]))
     expected = [[[(2 - 2) / 4], [(6 - 2) / 4]], [[(10 - 2) / 4], [(-2 - 2) / 4]]]
@@ -30,7 +30,7 @@ def test_take_standardises_by_hand():
     assert {x.dtype for x in jax.tree.leaves(batch)} == {jnp.dtype("float32")}
 
 
-def test_take_keeps_the_whole_range_of_int16():
+def test_take_supports_the_whole_int16_range():
     extremes = records([[[0]], [[0]], [[-32768]]], mean_uv=32767.0, std_uv=1.0)
     batch = input_pipeline.take(extremes, jnp.array([2]))
     np.testing.assert_array_equal(batch.signal, [[[-65535.0]]])
@@ -54,7 +54,7 @@ def test_an_epoch_has_every_record_once(num_records, batch_size):
     np.testing.assert_array_equal(rows.ravel()[num_records:], padding * [-1])
 
 
-def test_the_order_is_a_function_of_seed_and_epoch():
+def test_order_depends_only_on_seed_and_epoch():
     def order(seed, epoch):
         return input_pipeline.shuffled_batches(50, 8, seed, epoch)
 
@@ -63,7 +63,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert len(distinct) == 6
 
 
-def test_stored_order():
+def test_sequential_batches_keep_the_stored_order():
     found = input_pipeline.sequential_batches(5, 3)
     np.testing.assert_array_equal(found, [[0, 1, 2], [3, 4, -1]])
 
@@ -94,7 +94,7 @@ def batches(data, rows, resident_bytes):
     ]
 
 
-def test_a_small_split_lies_on_every_device(data):
+def test_a_small_split_is_resident_on_every_device(data):
     small = loader(data)
     assert len(small) == 32
     assert small.signal_bytes() == 32 * 40 * 12 * 2
@@ -106,7 +106,7 @@ def test_a_small_split_lies_on_every_device(data):
     np.testing.assert_array_equal(rows[:, 0], np.arange(8).reshape(4, 2))
 
 
-def test_a_large_split_stays_off_the_devices(data):
+def test_a_large_split_is_streamed(data):
     large = loader(data, resident_bytes=32 * 40 * 12 * 2 - 1)
     assert not large.resident
     for given, rows in large.calls(np.arange(8).reshape(1, 8)):
@@ -115,7 +115,7 @@ def test_a_large_split_stays_off_the_devices(data):
         np.testing.assert_array_equal(rows, [[[0, 1]]] * 4)
 
 
-def test_streamed_batches_equal_resident_ones_bit_for_bit(data):
+def test_streamed_batches_are_bit_identical_to_resident_ones(data):
     rows = input_pipeline.shuffled_batches(
         32, 6, seed=0, epoch=1
     )  # 6 steps, padded twice
@@ -128,7 +128,7 @@ def test_streamed_batches_equal_resident_ones_bit_for_bit(data):
         np.testing.assert_array_equal(one.labels[present], other.labels[present])
 
 
-def test_batches_are_the_shards_records_standardised(data):
+def test_batches_are_standardised_records_of_the_shards(data):
     rows = np.array([[3, 31, 0, 8]])
     (batch,) = batches(data, rows, None)
     split, moments = data.split("waves", "train"), data.label_set("waves")
@@ -138,7 +138,7 @@ def test_batches_are_the_shards_records_standardised(data):
     np.testing.assert_array_equal(batch.labels[:, 0, 0], split.labels[rows[0]])
 
 
-def test_several_steps_go_with_one_call_where_loops_are_rolled(data, monkeypatch):
+def test_one_call_has_several_steps_if_loops_are_scanned(data, monkeypatch):
     monkeypatch.setattr(devices, "steps_per_call", lambda: 4)
     rows = input_pipeline.shuffled_batches(32, 6, seed=0, epoch=1)
     # Six steps go as 3 + 3: a call of 4 and one of 2 would be compiled twice.
@@ -153,7 +153,7 @@ def test_several_steps_go_with_one_call_where_loops_are_rolled(data, monkeypatch
     )
 
 
-def test_what_is_left_of_rows_goes_with_calls_as_long_as_before(data, monkeypatch):
+def test_remaining_rows_use_calls_of_the_same_length(data, monkeypatch):
     monkeypatch.setattr(devices, "steps_per_call", lambda: 4)
     rows = input_pipeline.shuffled_batches(32, 5, seed=0, epoch=1)  # 7 steps: 4 + 3
     whole, left = list(loader(data).calls(rows)), list(loader(data).calls(rows, 4))
@@ -166,9 +166,7 @@ def test_what_is_left_of_rows_goes_with_calls_as_long_as_before(data, monkeypatc
 
 
 @pytest.mark.parametrize("process", [0, 1])
-def test_each_of_several_processes_reads_its_own_records_only(
-    data, monkeypatch, process
-):
+def test_each_process_reads_only_its_own_records(data, monkeypatch, process):
     rows = np.arange(16).reshape(2, 8)
     whole = loader(data, resident_bytes=0)
     expected = [next(iter(whole.calls(rows[i : i + 1])))[0] for i in range(2)]
@@ -192,7 +190,7 @@ def test_each_of_several_processes_reads_its_own_records_only(
     assert sorted(read) == sorted(rows[:, 4 * process : 4 * process + 4].ravel())
 
 
-def test_a_streamed_call_keeps_to_its_memory(data, monkeypatch):
+def test_a_streamed_call_stays_within_its_memory(data, monkeypatch):
     monkeypatch.setattr(devices, "steps_per_call", lambda: 256)
     rows = input_pipeline.shuffled_batches(32, 6, seed=0, epoch=1)
     record_bytes = small_runs.NUM_SAMPLES * 12 * 2

@@ -56,7 +56,7 @@ def kill_after_epoch(process, workdir, epoch):
     process.stdout.close()
 
 
-def test_a_run_killed_twice_ends_as_one_that_was_not(shards_dir, tmp_path):
+def test_a_run_killed_twice_equals_an_uninterrupted_one(shards_dir, tmp_path):
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     output, _ = start(shards_dir, unbroken).communicate()
     assert "results:" in output

@@ -19,7 +19,7 @@ A = jnp.asarray(RNG.normal(0, 2, (3, 5)), float)
 B = jnp.asarray(RNG.normal(0, 2, (3, 5)), float)
 
 
-def test_cross_entropy_by_hand():
+def test_cross_entropy_matches_values_by_hand():
     # sigmoid(ln 3) = 3/4, so the costs are ln 4/3 if the label holds and ln 4 if not.
     logits = jnp.array([[LN3, LN3], [0, 0]])
     labels = jnp.array([[1.0, 0], [1, 0]])
@@ -28,7 +28,7 @@ def test_cross_entropy_by_hand():
     np.testing.assert_allclose(found, by_hand, rtol=1e-6)
 
 
-def test_cross_entropy_of_smoothed_labels_by_hand():
+def test_cross_entropy_of_smoothed_labels_matches_values_by_hand():
     # Smoothed by 0.2, the label 1 is 0.9 and the label 0 is 0.1.
     logits, labels = jnp.array([[LN3, LN3]]), jnp.array([[1.0, 0]])
     found = losses.binary_cross_entropy(logits, labels, 0.2)
@@ -43,7 +43,7 @@ def test_cross_entropy_stays_finite():
     np.testing.assert_allclose(losses.binary_cross_entropy(logits, labels), 1e4)
 
 
-def test_distill_kl_of_two_points_by_hand():
+def test_distill_kl_matches_values_by_hand():
     # The teacher says (3/4, 1/4), the student (1/2, 1/2).
     teacher, student = jnp.array([[LN3, 0]]), jnp.array([[7.0, 7]])
     by_hand = 0.75 * np.log(0.75 / 0.5) + 0.25 * np.log(0.25 / 0.5)
@@ -55,13 +55,13 @@ def test_distill_kl_of_two_points_by_hand():
 
 
 @pytest.mark.parametrize("kl", [losses.distill_kl, losses.bernoulli_kl])
-def test_divergences_are_zero_for_equals_and_positive_else(kl):
+def test_divergences_are_zero_only_for_equal_logits(kl):
     np.testing.assert_allclose(kl(A, A, 4.0), 0, atol=1e-6)
     assert (kl(A, B, 4.0) > 0).all()
 
 
 @pytest.mark.parametrize("kl", [losses.distill_kl, losses.bernoulli_kl])
-def test_temperature_softens_and_its_square_scales(kl):
+def test_temperature_softens_and_scales_by_its_square(kl):
     found, softened = kl(A, B, 4.0), kl(A / 4, B / 4, 1.0)
     np.testing.assert_allclose(found, 16 * softened, rtol=1e-5)
 
@@ -83,7 +83,7 @@ def test_bernoulli_kl_is_a_sum_of_two_way_softmaxes():
     np.testing.assert_allclose(losses.bernoulli_kl(A, B, 2.0), expected, rtol=1e-5)
 
 
-def test_bernoulli_kl_by_hand():
+def test_bernoulli_kl_matches_values_by_hand():
     teacher, student = jnp.array([[LN3]]), jnp.array([[0.0]])
     by_hand = 0.75 * np.log(0.75 / 0.5) + 0.25 * np.log(0.25 / 0.5)
     found = losses.bernoulli_kl(student, teacher, 1.0)
@@ -91,7 +91,7 @@ def test_bernoulli_kl_by_hand():
 
 
 @pytest.mark.parametrize("divergence", network.DIVERGENCES)
-def test_symmetric_kl(divergence):
+def test_symmetric_kl_is_the_sum_of_both_directions(divergence):
     kl = {"softmax": losses.distill_kl, "bernoulli": losses.bernoulli_kl}[divergence]
     found = losses.symmetric_kl(A, B, 4.0, divergence)
     np.testing.assert_allclose(
@@ -100,7 +100,7 @@ def test_symmetric_kl(divergence):
     np.testing.assert_allclose(found, kl(A, B, 4.0) + kl(B, A, 4.0), rtol=1e-6)
 
 
-def test_an_unknown_divergence_is_refused():
+def test_an_unknown_divergence_raises():
     with pytest.raises(ValueError, match="divergence.*softmax.*bernoulli.*'js'"):
         losses.symmetric_kl(A, B, 4.0, "js")
 
@@ -138,7 +138,7 @@ def outputs(pairs=1):
 LABELS = jnp.asarray(RNG.integers(0, 2, (3, 5)), float)
 
 
-def test_terms_are_those_of_their_own_functions():
+def test_terms_equal_their_own_functions():
     given = outputs()
     _, terms = losses.mrm_loss(given, LABELS, HParams())
     expected = {
@@ -152,7 +152,7 @@ def test_terms_are_those_of_their_own_functions():
         np.testing.assert_allclose(terms[name], value, rtol=1e-6, err_msg=name)
 
 
-def test_defaults_weigh_as_the_authors_code():
+def test_default_weights_are_those_of_the_authors_code():
     total, terms = losses.mrm_loss(outputs(), LABELS, HParams())
     expected = terms["bce_high"] + terms["bce_low"]
     expected += 0.01 * terms["feature_kl"] + 0.1 * terms["logit_kl"]
@@ -201,7 +201,7 @@ def test_stages_add_up_in_the_feature_term(pairs):
     np.testing.assert_allclose(terms["feature_kl"], expected, rtol=1e-6)
 
 
-def test_masked_mean_by_hand():
+def test_masked_mean_matches_values_by_hand():
     values, mask = jnp.array([1.0, 2, 99, 6]), jnp.array([1.0, 1, 0, 1])
     np.testing.assert_allclose(losses.masked_mean(values, mask), 3)
 

@@ -22,12 +22,12 @@ def changed(*path, value):
     return facts
 
 
-def test_the_same_run_may_go_on(tmp_path):
+def test_an_unchanged_run_may_resume(tmp_path):
     metadata.check_same_run(FACTS, copy.deepcopy(FACTS), tmp_path)
 
 
 @pytest.mark.parametrize("path", [("config", "num_epochs"), ("versions", "jax")])
-def test_a_longer_run_and_other_versions_may_go_on(tmp_path, path):
+def test_more_epochs_and_other_versions_may_resume(tmp_path, path):
     metadata.check_same_run(FACTS, changed(*path, value=5), tmp_path)
 
 
@@ -40,17 +40,17 @@ def test_a_longer_run_and_other_versions_may_go_on(tmp_path, path):
         ("data", "sha256"),
     ],
 )
-def test_whatever_else_differs_is_named(tmp_path, path):
+def test_any_other_difference_is_named(tmp_path, path):
     with pytest.raises(ValueError, match=r"\.".join(path)):
         metadata.check_same_run(FACTS, changed(*path, value=["c"]), tmp_path)
 
 
-def test_a_value_that_only_one_has_is_named(tmp_path):
+def test_a_value_missing_on_one_side_is_named(tmp_path):
     with pytest.raises(ValueError, match="config.new: None there, 1 now"):
         metadata.check_same_run(FACTS, changed("config", "new", value=1), tmp_path)
 
 
-def test_what_was_unknown_may_be_anything(tmp_path):
+def test_an_unknown_value_matches_anything(tmp_path):
     saved = changed("data", "sha256", value=None)
     metadata.check_same_run(saved, FACTS, tmp_path)
     other = changed("data", "labels", value=["c"])
@@ -58,24 +58,24 @@ def test_what_was_unknown_may_be_anything(tmp_path):
         metadata.check_same_run(saved, other, tmp_path)
 
 
-def test_a_group_that_was_unknown_may_be_anything(tmp_path):
+def test_an_unknown_group_matches_anything(tmp_path):
     saved = changed("data", "records", value=None)
     now = changed("data", "records", value={"train": 8, "val": 1})
     metadata.check_same_run(saved, now, tmp_path)
 
 
-def test_facts_without_data_name_the_same_things(tmp_path):
+def test_metadata_without_data_has_the_same_keys(tmp_path):
     data = shards.load(small_runs.write_shards(tmp_path / "shards"))
     unknown = metadata.describe_labels(["a"])
     assert unknown.keys() == metadata.describe_data(data.manifest, "waves").keys()
     assert unknown["labels"] == ["a"] and unknown["std_uv"] is None
 
 
-def test_tuples_become_what_json_reads_back():
+def test_tuples_become_lists():
     assert metadata.plain({"stages": ("a", "b")}) == {"stages": ["a", "b"]}
 
 
-def test_the_data_are_described_with_units_and_order(tmp_path):
+def test_data_are_described_with_units_and_lead_order(tmp_path):
     data = shards.load(small_runs.write_shards(tmp_path / "shards"))
     facts = metadata.describe_data(data.manifest, "waves")
     assert facts["labels"] == ["slow", "fast", "loud"]

@@ -49,7 +49,7 @@ def test_array_scalars_are_written_as_numbers(tmp_path):
     assert metrics_log.read(tmp_path) == [{"epoch": 0, "a": 0.5, "b": 2.0, "c": 3.0}]
 
 
-def test_what_is_no_number_becomes_null_and_is_read_as_nan(tmp_path):
+def test_nan_is_written_as_null_and_read_as_nan(tmp_path):
     with metrics_log.MetricWriter(tmp_path, 0) as writer:
         writer.write(0, {"a": math.nan, "b": math.inf})
     text = (tmp_path / "metrics.jsonl").read_text()
@@ -76,17 +76,17 @@ def test_a_torn_last_line_is_dropped(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", "7", '{"train/loss": 1}', ""])
-def test_a_line_of_something_else_is_an_error_that_names_it(tmp_path, line):
+def test_an_invalid_line_raises_and_is_named(tmp_path, line):
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 0}\n' + line + "\n")
     with pytest.raises(ValueError, match=r"metrics.jsonl, line 2: expected a JSON obj"):
         metrics_log.read(tmp_path)
 
 
-def test_no_file_is_an_empty_history(tmp_path):
+def test_a_missing_file_is_an_empty_history(tmp_path):
     assert metrics_log.read(tmp_path / "new") == []
 
 
-def test_tensorboard_gets_every_scalar_and_purges_what_runs_again(tmp_path):
+def test_tensorboard_gets_every_scalar_and_purges_repeated_steps(tmp_path):
     write_epochs(tmp_path, [0, 1])
     write_epochs(tmp_path, [1])
     first, second = read_events(tmp_path)

@@ -31,7 +31,7 @@ def scores(setup):
     return scoring.predict(model, devices.replicate(state), loader, batch_size=12)
 
 
-def test_every_record_is_scored_once_in_its_order(setup, scores):
+def test_every_record_is_scored_once_in_order(setup, scores):
     _, loader, _, _ = setup
     assert (
         len(loader) == 32
@@ -40,14 +40,14 @@ def test_every_record_is_scored_once_in_its_order(setup, scores):
     assert scores.high.shape == scores.low.shape == (32, 3)
 
 
-def test_a_batch_that_the_devices_cannot_share_changes_nothing(setup, scores):
+def test_scores_do_not_depend_on_uneven_batches(setup, scores):
     _, loader, model, state = setup
     uneven = scoring.predict(model, devices.replicate(state), loader, batch_size=11)
     np.testing.assert_allclose(uneven.high, scores.high, rtol=1e-5)
     np.testing.assert_allclose(uneven.low, scores.low, rtol=1e-5)
 
 
-def test_scores_are_those_of_the_network_itself(setup, scores):
+def test_scores_equal_the_networks_output(setup, scores):
     data, loader, model, state = setup
     label_set = data.label_set("waves")
     signal_uv = data.signals_uv(loader.split.rows[[3, 30]]).astype(np.float32)

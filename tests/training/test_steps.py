@@ -87,7 +87,7 @@ def test_every_parameter_gets_a_gradient(train_step, state, batch):
         assert np.isfinite(mu).all() and mu.any(), jax.tree_util.keystr(path)
 
 
-def test_every_running_average_moves(train_step, state, batch):
+def test_every_running_average_is_updated(train_step, state, batch):
     stepped, _ = train_step(state, batch, NO_DROPOUT)
     before, after = jax.device_get((state.batch_stats, stepped.batch_stats))
     moved = jax.tree.map(lambda old, new: bool(np.all(old != new)), before, after)
@@ -95,7 +95,7 @@ def test_every_running_average_moves(train_step, state, batch):
         assert has_moved, jax.tree_util.keystr(path)
 
 
-def test_the_first_step_of_adam_by_hand(train_step, state, batch):
+def test_the_first_adam_step_matches_values_by_hand(train_step, state, batch):
     hparams = HParams(dropout_rate=0.0, learning_rate=0.01, weight_decay=0.5)
     stepped, _ = train_step(state, batch, hparams)
 
@@ -114,7 +114,7 @@ def test_a_learning_rate_of_zero_changes_no_parameter(train_step, state, batch):
     assert not equal(stepped.batch_stats, state.batch_stats)
 
 
-def test_the_same_step_twice_is_the_same(train_step, state, batch):
+def test_a_step_is_reproducible(train_step, state, batch):
     one, other = (train_step(state, batch, HParams()) for _ in range(2))
     assert equal(one, other)
 
@@ -175,7 +175,7 @@ def predict_step():
     return jax.jit(functools.partial(steps.predict_step, model=MODEL))
 
 
-def test_scores_are_the_sigmoids_of_the_logits(predict_step, state, batch):
+def test_scores_are_sigmoids_of_the_logits(predict_step, state, batch):
     high, low = predict_step(state, batch)
     assert high.shape == low.shape == (4, 3)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
@@ -187,7 +187,7 @@ def test_scores_are_the_sigmoids_of_the_logits(predict_step, state, batch):
         np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
 
-def test_scores_do_not_depend_on_the_neighbours(predict_step, state, batch):
+def test_scores_do_not_depend_on_other_records(predict_step, state, batch):
     high, low = predict_step(state, batch)
     mixed = dataclasses.replace(batch, signal=batch.signal[jnp.array([2, 0, 0, 0])])
     other_high, other_low = predict_step(state, mixed)

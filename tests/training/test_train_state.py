@@ -40,7 +40,7 @@ def test_optimizer_is_adam_with_decoupled_decay(weight_decay):
         np.testing.assert_allclose(param, wanted, rtol=1e-5)
 
 
-def test_settings_share_one_structure():
+def test_hyperparameters_share_one_structure():
     def structure(**values):
         tx = train_state.optimizer(HParams(**values))
         return jax.tree.structure(tx.init(jnp.zeros(2)))
@@ -48,7 +48,7 @@ def test_settings_share_one_structure():
     assert structure() == structure(learning_rate=0.1, weight_decay=0.5)
 
 
-def test_shapes_of_a_new_state():
+def test_a_new_state_has_the_expected_shapes():
     state = train_state.shapes(MODEL)
     assert (state.step.shape, state.step.dtype) == ((), jnp.int32)
     assert (state.rng.shape, state.rng.dtype) == ((2,), jnp.uint32)
@@ -61,7 +61,7 @@ def test_shapes_of_a_new_state():
     assert all(hasattr(leaf, "dtype") for leaf in jax.tree.leaves(state))
 
 
-def test_leads_are_those_of_the_signals():
+def test_the_number_of_leads_matches_the_signals():
     state = jax.eval_shape(
         lambda rng: train_state.create(rng, MODEL, num_leads=2), jax.random.PRNGKey(0)
     )
