@@ -1,1 +1,1 @@
-"""Tests; they mirror the tree of the project."""
+"""Tests, in the same folders as the modules they test."""

@@ -1,4 +1,4 @@
-"""Settings of every test: four CPU devices, strict shapes, a compilation cache."""
+"""Settings for all tests: four CPU devices, strict shapes, a compilation cache."""
 
 import os
 from importlib import metadata
@@ -7,7 +7,7 @@ from pathlib import Path
 # Halves the time to compile; small shapes run no slower for it.
 QUICK_TO_COMPILE = "--xla_backend_optimization_level=0"
 if metadata.version("jaxlib").startswith("0.10."):
-    # Halves it once more; later versions know no other emitters.
+    # Halves it again; later versions have no other emitters.
     QUICK_TO_COMPILE += " --xla_cpu_use_fusion_emitters=false"
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

@@ -1,4 +1,4 @@
-"""What 0.1.0 wrote is still read, and gives the numbers that it gave there.
+"""Tests that files of version 0.1.0 are still read and give the same numbers.
 
 tests/fixtures/written_by_0_1_0/README.md says what there is. Only commands and
 `mrm_jax.load` are called, with the flags of 0.1.0, as by those who have such files.
@@ -32,7 +32,7 @@ PROSE = {"source", "note", "rare_note", "holm_note", "license", "intended_use"}
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A copy of all that was written, in which the commands are started."""
+    """A copy of all files of 0.1.0, in which the commands run."""
     shutil.copytree(WRITTEN, tmp_path, dirs_exist_ok=True)
     for path in tmp_path.glob("*.tar.xz"):
         with tarfile.open(path) as packed:
@@ -43,7 +43,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def keep_test_cache(monkeypatch):
-    """The commands would move the cache of compiled programs for all later tests."""
+    """Keeps the compilation cache, which commands would move for all later tests."""
     name = "jax_persistent_cache_min_compile_time_secs"
     before = getattr(jax.config, name)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "as it is")
@@ -53,13 +53,13 @@ def keep_test_cache(monkeypatch):
 
 @pytest.fixture
 def texts():
-    """What 0.1.0 said, by what it was of."""
+    """The output of 0.1.0, by its command."""
     return read_json(WRITTEN / "expected.json")
 
 
 @pytest.fixture
 def arrays():
-    """Scores that 0.1.0 gave, and what it gave them to, by name."""
+    """The scores of 0.1.0 and their inputs, by name."""
     with np.load(WRITTEN / "expected.npz") as file:
         return dict(file)
 
@@ -87,7 +87,7 @@ def contents(folder):
 
 
 def check_close(found, expected, where="result"):
-    """Compares what was expected; a later version may say more beside it."""
+    """Compares expected entries; a later version may add others."""
     if isinstance(expected, dict):
         for name in expected.keys() - PROSE:
             assert name in found, f"{where}: {name}"
@@ -265,7 +265,7 @@ def test_exported_arrays_equal_those_exported_now():
 
 @pytest.fixture
 def signal_mv():
-    """What an exported file is given: the waves' test records."""
+    """The input of an exported file: the test records of the waves."""
     return waves_signals_uv().astype(np.float32) / 1000
 
 

@@ -1,4 +1,4 @@
-"""The documents: their examples do what they say, and the site needs no network."""
+"""Tests of the documents: their examples are correct, and the site needs no network."""
 
 import contextlib
 import importlib
@@ -26,7 +26,7 @@ PAGES = [conftest.ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
 def run_in_a_copy(page, clone, folder):
-    """Runs a page's examples; returns what they say of themselves if one fails."""
+    """Runs a page's examples; returns their output if one fails."""
     copy = shutil.copytree(clone, folder / page.stem, symlinks=True)
     done = doc_examples.run(page, copy)
     return done.stdout if done.returncode else ""

@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks; their timings decide no test."""
+"""Tests of the benchmarks' arithmetic; no test depends on timings."""
 
 import json
 

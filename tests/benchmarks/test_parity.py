@@ -1,4 +1,4 @@
-"""The comparison of whole trainings: small runs of both sides, and its arithmetic."""
+"""Tests of the training comparison: small runs of both sides, and its arithmetic."""
 
 import json
 import sys
@@ -47,7 +47,7 @@ def command_environment():
 
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory):
-    """The flags of a run of seconds."""
+    """Returns the flags of a run that takes seconds."""
     folder = small_runs.write_shards(tmp_path_factory.mktemp("data") / "shards")
     return [*SMALL, f"--config.data.shards={folder}"]
 
@@ -73,7 +73,7 @@ def test_same_start_gives_the_same_loss(same_weights):
     ours, pytorch = curves["mrm_jax"]["loss"], curves["pytorch"]["loss"]
     assert len(ours) == len(pytorch) == 2
     np.testing.assert_allclose(ours[0], pytorch[0], rtol=1e-4)
-    # It learns, and the next epoch's loss is another one.
+    # The model learns, so the next epoch's loss differs.
     assert ours[1] < 0.98 * ours[0]
 
 
@@ -84,7 +84,7 @@ def test_differences_match_the_curves(same_weights):
         for epoch in (0, 1):
             ours, theirs = (curves[n]["loss"][epoch] for n in (name, "pytorch"))
             assert found["loss"][epoch] == abs(ours - theirs)
-    # A start of its own, so close to PyTorch's and not the same.
+    # Its own initialisation, so close to PyTorch's but not equal.
     assert 0 < same_weights["absolute_difference"]["pytorch_moved"]["loss"][1] < 0.1
 
 

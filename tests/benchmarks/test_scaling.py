@@ -1,4 +1,4 @@
-"""The benchmark of growth at tiny sizes; its timings decide no test."""
+"""Tests of the scaling benchmark at tiny sizes; no test depends on timings."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The command where PyTorch is not installed; with it, see tests/parity."""
+"""Tests of convert without PyTorch; tests/parity has those with PyTorch."""
 
 import subprocess
 import sys

@@ -23,7 +23,7 @@ HEADS = ("high", "low", "mean")
 
 
 def write_run(folder, shards_dir, seed=1, **facts):
-    """A run whose only epoch is that of its first weights."""
+    """Writes a run with one epoch, whose weights are the initial ones."""
     config = small_runs.config(shards_dir)
     config.seed = seed
     known = run_spec.build_run_spec(config, f"train {seed}").metadata | facts
@@ -52,7 +52,7 @@ def pristine(data, tmp_path_factory):
 
 @pytest.fixture
 def runs(pristine, tmp_path):
-    """Two evaluated runs of other seeds, to be changed freely."""
+    """Two evaluated runs with different seeds, which tests may change."""
     return shutil.copytree(pristine, tmp_path / "runs")
 
 
@@ -67,7 +67,7 @@ def failed(capsys):
 
 
 def reference_scores(shards_dir, split, seed, moments_of):
-    """The high branch's scores, without the parts that are tested."""
+    """Returns the high branch's scores, computed without the tested code."""
     opened = shards.load(shards_dir)
     told = shards.load(moments_of).label_set("waves")
     rows = opened.split("waves", split).rows

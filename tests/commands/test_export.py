@@ -1,4 +1,4 @@
-"""The command; what is in the files is tested in tests/exporting."""
+"""Tests of the export command; tests/interop tests the contents of its files."""
 
 import shutil
 import sys
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Shards and a run of them."""
+    """A folder with shards and a run trained on them."""
     folder = tmp_path_factory.mktemp("command")
     drawn_run.write_run(folder, records_per_fold=2, **drawn_run.OPTIONS)
     return folder

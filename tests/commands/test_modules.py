@@ -1,4 +1,4 @@
-"""What all modules that are run as programs have in common."""
+"""Tests of properties that all program modules share."""
 
 import ast
 

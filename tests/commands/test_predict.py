@@ -1,4 +1,4 @@
-"""The command, on a small run; how it scores is tested with the predictor."""
+"""Tests of predict on a small run; test_predictor.py tests the scores."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ def workdir(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def keep_test_cache(monkeypatch):
-    """The command would move the cache of compiled programs for all later tests."""
+    """Keeps the compilation cache, which the command would move for all later tests."""
     name = "jax_persistent_cache_min_compile_time_secs"
     before = getattr(jax.config, name)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "as it is")

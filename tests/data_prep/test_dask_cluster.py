@@ -67,7 +67,7 @@ def prepare(raw_dir, out_dir, *more):
 
 
 def expected(raw_dir):
-    """What one process of this machine writes."""
+    """The files that one process on this machine writes."""
     alone = raw_dir.with_name("alone")
     assert prepare(raw_dir, alone, "--jobs", 1) == 0
     return contents(alone)

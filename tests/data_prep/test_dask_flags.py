@@ -1,4 +1,4 @@
-"""What --dask says where there is no cluster to work with."""
+"""Tests of --dask without a usable cluster."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""The synthetic data set: who gets what, the files, the command."""
+"""Tests of the synthetic data set: its classes and folds, its files, the command."""
 
 import csv
 import json

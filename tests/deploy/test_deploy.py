@@ -1,7 +1,7 @@
-"""The scripts of deploy/: read by their tools, their commands by the project's parsers.
+"""Tests of deploy/: its scripts and the commands in them are parsed.
 
-They run with recorders in the place of srun, gcloud and the like, and with the
-arguments of the examples in their own comments.
+The scripts run with recorders in place of srun, gcloud and the like, with the arguments
+of the examples in their own comments.
 """
 
 import os
@@ -72,7 +72,7 @@ def first(called, program):
 
 
 def on_host(words):
-    """Returns what a gcloud command lets a host do, as the host's shell reads it."""
+    """Returns the command that gcloud runs on a host, as its shell parses it."""
     (command,) = [word for word in words if word.startswith("--command=")]
     return shlex.split(command.removeprefix("--command="))
 
@@ -87,7 +87,7 @@ def test_shell_parses_every_script(script):
 
 @pytest.fixture(scope="module")
 def slurm():
-    """A Slurm that answers; skips without one."""
+    """A running Slurm; skips the test without one."""
     if shutil.which("sbatch") is None:
         pytest.skip("Slurm is not installed (Debian: slurm-client)")
     ping = ["timeout", "5", "scontrol", "ping"]

@@ -1,4 +1,4 @@
-"""Kubernetes' files of deploy/: their schemas, and what has to fit together in them."""
+"""Tests of the Kubernetes files of deploy/: their schemas and their consistency."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ MANIFESTS = sorted(DEPLOY.glob("kubernetes/*.yaml"))
 
 @pytest.fixture(autouse=True)
 def in_root(monkeypatch):
-    """Experiments lie there."""
+    """Changes to the repository root, which has the experiments."""
     monkeypatch.chdir(ROOT)
 
 
@@ -42,7 +42,7 @@ def definitions(file):
 
 
 def pod(job):
-    """Returns what runs in the pods of a job, and the arguments of pod 2's command."""
+    """Returns the pod template of a job, and the arguments of pod 2's command."""
     template = job["spec"]["template"]["spec"]
     (container,) = template["containers"]
     words = [w.replace("$(JOB_COMPLETION_INDEX)", "1") for w in container["args"]]

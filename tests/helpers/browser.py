@@ -1,4 +1,4 @@
-"""A headless Chromium that shows a page of a file, and what it says of it."""
+"""A headless Chromium that shows a page from a file, and its console messages."""
 
 import contextlib
 import json
@@ -54,12 +54,12 @@ def show(browser: webdriver.Chrome, path: Path, size: tuple[int, int]) -> None:
 
 
 def console(browser: webdriver.Chrome) -> list[str]:
-    """Returns what the console says since the page was opened."""
+    """Returns the console messages since the page was opened."""
     return [entry["message"] for entry in browser.get_log("browser")]
 
 
 def requests(browser: webdriver.Chrome) -> list[str]:
-    """Returns the addresses that were asked for since the page was opened."""
+    """Returns the addresses requested since the page was opened."""
     messages = [
         json.loads(entry["message"])["message"]
         for entry in browser.get_log("performance")

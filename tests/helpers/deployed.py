@@ -1,4 +1,4 @@
-"""What the tests of deploy/ share: its files, and the commands that stand in a text."""
+"""Helpers for the tests of deploy/: its files, and the commands in a text."""
 
 import re
 import shlex

@@ -1,6 +1,6 @@
-"""A process of a tiny run in float64, which may send itself a signal at a call.
+"""A process of a tiny float64 run, which can send itself a signal before a call.
 
-Float64, since in float32 the rounding of another order of sums grows from step to step.
+In float32, rounding differences from another summation order would grow with each step.
 
 Usage: python -m tests.helpers.distributed_child SIGNAL CALL FLAGS_OF_MRM_JAX_TRAIN
        CALL counts training and scoring calls from 0; -1: no signal
@@ -34,7 +34,7 @@ def signal_at(name: str, call: int) -> None:
 
 
 def compute_in_float64() -> None:
-    """Makes records and states float64, and so all that is computed from them."""
+    """Converts records and states to float64, and so all values computed from them."""
     jax.config.update("jax_enable_x64", True)
     load, begin = input_pipeline.SplitLoader._load, train_state.begin
 

@@ -51,14 +51,14 @@ TIME_LIMIT_S = 900
 
 
 def make_clone(folder: Path) -> Path:
-    """Copies what a reader's clone has and the examples need; returns the folder."""
+    """Copies the files of a clone that the examples need; returns the folder."""
     for package in PACKAGES:
         shutil.copytree(ROOT / package, folder / package)
     return folder
 
 
 def run(page: Path, clone: Path) -> subprocess.CompletedProcess:
-    """Runs the examples of a document in a process of its own, in `clone`."""
+    """Runs the examples of a document in a separate process, in `clone`."""
     environment = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{clone}{os.pathsep}{ROOT}",  # the clone has no tests
@@ -98,7 +98,7 @@ class Page:
         """Runs the examples in their order.
 
         Raises:
-            sybil.example.SybilFailure: if one does something else than it says.
+            sybil.example.SybilFailure: if an example does not behave as documented.
         """
         for example in self._document.examples():
             with contextlib.suppress(unittest.SkipTest):

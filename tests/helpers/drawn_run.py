@@ -1,4 +1,4 @@
-"""A run to export: drawn weights of the narrowest network, and its shards."""
+"""A run to export: random weights of the narrowest network, and its shards."""
 
 import dataclasses
 from pathlib import Path

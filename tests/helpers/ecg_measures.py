@@ -1,4 +1,4 @@
-"""Measures ECGs without looking at how they were made, but for where beats start."""
+"""Measurements of ECGs that use no simulator internals except the onsets of beats."""
 
 import functools
 

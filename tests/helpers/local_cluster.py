@@ -1,4 +1,4 @@
-"""A Dask cluster for tests: real processes on loopback, and what they may be told."""
+"""A Dask cluster for tests: real processes on loopback, and code for its workers."""
 
 import contextlib
 import os
@@ -63,7 +63,7 @@ class LocalCluster:
 
     @contextlib.contextmanager
     def worker(self, code: str) -> Iterator[str]:
-        """Yields the address of a worker that is there for a while."""
+        """Yields the address of a temporary worker."""
         address, process = self.add_worker(code)
         try:
             yield address
@@ -88,7 +88,8 @@ class LocalCluster:
     def _start(self, command: str, *flags: str, code: str = "") -> subprocess.Popen:
         environment = {
             "PYTHONPATH": str(ROOT),
-            # A batch may kill one worker; with the second one it is given up.
+            # A batch may kill one worker; it is marked as failed when it kills the
+            # second.
             "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
         }
         with (self._folder / f"{command}.log").open("a") as log:

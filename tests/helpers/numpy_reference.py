@@ -1,7 +1,7 @@
-"""The network said a second time: scoring in plain NumPy, one loop or sum at a time.
+"""A NumPy reference of the network's inference, one loop or sum at a time.
 
 Functions take NumPy maps [batch, time, channel] and the variables of the module they
-mirror as `on_host` gives them; `part` goes down to a submodule.
+mirror, from `on_host`; `part` goes down to a submodule.
 """
 
 import jax

@@ -1,4 +1,4 @@
-"""Scores without a training, and the report.json that stands for them."""
+"""Scores made without training, and a matching report.json."""
 
 import math
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ FACTS: dict[str, Any] = {
 
 
 def split_of(num_records: int, num_labels: int, seed: int = 0) -> SplitScores:
-    """Returns scores that are the worse, the rarer their label is."""
+    """Returns scores that are worse for rarer labels."""
     rng = np.random.default_rng(seed)
     share = np.geomspace(0.4, 0.02, num_labels)
     labels = (rng.random((num_records, num_labels)) < share).astype(np.uint8)
@@ -67,7 +67,7 @@ def history(num_epochs: int = 5) -> list[dict[str, Any]]:
 def report_of(
     scores: SplitScores, names: Sequence[str], **facts: Any
 ) -> dict[str, Any]:
-    """Returns a report; its intervals and calibration are no real ones."""
+    """Returns a report with made-up intervals and calibration."""
     found = {
         head: classification.evaluate(of_head, scores.labels, 0.3)
         for head, of_head in scores.heads.items()

@@ -20,7 +20,7 @@ DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: p.parts
 
 
 class Server:
-    """A server on a free port of the loopback; nothing of it survives the tests."""
+    """A server on a free loopback port, removed after the tests."""
 
     def __init__(self, programs: Path) -> None:
         """Makes an empty cluster.
@@ -97,7 +97,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[Server]:
-    """A running server, the same for all tests; skips where there is none installed."""
+    """A running server, shared by all tests; skips if PostgreSQL is not installed."""
     programs = _programs()
     if programs is None:
         pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
@@ -111,7 +111,7 @@ def postgresql_server() -> Iterator[Server]:
 
 @pytest.fixture
 def postgresql_url(postgresql_server: Server) -> str:
-    """The URL of an empty database of the test's own."""
+    """The URL of an empty database for one test."""
     return postgresql_server.make_database(f"test_{uuid.uuid4().hex}")
 
 

@@ -1,4 +1,4 @@
-"""Small splits and what a report says of them."""
+"""Small splits and metadata for reports on them."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ HEADS = ("high", "low", "mean")
 def split(
     seed: int, num_records: int, num_labels: int = 3, first_labels: bool = False
 ) -> SplitScores:
-    """Returns scores that know something of labels of which each record has one."""
+    """Returns informative scores for labels of which each record has one."""
     rng = np.random.default_rng(seed)
     first = rng.integers(0, num_labels, num_records).astype(np.int16)
     labels = np.eye(num_labels, dtype=np.uint8)[first]

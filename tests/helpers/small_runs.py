@@ -1,4 +1,4 @@
-"""Small shards and configurations: a run of seconds, with all its parts real."""
+"""Small shards and configurations for complete runs that take seconds."""
 
 from pathlib import Path
 

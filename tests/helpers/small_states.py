@@ -16,7 +16,7 @@ TINY = tiny_network.TinyNetwork(len(small_runs.LABELS), small_runs.NUM_SAMPLES)
 
 @functools.cache
 def _compiled(model):
-    # Run once or twice: what optimising takes, it would never give back.
+    # Run only once or twice, so optimising would cost more time than it saves.
     options = {"xla_backend_optimization_level": 0}
     create = functools.partial(train_state.create, model=model)
     return jax.jit(create, compiler_options=options)

@@ -1,4 +1,4 @@
-"""Sweeps of seconds: a file as a user writes it, and the options to start it with."""
+"""Sweeps that take seconds: an experiment file, and the options to run it."""
 
 import textwrap
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""A worker of a sweep as a process of its own: what it trains is a sum, not a network.
+"""A sweep worker in its own process, which trains a sum instead of a network.
 
 Usage: python -m tests.helpers.study_worker STORAGE WORKER FOLDER
 
-It holds two leases at a time and writes one line for all that happens to FOLDER/WORKER,
-and what it knows of a trial to FOLDER/NUMBER after every epoch. Where there is a file
-FOLDER/WORKER.suspend it suspends itself, outside of any transaction.
+It holds two leases at a time. It appends a line to FOLDER/WORKER for each event, and
+writes the state of a trial to FOLDER/NUMBER after every epoch. If a file
+FOLDER/WORKER.suspend exists, it suspends itself, outside of any transaction.
 """
 
 import json

@@ -43,7 +43,7 @@ class Cubic:
 
 @functools.cache
 def small():
-    """Returns the variables of the small network, and a signal it knows nothing of."""
+    """Returns the variables of the small network, and a random signal."""
     state = small_states.create()
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     rng = np.random.default_rng(0)
@@ -214,7 +214,7 @@ def test_gates_equal_those_of_the_network():
 
 
 class FirstMap(nn.Module):
-    """The network from the signal to where the branches part."""
+    """The network from the signal to the point where the branches split."""
 
     stride: int
 

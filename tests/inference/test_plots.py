@@ -1,4 +1,4 @@
-"""Pages and file names, with scores and explanations made by hand."""
+"""Tests of pages and file names, with hand-made scores and explanations."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def make_windows(num_samples, columns=range(12)):
 
 
 def make_prediction(cut, **changes):
-    """Returns scores of its windows: of AF the first is highest, of PVC the second."""
+    """Returns scores of windows: AF is highest in the first, PVC in the second."""
     count = len(cut.start_s)
     scores = np.array([[0.8, 0.2, 0.2], [0.4, 0.7, 0.1], [0.4, 0.1, 0.1]])[:count]
     facts = {
@@ -37,7 +37,7 @@ def make_prediction(cut, **changes):
 
 
 def explained(window=0):
-    """Returns an explanation of PVC that is a tenth off."""
+    """Returns an explanation of PVC with a gap of one tenth."""
     values = np.full((EXPECTED.num_samples, len(LEADS)), 1.1 / 480)
     parts = attribution.Attribution(values, logit=0.5, baseline_logit=-0.5)
     gates = {"high": np.linspace(0, 1, 40), "low": np.linspace(1, 0, 40)}

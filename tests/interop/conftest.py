@@ -1,4 +1,4 @@
-"""One run for all tests of this folder."""
+"""A run that all tests in this folder share."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Each format: written, loaded, and asked for the scores of a run."""
+"""Tests of each format: its files are written, loaded and score records."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ def own(run, records):
 
 @pytest.fixture(scope="module")
 def written(run, records, tmp_path_factory):
-    """Exports a format once; returns its path and what was found."""
+    """Exports a format once; returns its path and the differences found."""
     done = {}
 
     def export(kind):

@@ -15,7 +15,7 @@ VAL_THRESHOLD = 0.37
 
 
 def random_split(seed=0, num_records=80, num_labels=6, decimals=2):
-    """Returns scores that know something, and labels from rare to frequent."""
+    """Returns informative scores, and labels from rare to frequent."""
     rng = np.random.default_rng(seed)
     shape = (num_records, num_labels)
     labels = (rng.random(shape) < np.linspace(0.05, 0.8, num_labels)).astype(np.uint8)
@@ -153,7 +153,7 @@ def test_a_label_that_is_too_rare_raises_with_its_name(monkeypatch):
 
 
 def make_one_resample_valid_in(every, monkeypatch):
-    """Lets one of so many resamples hold each record once, the others only record 0."""
+    """Makes one of so many resamples contain every record, the others record 0 only."""
     monkeypatch.setattr(bootstrap, "MAX_REJECTED", 5000)
     batch = np.zeros((every, 20), int)
     batch[:, 0] = 20

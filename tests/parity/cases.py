@@ -1,4 +1,4 @@
-"""What is compared: networks, inputs and weights, from seeded NumPy alone."""
+"""The cases to compare: networks, inputs and weights, from seeded NumPy alone."""
 
 import dataclasses
 

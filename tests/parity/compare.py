@@ -1,4 +1,4 @@
-"""How far two implementations lie apart, by quantity and by group of quantities."""
+"""The differences between two implementations, by quantity and group of quantities."""
 
 import numpy as np
 

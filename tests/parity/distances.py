@@ -1,4 +1,4 @@
-"""How far the two implementations lie apart: python -m tests.parity.distances
+"""The differences between both implementations: python -m tests.parity.distances
 
 Prints the tables of docs/parity.md; takes some minutes.
 """

@@ -1,4 +1,4 @@
-"""The command, on files that PyTorch wrote and reads."""
+"""Tests of convert on files that PyTorch writes and reads."""
 
 import copy
 
@@ -231,5 +231,5 @@ def test_a_run_is_not_overwritten(files, capsys):
 
 def test_without_data_evaluation_requires_data(files):
     assert run(files, "bare.pth") == 0
-    with pytest.raises(ValueError, match="name them with --data"):
+    with pytest.raises(ValueError, match="`--data SHARDS`"):
         evaluation.evaluate_run(files / "run")

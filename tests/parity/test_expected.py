@@ -1,4 +1,4 @@
-"""Our quantities against those that PyTorch computed once: make_expected.py."""
+"""Tests against quantities that PyTorch computed once (make_expected.py)."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""Both implementations against arrays of the authors' network, which are not ours.
+"""Tests of both implementations against arrays computed by the authors' network.
 
 MRM_JAX_GOLDEN names the folder with mrm_net_71_labels.npz.
 """

@@ -1,4 +1,4 @@
-"""Both implementations side by side, on the same random weights and signals."""
+"""Tests of both implementations on the same random weights and signals."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The loss of MRM-Net in PyTorch, of what torch_network's network gives."""
+"""The loss of MRM-Net in PyTorch, for the outputs of the PyTorch network."""
 
 import torch
 from torch.nn import functional

@@ -45,7 +45,7 @@ def test_positive_contributions_are_above_the_base_line(lane):
     page, image, _ = page_of(peak(lane, 400, 0.1))
     orange, blue = tinted(image, page, lane, above=True)
     assert not len(blue)
-    # Samples 400 to 404, each about its own moment.
+    # Samples 400 to 404, each centred on its own time.
     assert orange.min() == pytest.approx(3.995, abs=0.006)
     assert orange.max() == pytest.approx(4.045, abs=0.006)
     for other in ((lane, False), (1 - lane, True), (1 - lane, False)):

@@ -19,7 +19,7 @@ VOID = ("meta", "br", "hr", "img", "input", "link")
 
 
 class Page(html.parser.HTMLParser):
-    """What a page has, and whether what it opens is closed."""
+    """A parser that collects a page's elements and checks that tags are closed."""
 
     def __init__(self, text):
         super().__init__()
@@ -61,7 +61,7 @@ def usual(scores):
 
 @pytest.fixture
 def report(usual):
-    """Returns a report to be changed."""
+    """A report that tests may change."""
     return copy.deepcopy(usual)
 
 
@@ -75,13 +75,13 @@ def write(folder, report, scores, history=(), read=page_data.read_signal_mv):
 
 @pytest.fixture(scope="module")
 def asked():
-    """The rows whose signals the usual page asked for."""
+    """The rows whose signals the default page requested."""
     return []
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory, usual, scores, asked):
-    """The usual page."""
+    """The default page, parsed."""
 
     def read(rows):
         asked.extend(rows.tolist())

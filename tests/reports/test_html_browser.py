@@ -1,4 +1,4 @@
-"""The page as a browser shows it, on a desk and on a phone."""
+"""Tests of the page in a browser, on a desktop and on a phone."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -62,7 +62,7 @@ def path(request, tmp_path_factory):
 
 
 class Shown(NamedTuple):
-    """A page on a screen, and what was heard of it meanwhile."""
+    """A page on a screen, with its console messages and requests."""
 
     script: Callable[[str], Any]  # runs a script in the page
     width: int  # of the screen, CSS pixels

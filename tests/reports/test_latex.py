@@ -14,7 +14,7 @@ COMMAND = (
 
 
 def report(num_labels=3, note=None, **facts):
-    """What report.json holds, by hand."""
+    """The content of a report.json, made by hand."""
     of_label = {
         "auc": 0.9,
         "auc_interval": [0.8, 0.95],

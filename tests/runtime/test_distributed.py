@@ -1,6 +1,6 @@
-"""Real processes on this machine make one run, are stopped, killed and started again.
+"""Tests of one run in several real processes, which are stopped, killed and restarted.
 
-All compute in float64, and the broken run is compared with one process that was not.
+All compute in float64. The interrupted run is compared with an uninterrupted process.
 """
 
 import contextlib
@@ -132,7 +132,7 @@ class Broken:
     """One run, start after start."""
 
     workdir: Path
-    asked: list[Ended]  # two processes, one of them asked to leave in the first epoch
+    asked: list[Ended]  # two processes, one of them preempted in the first epoch
     killed: list[Ended]  # two, one of them killed in the second epoch
     finished: list[Ended]  # two with one device each instead of two
     extended: Ended  # by an epoch; one process with one device

@@ -1,4 +1,4 @@
-"""Notices to one process, sent for real, at every place where a run may be."""
+"""Tests of real signals to one process, at every stage of a run."""
 
 import os
 import signal
@@ -103,7 +103,7 @@ def test_an_unfinished_epoch_is_neither_best_nor_reported(
 def test_being_preempted_twice_at_one_step_loses_nothing(
     shards_dir, unbroken, tmp_path, monkeypatch
 ):
-    for number in (1, 0):  # the second start is asked to leave before its first step
+    for number in (1, 0):  # the second start is preempted before its first step
         with monkeypatch.context() as patch:
             send_before_call(patch, number)
             with pytest.raises(preemption.Preempted, match="step 1 of epoch 1"):

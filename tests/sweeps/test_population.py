@@ -1,4 +1,4 @@
-"""A run of a population is the run alone, in every batching.
+"""Tests that a run in a population equals the run alone, in every batching.
 
 In float64: in float32 the order of sums differs between the programs, and Adam lets
 that grow from step to step. MRM-Net is trained once; what remains is the same for every
@@ -31,7 +31,7 @@ MODEL = small_states.TINY
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """What one run has of its own."""
+    """The parameters of one run."""
 
     seed: int
     hparams: HParams
@@ -53,7 +53,7 @@ def widened(tree):
 
 
 class Float64Loader(input_pipeline.SplitLoader):
-    """Records that a call computes with in float64."""
+    """A loader of float64 records."""
 
     def records(self, shares):
         records, rows = super().records(shares)
@@ -99,7 +99,7 @@ def loaders(data):
 
 
 def metrics_of(means, scores):
-    """Every metric of an epoch, by name."""
+    """Returns every metric of an epoch, by name."""
     values = {f"train/{k}": v for k, v in means.items() if k != "records_per_second"}
     for head, found in scores.heads.items():
         for name, value in classification.evaluate(found, scores.labels).items():
@@ -108,7 +108,7 @@ def metrics_of(means, scores):
 
 
 def alone(trial, data, model):
-    """The run of a trial by itself on one device, as mrm_jax.train makes it."""
+    """Trains a trial's run alone on one device, as mrm_jax.train does."""
     mapped = model.clone(axis_name=devices.AXIS)
     history = []
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""One study on a journal or SQLite file; other processes: test_study_processes.py."""
+"""Tests of a study in one process; test_study_processes.py tests several."""
 
 import dataclasses
 import math

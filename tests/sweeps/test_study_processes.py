@@ -1,4 +1,4 @@
-"""Workers as real processes, killed and suspended for real, on a real storage."""
+"""Tests of workers in real processes that are killed and suspended."""
 
 import signal
 import subprocess
@@ -96,7 +96,7 @@ def test_no_trial_is_lost_or_counted_twice(postgresql_url, tmp_path, start):
     assert counted == finished
     told = numbers(tmp_path, "counts")
     assert len(told) == len(set(told)) and set(told) == counted
-    # What the dead and the suspended worker held was tried again, once each.
+    # Trials of the dead and the suspended worker were retried, once each.
     trained = [t for t in trials if t.state != optuna.trial.TrialState.WAITING]
     taken = [t for t in trials if t.state == optuna.trial.TrialState.FAIL]
     assert len(trained) == 20 + len(taken)
@@ -105,7 +105,7 @@ def test_no_trial_is_lost_or_counted_twice(postgresql_url, tmp_path, start):
             t for t in trained if t.user_attrs.get("retry_of") == trial.number
         )
         assert follower.params == trial.params
-    # The suspended one learned of it.
+    # The suspended worker noticed it.
     taken_from_b = {trial.number for trial in lost(postgresql_url, "b")}
     assert set(numbers(tmp_path, "lost")) == taken_from_b
 
@@ -125,7 +125,7 @@ def test_a_restarted_worker_resumes_from_a_journal(tmp_path, start):
 
     progress, table, trials = read_trials(journal)
     assert (progress.total, progress.ended) == (20, 20)
-    # Nothing was tried twice: the trials themselves went on.
+    # Nothing was retried: the same attempts resumed.
     assert {t.state.name for t in trials} <= {"COMPLETE", "WAITING"}
     assert len({row.number for row in table}) == 20
     left = claimed - ended

@@ -1,4 +1,4 @@
-"""Sweeps in this process, on small runs; real processes are in test_sweep_processes."""
+"""Tests of sweeps in this process, on small runs."""
 
 import csv
 import dataclasses

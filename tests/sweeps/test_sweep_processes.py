@@ -1,4 +1,4 @@
-"""Sweeps as real processes on real storages, killed and terminated for real."""
+"""Tests of sweeps in real processes that are killed and terminated."""
 
 import csv
 import json

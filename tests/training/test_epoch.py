@@ -99,7 +99,7 @@ def test_several_devices_equal_one_device(data, single, devices):
 
 @pytest.fixture(scope="module")
 def trained(data):
-    """Four devices, in float32, as a user's run."""
+    """An epoch on four devices in float32, like a user's run."""
     return run(data, 4, np.float32)
 
 

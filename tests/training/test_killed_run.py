@@ -1,4 +1,4 @@
-"""A real process, killed for real, and started again by the same command."""
+"""Tests of a real process that is killed and restarted by the same command."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def start(shards_dir, workdir):
 
 
 def kill_after_epoch(process, workdir, epoch):
-    """Kills the process in the middle of what follows `epoch`."""
+    """Kills the process in the middle of the epoch after `epoch`."""
     deadline = time.monotonic() + 240
     while len(metrics_log.read(workdir)) < epoch:
         assert process.poll() is None, process.stdout.read()

@@ -1,4 +1,4 @@
-"""What the nine classes look like, measured on the noiseless leads in microvolts."""
+"""Tests of the nine classes' morphology, measured on noiseless leads in microvolts."""
 
 import itertools
 
@@ -61,7 +61,7 @@ def test_fibrillation_is_several_times_as_irregular_as_sinus_rhythm():
 
 def test_fibrillation_has_no_p_wave_synchronous_with_the_beats():
     def height(label):
-        """Returns that of the mean over all beats, without those in a T wave."""
+        """Returns the height of the mean beat, without beats in a T wave."""
         segments = [
             ecg.clean_uv[at - 80 : at - 5, LEAD["II"]]
             for ecg in ecgs(label)

@@ -1,4 +1,4 @@
-"""Whole records: the leads' geometry, the noise, the random numbers."""
+"""Tests of whole records: the leads' geometry, the noise, the random numbers."""
 
 import numpy as np
 import pytest

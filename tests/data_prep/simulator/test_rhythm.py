@@ -1,4 +1,4 @@
-"""When beats come, by the kind of rhythm."""
+"""Tests of the times of beats in each kind of rhythm."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The dipole, its leads and its waves, against values worked out by hand."""
+"""Tests of the dipole, its leads and its waves against values computed by hand."""
 
 import numpy as np
 import pytest
