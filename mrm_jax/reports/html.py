@@ -42,7 +42,22 @@ def write(
     history: Sequence[Mapping[str, Any]],
     read_signal_mv: html_figures.ReadSignals,
 ) -> Path:
-    """Writes the page of a run and returns its path.
+    """Writes the page of a run and returns its path; see `render`."""
+    path = workdir / FILE
+    html = render(workdir, report, split, history, read_signal_mv)
+    with atomic.replacing(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return path
+
+
+def render(
+    workdir: Path,
+    report: Mapping[str, Any],
+    split: SplitScores,
+    history: Sequence[Mapping[str, Any]],
+    read_signal_mv: html_figures.ReadSignals,
+) -> str:
+    """Returns the page of a run as HTML.
 
     Args:
         workdir: folder of the run.
@@ -55,11 +70,7 @@ def write(
     content = _numbers(report, workdir) | {"num_records": len(split.names)}
     with style.settings():
         content |= _figures(report, split, history, read_signal_mv)
-    html = _environment().get_template("report.html.j2").render(content)
-    path = workdir / FILE
-    with atomic.replacing(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return path
+    return _environment().get_template("report.html.j2").render(content)
 
 
 def _environment() -> jinja2.Environment:

@@ -24,7 +24,6 @@ import numpy as np
 
 from mrm_jax.metrics import summary
 from mrm_jax.metrics.scores import SplitScores
-from mrm_jax.reports import thresholds_file
 from mrm_jax.runtime import atomic
 
 JSON_FILE = "report.json"
@@ -108,28 +107,32 @@ def exists(workdir: Path | str) -> bool:
     return (Path(workdir) / JSON_FILE).is_file()
 
 
-def discard(workdir: Path | str) -> None:
-    """Removes the report and the thresholds of a run that is trained further.
-
-    A report means that all files of a finished run are present, and the thresholds may
-    not belong to the epoch that is best in the end.
-    """
-    for name in (JSON_FILE, thresholds_file.FILE):
-        (Path(workdir) / name).unlink(missing_ok=True)
-
-
 def read(workdir: Path | str) -> dict[str, Any]:
     """Returns the content of report.json of a finished run.
 
     Raises:
-        ValueError: if the run has no report.
+        ValueError: if the run has no report, or it is damaged.
     """
     path = Path(workdir) / JSON_FILE
     if not exists(workdir):
         raise ValueError(
             f"{path} was not found: the run is not finished. Train it to the end first."
         )
-    return json.loads(path.read_text())
+    try:
+        report = json.loads(path.read_text())
+    except ValueError as error:  # neither JSON nor text
+        raise ValueError(_damaged(path, str(error))) from None
+    found = report.get("facts") if isinstance(report, dict) else None
+    if not isinstance(found, dict) or not set(REQUIRED_FACTS) <= set(found):
+        raise ValueError(_damaged(path, "it lacks the metadata of the run"))
+    return report
+
+
+def _damaged(path: Path, why: str) -> str:
+    return (
+        f"{path} is damaged ({why}). Write it again with "
+        f"`python -m mrm_jax.evaluate --run {path.parent}`."
+    )
 
 
 def _write_scores(path: Path, label_names: Sequence[str], split: SplitScores) -> None:

@@ -18,7 +18,7 @@ from mrm_jax.reports import comparison, heads, latex, seed_summary
 from mrm_jax.runs import reporting, trained_run
 from mrm_jax.runs import scores as scores_lib
 from mrm_jax.runs.trained_run import TrainedRun
-from mrm_jax.runtime import console, devices
+from mrm_jax.runtime import console, devices, locks
 from mrm_jax.training import checkpoints, metadata, metrics_log
 
 FOLDER = "evaluations"
@@ -123,11 +123,12 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
         evaluated_on=external,
         evaluated_by=config.command,
     )
-    if is_report and folder == workdir:
-        report = reporting.write_own(folder, spec, described, evaluated)
-    else:
-        history = metrics_log.read(workdir)
-        report = reporting.write(folder, spec, described, evaluated, history)
+    with locks.writing(folder):
+        if is_report and folder == workdir:
+            report = reporting.write_own(folder, spec, described, evaluated)
+        else:
+            history = metrics_log.read(workdir)
+            report = reporting.write(folder, spec, described, evaluated, history)
     reporting.show(report, folder)
     return report
 

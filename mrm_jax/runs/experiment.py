@@ -46,19 +46,25 @@ def train_and_evaluate(
         if epochs_done >= spec.num_epochs:
             report = processes.run_on_main(lambda: _recall(workdir, epochs_done))
         if report is None:
-            processes.run_on_main(lambda: run_report.discard(workdir))
             trainer.train(folder, spec, handler)
             report = reporting.report(folder, spec, workdir, handler)
     reporting.show(report, workdir)
     return report
 
 
-def _recall(workdir: Path, epoch: int) -> dict[str, Any] | None:
-    """Returns the report of a finished run, or None."""
+def _recall(workdir: Path, epochs_done: int) -> dict[str, Any] | None:
+    """Returns the report of a finished run, or None if it has to be written."""
     if not run_report.exists(workdir):
         return None
-    console.say(f"finished at epoch {epoch}, nothing to do")
-    return run_report.read(workdir)
+    try:
+        report = run_report.read(workdir)
+    except ValueError as error:
+        console.say(f"{error}\nThe report is written again.")
+        return None
+    if report["facts"]["epochs_trained"] != epochs_done:  # before it was extended
+        return None
+    console.say(f"finished at epoch {epochs_done}, nothing to do")
+    return report
 
 
 def _describe_work(spec: run_spec.RunSpec) -> str:

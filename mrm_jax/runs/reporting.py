@@ -9,7 +9,7 @@ import numpy as np
 
 from mrm_jax.metrics import summary, thresholds
 from mrm_jax.reports import console_table, latex, run_report, thresholds_file
-from mrm_jax.runtime import console, devices, preemption, processes
+from mrm_jax.runtime import atomic, console, devices, preemption, processes
 from mrm_jax.training import metrics_log, run_folder, run_spec, scoring, train_state
 
 CURVES_FILE = "curves.png"
@@ -78,10 +78,12 @@ def write_own(
     facts: Mapping[str, Any],
     evaluated: summary.Evaluated,
 ) -> dict[str, Any]:
-    """Writes the results of a finished run, its report last, and returns the report.
+    """Writes the results of a finished run and returns the report.
+
+    Earlier results remain until all new files are complete.
 
     Args:
-        workdir: folder of the run.
+        workdir: folder of the run, locked by `locks.writing`.
         spec: specification of the run.
         facts: metadata of the report, from `describe`.
         evaluated: scores of the run's own test fold, and how they are evaluated.
@@ -91,13 +93,14 @@ def write_own(
     from mrm_jax.reports import model_card
 
     report, epoch = _compose(facts, evaluated), facts["epoch"]
-    run_report.discard(workdir)
     history = metrics_log.read(workdir)
-    if history:  # empty if only the checkpoints were copied
-        training_curves.draw(history, workdir / CURVES_FILE, epoch, spec.name)
-    thresholds_file.write(workdir, facts["labels"], evaluated.thresholds, epoch)
-    model_card.write(workdir, report, num_parameters(spec))
-    _write(workdir, spec, report, evaluated, history)
+    with atomic.replacing_together(workdir, run_report.JSON_FILE) as new:
+        if history:  # empty if only the checkpoints were copied
+            training_curves.draw(history, new / CURVES_FILE, epoch, spec.name)
+        thresholds_file.write(new, facts["labels"], evaluated.thresholds, epoch)
+        card = model_card.render(workdir, report, num_parameters(spec))
+        (new / model_card.FILE).write_text(card, encoding="utf-8")
+        _write(new, workdir, spec, report, evaluated, history)
     return report
 
 
@@ -111,16 +114,15 @@ def write(
     """Writes the report of any split and returns it.
 
     Args:
-        folder: folder of the report, not of a run; created if it is missing.
+        folder: folder of the report, not of a run, locked by `locks.writing`.
         spec: specification of the run, with the records that were scored as its data.
         facts: metadata of the report, from `describe`.
         evaluated: scores of the split, and how they are evaluated.
         history: lines of the run's metrics.jsonl.
     """
     report = _compose(facts, evaluated)
-    folder.mkdir(parents=True, exist_ok=True)
-    run_report.discard(folder)
-    _write(folder, spec, report, evaluated, history)
+    with atomic.replacing_together(folder, run_report.JSON_FILE) as new:
+        _write(new, folder, spec, report, evaluated, history)
     return report
 
 
@@ -135,13 +137,14 @@ def _compose(facts: Mapping[str, Any], evaluated: summary.Evaluated) -> dict[str
 
 
 def _write(
+    new: Path,
     folder: Path,
     spec: run_spec.RunSpec,
     report: Mapping[str, Any],
     evaluated: summary.Evaluated,
     history: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Writes the page, tables and scores; report.json last, as it marks completion."""
+    """Writes the page, tables and scores of `folder` to the folder `new`."""
     from mrm_jax.reports import html  # matplotlib would delay the first step
 
     records = spec.data.split(spec.label_set, evaluated.split)
@@ -150,9 +153,10 @@ def _write(
         """Returns the signals of rows of the split, [record, time, lead], in mV."""
         return spec.data.signals_uv(records.rows[rows]) / 1000
 
-    html.write(folder, report, evaluated.scores, history, read_signal_mv)
-    latex.write_report(folder, report)
-    run_report.write(folder, report, evaluated.scores)
+    page = html.render(folder, report, evaluated.scores, history, read_signal_mv)
+    (new / html.FILE).write_text(page, encoding="utf-8")
+    latex.write_report(new, report)
+    run_report.write(new, report, evaluated.scores)
 
 
 def show(report: dict[str, Any], workdir: Path) -> None:

@@ -1,10 +1,14 @@
-"""Atomic replacement of files."""
+"""Atomic replacement of files, alone or several together."""
 
 import contextlib
 import os
+import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+
+LEFTOVER = re.compile(r"\..*\.[0-9a-f]{32}\.tmp(\..*)?")
 
 
 @contextlib.contextmanager
@@ -16,9 +20,48 @@ def replacing(path: Path | str) -> Iterator[Path]:
     and Matplotlib infer the format.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp{path.suffix}")
+    temporary = _temporary(path)
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_together(folder: Path, last: str) -> Iterator[Path]:
+    """Yields a temporary folder whose files replace those of `folder` at the end.
+
+    The old files remain unchanged until all new ones are complete, even if the disk is
+    full or the process is killed. Files of `folder` without a new version are kept.
+
+    Args:
+        folder: existing folder.
+        last: name of the file that is replaced last, since it marks completion.
+    """
+    temporary = _temporary(folder / "files")
+    temporary.mkdir()
+    try:
+        yield temporary
+        for path in sorted(temporary.iterdir(), key=lambda path: path.name == last):
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes temporary files and folders that killed processes left behind.
+
+    Call it only while no other process writes to the folder.
+    """
+    for path in folder.iterdir():
+        if not LEFTOVER.fullmatch(path.name):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp{path.suffix}")

@@ -3,6 +3,7 @@
 `mrm_jax.train` and the trials of a sweep resume and record their epochs here.
 """
 
+import contextlib
 import dataclasses
 import math
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 
 from mrm_jax.metrics import classification
 from mrm_jax.metrics.scores import SplitScores
-from mrm_jax.runtime import console
+from mrm_jax.runtime import console, locks
 from mrm_jax.training import checkpoints, metadata, metrics_log, run_spec, train_state
 
 
@@ -33,12 +34,19 @@ class RunFolder:
         """Opens the folder, or creates it.
 
         Raises:
-            ValueError: if it holds a run with other settings.
+            ValueError: if it holds a run with other settings, or another process is
+                writing to it.
         """
         self._spec, self._workdir = spec, workdir
-        self._manager = checkpoints.open_manager(workdir)
-        self.epochs_done = self._manager.latest_step() or 0
-        self._check_newest()
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(locks.writing(workdir))
+            self._manager = checkpoints.open_manager(workdir)
+            opened.callback(self._manager.close)
+            self.epochs_done = self._manager.latest_step() or 0
+            if self.epochs_done:
+                saved = checkpoints.read_metadata(self._manager, self.epochs_done)
+                self._check_same_run(saved)
+            self._opened = opened.pop_all()
         self._writer = None
         if self.epochs_done < spec.num_epochs:
             self._writer = metrics_log.MetricWriter(workdir, self.epochs_done + 1)
@@ -144,7 +152,7 @@ class RunFolder:
         """Waits for checkpoints that are being written, and closes the files."""
         if self._writer is not None:
             self._writer.close()
-        self._manager.close()
+        self._opened.close()
 
     def __enter__(self) -> "RunFolder":
         """Returns the open folder."""
@@ -157,16 +165,6 @@ class RunFolder:
     def _restore(self, epoch: int) -> train_state.TrainState:
         like = train_state.shapes(self._spec.model)
         return checkpoints.restore(self._manager, epoch, like)
-
-    def _check_newest(self) -> None:
-        if not self.epochs_done:
-            return
-        try:
-            saved = checkpoints.read_metadata(self._manager, self.epochs_done)
-            self._check_same_run(saved)
-        except ValueError:
-            self._manager.close()
-            raise
 
     def _check_same_run(self, saved: dict[str, Any]) -> None:
         metadata.check_same_run(saved, self._spec.metadata, self._workdir)

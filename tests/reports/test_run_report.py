@@ -7,7 +7,7 @@ import pytest
 
 from mrm_jax.metrics import summary, thresholds
 from mrm_jax.metrics.scores import SplitScores
-from mrm_jax.reports import run_report, thresholds_file
+from mrm_jax.reports import run_report
 from tests.helpers import small_reports
 from tests.helpers.small_reports import DESCRIPTIONS, FACTS, HEADS, NAMES
 
@@ -156,14 +156,19 @@ def test_another_split_is_reported_by_its_name(tmp_path, splits):
         np.testing.assert_array_equal(file["mean"], val.mean)
 
 
-def test_a_resumed_run_has_neither_report_nor_thresholds(tmp_path, splits):
-    write(tmp_path, splits)
-    thresholds_file.write(tmp_path, NAMES, thresholds.choose(splits[1]), 1)
-    assert run_report.exists(tmp_path)
-    run_report.discard(tmp_path)
-    run_report.discard(tmp_path)
-    assert not run_report.exists(tmp_path)
-    assert not (tmp_path / "thresholds.json").exists()
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"facts": {"epo', "is damaged .Unterminated string"),
+        (b"\xff\xfe{}", "is damaged .'utf-8' codec"),
+        (b"[]", "is damaged .it lacks the metadata of the run"),
+        (b'{"facts": {"epoch": 1}}', "is damaged .it lacks the metadata of the run"),
+    ],
+)
+def test_a_damaged_report_is_named(tmp_path, content, message):
+    (tmp_path / "report.json").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"report.json {message}.*mrm_jax.evaluate"):
+        run_report.read(tmp_path)
 
 
 def test_missing_metadata_raises(tmp_path, splits):

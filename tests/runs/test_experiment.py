@@ -7,6 +7,7 @@ import pytest
 
 from mrm_jax.reports import run_report
 from mrm_jax.runs import evaluation, experiment
+from mrm_jax.runtime import locks
 from mrm_jax.training import checkpoints, metrics_log
 from tests.helpers import small_runs
 
@@ -109,6 +110,47 @@ def test_repeating_the_command_changes_nothing(finished, shards_dir, capsys):
     assert "finished at epoch 4, nothing to do" in capsys.readouterr().out
     after = {path: path.stat().st_mtime_ns for path in workdir.iterdir()}
     assert before == after
+
+
+def test_a_report_that_is_damaged_is_written_again(finished, shards_dir, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "copy")
+    whole = (workdir / "report.json").read_bytes()
+    (workdir / "report.json").write_bytes(whole[:100])
+    config = small_runs.config(shards_dir, num_epochs=4)
+    report = experiment.train_and_evaluate(config, workdir, "the command")
+    assert run_report.read(workdir) == json.loads(json.dumps(report))
+    assert report["test"] == finished[1]["test"]
+
+
+def test_a_longer_run_keeps_its_report_until_the_new_one_is_whole(
+    finished, shards_dir, tmp_path, monkeypatch
+):
+    workdir = shutil.copytree(finished[0], tmp_path / "copy")
+    before = {path.name: path.read_bytes() for path in workdir.glob("*.*")}
+
+    def full_disk(*_):
+        raise OSError("No space left on device")
+
+    config = small_runs.config(shards_dir, num_epochs=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_report, "write", full_disk)
+        with pytest.raises(OSError, match="No space"):
+            experiment.train_and_evaluate(config, workdir)
+    after = {path.name: path.read_bytes() for path in workdir.glob("*.*")}
+    assert after.pop("metrics.jsonl") != before.pop("metrics.jsonl")
+    assert after == before
+    report = experiment.train_and_evaluate(config, workdir)
+    assert report["facts"]["epochs_trained"] == 5
+
+
+def test_a_folder_that_is_written_to_is_refused(finished, shards_dir):
+    workdir, _ = finished
+    config = small_runs.config(shards_dir, num_epochs=4)
+    with locks.writing(workdir):
+        with pytest.raises(ValueError, match="another process is writing"):
+            experiment.train_and_evaluate(config, workdir)
+        with pytest.raises(ValueError, match="another process is writing"):
+            evaluation.evaluate_run(workdir)
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(finished, shards_dir, tmp_path):
