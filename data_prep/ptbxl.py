@@ -13,13 +13,13 @@ References:
 
 import ast
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from data_prep import build, command, readers, shard_writer
+from data_prep import build, command, csv_tables, readers, shard_writer
 from mrm_jax.data import manifest, preprocessing, wfdb_files
 
 DATA_SET = "PTB-XL"
@@ -40,7 +40,13 @@ SUPERCLASSES = {
     "NORM": "normal ECG",
     "STTC": "ST/T change",
 }
-COLUMNS = ("description", *KINDS, *GROUPS.values())
+STATEMENT_COLUMNS = {
+    "description": csv_tables.text,
+    **dict.fromkeys(KINDS, csv_tables.flag),
+    **dict.fromkeys(GROUPS.values(), csv_tables.optional_text),
+}
+# The column of the codes has no name. pandas calls it the second if it writes an index.
+CODE_COLUMNS = ("", "Unnamed: 0")
 
 
 def reading(sampling_rate: int = 100) -> readers.Reading:
@@ -62,65 +68,110 @@ def index(raw_dir: Path, sampling_rate: int = 100) -> build.Index:
         sampling_rate: 100 or 500 Hz; selects one of the two files of each record.
 
     Raises:
-        ValueError: if a table is missing or damaged.
+        ValueError: if a table is missing, a column is missing, or a statement is
+            invalid. Records with an invalid row are skipped.
     """
-    file_column = FILE_COLUMNS[sampling_rate]
-    records = _read_table(raw_dir / DATABASE, ["scp_codes", "strat_fold", file_column])
-    statements = _read_table(raw_dir / STATEMENTS, COLUMNS)
-    records["name"] = [f"{ecg_id:05d}" for ecg_id in records.index]
-    records["codes"] = [_parse_codes(raw_dir, text) for text in records["scp_codes"]]
-    skipped = list(_skip(records, set(statements.index)))
-    kept = records[~records["name"].isin([name for name, _ in skipped])]
+    records = _read_records(raw_dir, FILE_COLUMNS[sampling_rate])
+    statements = _read_statements(raw_dir / STATEMENTS)
+    reasons = [_reason_to_skip(row, set(statements.index)) for row in records]
+    kept = [
+        row.values
+        for row, reason in zip(records, reasons, strict=True)
+        if row.values and not reason
+    ]
     return build.Index(
         data_set=DATA_SET,
         version=VERSIONS.get(len(records), "subset"),
-        names=kept["name"].tolist(),
-        paths=[raw_dir / file for file in kept[file_column]],
-        folds=kept["strat_fold"].to_numpy(np.int8),
-        tables=label_tables(kept["codes"].tolist(), statements),
+        names=[_name(values["ecg_id"]) for values in kept],
+        paths=[raw_dir / values[FILE_COLUMNS[sampling_rate]] for values in kept],
+        folds=np.array([values["strat_fold"] for values in kept], np.int8),
+        tables=label_tables([values["scp_codes"] for values in kept], statements),
         sources={n: manifest.sha256(raw_dir / n) for n in (DATABASE, STATEMENTS)},
-        skipped=skipped,
+        skipped=[
+            (f"line {row.line}" if row.key is None else _name(row.key), reason)
+            for row, reason in zip(records, reasons, strict=True)
+            if reason
+        ],
     )
 
 
-def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Returns columns of one of PTB-XL's tables, indexed by its first column."""
+def _name(ecg_id: int) -> str:
+    return f"{ecg_id:05d}"
+
+
+def _read_records(raw_dir: Path, file_column: str) -> Sequence[csv_tables.Row]:
+    """Returns the rows of ptbxl_database.csv."""
+    columns = {
+        "ecg_id": csv_tables.whole_number(1),
+        "scp_codes": _parse_codes,
+        "strat_fold": csv_tables.whole_number(1, 10),
+        file_column: csv_tables.text,
+    }
+    return _read_table(raw_dir / DATABASE, "ecg_id", columns)
+
+
+def _read_statements(path: Path) -> pd.DataFrame:
+    """Returns scp_statements.csv, indexed by SCP code.
+
+    Raises:
+        ValueError: if a row is invalid, since the label sets depend on every row.
+    """
+    renamed = path.is_file() and CODE_COLUMNS[1] in csv_tables.read_header(path)
+    column = CODE_COLUMNS[renamed]
+    rows = _read_table(path, column, {column: _parse_code, **STATEMENT_COLUMNS})
+    for row in rows:
+        if row.reason or not row.values:
+            raise ValueError(f"{path}: {row.reason}. Download the table again.")
+        empty = [name for name in GROUPS.values() if not row.values[name]]
+        if row.values["diagnostic"] and empty:
+            raise ValueError(
+                f"{path}: line {row.line}: the diagnostic statement {row.key} has no "
+                f"{', '.join(empty)}. Download the table again."
+            )
+    codes = [row.key for row in rows]
+    return pd.DataFrame([row.values for row in rows], index=codes)
+
+
+def _read_table(
+    path: Path, key: str, columns: Mapping[str, csv_tables.Parse]
+) -> Sequence[csv_tables.Row]:
     try:
-        table = pd.read_csv(path, index_col=0)[list(columns)]
+        return csv_tables.read(path, key, columns)
     except FileNotFoundError:
         raise ValueError(
             f"{path} was not found. Download physionet.org/content/ptb-xl/1.0.3 and "
             "pass its folder with --raw_dir."
         ) from None
-    except (KeyError, OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a table of PTB-XL ({error})") from None
-    if not table.index.is_unique:
-        double = table.index[table.index.duplicated()].tolist()
-        raise ValueError(f"{path}: these rows occur twice: {double}")
-    return table
 
 
-def _parse_codes(raw_dir: Path, text: str) -> tuple[str, ...]:
+def _parse_code(cell: str) -> str:
+    """Returns an SCP code."""
+    code = csv_tables.text(cell)
+    if code.replace(".", "").isdigit():
+        raise ValueError("expected an SCP code such as NORM")
+    return code
+
+
+def _parse_codes(cell: str) -> tuple[str, ...]:
     """Returns the keys of scp_codes, which holds a Python dict as text."""
+    expected = "expected codes and likelihoods, such as {'NORM': 100.0}"
     try:
-        return tuple(ast.literal_eval(text))
-    except (SyntaxError, TypeError, ValueError):
-        raise ValueError(
-            f"{raw_dir / DATABASE}: expected scp_codes like {{'NORM': 100.0}}, "
-            f"found {text!r}"
-        ) from None
+        codes = ast.literal_eval(cell)
+    except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError):
+        raise ValueError(expected) from None
+    if not isinstance(codes, dict) or not all(isinstance(key, str) for key in codes):
+        raise ValueError(expected)
+    return tuple(key.strip() for key in codes)
 
 
-def _skip(records: pd.DataFrame, known: set[str]) -> Iterator[tuple[str, str]]:
-    """Yields name and reason of each record that must be skipped."""
-    folds = [fold for folds in manifest.SPLIT_FOLDS.values() for fold in folds]
-    rows = zip(records["name"], records["codes"], records["strat_fold"], strict=True)
-    for name, codes, fold in rows:
-        unknown = sorted(set(codes) - known)
-        if unknown:
-            yield name, f"unknown label: {', '.join(unknown)} is not in {STATEMENTS}"
-        elif fold not in folds:
-            yield name, f"no fold: expected strat_fold 1 to 10, found {fold}"
+def _reason_to_skip(row: csv_tables.Row, known: set[str]) -> str | None:
+    """Returns why a record must be skipped, or None."""
+    if row.values is None:
+        return row.reason
+    unknown = sorted(set(row.values["scp_codes"]) - known)
+    if unknown:
+        return f"unknown label: {', '.join(unknown)} is not in {STATEMENTS}"
+    return None
 
 
 def label_tables(
@@ -133,7 +184,8 @@ def label_tables(
 
     Args:
         codes: [record], SCP codes of each record.
-        statements: scp_statements.csv with the columns `COLUMNS`, indexed by SCP code.
+        statements: scp_statements.csv with the columns `STATEMENT_COLUMNS`, indexed by
+            SCP code.
     """
     texts = {
         str(code): f"{row['description']} (SCP-ECG {code}, {_kinds(row)})"

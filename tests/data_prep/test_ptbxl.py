@@ -90,20 +90,22 @@ def test_unknown_codes_and_missing_folds_are_skipped(tmp_path):
     assert list(index.names) == ["00001", "00002", "00003"]
     assert dict(index.skipped) == {
         "00004": "unknown label: NEW is not in scp_statements.csv",
-        "00005": "no fold: expected strat_fold 1 to 10, found 11",
+        "00005": "invalid row: ptbxl_database.csv, line 6, column 'strat_fold': "
+        "expected a whole number from 1 to 10, found '11'",
     }
 
 
 def test_codes_are_not_evaluated(tmp_path):
     raw_records.write_ptbxl(tmp_path, ["__import__('os').getcwd()"], folds=[1])
-    with pytest.raises(ValueError, match="expected scp_codes like"):
-        ptbxl.index(tmp_path)
+    ((name, reason),) = ptbxl.index(tmp_path).skipped
+    assert name == "00001"
+    assert "column 'scp_codes': expected codes and likelihoods" in reason
 
 
 def test_a_duplicate_record_raises(raw_dir):
     path = raw_dir / "ptbxl_database.csv"
     path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
-    with pytest.raises(ValueError, match=r"occur twice: \[1\]"):
+    with pytest.raises(ValueError, match="'ecg_id' has 1 twice, in lines 2 and 5"):
         ptbxl.index(raw_dir)
 
 
@@ -140,3 +142,54 @@ def test_counts_match_the_subset(real_data):
     assert [len(table.labels) for table in index.tables.values()] == [
         sizes[0] for sizes in PROTOCOL.values()
     ]
+
+
+def test_an_index_column_does_not_shift_the_names(raw_dir):
+    path = raw_dir / "ptbxl_database.csv"
+    header, *rows = path.read_text().splitlines()
+    lines = [f",{header}", *(f"{n},{row}" for n, row in enumerate(rows))]
+    path.write_text("\n".join(lines) + "\n")
+    assert list(ptbxl.index(raw_dir).names) == ["00001", "00002", "00003"]
+
+
+def test_statements_with_a_written_index_are_read_by_name(raw_dir):
+    expected = ptbxl.index(raw_dir).tables["all"].labels
+    path = raw_dir / "scp_statements.csv"
+    header, *rows = path.read_text().splitlines()
+    lines = [f",Unnamed: 0{header}", *(f"{n},{row}" for n, row in enumerate(rows))]
+    path.write_text("\n".join(lines) + "\n")
+    assert ptbxl.index(raw_dir).tables["all"].labels == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("NORM,normal ECG", "NORM,", "line 3, column 'description': expected text"),
+        ("NORM,normal ECG", "5,normal ECG", "expected an SCP code such as NORM"),
+        ("NORM,NORM\n", "NORM,\n", "NORM has no diagnostic_subclass"),
+        ("normal ECG,1.0", "normal ECG,x", "column 'diagnostic': expected 1, 0 or"),
+    ],
+)
+def test_an_invalid_statement_is_an_error(raw_dir, old, new, message):
+    path = raw_dir / "scp_statements.csv"
+    content = path.read_text()
+    assert content.count(old) == 1, content
+    path.write_text(content.replace(old, new))
+    with pytest.raises(ValueError, match=rf"scp_statements.csv: .*{message}"):
+        ptbxl.index(raw_dir)
+
+
+def test_a_bad_row_costs_its_record_only_unless_strict(raw_dir, tmp_path, capsys):
+    path = raw_dir / "ptbxl_database.csv"
+    more = [
+        path.read_text().splitlines()[1].replace("1,", f"{n},", 1) for n in range(4, 15)
+    ]
+    bad = "15,{'NORM': 100.0},half,records100/00001,records500/00001"
+    path.write_text(path.read_text() + "\n".join([*more, bad]) + "\n")
+    index = ptbxl.index(raw_dir)
+    assert len(index.names) == 14
+    assert index.skipped[0][0] == "00015"
+    flags = ["--raw_dir", str(raw_dir), "--out", str(tmp_path / "out"), "--jobs", "1"]
+    assert ptbxl.main([*flags, "--strict"]) == 1
+    error = capsys.readouterr().err
+    assert "line 16, column 'strat_fold'" in error and "found 'half'" in error
