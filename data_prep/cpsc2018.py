@@ -7,15 +7,21 @@ those of the headers, as the official score needs the first label of each record
 Example: python -m data_prep.cpsc2018 --raw_dir cpsc2018/ --out shards/cpsc2018
 """
 
-import csv
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from data_prep import build, command, cpsc_format, readers, shard_writer
+from data_prep import (
+    build,
+    command,
+    cpsc_format,
+    csv_tables,
+    readers,
+    shard_writer,
+)
 from mrm_jax.data import cpsc_mat, manifest, preprocessing
 
 DATA_SET = "CPSC2018"
@@ -57,9 +63,12 @@ def index(
     """
     paths = find_records(raw_dir)
     reference_csv = _find_reference(raw_dir)
-    reference = cpsc_format.read_reference(reference_csv) if reference_csv else None
+    reference = None
+    if reference_csv:
+        rows = cpsc_format.read_reference_rows(reference_csv)
+        reference = {row.key: row for row in rows}
     folds_csv = folds_csv or _default_folds(raw_dir)
-    folds = read_folds(folds_csv)
+    folds = {row.key: row for row in _fold_rows(folds_csv)}
     classes, skipped = _label(paths, folds, reference)
     if version is None:
         version = "public-6877" if len(paths) == PUBLIC_RECORDS else "subset"
@@ -73,7 +82,7 @@ def index(
         version=version,
         names=list(classes),
         paths=[paths[name] for name in classes],
-        folds=np.array([folds[name] for name in classes], np.int8),
+        folds=np.array([_fold(name, folds) for name in classes], np.int8),
         tables={
             LABEL_SET: _table(list(classes.values()), ordered=reference is not None)
         },
@@ -113,20 +122,37 @@ def read_folds(path: Path) -> dict[str, int]:
     """Returns the fold of each record.
 
     Raises:
-        ValueError: if the file is missing, lacks a column, or has folds beyond 1 to 10.
+        ValueError: if the file is missing, lacks a column, or has an invalid row.
     """
+    rows = _fold_rows(path)
+    for row in rows:
+        if row.reason:
+            raise ValueError(f"{path}: {row.reason}")
+    return {row.key: row.values["fold"] for row in rows if row.values}
+
+
+def _fold_rows(path: Path) -> list[csv_tables.Row]:
+    columns = {"record": csv_tables.text, "fold": csv_tables.whole_number(1, 10)}
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            folds = {row["record"]: int(row["fold"]) for row in csv.DictReader(file)}
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        return csv_tables.read(path, "record", columns)
+    except FileNotFoundError:
         raise ValueError(
-            f"{path}: expected a CSV file with the columns record and fold ({error!r})"
+            f"{path} was not found. It is a CSV file with the columns record and fold."
         ) from None
-    known = {fold for folds_ in manifest.SPLIT_FOLDS.values() for fold in folds_}
-    strange = sorted(set(folds.values()) - known)
-    if strange:
-        raise ValueError(f"{path}: expected folds 1 to 10, found {strange}")
-    return folds
+
+
+def _fold(name: str, folds: Mapping[str, csv_tables.Row]) -> int:
+    """Returns the fold of a record.
+
+    Raises:
+        ValueError: "REASON: detail", if its row is missing or invalid.
+    """
+    if name not in folds:
+        raise ValueError(f"no fold: the table of folds has no {name}")
+    row = folds[name]
+    if row.values is None:
+        raise ValueError(row.reason)
+    return row.values["fold"]
 
 
 def _default_folds(raw_dir: Path) -> Path:
@@ -146,9 +172,9 @@ def _find_reference(raw_dir: Path) -> Path | None:
 
 
 def _label(
-    paths: dict[str, Path],
-    folds: dict[str, int],
-    reference: dict[str, list[int]] | None,
+    paths: Mapping[str, Path],
+    folds: Mapping[str, csv_tables.Row],
+    reference: Mapping[str, csv_tables.Row] | None,
 ) -> tuple[dict[str, list[int]], list[tuple[str, str]]]:
     """Returns the classes of the records with a fold and labels, and all others.
 
@@ -157,23 +183,26 @@ def _label(
     classes, skipped = {}, []
     for name, path in paths.items():
         try:
-            classes[name] = _classes(name, path, reference)
-            if name not in folds:
-                del classes[name]
-                raise ValueError(f"no fold: the table of folds has no {name}")
+            found = _classes(name, path, reference)
+            _fold(name, folds)
+            classes[name] = found
         except ValueError as error:
             skipped.append((name, str(error)))
     return classes, skipped
 
 
 def _classes(
-    name: str, path: Path, reference: dict[str, list[int]] | None
+    name: str, path: Path, reference: Mapping[str, csv_tables.Row] | None
 ) -> list[int]:
     if reference is None:
         return cpsc_format.read_header_classes(path)
-    if not reference.get(name):
+    row = reference.get(name)
+    if row and row.reason:
+        raise ValueError(row.reason)
+    classes = cpsc_format.classes_of(row) if row else []
+    if not classes:
         raise ValueError(f"no label: REFERENCE.csv has none for {name}")
-    return reference[name]
+    return classes
 
 
 def _table(

@@ -8,11 +8,11 @@ References:
     Liu et al., 2018, doi 10.1166/jmihi.2018.2442.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
+from data_prep import csv_tables
 from mrm_jax.data import cpsc_mat, wfdb_files
 
 # Classes 1 to 9: abbreviation, plain text and SNOMED CT codes. The mirrors of CPSC2018
@@ -28,6 +28,7 @@ CLASSES = (
     ("STD", "ST-segment depression", ("429622005",)),
     ("STE", "ST-segment elevation", ("164931005",)),
 )
+NUM_CLASSES = len(CLASSES)
 LABELS = tuple(label for label, _, _ in CLASSES)
 DESCRIPTIONS = tuple(f"{text} (SNOMED CT {codes[0]})" for _, text, codes in CLASSES)
 _CLASS_OF = {
@@ -56,31 +57,45 @@ def read_reference(path: Path) -> dict[str, list[int]]:
     """Returns the classes of each record in a REFERENCE.csv, the first label first.
 
     Raises:
-        ValueError: if a column is missing, a record occurs twice, or classes other than
-            1 to 9 occur; lists the records of such classes.
+        ValueError: if a column is missing, a record occurs twice, or a row is invalid.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
-    missing = {"Recording", _REFERENCE_COLUMNS[0]} - set(rows[0] if rows else ())
-    if missing:
-        raise ValueError(f"{path}: the columns {sorted(missing)} are missing")
-    cells = {
-        row["Recording"]: [row[c] for c in _REFERENCE_COLUMNS if row.get(c)]
-        for row in rows
-    }
-    if len(cells) < len(rows):
-        raise ValueError(f"{path}: {len(rows) - len(cells)} records occur twice")
-    known = {str(number) for number in range(1, len(CLASSES) + 1)}
-    strange = [name for name, classes in cells.items() if not known.issuperset(classes)]
+    rows = read_reference_rows(path)
+    for row in rows:
+        if row.reason:
+            raise ValueError(f"{path}: {row.reason}")
+    return {row.key: classes_of(row) for row in rows}
+
+
+def read_reference_rows(path: Path) -> list[csv_tables.Row]:
+    """Returns the rows of a REFERENCE.csv, by name of the record; see `classes_of`.
+
+    Raises:
+        ValueError: if a column is missing, a record occurs twice, or classes beyond 9
+            occur; names the records of such classes.
+    """
+    header = csv_tables.read_header(path)
+    more = [name for name in _REFERENCE_COLUMNS[1:] if name in header]
+    columns = dict.fromkeys((_REFERENCE_COLUMNS[0], *more), _parse_class)
+    rows = csv_tables.read(path, "Recording", {"Recording": csv_tables.text, **columns})
+    strange = [row.key for row in rows if max(classes_of(row), default=0) > NUM_CLASSES]
     if strange:
         raise ValueError(
-            f"{path}: expected classes 1 to {len(CLASSES)}, found others in "
+            f"{path}: expected classes 1 to {NUM_CLASSES}, found others in "
             f"{len(strange)} rows: {', '.join(strange)}. A damaged copy of this file "
             "is in circulation. Download it from the page of the challenge."
         )
-    return {
-        name: [int(number) for number in classes] for name, classes in cells.items()
-    }
+    return rows
+
+
+def classes_of(row: csv_tables.Row) -> list[int]:
+    """Returns the classes of a valid row of REFERENCE.csv, the first label first."""
+    values = row.values or {}
+    return [values[name] for name in _REFERENCE_COLUMNS if values.get(name)]
+
+
+def _parse_class(cell: str) -> int | None:
+    """Returns a class, None if the cell is empty."""
+    return csv_tables.whole_number(1)(cell) if csv_tables.optional_text(cell) else None
 
 
 def read_header_classes(path: Path) -> list[int]:

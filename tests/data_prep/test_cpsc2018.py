@@ -98,6 +98,25 @@ def test_a_record_missing_in_the_reference_is_skipped(tmp_path):
     assert index.skipped == [("A0001", reason)]
 
 
+def test_an_invalid_row_of_a_table_costs_its_record_only(tmp_path):
+    write_reference(tmp_path, "A0001 ,1.0, ,", "A0002,two,,", "A0003,2,,", "A0004,3,,")
+    folds = ["A0001, 1", "A0002,2", "A0003,", "A0004,4"]
+    (tmp_path / "folds.csv").write_text("\n".join(["record,fold", *folds]) + "\n")
+    for number in range(1, 5):
+        write_record(tmp_path / f"A000{number}")
+    index = cpsc2018.index(tmp_path)
+    assert list(index.names) == ["A0001", "A0004"]
+    assert labels_of(index) == ["Normal"]
+    assert labels_of(index, row=1) == ["I-AVB"]
+    assert index.folds.tolist() == [1, 4]
+    assert dict(index.skipped) == {
+        "A0002": "invalid row: REFERENCE.csv, line 3, column 'First_label': expected a "
+        "whole number of 1 or more, found 'two'",
+        "A0003": "invalid row: folds.csv, line 4, column 'fold': expected a whole "
+        "number from 1 to 10, found ''",
+    }
+
+
 def test_class_10_raises_and_names_all_rows(tmp_path, capsys):
     names = [f"A{number:04d}" for number in range(1, 19)]
     write_reference(tmp_path, "A0100,1,,", *(f"{name},1,10," for name in names))
@@ -111,7 +130,7 @@ def test_class_10_raises_and_names_all_rows(tmp_path, capsys):
 
 def test_a_reference_without_its_columns_raises(tmp_path):
     (tmp_path / "REFERENCE.csv").write_text("name,label\nA0001,1\n")
-    with pytest.raises(ValueError, match="First_label.*Recording"):
+    with pytest.raises(ValueError, match="expected one column 'First_label', found 0"):
         index_of_one(tmp_path, "#Dx: RBBB")
 
 
@@ -139,9 +158,10 @@ def test_given_folds_override_the_defaults(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("record,fold\nA0001,11\n", r"expected folds 1 to 10, found \[11\]"),
-        ("name,number\nA0001,1\n", "columns record and fold"),
-        ("record,fold\nA0001\n", "columns record and fold"),
+        ("record,fold\nA0001,11\n", "line 2, column 'fold': .* found '11'"),
+        ("name,number\nA0001,1\n", "expected one column 'record', found 0"),
+        ("record,fold\nA0001\n", "line 2, expected 2 cells, found 1"),
+        ("record,fold\nA0001,1\nA0001,2\n", "'A0001' twice, in lines 2 and 3"),
     ],
 )
 def test_invalid_folds_raise(tmp_path, text, message):
