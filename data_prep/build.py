@@ -101,6 +101,15 @@ def count_reasons(out_dir: Path) -> dict[str, int]:
         return _count([row["reason"] for row in csv.DictReader(file)])
 
 
+def count_notes(out_dir: Path) -> dict[str, int]:
+    """Returns the notes on records, most frequent first; {} for older builds."""
+    path = out_dir / shard_writer.NOTES
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as file:
+        return _count([row["note"] for row in csv.DictReader(file)])
+
+
 def _count(reasons: Iterable[str]) -> dict[str, int]:
     return dict(Counter(text.partition(":")[0] for text in reasons).most_common())
 
@@ -115,6 +124,7 @@ def _write(
 ) -> manifests.Manifest:
     writer = shard_writer.Writer(folder, reading.num_samples, shard_writer.SHARD_BYTES)
     kept: list[int] = []
+    notes: list[tuple[str, str]] = []
     skipped = list(index.skipped)
     _check_strict(index, skipped, strict)
     for row, result in enumerate(readers.read_all(index.paths, reading, pool)):
@@ -122,12 +132,14 @@ def _write(
             skipped.append((index.names[row], result))
             _check_strict(index, skipped, strict)
         else:
-            writer.add(result)
+            writer.add(result.signal_uv)
             kept.append(row)
+            notes += [(index.names[row], note) for note in result.notes]
     _check_share(index, skipped)
     rows = np.array(kept, np.int64)
     tables = {name: _select(table, rows) for name, table in index.tables.items()}
     names = [index.names[row] for row in kept]
+    writer.write_notes(notes)
     facts = _facts(index, reading)
     return writer.finish(names, index.folds[rows], tables, skipped, facts)
 

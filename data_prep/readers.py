@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 
 from data_prep import dask_cluster, workers
-from mrm_jax.data import preprocessing
+from mrm_jax.data import plausibility, preprocessing
 
 BATCH = 32  # records per call of a worker, as a call costs more than reading one
 RECORDS_PER_WORKER = 2048  # starting a process takes as long as reading these
@@ -53,10 +53,18 @@ def check(
     )
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Converted:
+    """A record as it is stored in shards."""
+
+    signal_uv: np.ndarray  # [time, lead], int16
+    notes: tuple[str, ...]  # doubts about the signal
+
+
 def read_all(
     paths: Sequence[Path], reading: Reading, pool: workers.Workers
-) -> Iterator[np.ndarray | str]:
-    """Yields each record's signal, or the reason to skip it, in order."""
+) -> Iterator[Converted | str]:
+    """Yields each record, or the reason to skip it, in order."""
     absolute = _absolute(paths)
     batches = [absolute[i : i + BATCH] for i in range(0, len(paths), BATCH)]
     read = functools.partial(_read_batch, reading=reading)
@@ -78,7 +86,7 @@ def _describe(paths: Sequence[Path], reading: Reading) -> dict[str, str]:
     """Returns the hash of each record, or the reason to skip it."""
     results = _read_batch(paths, reading)
     return {
-        str(path): result if isinstance(result, str) else _hash(result)
+        str(path): result if isinstance(result, str) else _hash(result.signal_uv)
         for path, result in zip(paths, results, strict=True)
     }
 
@@ -87,22 +95,24 @@ def _hash(signal_uv: np.ndarray) -> str:
     return f"SHA-256 {hashlib.sha256(signal_uv.tobytes()).hexdigest()}"
 
 
-def _read_batch(paths: Sequence[Path], reading: Reading) -> list[np.ndarray | str]:
+def _read_batch(paths: Sequence[Path], reading: Reading) -> list[Converted | str]:
     return [_read_one(path, reading) for path in paths]
 
 
-def _read_one(path: Path, reading: Reading) -> np.ndarray | str:
-    """Returns int16 microvolts [time, lead], or the reason to skip the record."""
+def _read_one(path: Path, reading: Reading) -> Converted | str:
+    """Returns the converted record, or the reason to skip it."""
     try:
         signal_mv, rate = reading.read(path)
         if rate != reading.source_rate:
             return f"wrong rate: expected {reading.source_rate} Hz, found {rate} Hz"
-        return preprocessing.prepare_uv(
+        signal_uv = preprocessing.prepare_uv(
             signal_mv,
             rate,
             reading.sampling_rate,
             reading.num_samples,
             reading.length_policy,
         )
+        notes = plausibility.check(signal_uv / 1000, reading.sampling_rate)
+        return Converted(signal_uv, notes)
     except ValueError as error:
         return str(error)

@@ -12,7 +12,8 @@ from mrm_jax.data import leads
 from mrm_jax.data import manifest as manifests
 
 SHARD_BYTES = 64 * 2**20
-SKIPPED = "rejected.csv"  # existing folders have this name: do not rename it
+NOTES = "notes.csv"
+SKIPPED = "rejected.csv"  # the name in existing folders
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Writer:
         self._filled += 1
         if self._filled == len(self._buffer):
             self._flush()
+
+    def write_notes(self, notes: Sequence[tuple[str, str]]) -> None:
+        """Writes name and note of each doubt about a record, before `finish`."""
+        with (self.folder / NOTES).open("w", newline="") as file:
+            csv.writer(file).writerows([("record", "note"), *notes])
 
     def finish(
         self,

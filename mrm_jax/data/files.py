@@ -5,8 +5,6 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from mrm_jax.data import cpsc_mat, recording, tables, wfdb_files
 from mrm_jax.data import leads as lead_names
 
@@ -149,11 +147,9 @@ def _read_wfdb(path: Path) -> recording.Recording:
     names = [lead_names.standard_name(name) for name in found.names]
     columns = [i for i, name in enumerate(names) if name in lead_names.LEADS]
     units = [recording.unit_name(found.units[column]) for column in columns]
-    factors = np.array([recording.MV_PER_UNIT[unit] for unit in units], np.float32)
-    values = found.values[:, columns]
     return recording.Recording(
         header.stem,
-        values if set(units) <= {"mV"} else values * factors,
+        wfdb_files.in_mv(found.values[:, columns], units),
         tuple(names[column] for column in columns),
         found.sampling_rate,
         header,

@@ -27,7 +27,10 @@ LIMB = {
 CONTRADICTION = 0.05
 _ENOUGH_SAMPLES = 1000  # to measure it
 
-_PREFIX = re.compile(r"^((ECG|LEAD)[ _]+)+")
+_PREFIX = re.compile(r"^((MDC|ECG|LEAD)[ _]+)+")
+# "I_mV", "V1 (uV)"; the last letter is a capital mu.
+_UNIT = re.compile(r"([ _]+[MU\u039c]?V|[ _]*[(\[][MU\u039c]?V[)\]])$")
+_CHEST = re.compile(r"([VC])[-_ ]([1-6])")  # "V-1"
 # Names of the same lead in other languages and standards (IEC: C1-C6 for V1-V6).
 _SYNONYMS = {"DI": "I", "DII": "II", "DIII": "III"}
 _SYNONYMS |= {f"C{number}": f"V{number}" for number in range(1, 7)}
@@ -44,7 +47,12 @@ def standard_name(name: str) -> str:
     "MLII" uses other electrode positions.
     """
     short = _PREFIX.sub("", name.strip(" \t'\"").upper())
-    return _SYNONYMS.get(short, short)
+    for spelling in (short, _UNIT.sub("", short)):
+        spelling = _CHEST.sub(r"\1\2", spelling)
+        spelling = _SYNONYMS.get(spelling, spelling)
+        if spelling in LEADS:
+            return spelling
+    return short
 
 
 def standard_names(names: Sequence[str]) -> tuple[str, ...]:

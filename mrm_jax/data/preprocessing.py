@@ -16,6 +16,8 @@ from mrm_jax.data import leads
 EXACT = "exact"  # records of another length are skipped
 STRETCH_OR_CUT = "stretch-or-cut"  # stretch shorter records, keep the start of longer
 LENGTH_POLICIES = (EXACT, STRETCH_OR_CUT)
+# Shorter records are not stretched. The shortest of CPSC2018 has 6 s of 10 s.
+SHORTEST_SHARE = 0.5
 
 # How the filter extends a signal beyond its ends: with the slope of its last two
 # samples. Of SciPy's ten extensions it had the smallest error over the first and last
@@ -88,16 +90,28 @@ def fit_length(signal: np.ndarray, num_samples: int, length_policy: str) -> np.n
     if found == num_samples:
         return signal
     if length_policy == STRETCH_OR_CUT:
-        return (
-            signal[:num_samples]
-            if found > num_samples
-            else stretch(signal, num_samples)
-        )
+        if found > num_samples:
+            return signal[:num_samples]
+        check_long_enough(found, num_samples)
+        return stretch(signal, num_samples)
     if length_policy == EXACT:
         raise ValueError(f"wrong length: expected {num_samples} samples, found {found}")
     raise ValueError(
         f"unknown length policy {length_policy!r}: expected one of {LENGTH_POLICIES}"
     )
+
+
+def check_long_enough(found: int, num_samples: int) -> None:
+    """Checks that a record may be stretched to `num_samples`.
+
+    Raises:
+        ValueError: "too short: ..." if it has less than SHORTEST_SHARE of them.
+    """
+    if found < SHORTEST_SHARE * num_samples:
+        raise ValueError(
+            f"too short: expected {SHORTEST_SHARE:.0%} of the {num_samples} samples of "
+            f"a window or more, found {found}; stretching it further would distort it"
+        )
 
 
 def stretch(signal: np.ndarray, num_samples: int) -> np.ndarray:

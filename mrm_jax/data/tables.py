@@ -16,6 +16,7 @@ _TIME = re.compile(
     r"[ _]*[(\[]?(s|ms|us|sec|seconds|samples)?[)\]]?"
 )
 _NAME_AND_UNIT = re.compile(r"(.*\S)\s*[(\[]\s*(\S+?)\s*[)\]]['\"\s]*")
+_NAME_UNIT = re.compile(r"(.*\w)[ _]+([mu\u00b5\u03bc]?V)['\"\s]*", re.IGNORECASE)
 _DELIMITERS = ",;\t"
 _FORM = "expected commas, semicolons or tabs between columns, and decimal points"
 
@@ -158,8 +159,8 @@ def _leads_of(cells: Sequence[str], unit: str, path: Path) -> list[str]:
 
 
 def _name_and_unit(cell: str) -> tuple[str, str | None]:
-    """Returns "I" and "mV" for "I (mV)"; the unit is None if there is none."""
-    match = _NAME_AND_UNIT.fullmatch(cell)
+    """Returns "I" and "mV" for "I (mV)" or "I_mV"; the unit is None without one."""
+    match = _NAME_AND_UNIT.fullmatch(cell) or _NAME_UNIT.fullmatch(cell)
     try:
         return (match[1], recording.unit_name(match[2])) if match else (cell, None)
     except ValueError:

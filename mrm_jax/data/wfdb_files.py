@@ -12,14 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mrm_jax.data import leads
+from mrm_jax.data import leads, recording
 
 LEADS = leads.LEADS
 _INVALID = -32768  # marks a sample that was not measured in format 16
 
 # Header lines as described in header(5) of the WFDB manual, without the rare fields
 # (segments, counter, several samples per frame, skew), which the wfdb package reads.
-_RECORD_LINE = re.compile(r"[-\w]+\s+(\d+)\s+(\d+)\s+(\d+)(?:\s[^/]*)?")
+# Early headers of the Challenge 2020 name the record with an ending, "E00271.mat".
+_RECORD_LINE = re.compile(r"[-\w]+(?:\.\w+)?\s+(\d+)\s+(\d+)\s+(\d+)(?:\s[^/]*)?")
 _FORMAT = re.compile(r"16(?:\+(\d+))?")
 _FILE_NAME = re.compile(r"\w[-\w]*(?:\.\w+)?")
 _MICROVOLT = re.compile("[\u00b5\u03bc\ufffd]V")  # micro, mu; neither in UTF-8
@@ -72,16 +73,30 @@ def read_record(path: Path | str) -> tuple[np.ndarray, int]:
 
     Raises:
         ValueError: "REASON: detail", if the record is missing, damaged or truncated,
-            lacks a lead, or is not in mV.
+            lacks a lead, or states no rate, gain or unit of voltage.
     """
     path = header_path(path)
-    found = _read(path, _twelve_in_mv)
+    found = _read(path, _twelve)
     if found.sampling_rate != int(found.sampling_rate):
         raise ValueError(
             f"wrong rate: {path.name}: expected whole Hz, "
             f"found {found.sampling_rate:g} Hz"
         )
-    return found.values, int(found.sampling_rate)
+    units = [recording.unit_name(unit) for unit in found.units]
+    return in_mv(found.values, units), int(found.sampling_rate)
+
+
+def in_mv(values: np.ndarray, units: Sequence[str]) -> np.ndarray:
+    """Returns signals [time, signal] in mV; signals in mV are returned unchanged.
+
+    Args:
+        values: [time, signal], each in its own unit.
+        units: [signal], keys of `recording.MV_PER_UNIT`.
+    """
+    if set(units) <= {"mV"}:
+        return values
+    factors = np.array([recording.MV_PER_UNIT[unit] for unit in units], np.float32)
+    return values * factors
 
 
 def read_all(path: Path | str) -> Signals:
@@ -106,8 +121,10 @@ def header_path(path: Path | str) -> Path:
 
 def _read(path: Path, choice: _Choice) -> Signals:
     try:
-        header = _plain_header(_text(path))
+        text = _text(path)
+        header = _plain_header(text)
         if header is None:
+            _check_stated(path, text)
             return _read_with_wfdb(path, choice)
         channels = header.channels
         names, units = [c.name for c in channels], [c.unit for c in channels]
@@ -138,17 +155,9 @@ def _check_volts(path: Path) -> None:
         )
 
 
-def _twelve_in_mv(
-    path: Path, names: Sequence[str], units: Sequence[str]
-) -> Sequence[int]:
-    columns = _columns(path, names)
-    _check_units(path, [units[column] for column in columns])
-    return columns
-
-
-def _columns(path: Path, names: Sequence[str]) -> list[int]:
+def _twelve(path: Path, names: Sequence[str], units: Sequence[str]) -> Sequence[int]:
     """Returns the index of each of the twelve leads among a record's signals."""
-    found = [name.strip().upper() for name in names]
+    found = [leads.standard_name(name) for name in names]
     missing = [lead for lead in LEADS if lead not in found]
     if missing:
         raise ValueError(
@@ -157,25 +166,69 @@ def _columns(path: Path, names: Sequence[str]) -> list[int]:
     double = [lead for lead in LEADS if found.count(lead) > 1]
     if double:
         raise ValueError(f"doubled lead: {path.name}: {', '.join(double)}")
-    return [found.index(lead) for lead in LEADS]
+    columns = [found.index(lead) for lead in LEADS]
+    for column in columns:
+        _check_unit(path, names[column], units[column])
+    return columns
 
 
-def _check_units(path: Path, units: Sequence[str]) -> None:
-    if set(units) != {"mV"}:
+def _check_unit(path: Path, name: str, unit: str) -> None:
+    try:
+        recording.unit_name(unit)
+    except ValueError as error:
+        raise ValueError(f"{error} (lead {name} of {path.name})") from None
+
+
+def _lines(text: str) -> list[str]:
+    """Returns the lines of a header without comments."""
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _check_stated(path: Path, text: str) -> None:
+    """Checks that a header states its rate and gains.
+
+    The wfdb package would assume 250 Hz and 200 steps per mV.
+
+    Raises:
+        ValueError: "no rate: ..." or "uncalibrated: ...".
+    """
+    record, *signals = _lines(text) or [""]
+    fields = record.split()
+    rate = _leading_number(fields[2]) if len(fields) > 2 else 0.0
+    if fields and not rate > 0:  # also NaN
         raise ValueError(
-            f"wrong unit: {path.name}: expected all leads in mV, "
-            f"found {', '.join(sorted(set(units)))}"
+            f"no rate: the first line of {path.name} states no sampling rate. Write it "
+            "after the number of signals, in Hz"
         )
+    if fields and "/" in fields[0]:
+        return  # segments: each has a header of its own
+    for line in signals:
+        cells = line.split(maxsplit=8)
+        name = leads.standard_name(cells[8]) if len(cells) > 8 else ""
+        stated = len(cells) > 2 and _leading_number(cells[2]) != 0
+        if name in LEADS and not stated:
+            raise ValueError(
+                f"uncalibrated: {path.name} states no gain of lead {cells[8]}, so its "
+                "voltage is unknown"
+            )
+
+
+def _leading_number(field: str) -> float:
+    """Returns the number at the start of a field, such as 1000 of "1000(0)/mV"."""
+    match = re.match(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", field, re.IGNORECASE)
+    return float(match[0]) if match else 0.0
 
 
 def _plain_header(text: str) -> _Header | None:
     """Returns the header, or None if it is not of plain format 16."""
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
+    lines = _lines(text)
     record = _RECORD_LINE.fullmatch(lines[0]) if lines else None
     if record is None:
         return None
     num_signals, sampling_rate, num_samples = map(int, record.groups())
+    if not sampling_rate:
+        return None
     channels = [_plain_channel(line) for line in lines[1:]]
     plain = [channel for channel in channels if channel is not None]
     if not num_samples or not len(plain) == len(channels) == num_signals:

@@ -14,17 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mrm_jax.data import files, leads, preprocessing
+from mrm_jax.data import files, leads, plausibility, preprocessing
 from mrm_jax.data import recording as recordings
 
 READERS = min(8, os.cpu_count() or 1)  # threads, as NumPy and SciPy release the GIL
 READ_AHEAD = 64  # most records read in advance; bounds the memory
-
-
-# Standard deviations in mV that no ECG has. Over 3,031 records of PTB-XL and 15 of
-# CPSC2018 the median over leads is 0.04 to 0.7, the largest lead's 0.09 to 5.8.
-TOO_LARGE_MV = 20.0  # median over leads: in microvolts, or steps of a converter
-TOO_SMALL_MV = 0.002  # largest lead: in volts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +63,8 @@ def cut(
 
     Raises:
         ValueError: "REASON: detail", if leads or samples are missing, a lead is flat,
-            the amplitude is implausible, or the recording is too short.
+            the amplitude is implausible, the signal was normalised, or the recording is
+            too short.
     """
     signal_mv, computed = leads.complete(recording.signal_mv, recording.leads)
     size, rate = expected.num_samples, expected.sampling_rate
@@ -78,12 +73,13 @@ def cut(
         signal_mv = signal_mv[: preprocessing.num_used(size, source_rate, rate)]
     preprocessing.check_finite(signal_mv, source_rate)
     preprocessing.check_not_flat(signal_mv)
-    check_amplitude(signal_mv, recording.unit)
+    doubts = plausibility.check(signal_mv, source_rate, recording.unit)
     resampled = preprocessing.resample(signal_mv, source_rate, rate)
     notes = [
         *_conversions(recording, expected),
         *computed,
         *leads.contradictions(signal_mv),
+        *doubts,
     ]
     if len(resampled) < size:
         resampled = _stretched(resampled, expected)
@@ -93,26 +89,6 @@ def cut(
     parts = [_window_uv(resampled, start, expected) for start in starts]
     start_s = tuple(start / rate for start in starts)
     return Windows(recording, np.stack(parts), start_s, tuple(notes))
-
-
-def check_amplitude(signal_mv: np.ndarray, unit: str) -> None:
-    """Checks a signal [time, lead] for amplitudes that only a wrong unit explains.
-
-    Raises:
-        ValueError: "wrong unit: ..." with the likely one.
-    """
-    sd_mv = np.std(signal_mv, axis=0, dtype=np.float64)
-    if np.median(sd_mv) > TOO_LARGE_MV:
-        likely = {"mV": "in uV, or steps of a converter", "V": "in mV"}
-    elif sd_mv.max() < TOO_SMALL_MV:
-        likely = {"mV": "in V", "uV": "in mV"}
-    else:
-        return
-    raise ValueError(
-        f"wrong unit: read as {unit}, the leads have a median standard deviation of "
-        f"{np.median(sd_mv):.3g} mV, but 0.03 to 1 mV is typical of an ECG. Are the "
-        f"numbers {likely.get(unit, f'really in {unit}')}?"
-    )
 
 
 def _conversions(
@@ -137,6 +113,7 @@ def _stretched(signal_mv: np.ndarray, expected: InputSpec) -> np.ndarray:
             "on records of full length only. Use one trained on records of any length "
             "(CPSC2018)"
         )
+    preprocessing.check_long_enough(len(signal_mv), expected.num_samples)
     return preprocessing.stretch(signal_mv, expected.num_samples)
 
 

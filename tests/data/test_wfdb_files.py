@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from mrm_jax.data import wfdb_files
+from mrm_jax.data import files, wfdb_files
 from tests.helpers import raw_records
 
 # wfdb's writer, under pandas 3.
@@ -158,10 +158,52 @@ def test_a_duplicate_lead_raises(tmp_path):
 
 
 def test_a_wrong_unit_raises(tmp_path):
-    gain = ["1000/mV"] * 11 + ["1000/uV"]
+    gain = ["1000/mV"] * 11 + ["1000/mmHg"]
     path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital(), gain=gain)
-    with pytest.raises(ValueError, match="^wrong unit: r.hea: .* found mV, uV"):
+    with pytest.raises(ValueError, match=r"^wrong unit: .*'mmHg' \(lead V6 of r.hea\)"):
         wfdb_files.read_record(path)
+
+
+def test_units_and_names_are_read_as_in_prediction(tmp_path):
+    values = raw_records.digital()
+    names = ["Lead I", "MDC_ECG_LEAD_II", "III_mV", "avr", "ECG aVL", "aVF (mV)"]
+    names += ["V-1", "C2", "V 3", "v4", "MDC_ECG_LEAD_V5", "V6"]
+    gain = ["1000/mv", "1/uV", "1000/MV", "1000000/V", *["1000/mV"] * 8]
+    path = raw_records.write_wfdb(tmp_path / "r", values, names=names, gain=gain)
+    signal_mv, _ = wfdb_files.read_record(path)
+    np.testing.assert_allclose(signal_mv, values / 1000, rtol=1e-6)
+    found = files.read(path)
+    assert found.leads == wfdb_files.LEADS
+    np.testing.assert_array_equal(found.signal_mv, signal_mv)
+
+
+def test_a_record_name_with_an_ending_is_read(tmp_path):
+    values = raw_records.digital()
+    path = raw_records.write_wfdb(tmp_path / "E00271", values, 500, padding=24)
+    lines = path.read_text().splitlines()
+    lines[0] = "E00271.mat 12 500 1000 05-May-2020 14:48:30"
+    path.write_text("\n".join(lines) + "\n")
+    signal_mv, rate = wfdb_files.read_record(path)
+    assert rate == 500
+    np.testing.assert_array_equal(signal_mv, (values / 1000).astype(np.float32))
+
+
+@pytest.mark.parametrize("line", ["r 12", "r 12 nan 1000", "r 12 0 1000"])
+def test_a_header_without_a_rate_raises(tmp_path, line):
+    path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital())
+    path.write_text("\n".join([line, *path.read_text().splitlines()[1:]]) + "\n")
+    for read in (wfdb_files.read_record, wfdb_files.read_all):
+        with pytest.raises(ValueError, match="^no rate: the first line of r.hea"):
+            read(path)
+
+
+@pytest.mark.parametrize("gain", ["0/mV", "0", "0(0)/mV"])
+def test_a_lead_without_a_gain_raises(tmp_path, gain):
+    gains = ["1000/mV"] * 11 + [gain]
+    path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital(), gain=gains)
+    for read in (wfdb_files.read_record, wfdb_files.read_all):
+        with pytest.raises(ValueError, match="^uncalibrated: r.hea .* lead V6"):
+            read(path)
 
 
 def test_missing_files_raise(tmp_path):

@@ -54,6 +54,19 @@ def test_two_whole_windows_do_not_overlap():
     assert windows.cut(of_length(10_000), EXACT).start_s == (0.0, 10.0)
 
 
+@pytest.mark.parametrize("duration_s", [1, 4.9])
+def test_records_too_short_to_stretch_raise(duration_s):
+    signal_mv = small_predictions.ecg_mv(int(500 * duration_s))
+    given = recording.Recording("r", signal_mv, leads.LEADS, 500)
+    expected = windows.InputSpec(100, 1000, preprocessing.STRETCH_OR_CUT)
+    with pytest.raises(ValueError, match="^too short: expected 50% of the 1000 samp"):
+        windows.cut(given, expected)
+    with pytest.raises(ValueError, match="^too short: expected 50% of the 1000 samp"):
+        preprocessing.prepare_uv(
+            signal_mv, 500, 100, 1000, preprocessing.STRETCH_OR_CUT
+        )
+
+
 def test_shorter_records_are_stretched_if_training_did_so():
     given = of_length(4000)
     found = windows.cut(given, STRETCHING)
@@ -87,7 +100,7 @@ def test_notes_describe_the_conversions():
     ],
 )
 def test_amplitudes_of_a_wrong_unit_raise(factor, unit, hint):
-    signal_mv = factor * small_predictions.ecg_mv(5000) / 5
+    signal_mv = factor * small_predictions.ecg_mv(5000)
     given = recording.Recording("r", signal_mv, LEADS, 500, unit=unit)
     with pytest.raises(ValueError, match=f"^wrong unit: read as {unit}, .*{hint}"):
         windows.cut(given, EXACT)

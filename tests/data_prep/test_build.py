@@ -90,6 +90,17 @@ def test_shards_hold_every_record_in_order(raw_dir, out_dir):
     assert [path.name for path in out_dir.parent.iterdir()] == ["out"]
 
 
+def test_doubts_about_kept_records_are_listed(raw_dir, out_dir):
+    written = run(raw_dir, out_dir)  # noise of 3 mV is not usual
+    with (out_dir / "notes.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["record", "note"]
+    assert [name for name, _ in rows] == [f"{i:05d}" for i in range(1, 13)]
+    assert all(note.startswith("unusually large amplitude: ") for _, note in rows)
+    assert build.count_notes(out_dir) == {"unusually large amplitude": 12}
+    assert "notes.csv" in written.files
+
+
 def test_manifest_describes_the_data(raw_dir, out_dir):
     written = run(raw_dir, out_dir)
     assert (written.data_set, written.data_set_version) == ("PTB-XL", "subset")

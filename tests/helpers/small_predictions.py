@@ -24,7 +24,7 @@ def ecg_mv(num_samples: int = WINDOW, seed: int = 0) -> np.ndarray:
     """Returns noise [time, lead] of an ECG's size whose limb leads belong together."""
     rng = np.random.default_rng(seed)
     walk = np.cumsum(rng.normal(0, 0.05, (num_samples, len(raw_records.LEADS))), axis=0)
-    signal_mv = walk - walk.mean(axis=0)
+    signal_mv = 0.2 * (walk - walk.mean(axis=0)) / walk.std(axis=0)
     one, two = signal_mv[:, 0].copy(), signal_mv[:, 1].copy()
     limb = (one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2)
     signal_mv[:, :6] = np.stack(limb, axis=1)
