@@ -29,8 +29,10 @@ def read(path: Path) -> np.ndarray:
         raise ValueError(f"missing file: {path.name}") from None
     except KeyError:
         raise ValueError(
-            f"unreadable: {path.name}: the file has no struct ECG. A record of the "
-            f"PhysioNet Challenge needs its header {path.stem}.hea in the same folder"
+            f"unreadable: {path.name}: the file has no struct ECG, but {_held(path)}. "
+            "A record of the PhysioNet Challenge needs its header "
+            f"{path.stem}.hea in the same folder. Save any other signal as .npy, and "
+            "pass its rate and unit with --sampling_rate and --unit"
         ) from None
     except Exception as error:  # loadmat raises almost anything for damaged files
         raise ValueError(f"unreadable: {path.name}: {error}") from None
@@ -40,3 +42,11 @@ def read(path: Path) -> np.ndarray:
             f"found an array [time, lead] of {signal_mv.shape}"
         )
     return signal_mv
+
+
+def _held(path: Path) -> str:
+    """Returns the variables of a .mat file in words."""
+    found = [
+        f"{name} {list(shape)} ({kind})" for name, shape, kind in scipy_io.whosmat(path)
+    ]
+    return f"the variables {', '.join(found)}" if found else "no variable"

@@ -132,7 +132,7 @@ def _read_table(path: Path, form: TableForm) -> recording.Recording:
     if path.suffix.lower() == ".npy":
         signal, names = tables.read_npy(path, form.leads)
     else:
-        signal, names = tables.read_csv(path, form.leads, unit)
+        signal, names = tables.read_csv(path, form.leads, unit, form.sampling_rate)
     signal_mv = recording.to_mv(signal, unit)
     return recording.Recording(
         path.stem, signal_mv, tuple(names), form.sampling_rate, path, unit

@@ -17,6 +17,9 @@ _TIME = re.compile(
 )
 _NAME_AND_UNIT = re.compile(r"(.*\S)\s*[(\[]\s*(\S+?)\s*[)\]]['\"\s]*")
 _NAME_UNIT = re.compile(r"(.*\w)[ _]+([mu\u00b5\u03bc]?V)['\"\s]*", re.IGNORECASE)
+_SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6}
+_TIMES = ("elapsed time", "time", "timestamp", "t")  # other names count samples
+RATE_WITHIN = 0.01  # relative difference from a column of times, which is rounded
 _DELIMITERS = ",;\t"
 _FORM = "expected commas, semicolons or tabs between columns, and decimal points"
 
@@ -54,7 +57,7 @@ def read_npy(
 
 
 def read_csv(
-    path: Path, names: Sequence[str] | None, unit: str
+    path: Path, names: Sequence[str] | None, unit: str, rate: float | None = None
 ) -> tuple[np.ndarray, Sequence[str]]:
     """Returns the signal [time, lead] of a .csv file, in its unit, and its leads.
 
@@ -66,15 +69,20 @@ def read_csv(
         names: names of its leads, which override the header row; None: the names in the
             header row or, without one, the twelve in the standard order.
         unit: unit of all leads, one of recording.MV_PER_UNIT.
+        rate: sampling rate in Hz that a column of times has to agree with.
 
     Raises:
         ValueError: "REASON: detail", if a cell is not a number, the number of columns
-            is wrong, or the header row has another unit in brackets.
+            is wrong, the header row has another unit in brackets, or a column of times
+            has another rate.
     """
     header, delimiter = _first_row(path)
     values = _numbers(path, delimiter, first_row=0 if header is None else 1)
     if header is not None:
         kept = [place for place, name in enumerate(header) if not _is_time(name)]
+        if rate is not None:
+            for place in set(range(min(len(header), values.shape[1]))) - set(kept):
+                _check_rate(path, header[place], values[:, place], rate)
         header = _leads_of([header[place] for place in kept], unit, path)
         values = values[:, [place for place in kept if place < values.shape[1]]]
     leads = names or header or lead_names.LEADS
@@ -156,6 +164,25 @@ def _leads_of(cells: Sequence[str], unit: str, path: Path) -> list[str]:
             f"--unit says {unit}"
         )
     return [name for name, _ in pairs]
+
+
+def _check_rate(path: Path, name: str, times: np.ndarray, rate: float) -> None:
+    """Checks that a column of times has the steps of a sampling rate."""
+    match = _TIME.fullmatch(name.strip(" '\"").lower())
+    if match is None or match[1] not in _TIMES or match[3] == "samples":
+        return
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    if not step > 0:
+        raise ValueError(f"wrong rate: {path.name}: the times in {name!r} do not rise")
+    units = [match[3]] if match[3] else ["s", "ms", "us"]
+    rates = [1 / (step * _SECONDS[found]) for found in units]
+    if not match[3] and step == 1:
+        return  # numbers of samples
+    if not any(abs(found / rate - 1) <= RATE_WITHIN for found in rates):
+        raise ValueError(
+            f"wrong rate: {path.name}: the times in {name!r} have steps of {step:g} "
+            f"{units[0]}, which is {rates[0]:.4g} Hz, but --sampling_rate says {rate:g}"
+        )
 
 
 def _name_and_unit(cell: str) -> tuple[str, str | None]:

@@ -83,6 +83,43 @@ def test_reads_csv_with_a_header_and_times(tmp_path, time, delimiter):
     assert tuple(names) == LEADS[::-1]
 
 
+@pytest.mark.parametrize(
+    ("name", "step", "rate"),
+    [
+        ("time", 0.002, 500),
+        ("time", 2, 500),  # milliseconds
+        ("time", 1, 360),  # numbers of samples
+        ("Time (s)", 0.00277, 360),  # rounded
+        ("t_ms", 4, 250),
+        ("timestamp [us]", 2000, 500),
+        ("index", 7, 100),
+        ("", 7, 100),
+    ],
+)
+def test_times_that_agree_with_the_rate(tmp_path, name, step, rate):
+    rows = np.hstack([np.arange(40)[:, None] * step, VALUES])
+    path = write_csv(tmp_path / "r.csv", rows, ",".join([name, *LEADS]))
+    values, _ = tables.read_csv(path, None, "mV", rate)
+    np.testing.assert_array_equal(values, VALUES)
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "message"),
+    [
+        ("time", 0.002, "steps of 0.002 s, which is 500 Hz, but .* says 100$"),
+        ("time_ms", 10.5, "steps of 10.5 ms, which is 95.24 Hz, but .* says 100$"),
+        ("Time (s)", 1, "steps of 1 s, which is 1 Hz, but .* says 100$"),
+        ("time", 0, "the times in 'time' do not rise$"),
+        ("time", -0.01, "the times in 'time' do not rise$"),
+    ],
+)
+def test_times_that_contradict_the_rate_raise(tmp_path, name, step, message):
+    rows = np.hstack([np.arange(40)[:, None] * step, VALUES])
+    path = write_csv(tmp_path / "r.csv", rows, ",".join([name, *LEADS]))
+    with pytest.raises(ValueError, match=f"^wrong rate: r.csv: .*{message}"):
+        tables.read_csv(path, None, "mV", 100)
+
+
 def test_reads_csv_written_by_spreadsheets(tmp_path):
     # A mark of the byte order, quotes, Windows' ends of lines, an empty last line.
     quoted = ",".join(f'"{lead}"' for lead in LEADS)
