@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from mrm_jax import train
-from mrm_jax.training import input_pipeline, run_spec, train_state
+from mrm_jax.training import input_pipeline, train_state
 from tests.helpers import tiny_network
 
 
@@ -51,5 +51,5 @@ def compute_in_float64() -> None:
 if __name__ == "__main__":
     signal_at(sys.argv[1], int(sys.argv[2]))
     compute_in_float64()
-    run_spec.network = tiny_network.build
+    tiny_network.install()
     sys.exit(train.main(sys.argv[3:]))

@@ -12,15 +12,26 @@ SPACE = """
 
 
 def write(
-    folder: Path, shards_dir: Path, space: str = SPACE, num_epochs: int = 2
+    folder: Path,
+    shards_dir: Path,
+    space: str = SPACE,
+    num_epochs: int = 2,
+    *,
+    own_process: bool = False,
 ) -> Path:
-    """Writes the file of a sweep of small runs."""
+    """Writes the file of a sweep of small runs.
+
+    With `own_process` it makes the process that reads it train the tiny network.
+    """
     path = folder / "sweep_file.py"
     path.write_text(
         textwrap.dedent(
             f"""
             from optuna.distributions import *
-            from tests.helpers import small_runs
+            from tests.helpers import small_runs, tiny_network
+
+            if {own_process}:
+                tiny_network.install()
 
 
             def get_config():

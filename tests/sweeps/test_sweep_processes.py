@@ -26,7 +26,7 @@ SPACE = '"hparams.learning_rate": FloatDistribution(1e-4, 1e-2, log=True)'
 def file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     shards_dir = small_runs.write_shards(folder / "shards", records_per_fold=12)
-    return small_sweeps.write(folder, shards_dir, SPACE, EPOCHS)
+    return small_sweeps.write(folder, shards_dir, SPACE, EPOCHS, own_process=True)
 
 
 @pytest.fixture
