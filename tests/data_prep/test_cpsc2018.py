@@ -130,7 +130,7 @@ def test_class_10_raises_and_names_all_rows(tmp_path, capsys):
 
 def test_a_reference_without_its_columns_raises(tmp_path):
     (tmp_path / "REFERENCE.csv").write_text("name,label\nA0001,1\n")
-    with pytest.raises(ValueError, match="expected one column 'First_label', found 0"):
+    with pytest.raises(ValueError, match="expected one column 'Recording', found 0"):
         index_of_one(tmp_path, "#Dx: RBBB")
 
 
