@@ -202,7 +202,7 @@ def test_a_finished_run_is_recognised(texts, capsys):
         == 0
     )
     check_printed(capsys.readouterr().out, texts["waves"]["test"])
-    assert contents(workdir) == before
+    assert contents(workdir) == before | {".lock": b""}
 
 
 def test_an_unfinished_run_resumes_with_the_same_results(texts, arrays, capsys):
