@@ -145,12 +145,8 @@ def _headline(
             f"\nthresholds: {model.thresholds_are}, {value:g}; mrm_jax.evaluate "
             "chooses one per label"
         )
-    if found.skipped:
-        names = ", ".join(path.name for path in found.skipped[:3])
-        text += (
-            f"\nskipped: {len(found.skipped):,} .csv without lead names in the first "
-            f"row, such as {names}"
-        )
+    if found.skipped():
+        text += f"\nskipped: {found.skipped()}"
     return text
 
 

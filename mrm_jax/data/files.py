@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from mrm_jax.data import leads as lead_names
 
 TABLES = (".npy", ".csv")
 KINDS = "WFDB (.hea, .dat, .mat, or no ending), the .mat of CPSC2018, .npy and .csv"
+# Files that may hold ECGs, but are not read. They are counted, as other files are not.
+UNREAD = (
+    *(".bdf", ".dcm", ".dicom", ".ecg", ".edf", ".gdf", ".h5", ".hdf5", ".npz"),
+    *(".parquet", ".pickle", ".pkl", ".scp", ".xlsx", ".xml"),
+    *(".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip"),
+)
 _WFDB = (".hea", ".dat")
 
 
@@ -24,10 +31,26 @@ class TableForm:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The files of records, and the files that were skipped."""
+    """The files of records, and the files in the same folders that were skipped."""
 
     records: Sequence[Path]
-    skipped: Sequence[Path]  # .csv files without a lead in the header row
+    tables: Sequence[Path] = ()  # .csv files without a lead in the header row
+    unread: Sequence[Path] = ()  # files of the kinds in UNREAD
+
+    def skipped(self) -> str:
+        """Returns the skipped files in words, or an empty text."""
+        groups = []
+        if self.tables:
+            names = ", ".join(path.name for path in self.tables[:3])
+            groups.append(
+                f"{len(self.tables):,} .csv without lead names in the first row, "
+                f"such as {names}"
+            )
+        if self.unread:
+            kinds = Counter(path.suffix.lower() for path in self.unread)
+            counts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+            groups.append(f"files of kinds that are not read: {counts}")
+        return "; ".join(groups)
 
 
 def read(path: Path | str, form: TableForm | None = None) -> recording.Recording:
@@ -62,8 +85,9 @@ def read(path: Path | str, form: TableForm | None = None) -> recording.Recording
 def find(paths: Sequence[Path | str]) -> Found:
     """Returns the records of files and folders.
 
-    Folders are searched with their sub-folders, in sorted order. A missing file is
-    listed too if others exist; `read` reports it.
+    Folders are searched with their sub-folders, in sorted order. Signal files and
+    segments that a header names are part of its record. A missing file is listed too if
+    others exist; `read` reports it.
 
     Raises:
         ValueError: if nothing exists, or no record is found.
@@ -72,19 +96,26 @@ def find(paths: Sequence[Path | str]) -> Found:
     if not any(_stands_for(Path(path)).exists() for path in paths):
         raise ValueError(f"{given}: no such record or folder exists")
     records: dict[Path, None] = {}  # in order, each once
-    skipped: list[Path] = []
+    label_tables: list[Path] = []
+    unread: list[Path] = []
     for path in map(Path, paths):
         if not path.is_dir():
             records[_stands_for(path)] = None
             continue
-        for file in _files(path):
+        files = [file for file in _walk(path) if file.is_file()]
+        unread += sorted(file for file in files if file.suffix.lower() in UNREAD)
+        for file in _one_per_record(files):
             if file.suffix.lower() != ".csv" or tables.is_record(file):
                 records[file] = None
             else:
-                skipped.append(file)
+                label_tables.append(file)
+    found = Found(list(records), label_tables, unread)
     if not records:
-        raise ValueError(f"{given}: no record was found. Supported files: {KINDS}")
-    return Found(list(records), skipped)
+        skipped = f" Skipped: {found.skipped()}." if found.skipped() else ""
+        raise ValueError(
+            f"{given}: no record was found.{skipped} Supported files: {KINDS}"
+        )
+    return found
 
 
 def _stands_for(path: Path) -> Path:
@@ -93,19 +124,19 @@ def _stands_for(path: Path) -> Path:
     return header if header.is_file() else path
 
 
-def _files(folder: Path) -> list[Path]:
-    """Returns one file for each record: the header if there is one."""
+def _one_per_record(paths: Sequence[Path]) -> list[Path]:
+    """Returns one file for each record, sorted: the header if there is one."""
     kinds = (*_WFDB, ".mat", *TABLES)
-    files = {
-        path: path.suffix.lower()
-        for path in _walk(folder)
-        if path.suffix.lower() in kinds and path.is_file()
-    }
-    headers = {path.with_suffix("") for path, kind in files.items() if kind == ".hea"}
+    files = {path for path in paths if path.suffix.lower() in kinds}
+    headers = {path for path in files if path.suffix.lower() == ".hea"}
+    parts = {part for header in headers for part in wfdb_files.named_files(header)}
+    parts |= {path.with_suffix(path.suffix.swapcase()) for path in parts}
+    signals = {path for path in files if path.suffix.lower() in (".dat", ".mat")}
+    headed = {path.with_suffix("") for path in headers}
     return sorted(
         path
-        for path, kind in files.items()
-        if kind not in (".dat", ".mat") or path.with_suffix("") not in headers
+        for path in files - parts
+        if path not in signals or path.with_suffix("") not in headed
     )
 
 

@@ -119,6 +119,20 @@ def header_path(path: Path | str) -> Path:
     return path.with_suffix(".HEA" if path.suffix.isupper() else ".hea")
 
 
+def named_files(header: Path) -> set[Path]:
+    """Returns the signal files that a header names, or the headers of its segments.
+
+    These files make up the record. An unreadable header names none.
+    """
+    try:
+        record, *others = _lines(_text(header)) or [""]
+    except OSError:
+        return set()
+    suffix = header.suffix if re.match(r"\S+/\d", record) else ""
+    names = {line.split(maxsplit=1)[0] for line in others} - {"~"}  # ~: a gap
+    return {header.parent / f"{name}{suffix}" for name in names} - {header}
+
+
 def _read(path: Path, choice: _Choice) -> Signals:
     try:
         text = _text(path)

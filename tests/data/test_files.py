@@ -145,7 +145,51 @@ def test_finds_the_records_of_a_folder(tmp_path):
     found = files.find([tmp_path])
     names = [str(path.relative_to(tmp_path)) for path in found.records]
     assert names == ["A1.hea", "A2.mat", "b/w.hea", "n.npy", "t.csv"]
-    assert found.skipped == [tmp_path / "REFERENCE.csv"]
+    assert found.tables == [tmp_path / "REFERENCE.csv"]
+    assert found.skipped() == (
+        "1 .csv without lead names in the first row, such as REFERENCE.csv"
+    )
+
+
+def test_segments_and_signal_files_of_a_record_are_no_records(tmp_path):
+    for segment in ("s_0001", "s_0002"):
+        raw_records.write_wfdb(tmp_path / segment, VALUES, 500)
+    count = 2 * len(VALUES)
+    lines = [f"s_000{n} {len(VALUES)}" for n in (1, 2)]
+    (tmp_path / "s.hea").write_text("\n".join([f"s/2 12 500 {count}", *lines]))
+    header = raw_records.write_wfdb(tmp_path / "r", VALUES, 500)
+    header.write_text(header.read_text().replace("r.dat", "signals.dat"))
+    (tmp_path / "r.dat").rename(tmp_path / "signals.dat")
+    found = files.find([tmp_path])
+    assert found.records == [tmp_path / "r.hea", tmp_path / "s.hea"]
+    assert [len(files.read(path).signal_mv) for path in found.records] == [
+        len(VALUES),
+        count,
+    ]
+    alone = files.find([tmp_path / "s_0002.dat"])
+    assert alone.records == [tmp_path / "s_0002.hea"]
+
+
+@pytest.mark.parametrize("text", ["", "r/1 12 500 9\nr 9\n", "# only a comment\n"])
+def test_damaged_headers_stay_records(tmp_path, text):
+    (tmp_path / "r.hea").write_text(text)
+    assert files.find([tmp_path]).records == [tmp_path / "r.hea"]
+    with pytest.raises(ValueError, match=r"^unreadable: r\.hea|^no rate"):
+        files.read(tmp_path / "r.hea")
+
+
+def test_counts_files_of_kinds_that_are_not_read(tmp_path):
+    for name in ("a.edf", "b.EDF", "c.h5", "d.xml", "e.zip", "notes.txt", "f.atr"):
+        (tmp_path / name).write_bytes(b"0")
+    with pytest.raises(
+        ValueError,
+        match="no record was found. Skipped: files of kinds that are not read: "
+        "2 .edf, 1 .h5, 1 .xml, 1 .zip. Supported files: WFDB",
+    ):
+        files.find([tmp_path])
+    small_predictions.write_record(tmp_path / "r")
+    found = files.find([tmp_path])
+    assert len(found.records) == 1 and len(found.unread) == 5
 
 
 def test_files_keep_their_order_without_duplicates(tmp_path):
@@ -214,7 +258,7 @@ def test_nothing_to_read_raises(tmp_path):
 def test_reads_real_records_of_both_formats(real_data):
     found = files.find([real_data / "cpsc2018"])
     assert len(found.records) == 15
-    assert [path.name for path in found.skipped] == ["REFERENCE.csv"]
+    assert [path.name for path in found.tables] == ["REFERENCE.csv"]
     for path in found.records:
         record = files.read(path)
         assert record.sampling_rate == 500
