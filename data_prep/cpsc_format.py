@@ -99,18 +99,22 @@ def _parse_class(cell: str) -> int | None:
 
 
 def read_header_classes(path: Path) -> list[int]:
-    """Returns the classes in the Dx line of a WFDB header, in the order of the line.
+    """Returns the classes in the Dx lines of a WFDB header, in the order of the lines.
 
     Raises:
-        ValueError: "REASON: detail", if there is no such line or a class is unknown.
+        ValueError: "REASON: detail", if there is no class or an unknown one.
     """
+    codes = []
     for line in path.read_text("ascii", errors="ignore").splitlines():
         key, _, value = line.lstrip("# \t").partition(":")
         if line.startswith("#") and key.strip() == "Dx":
-            return _classes([code.strip() for code in value.split(",")], path)
-    raise ValueError(
-        f"no label: {path.name} has no line '# Dx:', and there is no REFERENCE.csv"
-    )
+            codes += [code.strip() for code in value.split(",") if code.strip()]
+    if not codes:
+        raise ValueError(
+            f"no label: {path.name} names no class in a line '# Dx:', and there is no "
+            "REFERENCE.csv"
+        )
+    return _classes(codes, path)
 
 
 def _classes(codes: list[str], path: Path) -> list[int]:

@@ -24,7 +24,9 @@ class Row:
     reason: str | None  # why the row is invalid, "invalid row: FILE, line ..."
 
 
-def read(path: Path, key: str, columns: Mapping[str, Parse]) -> list[Row]:
+def read(
+    path: Path, key: str, columns: Mapping[str, Parse], unique: bool = True
+) -> list[Row]:
     """Reads the columns of a CSV file and returns its rows in order.
 
     Cells are stripped of blanks. Other columns are ignored.
@@ -34,6 +36,7 @@ def read(path: Path, key: str, columns: Mapping[str, Parse]) -> list[Row]:
         key: column that names a row; one of `columns`.
         columns: functions that parse the cells of each column, and raise ValueError
             with what they expected.
+        unique: whether no two rows may have the same key.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -54,7 +57,8 @@ def read(path: Path, key: str, columns: Mapping[str, Parse]) -> list[Row]:
         where = f"invalid row: {path.name}, line {line}"
         reason = f"{where}, {'; '.join(problems)}" if problems else None
         rows.append(Row(line, values.get(key), None if problems else values, reason))
-    _check_unique(path, key, rows)
+    if unique:
+        _check_unique(path, key, rows)
     return rows
 
 

@@ -25,7 +25,9 @@ from mrm_jax.data import manifest, preprocessing, wfdb_files
 DATA_SET = "PTB-XL"
 DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
 FILE_COLUMNS = {100: "filename_lr", 500: "filename_hr"}  # rate in Hz -> its files
-VERSIONS = {21837: "1.0.1", 21799: "1.0.3"}  # number of records -> version
+# Published version -> numbers of records and of patients. 1.0.0 has those of 1.0.1.
+VERSIONS = {"1.0.1": (21837, 18885), "1.0.2": (21801, 18869), "1.0.3": (21799, 18869)}
+PATIENT = "patient_id"  # identifies the version; not needed for labels or folds
 DURATION_S = 10
 
 KINDS = ("diagnostic", "form", "rhythm")  # a statement is of one or two kinds
@@ -81,7 +83,7 @@ def index(raw_dir: Path, sampling_rate: int = 100) -> build.Index:
     ]
     return build.Index(
         data_set=DATA_SET,
-        version=VERSIONS.get(len(records), "subset"),
+        version=_version(raw_dir / DATABASE, len(records)),
         names=[_name(values["ecg_id"]) for values in kept],
         paths=[raw_dir / values[FILE_COLUMNS[sampling_rate]] for values in kept],
         folds=np.array([values["strat_fold"] for values in kept], np.int8),
@@ -93,6 +95,20 @@ def index(raw_dir: Path, sampling_rate: int = 100) -> build.Index:
             if reason
         ],
     )
+
+
+def _version(path: Path, num_records: int) -> str:
+    """Returns the published version of ptbxl_database.csv, or what it is instead."""
+    like = [name for name, (count, _) in VERSIONS.items() if count == num_records]
+    if not like:
+        return "subset"
+    if PATIENT not in csv_tables.read_header(path):
+        return f"unknown (as many records as {like[0]}, no {PATIENT})"
+    rows = csv_tables.read(path, PATIENT, {PATIENT: _parse_patient}, unique=False)
+    num_patients = len({row.key for row in rows})
+    if num_patients == VERSIONS[like[0]][1]:
+        return like[0]
+    return f"unknown (as many records as {like[0]}, but {num_patients} patients)"
 
 
 def _name(ecg_id: int) -> str:
@@ -150,6 +166,11 @@ def _parse_code(cell: str) -> str:
     if code.replace(".", "").isdigit():
         raise ValueError("expected an SCP code such as NORM")
     return code
+
+
+def _parse_patient(cell: str) -> str:
+    """Returns a patient, which some versions store as 15709 and some as 15709.0."""
+    return csv_tables.optional_text(cell).removesuffix(".0")
 
 
 def _parse_codes(cell: str) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ def test_classes_follow_the_challenges_order():
         ("#Dx: 713427006,164889003", ["AF", "RBBB"]),
         ("#Dx: 63593006, 284470004", ["PAC"]),
         ("# Dx: Normal", ["Normal"]),
+        ("# Dx: 59118001\n#Sex: Male\n# Dx: 164889003,", ["AF", "RBBB"]),
     ],
 )
 def test_reads_labels_from_headers(tmp_path, dx, labels):
@@ -68,10 +69,14 @@ def test_reads_labels_from_headers(tmp_path, dx, labels):
             "#Dx: 270492004,999",
             "unknown label: A0001.hea: 999 is not a class of CPSC2018",
         ),
-        (
-            "#Age: 50",
-            "no label: A0001.hea has no line '# Dx:', and there is no REFERENCE.csv",
-        ),
+        *[
+            (
+                comments,
+                "no label: A0001.hea names no class in a line '# Dx:', and there is no "
+                "REFERENCE.csv",
+            )
+            for comments in ("#Age: 50", "#Dx: ,")
+        ],
     ],
 )
 def test_records_with_invalid_labels_are_skipped(tmp_path, dx, reason):

@@ -144,6 +144,28 @@ def test_counts_match_the_subset(real_data):
     ]
 
 
+@pytest.mark.parametrize(
+    ("patients", "version"),
+    [
+        (("7.0", "8", "7"), "1.0.2"),
+        (("7", "8", "9"), "unknown (as many records as 1.0.2, but 3 patients)"),
+        (None, "unknown (as many records as 1.0.2, no patient_id)"),
+    ],
+)
+def test_records_and_patients_identify_the_version(
+    raw_dir, patients, version, monkeypatch
+):
+    path = raw_dir / "ptbxl_database.csv"
+    if patients is not None:
+        lines = path.read_text().splitlines()
+        cells = ("patient_id", *patients)
+        with_patients = [f"{a},{b}" for a, b in zip(cells, lines, strict=True)]
+        path.write_text("\n".join(with_patients))
+    assert ptbxl.index(raw_dir).version == "subset"
+    monkeypatch.setattr(ptbxl, "VERSIONS", {"1.0.1": (4, 3), "1.0.2": (3, 2)})
+    assert ptbxl.index(raw_dir).version == version
+
+
 def test_an_index_column_does_not_shift_the_names(raw_dir):
     path = raw_dir / "ptbxl_database.csv"
     header, *rows = path.read_text().splitlines()
