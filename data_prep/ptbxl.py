@@ -75,7 +75,8 @@ def index(raw_dir: Path, sampling_rate: int = 100) -> build.Index:
     """
     records = _read_records(raw_dir, FILE_COLUMNS[sampling_rate])
     statements = _read_statements(raw_dir / STATEMENTS)
-    reasons = [_reason_to_skip(row, set(statements.index)) for row in records]
+    known = set(statements.index)
+    reasons = [_reason_to_skip(row, known) for row in records]
     kept = [
         row.values
         for row, reason in zip(records, reasons, strict=True)
