@@ -125,7 +125,7 @@ def read(workdir: Path | str, newest: bool = False) -> TrainedRun:
     workdir = Path(workdir)
     with checkpoints.open_existing(workdir) as manager:
         epochs_trained = manager.latest_step()
-        epoch = epochs_trained if newest else manager.best_step()
+        epoch = epochs_trained if newest else checkpoints.best_epoch(manager)
         saved = checkpoints.read_metadata(manager, epoch)
     chosen = thresholds_file.read(
         workdir, saved["data"]["labels"], saved["metrics"], epoch

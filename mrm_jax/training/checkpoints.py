@@ -2,34 +2,28 @@
 
 A checkpoint holds the full state of a run (arrays) and its metadata (JSON):
 configuration, labels, leads, sampling rate, unit and normalisation statistics. It can
-be used on its own.
+be used on its own. The metadata contain checksums, which are verified whenever a
+checkpoint is read. Checkpoints of version 0.1.0 have none.
 """
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from mrm_jax.training import train_state
+from mrm_jax.training import checkpoint_store, train_state
+
+# Of one epoch, for callers that need nothing else of the store.
+save = checkpoint_store.save
+restore = checkpoint_store.restore
+read_metadata = checkpoint_store.read_metadata
 
 FOLDER = "checkpoints"
 UNFINISHED = "unfinished"
-METRIC = "selection"
-
-
-class _Manager(ocp.CheckpointManager):
-    """A manager that leaves the check for preemption to `runtime.preemption`.
-
-    Orbax before 0.12 fails with several processes if JAX's preemption service is off.
-    """
-
-    def reached_preemption(self, step: int) -> bool:
-        """Returns False."""
-        return False
 
 
 def open_manager(workdir: Path) -> ocp.CheckpointManager:
@@ -47,7 +41,7 @@ def open_manager(workdir: Path) -> ocp.CheckpointManager:
             ),
         ]
     )
-    return _open(
+    return checkpoint_store.open_folder(
         workdir / FOLDER,
         step_prefix="epoch",
         best_fn=_metric,
@@ -60,7 +54,7 @@ def open_existing(workdir: Path) -> ocp.CheckpointManager:
     """Opens the existing checkpoints of a run.
 
     Raises:
-        ValueError: if the run has no checkpoint.
+        ValueError: if the run has no checkpoint, or none that can be read.
     """
     if not (workdir / FOLDER).is_dir():
         raise ValueError(
@@ -76,48 +70,16 @@ def open_existing(workdir: Path) -> ocp.CheckpointManager:
     return manager
 
 
-def save(
-    manager: ocp.CheckpointManager,
-    epoch: int,
-    state: train_state.TrainState,
-    metadata: dict[str, Any],
-    selection: float,
-) -> None:
-    """Saves one epoch in the background.
+def best_epoch(manager: ocp.CheckpointManager) -> int:
+    """Returns the saved epoch with the largest validation metric.
 
-    Args:
-        manager: from `open_manager`.
-        epoch: number of the epoch, from 1.
-        state: state after the epoch, on the host.
-        metadata: metadata of the run and the epoch, as JSON values.
-        selection: validation metric. The epoch with the largest value is the best.
+    Raises:
+        DamagedError: if the metric of a saved epoch differs from its checksum.
     """
-    manager.save(epoch, args=_arguments(state, metadata), metrics={METRIC: selection})
-
-
-def read_metadata(manager: ocp.CheckpointManager, epoch: int) -> dict[str, Any]:
-    """Returns the metadata that was saved with an epoch."""
-    restored = manager.restore(
-        epoch, args=ocp.args.Composite(facts=ocp.args.JsonRestore())
-    )
-    return restored.facts
-
-
-def restore(
-    manager: ocp.CheckpointManager, epoch: int, like: Any
-) -> train_state.TrainState:
-    """Returns an epoch's state as NumPy arrays.
-
-    Args:
-        manager: from `open_manager`.
-        epoch: number of a saved epoch.
-        like: state of the same shapes, or its `jax.eval_shape`.
-    """
-    host = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
-    restored = manager.restore(
-        epoch, args=ocp.args.Composite(state=ocp.args.StandardRestore(host))
-    )
-    return restored.state
+    best = checkpoint_store.best(manager)
+    if best is None:
+        raise ValueError(f"{manager.directory}: there is no finished epoch.")
+    return best
 
 
 def save_unfinished(
@@ -136,14 +98,18 @@ def save_unfinished(
     with _open_unfinished(workdir) as manager:
         step = int(state.step)
         if step not in manager.all_steps():  # else the same state is saved
-            manager.save(step, args=_arguments(state, metadata))
+            checkpoint_store.save(manager, step, state, metadata)
 
 
 def read_unfinished_metadata(workdir: Path) -> dict[str, Any] | None:
-    """Returns the metadata that `save_unfinished` saved, or None."""
+    """Returns the metadata that `save_unfinished` saved, or None.
+
+    Raises:
+        DamagedError: if they are damaged.
+    """
     if not (workdir / UNFINISHED).is_dir():
         return None
-    with _open_unfinished(workdir) as manager:
+    with _open_unfinished(workdir) as manager, _naming_the_way_out(workdir):
         step = manager.latest_step()
         return None if step is None else read_metadata(manager, step)
 
@@ -158,8 +124,12 @@ def progress_of(saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def restore_unfinished(workdir: Path, like: Any) -> train_state.TrainState:
-    """Returns the state that `save_unfinished` saved, as NumPy arrays."""
-    with _open_unfinished(workdir) as manager:
+    """Returns the state that `save_unfinished` saved, as NumPy arrays.
+
+    Raises:
+        DamagedError: if it is damaged.
+    """
+    with _open_unfinished(workdir) as manager, _naming_the_way_out(workdir):
         return restore(manager, manager.latest_step(), like)
 
 
@@ -169,28 +139,20 @@ def discard_unfinished(workdir: Path) -> None:
 
 
 def _open_unfinished(workdir: Path) -> ocp.CheckpointManager:
-    return _open(workdir / UNFINISHED, step_prefix="step", max_to_keep=1)
-
-
-def _open(folder: Path, **options: Any) -> ocp.CheckpointManager:
-    """Opens a folder of checkpoints that only process 0 uses."""
-    folder.mkdir(parents=True, exist_ok=True)  # `create` would need all processes
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=0, active_processes={0}, barrier_sync_key_prefix=folder.name
-    )
-    return _Manager(
-        folder.absolute(),
-        options=ocp.CheckpointManagerOptions(
-            create=False, multiprocessing_options=alone, **options
-        ),
+    return checkpoint_store.open_folder(
+        workdir / UNFINISHED, step_prefix="step", max_to_keep=1
     )
 
 
-def _arguments(state: train_state.TrainState, metadata: dict[str, Any]) -> Any:
-    return ocp.args.Composite(  # "facts" is the name of the item on disk
-        state=ocp.args.StandardSave(state), facts=ocp.args.JsonSave(metadata)
-    )
+@contextlib.contextmanager
+def _naming_the_way_out(workdir: Path) -> Iterator[None]:
+    try:
+        yield
+    except checkpoint_store.DamagedError as error:
+        raise checkpoint_store.DamagedError(
+            f"{error} Or remove {workdir / UNFINISHED} to train its epoch again."
+        ) from None
 
 
 def _metric(metrics: dict[str, float]) -> float:
-    return metrics[METRIC]
+    return metrics[checkpoint_store.METRIC]

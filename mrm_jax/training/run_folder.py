@@ -73,7 +73,7 @@ class RunFolder:
 
     def best_epoch(self) -> int:
         """Returns the best epoch on validation."""
-        return self._manager.best_step()
+        return checkpoints.best_epoch(self._manager)
 
     def resume_point(self) -> ResumePoint:
         """Returns where training resumes: within an epoch, after one, or at the start.
