@@ -3,11 +3,13 @@
 import dataclasses
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from mrm_jax import version
 from mrm_jax.data import leads as leads_lib
+from mrm_jax.runtime import json_files
 
 FORMAT_VERSION = 1
 UNIT = "uV"
@@ -15,6 +17,8 @@ SPLIT_FOLDS = {"train": (1, 2, 3, 4, 5, 6, 7, 8), "val": (9,), "test": (10,)}
 MANIFEST = "manifest.json"
 # Field -> JSON key, where they differ: manifests on disk have these keys.
 JSON_KEYS = {"num_skipped": "num_rejected", "length_policy": "length_rule"}
+JSON_FIELDS = {key: field for field, key in JSON_KEYS.items()}
+ADVICE = "Build the shards again."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,33 +69,35 @@ def read(folder: Path | str) -> Manifest:
             f"{path} was not found. Build the shards first, for example with "
             f"`python -m data_prep.ptbxl --raw_dir RAW --out {folder}`."
         )
-    try:
-        fields = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path} is not JSON ({error}). Build the shards again."
-        ) from None
+    fields = json_files.load(path, ADVICE)
     found = fields.get("format_version") if isinstance(fields, dict) else None
     if found != FORMAT_VERSION:
         raise ValueError(
             f"{path}: expected format version {FORMAT_VERSION}, found {found}. "
             "Build the shards again with this version of mrm_jax."
         )
-    field_of = {key: name for name, key in JSON_KEYS.items()}
-    fields = {field_of.get(key, key): value for key, value in fields.items()}
-    _check_fields(path, Manifest, fields)
-    for name, entry in fields["label_sets"].items():
+    named = {JSON_FIELDS.get(key, key): value for key, value in fields.items()}
+    named.pop(json_files.CHECKSUM, None)
+    _check_fields(path, Manifest, named)
+    entries = json_files.convert(
+        named["label_sets"], dict[str, dict[str, Any]], path, ADVICE
+    )
+    for entry in entries.values():
         _check_fields(path, LabelSet, entry)
-        fields["label_sets"][name] = LabelSet(**_tuples(entry))
-    fields["split_folds"] = _tuples(fields["split_folds"])
-    return Manifest(**_tuples(fields))
+    manifest = json_files.convert(named, Manifest, path, ADVICE)
+    problem = _problem(manifest)
+    if problem:
+        raise json_files.damaged(path, problem, ADVICE)
+    json_files.unsealed(fields, path, ADVICE)
+    return manifest
 
 
 def write(manifest: Manifest, folder: Path) -> None:
     """Writes the manifest of a folder of shards."""
     fields = dataclasses.asdict(manifest)
     entries = {JSON_KEYS.get(name, name): value for name, value in fields.items()}
-    (folder / MANIFEST).write_text(json.dumps(entries, indent=1) + "\n")
+    text = json.dumps(json_files.sealed(entries), indent=1)
+    (folder / MANIFEST).write_text(text + "\n")
 
 
 def _check_fields(path: Path, record: type, fields: dict[str, Any]) -> None:
@@ -103,9 +109,37 @@ def _check_fields(path: Path, record: type, fields: dict[str, Any]) -> None:
         )
 
 
-def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    """Returns the fields with tuples in place of JSON's lists."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+def _problem(manifest: Manifest) -> str:
+    """Returns what makes a manifest impossible, or an empty text."""
+    if manifest.sampling_rate < 1 or manifest.num_samples < 1:
+        return "sampling_rate and num_samples have to be positive"
+    if min(manifest.num_records, manifest.num_skipped) < 0:
+        return "num_records and num_skipped cannot be negative"
+    if set(manifest.split_folds) != set(SPLIT_FOLDS):
+        return f"split_folds: expected {', '.join(SPLIT_FOLDS)}"
+    folds = [fold for split in manifest.split_folds.values() for fold in split]
+    if len(set(folds)) < len(folds):
+        return "split_folds: a fold is in two splits"
+    for name, label_set in manifest.label_sets.items():
+        problem = _problem_of_labels(label_set)
+        if problem:
+            return f"label set {name}: {problem}"
+    return ""
+
+
+def _problem_of_labels(label_set: LabelSet) -> str:
+    labels = label_set.labels
+    if not labels or len(set(labels)) < len(labels):
+        return "the labels have to be different, and at least one"
+    if len(label_set.descriptions) != len(labels):
+        return f"{len(label_set.descriptions)} descriptions of {len(labels)} labels"
+    if not (math.isfinite(label_set.mean_uv) and math.isfinite(label_set.std_uv)):
+        return "mean_uv and std_uv have to be finite"
+    if not label_set.std_uv > 0:
+        return f"std_uv has to be positive, found {label_set.std_uv:g}"
+    if set(label_set.records) != set(SPLIT_FOLDS):
+        return f"records: expected {', '.join(SPLIT_FOLDS)}"
+    return ""
 
 
 def sha256(path: Path) -> str:

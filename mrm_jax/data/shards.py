@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from mrm_jax.data import leads
+from mrm_jax.data import leads, verification
 from mrm_jax.data import manifest as manifests
 
 
@@ -53,6 +53,21 @@ class Shards:
         ]
         self._starts = np.cumsum([0, *(len(part) for part in self._signals)])
         self._check_arrays()
+        self._verification = verification.Verification(
+            {folder / name: manifest.files[name] for name in _signal_files(manifest)}
+        )
+
+    def start_verifying(self) -> None:
+        """Starts comparing the signals with their hashes in the background."""
+        self._verification.start()
+
+    def require_intact(self) -> None:
+        """Waits until the signals have been compared with their hashes, once.
+
+        Raises:
+            ValueError: if a file of signals differs from its SHA-256 in the manifest.
+        """
+        self._verification.finish()
 
     def label_set(self, name: str) -> manifests.LabelSet:
         """Returns the manifest's entry of a label set.
@@ -154,13 +169,16 @@ class Shards:
 def load(folder: Path | str, *, verify_hashes: bool = False) -> Shards:
     """Opens a folder of shards.
 
+    All files but the signals are compared with the hashes in the manifest. The signals
+    are compared in the background when a split is loaded, see `Shards.require_intact`.
+
     Args:
         folder: folder written by a command of data_prep.
-        verify_hashes: whether to compare the SHA-256 of every file with the manifest.
+        verify_hashes: whether to compare the signals too, before this returns.
 
     Raises:
         ValueError: if the folder is incomplete, has another format version, or holds
-            arrays that do not match the manifest.
+            files that do not match the manifest.
     """
     folder = Path(folder)
     manifest = manifests.read(folder)
@@ -170,14 +188,19 @@ def load(folder: Path | str, *, verify_hashes: bool = False) -> Shards:
     missing = [name for name in manifest.files if not (folder / name).is_file()]
     if missing:
         raise ValueError(f"{folder}: missing {missing}. Build the shards again.")
+    opened = Shards(folder, manifest)
+    signals = set(_signal_files(manifest))
+    small = {
+        folder / name: expected
+        for name, expected in manifest.files.items()
+        if name not in signals and name.endswith(".npy")
+    }
+    damage = verification.damaged(small)
+    if damage is not None:
+        raise ValueError(f"{damage}.")
     if verify_hashes:
-        for name, expected in manifest.files.items():
-            if manifests.sha256(folder / name) != expected:
-                raise ValueError(
-                    f"{folder / name}: SHA-256 differs from the manifest's. The file "
-                    "was changed or damaged. Build the shards again."
-                )
-    return Shards(folder, manifest)
+        opened.require_intact()
+    return opened
 
 
 def _signal_files(manifest: manifests.Manifest) -> Iterator[str]:
@@ -187,7 +210,7 @@ def _signal_files(manifest: manifests.Manifest) -> Iterator[str]:
 def _load_array(folder: Path, name: str, mmap_mode: Any = None) -> np.ndarray:
     try:
         return np.load(folder / name, mmap_mode=mmap_mode, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # NumPy raises almost anything for damaged headers
         advice = "Build the shards again."
         if isinstance(error, OSError) and error.errno == errno.EMFILE:
             advice = "All shards stay open: allow more open files (ulimit -n 65536)."

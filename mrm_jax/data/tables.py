@@ -39,7 +39,7 @@ def read_npy(
     leads = names or lead_names.LEADS
     try:
         array = _array(path)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # NumPy raises almost anything for damaged headers
         raise ValueError(f"unreadable: {path.name}: {error}") from None
     fits = [size == len(leads) for size in np.shape(array)]
     if len(fits) != 2 or not any(fits):

@@ -42,6 +42,7 @@ def of_shards(data: shards.Shards) -> Records:
     if not len(rows):
         raise ValueError(f"{data.folder}: found no records in the test folds {folds}.")
     source = f"{len(rows)} records of {data.folder}"
+    data.require_intact()
     return Records(source, data.names[rows], data.signals_uv(rows))
 
 

@@ -16,6 +16,7 @@ have a file of their own, see `thresholds_file`.
 import csv
 import json
 import math
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import numpy as np
 
 from mrm_jax.metrics import summary
 from mrm_jax.metrics.scores import SplitScores
-from mrm_jax.runtime import atomic
+from mrm_jax.runtime import atomic, json_files
 
 JSON_FILE = "report.json"
 CSV_FILE = "report.csv"
@@ -34,6 +35,16 @@ SCORES_FILE = "scores.npz"
 REQUIRED_FACTS = tuple(
     "data_set data_set_version label_set records seed epoch command".split()
 )
+
+
+class _Content(typing.TypedDict):
+    """The content of report.json; "test" or the name of another split comes with it."""
+
+    facts: dict[str, Any]
+    num_labels: int
+    intervals: dict[str, Any]
+    labels: list[dict[str, Any]]
+    calibration: dict[str, dict[str, Any]]
 
 
 def compose(
@@ -80,7 +91,8 @@ def write(folder: Path | str, report: Mapping[str, Any], scores: SplitScores) ->
     _write_csv(folder / METRICS_FILE, _metric_rows(report, facts["split"]))
     _write_csv(folder / CSV_FILE, map(_label_row, report["labels"]))
     with atomic.replacing(folder / JSON_FILE) as temporary:
-        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+        sealed = json_files.sealed(report)
+        temporary.write_text(json.dumps(sealed, indent=1, allow_nan=False) + "\n")
 
 
 def _check(
@@ -118,21 +130,34 @@ def read(workdir: Path | str) -> dict[str, Any]:
         raise ValueError(
             f"{path} was not found: the run is not finished. Train it to the end first."
         )
-    try:
-        report = json.loads(path.read_text())
-    except ValueError as error:  # neither JSON nor text
-        raise ValueError(_damaged(path, str(error))) from None
-    found = report.get("facts") if isinstance(report, dict) else None
-    if not isinstance(found, dict) or not set(REQUIRED_FACTS) <= set(found):
-        raise ValueError(_damaged(path, "it lacks the metadata of the run"))
+    advice = _advice(path)
+    report = json_files.unsealed(json_files.load(path, advice), path, advice)
+    json_files.convert(report, _Content, path, advice)
+    missing = [name for name in REQUIRED_FACTS if name not in report["facts"]]
+    if missing:
+        why = f"it lacks the metadata {', '.join(missing)}"
+        raise json_files.damaged(path, why, advice)
     return report
 
 
-def _damaged(path: Path, why: str) -> str:
-    return (
-        f"{path} is damaged ({why}). Write it again with "
-        f"`python -m mrm_jax.evaluate --run {path.parent}`."
-    )
+def read_scores(workdir: Path | str) -> SplitScores:
+    """Returns the scores that were stored with a report.
+
+    Raises:
+        ValueError: if the file is missing or damaged.
+    """
+    path = Path(workdir) / SCORES_FILE
+    names = ("names", "labels", "high", "low", "first_label")
+    try:
+        with path.open("rb") as file:
+            stored = np.load(file, allow_pickle=False)  # compares CRC-32 checksums
+            return SplitScores(**{n: stored[n] for n in names if n in stored})
+    except Exception as error:  # NumPy raises almost anything for damaged files
+        raise json_files.damaged(path, str(error), _advice(path)) from None
+
+
+def _advice(path: Path) -> str:
+    return f"Write it again with `python -m mrm_jax.evaluate --run {path.parent}`."
 
 
 def _write_scores(path: Path, label_names: Sequence[str], split: SplitScores) -> None:

@@ -6,14 +6,26 @@ each head. `metrics.thresholds` chooses the numbers.
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mrm_jax.metrics import classification, scores, thresholds
-from mrm_jax.runtime import atomic
+from mrm_jax.runtime import atomic, json_files
 
 FILE = "thresholds.json"
+ADVICE = "Delete it and run mrm_jax.evaluate, which writes it again."
+
+
+@dataclasses.dataclass(frozen=True)
+class _Content:
+    """The content of the file."""
+
+    epoch: int
+    labels: tuple[str, ...]
+    heads: dict[str, thresholds.Thresholds]
+    chosen_on: str = "val"
 
 
 def write(
@@ -57,33 +69,37 @@ def read(
         epoch: epoch of the checkpoint.
 
     Raises:
-        ValueError: if the file exists but is not valid JSON.
+        ValueError: if the file exists but is damaged.
     """
     content = _read(workdir / FILE)
-    if (content.get("epoch"), content.get("labels")) != (epoch, list(labels)):
+    if content is None or (content.epoch, content.labels) != (epoch, tuple(labels)):
         return {
             head: _same_for_all(
                 val_metrics.get(f"val/fmax_threshold_{head}"), len(labels)
             )
             for head in scores.HEADS
         }
-    return {
-        head: thresholds.Thresholds(**fields | {"by_label": tuple(fields["by_label"])})
-        for head, fields in content["heads"].items()
-    }
+    return content.heads
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Returns the content of the file, or {} if there is none."""
+def _read(path: Path) -> _Content | None:
+    """Returns the content of the file, or None if there is none."""
     if not path.is_file():
-        return {}
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path} is not valid JSON ({error}). Delete it and run mrm_jax.evaluate, "
-            "which writes it again."
-        ) from None
+        return None
+    content = json_files.convert(json_files.load(path, ADVICE), _Content, path, ADVICE)
+    if set(content.heads) != set(scores.HEADS):
+        raise json_files.damaged(path, f"expected the heads {scores.HEADS}", ADVICE)
+    for head, chosen in content.heads.items():
+        if len(chosen.by_label) != len(content.labels):
+            why = f"heads.{head}.by_label: expected {len(content.labels)} numbers"
+            raise json_files.damaged(path, why, ADVICE)
+        numbers = (chosen.overall, *chosen.by_label)
+        if not all(math.isfinite(value) for value in (*numbers, chosen.temperature)):
+            raise json_files.damaged(path, f"heads.{head}: expected numbers", ADVICE)
+        if not chosen.temperature > 0:
+            why = f"heads.{head}.temperature: expected a positive number"
+            raise json_files.damaged(path, why, ADVICE)
+    return content
 
 
 def _same_for_all(threshold: float | None, num_labels: int) -> thresholds.Thresholds:

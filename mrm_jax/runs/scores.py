@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from mrm_jax.data import manifest, shards
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import run_report
@@ -124,6 +122,9 @@ def read_stored(run: trained_run.TrainedRun) -> ScoredSplit | None:
     """Returns the scores of the test fold that are stored with a run's report, or None.
 
     They are valid if they belong to the epoch of `run` and to the run's own data set.
+
+    Raises:
+        ValueError: if the report or the scores are damaged.
     """
     path = run.workdir / run_report.SCORES_FILE
     if not path.is_file() or not run_report.exists(run.workdir):
@@ -132,9 +133,7 @@ def read_stored(run: trained_run.TrainedRun) -> ScoredSplit | None:
     same_data = run.data["sha256"] in (None, facts["sha256"])
     if facts["epoch"] != run.epoch or not same_data:
         return None
-    with np.load(path, allow_pickle=False) as stored:
-        names = ("names", "labels", "high", "low", "first_label")
-        scores = SplitScores(**{n: stored[n] for n in names if n in stored})
+    scores = run_report.read_scores(run.workdir)
     data = {key: facts[key] for key in metadata.DATA_KEYS}
     return ScoredSplit(scores, data, is_own=True)
 

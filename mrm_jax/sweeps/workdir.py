@@ -8,7 +8,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from mrm_jax.runtime import atomic
+from mrm_jax.runtime import atomic, json_files
 
 OWNER_FILE = "study.json"  # the sweep that the folder belongs to
 WORKERS_FOLDER = "workers"  # one locked file for each worker
@@ -26,11 +26,15 @@ def initialize(workdir: Path, study: str, config: str) -> None:
         ValueError: if the folder holds the trials of another sweep.
     """
     path, own = workdir / OWNER_FILE, {"study": study, "config": config}
-    found = json.loads(path.read_text()) if path.exists() else own
+    found = own
+    if path.exists():
+        advice = "Pass another --workdir, or remove the file if the folder is new."
+        found = json_files.load(path, advice)
+        found = json_files.convert(found, dict[str, str], path, advice)
     if found != own:
         raise ValueError(
-            f"{workdir} holds the sweep {found['study']!r}, which has another study "
-            "name, experiment or data. Pass another --workdir."
+            f"{workdir} holds the sweep {found.get('study')!r}, which has another "
+            "study name, experiment or data. Pass another --workdir."
         )
     workdir.mkdir(parents=True, exist_ok=True)
     with atomic.replacing(path) as temporary:

@@ -96,6 +96,7 @@ class SplitLoader:
         """
         self.split = split
         self._data = data
+        data.start_verifying()
         self._moments = (np.float32(label_set.mean_uv), np.float32(label_set.std_uv))
         if resident_bytes is None:
             resident_bytes = devices.resident_bytes()
@@ -110,6 +111,14 @@ class SplitLoader:
     def __len__(self) -> int:
         """Returns the number of records."""
         return len(self.split)
+
+    def require_intact(self) -> None:
+        """Waits until the shards have been compared with their hashes.
+
+        Raises:
+            ValueError: if a file of signals is damaged.
+        """
+        self._data.require_intact()
 
     def signal_bytes(self) -> int:
         """Returns the size of the split's signals as int16."""

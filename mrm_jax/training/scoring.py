@@ -78,7 +78,12 @@ def split_scores(
         high: scores of the high branch, [step, batch, label] for each call, with
             padding in the last batch.
         low: scores of the low branch, likewise.
+
+    Raises:
+        ValueError: if the shards are damaged. They are compared with their hashes in
+            the background, and no score is returned before that is done.
     """
+    loader.require_intact()
     high_scores, low_scores = (
         np.concatenate(parts).reshape(-1, parts[0].shape[-1])[: len(loader)]
         for parts in (high, low)

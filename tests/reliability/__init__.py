@@ -1,0 +1,1 @@
+"""Tests of promises that hold under faults; `make reliability` runs them for longer."""
