@@ -40,7 +40,7 @@ from mrm_jax import version
 from mrm_jax.data import files, leads, recording, windows
 from mrm_jax.inference import prediction, predictor
 from mrm_jax.metrics import thresholds
-from mrm_jax.runtime import cli, console, devices
+from mrm_jax.runtime import cli, console, devices, locks
 
 if TYPE_CHECKING:
     from mrm_jax.inference import plots
@@ -55,9 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.out is None:
+        return _predict(args)
+    prediction.check_suffix(args.out)
+    with locks.writing_file(args.out):
+        return _predict(args)
+
+
+def _predict(args: argparse.Namespace) -> int:
     form = _table_form(args)
-    if args.out is not None:
-        prediction.check_suffix(args.out)
     found = files.find(args.records)
     _check_apart(args.out, found.records)
     devices.use_compilation_cache()

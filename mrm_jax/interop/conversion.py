@@ -12,6 +12,7 @@ import numpy as np
 from mrm_jax.data import shards
 from mrm_jax.interop import torch_checkpoint, torch_optimizer, torch_weights
 from mrm_jax.runs import trained_run
+from mrm_jax.runtime import locks
 from mrm_jax.training import checkpoints, metadata, run_spec, train_state
 
 UNKNOWN_SELECTION = 0.0  # below any validation AUC, so that later epochs can beat it
@@ -69,13 +70,14 @@ def write_run(
     """Writes a run folder with one checkpoint, which is both the newest and the best.
 
     Raises:
-        ValueError: if the folder already contains checkpoints.
+        ValueError: if the folder already contains a run, or another process is writing
+            to it.
     """
-    if (workdir / checkpoints.FOLDER).exists():
-        raise ValueError(
-            f"{workdir} already holds a run. Give another folder with --run."
-        )
-    with checkpoints.open_manager(workdir) as manager:
+    with locks.writing(workdir), checkpoints.open_manager(workdir) as manager:
+        if manager.all_steps():
+            raise ValueError(
+                f"{workdir} already holds a run. Give another folder with --run."
+            )
         host = jax.device_get(state)
         said = facts | {"epoch": epoch, "metrics": {}}
         checkpoints.save(manager, epoch, host, said, UNKNOWN_SELECTION)

@@ -16,7 +16,7 @@ from mrm_jax.interop import (
 )
 from mrm_jax.interop import metadata as metadata_lib
 from mrm_jax.runs import trained_run
-from mrm_jax.runtime import atomic
+from mrm_jax.runtime import atomic, locks
 
 
 class Format(Protocol):
@@ -120,7 +120,7 @@ def export(
         raise ValueError(f"{path}: expected a file name that ends in {form.SUFFIX}")
     path.parent.mkdir(parents=True, exist_ok=True)
     own = verify.own_scores(run, exported.model, records)
-    with atomic.replacing(path) as temporary:
+    with locks.writing_file(path), atomic.replacing(path) as temporary:
         form.write(temporary, exported)
         said, score = form.load(temporary)
         found = verify.scores(score, records.signals_mv)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mrm_jax.runtime import atomic
+from mrm_jax.runtime import atomic, locks
 
 WEIGHTS, OPTIMIZER = "model_state_dict", "optimizer_state_dict"
 EPOCH, METRIC = "global_epoch", "best_auc"
@@ -84,7 +84,7 @@ def write(path: Path, checkpoint: TorchCheckpoint) -> None:
         METRIC: checkpoint.metric,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.replacing(path) as partial:
+    with locks.writing_file(path), atomic.replacing(path) as partial:
         torch.save(content, partial)
 
 

@@ -4,9 +4,10 @@ Results go to a folder below the run, `evaluations/SPLIT...`, unless they are th
 own report of its test fold.
 """
 
+import contextlib
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+import typing
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,23 @@ from mrm_jax.reports import comparison, heads, latex, seed_summary
 from mrm_jax.runs import reporting, trained_run
 from mrm_jax.runs import scores as scores_lib
 from mrm_jax.runs.trained_run import TrainedRun
-from mrm_jax.runtime import console, devices, locks
+from mrm_jax.runtime import atomic, console, devices, json_files, locks
 from mrm_jax.training import checkpoints, metadata, metrics_log
 
 FOLDER = "evaluations"
 DATA_KEYS = ("data_set", "data_set_version", "label_set", "sha256")
 MAX_NAMED = 8  # labels
 MAX_NAME = 100  # characters of a folder's name
+
+
+class _Facts(typing.TypedDict):
+    workdirs: list[str]
+
+
+class _Results(typing.TypedDict):
+    """What a file of results says about the runs it belongs to."""
+
+    facts: _Facts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,29 +112,16 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
     is_report = external is None and config.split == "test"
     folder = config.folder(workdir, external, is_report=is_report)
     console.say(f"{spec.headline()}\nscored on {devices.describe()} -> {folder}")
-    scores = scores_lib.compute(run, records, config.split)
-    _say_undefined(run.labels, scores, config.split)
-    val = None
-    if external is None:
-        is_val = config.split == "val"
-        val = scores if is_val else scores_lib.compute(run, records, "val")
-    evaluated = summary_lib.Evaluated(
-        scores,
-        run.thresholds if val is None else thresholds.choose(val),
-        config.split,
-        val,
-        config.resamples,
-        config.seed,
-    )
-    described = reporting.describe(
-        spec,
-        run.epoch,
-        run.epochs_trained,
-        config.split,
-        evaluated_on=external,
-        evaluated_by=config.command,
-    )
     with locks.writing(folder):
+        evaluated = _evaluate(run, records, config)
+        described = reporting.describe(
+            spec,
+            run.epoch,
+            run.epochs_trained,
+            config.split,
+            evaluated_on=external,
+            evaluated_by=config.command,
+        )
         if is_report and folder == workdir:
             report = reporting.write_own(folder, spec, described, evaluated)
         else:
@@ -131,6 +129,26 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
             report = reporting.write(folder, spec, described, evaluated, history)
     reporting.show(report, folder)
     return report
+
+
+def _evaluate(
+    run: TrainedRun, records: scores_lib.EvaluationData, config: EvaluationConfig
+) -> summary_lib.Evaluated:
+    """Scores a split and, if the data set is the run's own, chooses thresholds."""
+    scores = scores_lib.compute(run, records, config.split)
+    _say_undefined(run.labels, scores, config.split)
+    val = None
+    if records.external is None:
+        is_val = config.split == "val"
+        val = scores if is_val else scores_lib.compute(run, records, "val")
+    return summary_lib.Evaluated(
+        scores,
+        run.thresholds if val is None else thresholds.choose(val),
+        config.split,
+        val,
+        config.resamples,
+        config.seed,
+    )
 
 
 def compare_runs(
@@ -167,8 +185,9 @@ def compare_runs(
             console.tracker("resampling"),
         ),
     }
-    comparison.write(folder, result)
-    latex.write_comparison(folder, result)
+    with _replacing_results(folder, comparison.JSON_FILE) as new:
+        comparison.write(new, result)
+        latex.write_comparison(new, result)
     comparison.print_tables(result, console.console())
     console.say(f"results: {folder}")
     return result
@@ -204,11 +223,19 @@ def summarise_seeds(
             [paired.observe(contender) for contender in contenders],
         ),
     }
-    seed_summary.write(folder, summary)
-    latex.write_seeds(folder, summary)
+    with _replacing_results(folder, seed_summary.JSON_FILE) as new:
+        seed_summary.write(new, summary)
+        latex.write_seeds(new, summary)
     seed_summary.print_table(summary, console.console())
     console.say(f"results: {folder}")
     return summary
+
+
+@contextlib.contextmanager
+def _replacing_results(folder: Path, last: str) -> Iterator[Path]:
+    """Yields a folder for results, which replace those of `folder` as one."""
+    with locks.writing(folder), atomic.replacing_together(folder, last) as new:
+        yield new
 
 
 def _read(workdir: Path) -> TrainedRun:
@@ -275,7 +302,7 @@ def _folder_of_several(
     external = None if first.is_own else first.data
     folder = config.folder(runs[0].workdir, external, suffix[:MAX_NAME])
     if config.out is None and (folder / file).is_file():
-        kept = json.loads((folder / file).read_text())["facts"]["workdirs"]
+        kept = _workdirs_in(folder / file)
         if kept != _workdirs(runs):
             raise ValueError(
                 f"{folder / file}: these are results of other runs, {', '.join(kept)}. "
@@ -283,6 +310,13 @@ def _folder_of_several(
             )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _workdirs_in(path: Path) -> list[str]:
+    """Returns the runs that a file of results compares or summarises."""
+    advice = "Remove it, or pass another folder with `--out`."
+    content = json_files.load(path, advice)
+    return json_files.convert(content, _Results, path, advice)["facts"]["workdirs"]
 
 
 def _workdirs(runs: Sequence[TrainedRun]) -> list[str]:

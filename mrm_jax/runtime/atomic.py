@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-LEFTOVER = re.compile(r"\..*\.[0-9a-f]{32}\.tmp(\..*)?")
+LEFTOVER = re.compile(r"\.(.*)\.[0-9a-f]{32}\.tmp(\..*)?")
 
 
 @contextlib.contextmanager
@@ -49,13 +49,18 @@ def replacing_together(folder: Path, last: str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path, of: Path | None = None) -> None:
     """Removes temporary files and folders that killed processes left behind.
 
-    Call it only while no other process writes to the folder.
+    Call it only while no other process writes to them.
+
+    Args:
+        folder: folder to search.
+        of: the file whose leftovers are removed. Default: all.
     """
     for path in folder.iterdir():
-        if not LEFTOVER.fullmatch(path.name):
+        found = LEFTOVER.fullmatch(path.name)
+        if not found or (of and (found[1], found[2] or "") != (of.stem, of.suffix)):
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

@@ -1,10 +1,12 @@
-"""Locks of folders that one process at a time may write to."""
+"""Locks of folders and files that one process at a time may write to."""
 
 import contextlib
 import errno
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from mrm_jax.runtime import atomic, console
 
@@ -28,20 +30,52 @@ def writing(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK_FILE).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"{folder}: another process is writing to this folder. Wait until it "
-                "has finished, or choose another folder."
-            ) from None
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            console.say(
-                f"{folder}: this file system has no locks. Start only one process "
-                "that writes to this folder."
-            )
-        else:
+        if _locked(file, folder, "folder"):
             atomic.remove_leftovers(folder)
         yield
+
+
+@contextlib.contextmanager
+def writing_file(path: Path) -> Iterator[None]:
+    """Keeps other processes from writing to a file, as `writing` does for a folder.
+
+    The file that is locked stands beside `path` and is removed at the end.
+
+    Raises:
+        ValueError: if another process writes to the file.
+        OSError: if its folder does not exist or cannot be written to.
+    """
+    lock = path.with_name(f".{path.name}{LOCK_FILE}")
+    with contextlib.ExitStack() as stack:
+        while True:
+            file = stack.enter_context(lock.open("a"))
+            is_locked = _locked(file, path, "file")
+            if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                break  # else its last owner removed it before it was locked here
+            file.close()
+        if is_locked:
+            atomic.remove_leftovers(path.parent, path)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _locked(file: IO[str], what: Path, kind: str) -> bool:
+    """Locks an open file; returns False if its file system has no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(
+            f"{what}: another process is writing to this {kind}. Wait until it has "
+            f"finished, or choose another {kind}."
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        console.say(
+            f"{what}: this file system has no locks. Start only one process that "
+            f"writes to this {kind}."
+        )
+        return False
+    return True

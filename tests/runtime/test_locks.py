@@ -10,17 +10,23 @@ from tests import conftest
 HOLD = """
 import pathlib, sys, time
 from mrm_jax.runtime import locks
-with locks.writing(pathlib.Path(sys.argv[1])):
+with getattr(locks, sys.argv[1])(pathlib.Path(sys.argv[2])):
     print("locked", flush=True)
     time.sleep(60)
 """
 
 
+@pytest.fixture(params=["writing", "writing_file"])
+def lock(request):
+    """A function that locks a path."""
+    return getattr(locks, request.param)
+
+
 @pytest.fixture
-def holder(tmp_path):
-    """A process that has locked the folder."""
+def holder(lock, tmp_path):
+    """A process that has locked the path."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)],
+        [sys.executable, "-c", HOLD, lock.__name__, str(tmp_path / "out")],
         cwd=conftest.ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -30,17 +36,29 @@ def holder(tmp_path):
         process.kill()
 
 
-def test_a_second_writer_is_refused(holder, tmp_path):
-    with pytest.raises(ValueError, match="another process is writing to this folder"):
-        with locks.writing(tmp_path):
+def test_a_second_writer_is_refused(lock, holder, tmp_path):
+    with pytest.raises(ValueError, match="out: another process is writing to this"):
+        with lock(tmp_path / "out"):
             pass
 
 
-def test_a_killed_process_keeps_no_lock(holder, tmp_path):
+def test_a_killed_process_keeps_no_lock(lock, holder, tmp_path):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    with locks.writing(tmp_path):
+    with lock(tmp_path / "out"):
         pass
+
+
+def test_a_locked_file_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "scores.csv"
+    leftover = tmp_path / f".scores.{'0' * 32}.tmp.csv"
+    other = tmp_path / f".others.{'0' * 32}.tmp.csv"
+    for file in (leftover, other):
+        file.write_text("half")
+    with locks.writing_file(path):
+        assert (tmp_path / ".scores.csv.lock").exists()
+        path.write_text("whole")
+    assert sorted(tmp_path.iterdir()) == sorted([other, path])
 
 
 def test_the_lock_is_released_and_the_folder_created(tmp_path):
@@ -49,12 +67,12 @@ def test_the_lock_is_released_and_the_folder_created(tmp_path):
             assert (tmp_path / "new" / "run" / ".lock").exists()
 
 
-def test_a_file_system_without_locks_is_reported(tmp_path, monkeypatch, capsys):
+def test_a_file_system_without_locks_is_reported(lock, tmp_path, monkeypatch, capsys):
     def flock(*_):
         raise OSError(locks.errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(locks.fcntl, "flock", flock)
-    with locks.writing(tmp_path):
+    with lock(tmp_path / "out"):
         pass
     assert "this file system has no locks" in capsys.readouterr().out
 
