@@ -10,7 +10,6 @@ experiment can also continue its training.
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     unknown = [text for text in overrides if not text.startswith("--config.")]
     if unknown:
         flags.error(f"unrecognized arguments: {' '.join(unknown)}")
-    command = shlex.join(["python", "-m", "mrm_jax.convert", *arguments])
+    command = cli.command_line("mrm_jax.convert", arguments)
     to_torch = args.to_torch is not None
     return cli.run(
         lambda: _to_torch(args) if to_torch else _from_torch(args, overrides, command),

@@ -28,7 +28,6 @@ Exit status: 0 done, 2 wrong input, 130 interrupted.
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     words = cli.rename_flags(given, {"--workdir": "--run"})
     args = _flags().parse_args(words)
-    command = shlex.join(["python", "-m", "mrm_jax.evaluate", *words])
+    command = cli.command_line("mrm_jax.evaluate", words)
     return cli.run(
         lambda: _run(args, command),
         interrupted="Interrupted. Run the same command again to start over.",

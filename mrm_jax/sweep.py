@@ -45,13 +45,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and works on the sweep; returns the exit status."""
     given = sys.argv[1:] if argv is None else argv
     words = cli.rename_flags(given, RENAMED)
+    _hide_password(words)
     args, rest = _flags().parse_known_args(words)
-    command = shlex.join(["python", "-m", "mrm_jax.sweep", *words])
+    command = cli.command_line("mrm_jax.sweep", words)
     return cli.run(
         lambda: _work(args, rest, command),
         interrupted=f"Interrupted. {RESUME}",
         errors=(absl_flags.Error,),
     )
+
+
+def _hide_password(words: Sequence[str]) -> None:
+    """Hides a password in the storage's URL from the system's list of processes."""
+    title = cli.command_line("mrm_jax.sweep", words)
+    if title == shlex.join(["python", "-m", "mrm_jax.sweep", *words]):
+        return
+    try:
+        import setproctitle
+    except ModuleNotFoundError:
+        print(
+            "warning: other users of this machine can see the password in --storage. "
+            "Leave it out and write it to ~/.pgpass.",
+            file=sys.stderr,
+        )
+        return
+    setproctitle.setproctitle(title)
 
 
 def _work(args: argparse.Namespace, overrides: Sequence[str], command: str) -> int:
@@ -61,7 +79,7 @@ def _work(args: argparse.Namespace, overrides: Sequence[str], command: str) -> i
         _run(args, overrides, command)
         return cli.DONE
     except ConnectionError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {cli.without_passwords(str(error))}", file=sys.stderr)
         return NO_STORAGE
     except preemption.Preempted:
         print(f"Terminated. {RESUME}", file=sys.stderr)
@@ -181,8 +199,8 @@ def _add_sharing_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--storage",
         metavar="URL",
-        help="postgresql://USER@HOST/DATABASE; or FILE.journal on a shared disk "
-        "(default: study.sqlite in the workdir)",
+        help="postgresql://USER@HOST/DATABASE, with the password in ~/.pgpass; or "
+        "FILE.journal on a shared disk (default: study.sqlite in the workdir)",
     )
     group.add_argument(
         "--study", metavar="NAME", help="study name (default: name of the experiment)"

@@ -38,7 +38,6 @@ Exit status:
 """
 
 import contextlib
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -71,7 +70,7 @@ def _run(arguments: Sequence[str]) -> int:
         return 0
     config, workdir = parse(arguments)
     cluster = parse_cluster(arguments)
-    command = shlex.join(["python", "-m", "mrm_jax.train", *arguments])
+    command = cli.command_line("mrm_jax.train", arguments)
     devices.use_compilation_cache()
     with distributed.initialize(cluster) if cluster else contextlib.nullcontext():
         return _status(lambda: _train(config, workdir, command))

@@ -1,9 +1,36 @@
-"""Parts that all commands share: renamed flags, `error:` line and exit status."""
+"""Parts that all commands share: command line, `error:` line and exit status."""
 
+import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+
+
+# user:password@ of a URL, and a password among its parameters.
+_PASSWORDS = (
+    (re.compile(r"(://[^:/@\s]*):\S*@"), r"\1:***@"),
+    (re.compile(r"(?i)([?&]\w*password)=[^&\s]*"), r"\1=***"),
+)
+
+
+def without_passwords(text: str) -> str:
+    """Returns a text with *** in place of the password of each URL."""
+    for pattern, hidden in _PASSWORDS:
+        text = pattern.sub(hidden, text)
+    return text
+
+
+def command_line(module: str, words: Sequence[str]) -> str:
+    """Returns the command to store with results, without passwords.
+
+    Args:
+        module: name of the command's module.
+        words: words of the command line, without the program.
+    """
+    hidden = [without_passwords(word) for word in words]
+    return shlex.join(["python", "-m", module, *hidden])
 
 
 def rename_flags(words: Sequence[str], renamed: Mapping[str, str]) -> list[str]:
@@ -41,7 +68,7 @@ def run(
     try:
         return work() or DONE
     except expected as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {without_passwords(str(error))}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)

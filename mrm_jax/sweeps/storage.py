@@ -13,7 +13,7 @@ import optuna
 import sqlalchemy
 from optuna.storages import BaseStorage, RDBStorage, journal
 
-from mrm_jax.runtime import console
+from mrm_jax.runtime import cli, console
 
 T = TypeVar("T")
 
@@ -69,7 +69,8 @@ def open_storage(storage: str, heartbeat_s: int, timeout_s: int) -> BaseStorage:
 def shown(storage: str) -> str:
     """Returns the storage's URL or path for messages, without its password."""
     try:
-        return sqlalchemy.make_url(storage).render_as_string(hide_password=True)
+        url = sqlalchemy.make_url(storage).render_as_string(hide_password=True)
+        return cli.without_passwords(url)
     except sqlalchemy.exc.ArgumentError:
         return storage if "@" not in storage else "(a storage with a password)"
 

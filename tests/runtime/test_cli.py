@@ -56,3 +56,26 @@ def test_unexpected_errors_propagate():
     with pytest.raises(ZeroDivisionError):
         cli.run(lambda: 1 // 0, interrupted="")
     assert cli.run(lambda: 1 // 0, interrupted="", errors=(ZeroDivisionError,)) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "hidden"),
+    [
+        ("postgresql://me:pa@ss@host:5432/db", "postgresql://me:***@host:5432/db"),
+        ("postgresql+psycopg://me:pass@/db", "postgresql+psycopg://me:***@/db"),
+        ("postgresql://h/db?password=pass&a=1", "postgresql://h/db?password=***&a=1"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("sqlite:///runs/a@b.sqlite", "sqlite:///runs/a@b.sqlite"),
+    ],
+)
+def test_passwords_are_hidden(given, hidden, capsys):
+    assert cli.without_passwords(given) == hidden
+    words = [f"--storage={given}", "--storage", given]
+    line = cli.command_line("mrm_jax.sweep", words)
+    assert "pass@" not in line and "=pass" not in line
+
+    def fail():
+        raise ValueError(f"{given} does not answer")
+
+    cli.run(fail, interrupted="")
+    assert f"error: {hidden} does not answer" in capsys.readouterr().err

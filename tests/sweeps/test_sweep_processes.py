@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -82,16 +83,28 @@ def check_complete(workdir):
     return rows
 
 
+def check_hidden(password, folder, *texts):
+    """The password stands in no text, and in no file of a folder."""
+    assert not any(password in text for text in texts)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert password.encode() not in path.read_bytes(), path
+
+
 def test_a_sweep_ends_although_a_worker_is_killed(postgresql_url, start, tmp_path):
     workdir = tmp_path / "sweep"
-    shared = [f"--storage={postgresql_url}", "--heartbeat_s=1", "--timeout_s=4"]
+    url = postgresql_url.replace("@", ":not-for-all@")
+    shared = [f"--storage={url}", "--heartbeat_s=1", "--timeout_s=4"]
     dying = start(*shared, "--worker=dying")
     wait_for_epoch(dying, trial_run.folder(workdir, 0), 3)
+    title = pathlib.Path(f"/proc/{dying.pid}/cmdline").read_text()
+    assert "postgresql://" in title
     staying = start(*shared, "--worker=staying")
     dying.send_signal(signal.SIGKILL)
     dying.wait()
     output, _ = staying.communicate(timeout=240)
     assert staying.returncode == 0, output
+    check_hidden("not-for-all", workdir, title, output)
     rows = check_complete(workdir)
     assert {row["worker"] for row in rows} == {"staying"}
     numbers = [int(row["setting"]) for row in rows]
