@@ -11,6 +11,7 @@ import numpy as np
 from data_prep import atomic_folder, dask_cluster, readers, shard_writer, workers
 from mrm_jax.data import manifest as manifests
 from mrm_jax.data import shards
+from mrm_jax.runtime import text
 
 MAX_SKIPPED_SHARE = 0.1
 
@@ -27,6 +28,20 @@ class Index:
     tables: dict[str, shard_writer.LabelTable]  # label set -> its labels
     sources: dict[str, str]  # label table -> SHA-256
     skipped: Sequence[tuple[str, str]] = ()  # name, reason: known from the tables alone
+
+    def __post_init__(self) -> None:
+        """Checks the names, before any record is read.
+
+        Raises:
+            ValueError: if a name is empty or contains control characters.
+        """
+        text.check_name("data set", self.data_set)
+        text.check_name("version of the data set", self.version)
+        for name in self.names:
+            text.check_name("record", name)
+        for table in self.tables.values():
+            for label in table.labels:
+                text.check_name("label", label)
 
 
 def build(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data_prep import build, dask_cluster, readers, shard_writer
 from mrm_jax.data import manifest as manifests
-from mrm_jax.runtime import cli
+from mrm_jax.runtime import cli, text
 
 
 class _Parser(argparse.ArgumentParser):
@@ -85,7 +85,7 @@ def run(
             _build(make_index(cluster), reading, args, cluster)
         return 0
     except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {cli.error_text(error)}", file=sys.stderr)
         return 1
 
 
@@ -133,7 +133,7 @@ def _print_summary(manifest: manifests.Manifest, out_dir: Path) -> None:
         print(f"{name:16}{len(label_set.labels):>8}{counts}")
     print(f"kept {manifest.num_records:,} records, skipped {manifest.num_skipped:,}")
     for reason, count in build.count_reasons(out_dir).items():
-        print(f"  {count:,} {reason}")
+        print(f"  {count:,} {text.printable(reason)}")
     if manifest.num_skipped:
         print(f"  all skipped records and reasons: {out_dir / shard_writer.SKIPPED}")
     notes = build.count_notes(out_dir)

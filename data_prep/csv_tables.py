@@ -113,6 +113,8 @@ def text(cell: str) -> str:
     """
     if cell.lower() in ("", "nan", "none", "null"):
         raise ValueError("expected text")
+    if not cell.isprintable():
+        raise ValueError("expected text without control characters")
     return cell
 
 

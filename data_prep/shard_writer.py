@@ -1,6 +1,5 @@
 """Writes folders of shards, one record at a time."""
 
-import csv
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from mrm_jax.data import leads
 from mrm_jax.data import manifest as manifests
+from mrm_jax.runtime import text
 
 SHARD_BYTES = 64 * 2**20
 NOTES = "notes.csv"
@@ -58,8 +58,8 @@ class Writer:
 
     def write_notes(self, notes: Sequence[tuple[str, str]]) -> None:
         """Writes name and note of each doubt about a record, before `finish`."""
-        with (self.folder / NOTES).open("w", newline="") as file:
-            csv.writer(file).writerows([("record", "note"), *notes])
+        with (self.folder / NOTES).open("w", newline="", encoding="utf-8") as file:
+            text.write_rows(file, [("record", "note"), *notes])
 
     def finish(
         self,
@@ -86,8 +86,8 @@ class Writer:
             if table.first_label is not None:
                 first = table.first_label.astype(np.int16)
                 np.save(self.folder / f"first_label-{name}.npy", first)
-        with (self.folder / SKIPPED).open("w", newline="") as file:
-            csv.writer(file).writerows([("record", "reason"), *skipped])
+        with (self.folder / SKIPPED).open("w", newline="", encoding="utf-8") as file:
+            text.write_rows(file, [("record", "reason"), *skipped])
         manifest = manifests.Manifest(
             num_samples=self._num_samples,
             num_records=len(names),

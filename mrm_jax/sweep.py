@@ -79,7 +79,7 @@ def _work(args: argparse.Namespace, overrides: Sequence[str], command: str) -> i
         _run(args, overrides, command)
         return cli.DONE
     except ConnectionError as error:
-        print(f"error: {cli.without_passwords(str(error))}", file=sys.stderr)
+        print(f"error: {cli.error_text(error)}", file=sys.stderr)
         return NO_STORAGE
     except preemption.Preempted:
         print(f"Terminated. {RESUME}", file=sys.stderr)

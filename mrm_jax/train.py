@@ -110,13 +110,17 @@ def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
         flags.Error: if a value is invalid.
         OSError: if the experiment file does not exist.
     """
-    as_written = _parse_flags(_without_overrides(arguments)).config
-    if as_written is None:
+    file = _config_file(arguments)
+    if file is None:
         raise ValueError(
             f"--config is required, for example --config={config_lib.EXAMPLE}."
         )
+    with config_lib.naming_errors(file):
+        as_written = _parse_flags(_without_overrides(arguments)).config
+        config_lib.check_types(as_written)
     config_lib.check_names(as_written, arguments)
     values = _parse_flags(arguments)
+    config_lib.check_types(values.config)
     return values.config, Path(values.workdir or f"runs/{values.config.name}")
 
 
@@ -160,6 +164,15 @@ def _parse_flags(arguments: Sequence[str]) -> flags.FlagValues:
             "--config.NAME=VALUE."
         )
     return values
+
+
+def _config_file(arguments: Sequence[str]) -> str | None:
+    """Returns the experiment file, or None if there is none."""
+    for text, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        flag, equals, value = text.partition("=")
+        if flag == "--config":
+            return (value if equals else following) or None
+    return None
 
 
 def _without_overrides(arguments: Sequence[str]) -> list[str]:

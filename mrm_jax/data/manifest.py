@@ -120,6 +120,12 @@ def _problem(manifest: Manifest) -> str:
     folds = [fold for split in manifest.split_folds.values() for fold in split]
     if len(set(folds)) < len(folds):
         return "split_folds: a fold is in two splits"
+    names = [manifest.data_set, manifest.data_set_version, *manifest.label_sets]
+    for label_set in manifest.label_sets.values():
+        names += [*label_set.labels, *label_set.descriptions]
+    strange = [name for name in names if not name.isprintable()]
+    if strange:
+        return f"control characters in the name {strange[0]!r}"
     for name, label_set in manifest.label_sets.items():
         problem = _problem_of_labels(label_set)
         if problem:

@@ -136,6 +136,12 @@ class Shards:
             )
         tail = (self.manifest.num_samples, len(self.manifest.leads))
         self._check("names.npy", self.names, (num_records,))
+        strange = [name for name in self.names.tolist() if not name.isprintable()]
+        if strange:
+            raise ValueError(
+                f"{self.folder / 'names.npy'}: control characters in the name "
+                f"{strange[0]!r}. Build the shards again."
+            )
         self._check("folds.npy", self.folds, (num_records,), np.int8)
         for name, part in zip(_signal_files(self.manifest), self._signals, strict=True):
             self._check(name, part, (len(part), *tail), np.int16)

@@ -1,6 +1,5 @@
 """Predictions: the scores of one ECG, as an object, as text and in files."""
 
-import csv
 import dataclasses
 import json
 from collections import Counter
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mrm_jax.metrics import scores as scores_lib
-from mrm_jax.runtime import atomic
+from mrm_jax.runtime import atomic, text
 
 SUFFIXES = (".csv", ".json")
 FEW = 3  # most records that are shown with their scores
@@ -187,16 +186,18 @@ def write(
     with atomic.replacing(path) as temporary:
         if path.suffix == ".json":
             records = [_entry(file, result, windows) for file, result in results]
-            text = json.dumps({**about, "records": records}, indent=1)
-            temporary.write_text(text + "\n")
+            content = json.dumps({**about, "records": records}, indent=1)
+            temporary.write_text(content + "\n")
             return
         with temporary.open("w", newline="", encoding="utf-8") as file:
             before = "record file window_start_s duration_s num_windows found".split()
             columns = [*before, *about["labels"], "notes", "error"]
-            table = csv.DictWriter(file, columns)
-            table.writeheader()
-            for source, result in results:
-                table.writerows(_rows(_entry(source, result, windows), about["head"]))
+            rows = (
+                row
+                for source, result in results
+                for row in _rows(_entry(source, result, windows), about["head"])
+            )
+            text.write_table(file, columns, rows)
 
 
 def lines(results: Results, top: int, windows: bool) -> Iterator[str]:

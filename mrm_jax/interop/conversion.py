@@ -12,7 +12,7 @@ import numpy as np
 from mrm_jax.data import shards
 from mrm_jax.interop import torch_checkpoint, torch_optimizer, torch_weights
 from mrm_jax.runs import trained_run
-from mrm_jax.runtime import locks
+from mrm_jax.runtime import locks, text
 from mrm_jax.training import checkpoints, metadata, run_spec, train_state
 
 UNKNOWN_SELECTION = 0.0  # below any validation AUC, so that later epochs can beat it
@@ -131,6 +131,8 @@ def read_labels(path: Path) -> list[str]:
             f"{path}: expected one label per line in the order of the outputs, found "
             + (f"{', '.join(twice)} more than once." if twice else "none.")
         )
+    for label in labels:
+        text.check_name(f"{path}: label", label)
     return labels
 
 

@@ -4,7 +4,6 @@ comparison.json   the result of `paired.compare` and the data set of its scores
 comparison.csv    the same, one row per run, head, and metric or label
 """
 
-import csv
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ import rich.text
 
 from mrm_jax.metrics import names
 from mrm_jax.reports import caveats, tables
-from mrm_jax.runtime import atomic
+from mrm_jax.runtime import atomic, text
 
 JSON_FILE = "comparison.json"
 CSV_FILE = "comparison.csv"
@@ -30,10 +29,8 @@ COLUMNS = tuple(
 def write(folder: Path, result: Mapping[str, Any]) -> None:
     """Writes both files."""
     with atomic.replacing(folder / CSV_FILE) as temporary:
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(_rows(result))
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            text.write_table(file, COLUMNS, _rows(result))
     with atomic.replacing(folder / JSON_FILE) as temporary:
         temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
 

@@ -13,7 +13,6 @@ Cells are empty where a number or an interval is not defined. The thresholds of 
 have a file of their own, see `thresholds_file`.
 """
 
-import csv
 import json
 import math
 import typing
@@ -25,7 +24,7 @@ import numpy as np
 
 from mrm_jax.metrics import summary
 from mrm_jax.metrics.scores import SplitScores
-from mrm_jax.runtime import atomic, json_files
+from mrm_jax.runtime import atomic, json_files, text
 
 JSON_FILE = "report.json"
 CSV_FILE = "report.csv"
@@ -208,10 +207,8 @@ def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes rows of the same columns; None is an empty cell."""
     lines = [{name: _cell(value) for name, value in row.items()} for row in rows]
     with atomic.replacing(path) as temporary:
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(lines[0]))
-            writer.writeheader()
-            writer.writerows(lines)
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            text.write_table(file, list(lines[0]), lines)
 
 
 def _cell(value: Any) -> Any:

@@ -4,7 +4,6 @@ seeds.json   the runs, and each metric's mean, standard deviation and values by 
 seeds.csv    one row per head and metric, one column per run
 """
 
-import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ import rich.console
 
 from mrm_jax.metrics import names, seeds
 from mrm_jax.reports import tables
-from mrm_jax.runtime import atomic
+from mrm_jax.runtime import atomic, text
 
 JSON_FILE = "seeds.json"
 CSV_FILE = "seeds.csv"
@@ -24,13 +23,12 @@ def write(folder: Path, summary: Mapping[str, Any]) -> None:
     """Writes both files from the result of `seeds.summarise` and added metadata."""
     columns = [f"seed_{run['seed']}" for run in summary["runs"]]
     with atomic.replacing(folder / CSV_FILE) as temporary:
-        with temporary.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["head", "metric", "mean", "sd", *columns])
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            text.write_rows(file, [["head", "metric", "mean", "sd", *columns]])
             for head, of_head in summary["heads"].items():
                 for metric, found in of_head.items():
                     numbers = (found["mean"], found["sd"], *found["values"])
-                    writer.writerow([head, metric, *numbers])
+                    text.write_rows(file, [[head, metric, *numbers]])
     with atomic.replacing(folder / JSON_FILE) as temporary:
         temporary.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n")
 

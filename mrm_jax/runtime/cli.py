@@ -5,6 +5,11 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from mrm_jax.runtime import text as text_lib
+
+NO_MEMORY = "RESOURCE_EXHAUSTED"  # XLA's status if a device has no memory left
+SAVE_MEMORY = """The memory does not suffice. To need less of it, lower the batch size
+(--config.batch_size) or stream the signals (--config.data.resident_gib)."""
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
 
 
@@ -20,6 +25,11 @@ def without_passwords(text: str) -> str:
     for pattern, hidden in _PASSWORDS:
         text = pattern.sub(hidden, text)
     return text
+
+
+def error_text(error: Exception) -> str:
+    """Returns the message of an error for the terminal, without passwords."""
+    return text_lib.printable(without_passwords(str(error)))
 
 
 def command_line(module: str, words: Sequence[str]) -> str:
@@ -57,7 +67,7 @@ def run(
     """Runs a command's work and returns its exit status.
 
     Expected errors (ValueError, OSError and `errors`) end the command with one line on
-    standard error instead of a traceback.
+    standard error instead of a traceback, as does a lack of memory.
 
     Args:
         work: the command, which returns its exit status, or None for success.
@@ -68,8 +78,13 @@ def run(
     try:
         return work() or DONE
     except expected as error:
-        print(f"error: {without_passwords(str(error))}", file=sys.stderr)
+        print(f"error: {error_text(error)}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        if not isinstance(error, MemoryError) and NO_MEMORY not in str(error):
+            raise
+        print(f"error: {error_text(error)}\n{SAVE_MEMORY}", file=sys.stderr)
+        return WRONG_INPUT

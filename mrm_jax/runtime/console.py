@@ -7,6 +7,8 @@ from typing import Any
 import rich.console
 import rich.progress
 
+from mrm_jax.runtime import text as text_lib
+
 PLAIN_EVERY_S = 30
 
 
@@ -16,8 +18,11 @@ def console() -> rich.console.Console:
 
 
 def say(text: str) -> None:
-    """Prints text unchanged: without markup and without wrapping lines of a log."""
-    console().print(text, markup=False, soft_wrap=True)
+    """Prints text unchanged: without markup and without wrapping lines of a log.
+
+    Only characters that could control the terminal are escaped.
+    """
+    console().print(text_lib.printable(text), markup=False, soft_wrap=True)
 
 
 def tracker(description: str) -> Callable[[Iterable[Any], int], Iterable[Any]]:

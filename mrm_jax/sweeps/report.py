@@ -5,7 +5,6 @@ sweep.csv     one row for each trial, best first
 *.png         optimization history, parameter importances, parallel coordinates
 """
 
-import csv
 import json
 import math
 import statistics
@@ -20,7 +19,7 @@ import rich.console
 import rich.table
 
 from mrm_jax.metrics import seeds as seeds_lib
-from mrm_jax.runtime import atomic
+from mrm_jax.runtime import atomic, text
 from mrm_jax.sweeps import search_space
 from mrm_jax.sweeps.search_space import Space
 from mrm_jax.sweeps.trials import Row
@@ -59,12 +58,10 @@ def write(
     }
     workdir.mkdir(parents=True, exist_ok=True)
     with atomic.replacing(workdir / CSV_FILE) as temporary:
-        with temporary.open("w", newline="") as file:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
             table = [_described(row) for row in ranked]
             columns = {name: None for row in table for name in row}
-            writer = csv.DictWriter(file, list(columns))
-            writer.writeheader()
-            writer.writerows(table)
+            text.write_table(file, list(columns), table)
     with atomic.replacing(workdir / JSON_FILE) as temporary:
         temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     return report
@@ -159,8 +156,8 @@ def _draw_one(
 def _make_readable(axes: Any, names: Sequence[str]) -> None:
     """Restores the names that Optuna truncates, and draws no line in near-white."""
     labels = []
-    for text in axes.get_xticklabels():
-        short = text.get_text().removesuffix("...")
+    for tick in axes.get_xticklabels():
+        short = tick.get_text().removesuffix("...")
         labels.append(next((n for n in names if n.startswith(short)), short))
     axes.set_xticks(axes.get_xticks(), labels, rotation=20)
     for lines in axes.collections:

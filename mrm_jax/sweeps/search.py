@@ -10,7 +10,7 @@ from typing import Any
 import ml_collections
 from optuna.distributions import IntDistribution
 
-from mrm_jax.runtime import atomic, console, devices, preemption
+from mrm_jax.runtime import atomic, console, devices, preemption, text
 from mrm_jax.sweeps import progress, search_space, trial_run
 from mrm_jax.sweeps import report as report_lib
 from mrm_jax.sweeps import storage as storage_lib
@@ -77,6 +77,7 @@ def run(
     space = search_space.load(options.config_file, config)
     search_space.check_trainable(config, space)
     spec = run_spec.build_run_spec(config, command)
+    text.check_name("--study", options.study or config.name)
     study_spec = StudySpec(
         name=options.study or config.name,
         space=space,
@@ -88,6 +89,8 @@ def run(
         config=metadata.fingerprint(spec.metadata),
     )
     workdir_lib.initialize(options.workdir, study_spec.name, study_spec.config)
+    if options.worker is not None:
+        text.check_name("--worker", options.worker)
     with _name(options) as worker:
         console.say(_headline(options, spec, study_spec, worker))
         arguments = ["mrm_jax.train", f"--config={options.config_file}"]

@@ -1,12 +1,60 @@
 """Loading of experiment files, with overrides of their values by name."""
 
-from collections.abc import Sequence
+import contextlib
+import re
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import ml_collections
+import msgspec
 from absl import flags
 from ml_collections import config_flags
 
+from mrm_jax.runtime import text
+
 EXAMPLE = "experiments/base.py"
+
+
+class _Data(msgspec.Struct, forbid_unknown_fields=True):
+    shards: str | None
+    label_set: str | None
+    resident_gib: float | None
+
+
+class _HParams(msgspec.Struct, forbid_unknown_fields=True):
+    learning_rate: float
+    weight_decay: float
+    high_weight: float
+    low_weight: float
+    feature_weight: float
+    logit_weight: float
+    temperature: float
+    dropout_rate: float
+    label_smoothing: float
+
+
+class _Model(msgspec.Struct, forbid_unknown_fields=True):
+    width: int
+    mutual_stages: tuple[str, ...]
+    feature_pairing: str
+    logit_divergence: str
+    exchange: bool
+    eca_conv: bool
+    compute_dtype: str = "float32"
+
+
+class _Experiment(msgspec.Struct, forbid_unknown_fields=True):
+    """The values that every experiment has, see experiments/base.py."""
+
+    name: str
+    seed: int
+    batch_size: int
+    num_epochs: int
+    selection_head: str
+    data: _Data
+    hparams: _HParams
+    model: _Model
 
 
 def load(file: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
@@ -17,12 +65,78 @@ def load(file: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
         overrides: flags of the form "--config.NAME=VALUE".
 
     Raises:
-        ValueError: if a name does not exist; lists the names that do.
+        ValueError: if the file fails, lacks a value or has one of another type, or if
+            an override names no value; lists the names that there are.
         flags.Error: if a value does not fit its name.
         OSError: if the file does not exist.
     """
-    check_names(_parse(file, ()), overrides)
-    return _parse(file, overrides)
+    with naming_errors(file):
+        config = _parse(file, ())
+        check_types(config)
+    check_names(config, overrides)
+    config = _parse(file, overrides)
+    check_types(config)
+    return config
+
+
+@contextlib.contextmanager
+def naming_errors(file: str) -> Iterator[None]:
+    """Turns errors of an experiment file into one line with the file and the line.
+
+    Raises:
+        ValueError: for any error but those of flags and a missing file.
+    """
+    path = Path(file.partition(":")[0])  # FILE.py:ARGUMENT calls get_config(ARGUMENT)
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise FileNotFoundError(f"{path}: expected an experiment file, found {found}.")
+    try:
+        yield
+    except SyntaxError as error:
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise _error(file, line, error, str(error.msg)) from None
+    except Exception as error:
+        # ml_collections turns a TypeError into an error of the flag.
+        report = traceback.format_exception(error) + str(error).splitlines()
+        places = re.findall(r'File "(.*)", line (\d+)', "\n".join(report))
+        lines = [n for name, n in places if Path(name).absolute() == path.absolute()]
+        last = str(error).strip().rpartition("\n")[2]
+        if lines:
+            raise _error(file, f", line {lines[-1]}", error, last) from None
+        if isinstance(error, flags.Error) and "Traceback" not in str(error):
+            raise
+        if isinstance(error, AttributeError) and "get_config" in str(error):
+            last = "this file has no function get_config"
+        raise ValueError(f"{file}: {last}") from None
+
+
+def _error(file: str, line: str, error: Exception, message: str) -> ValueError:
+    """Returns an error that an experiment file raised, in one line."""
+    kind = type(error).__name__
+    named = message if isinstance(error, flags.Error) else f"{kind}: {message}"
+    return ValueError(f"{file}{line}: {named}")
+
+
+def check_types(config: ml_collections.ConfigDict) -> None:
+    """Checks that a configuration has all values, and no others, in their types.
+
+    Raises:
+        ValueError: if it does not; names the value.
+    """
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise ValueError(
+            "get_config() has to return a ConfigDict, such as that of "
+            f"experiments/base.py; it returned {type(config).__name__}."
+        )
+    try:
+        msgspec.convert(config.to_dict(), _Experiment)
+    except msgspec.ValidationError as error:
+        found, _, place = str(error).partition(" - at `$.")
+        name = f"{place.removesuffix('`')}: " if place else ""
+        raise ValueError(
+            f"{name}{found[:1].lower()}{found[1:].replace('`', '')}"
+        ) from None
+    text.check_folder_name("name", config.name)
 
 
 def check_names(config: ml_collections.ConfigDict, arguments: Sequence[str]) -> None:

@@ -22,6 +22,25 @@ CONFIG_DEFAULTS_SINCE = {"compute_dtype": "float32"}
 
 
 HEADS = scores.HEADS
+# Smallest and largest value; beyond them, memory would not suffice for anything.
+SIZES = {
+    "seed": (0, 2**32 - 1),
+    "batch_size": (1, 2**17),
+    "num_epochs": (1, 10**6),
+    "model.width": (4, 1024),
+}
+NOT_NEGATIVE = (0, float("inf"))
+HPARAMS = {
+    "learning_rate": NOT_NEGATIVE,
+    "weight_decay": NOT_NEGATIVE,
+    "high_weight": NOT_NEGATIVE,
+    "low_weight": NOT_NEGATIVE,
+    "feature_weight": NOT_NEGATIVE,
+    "logit_weight": NOT_NEGATIVE,
+    "temperature": (1e-6, float("inf")),
+    "dropout_rate": (0, 1),
+    "label_smoothing": (0, 1),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +65,10 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         """Checks the values that are not checked elsewhere."""
-        for name in ("batch_size", "num_epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name}: expected 1 or more, got {getattr(self, name)}"
-                )
+        for name, (low, high) in SIZES.items():
+            found = self.model.width if name == "model.width" else getattr(self, name)
+            if not low <= found <= high:
+                raise ValueError(f"{name}: expected {low:,} to {high:,}, got {found:,}")
         if self.selection_head not in HEADS:
             raise ValueError(
                 f"selection_head: expected one of {HEADS}, got {self.selection_head!r}"
@@ -111,14 +129,7 @@ class RunSpec:
 
 
 def _check_hparams(hparams: HParams) -> None:
-    ranges = {
-        "learning_rate": (0, float("inf")),
-        "weight_decay": (0, float("inf")),
-        "temperature": (1e-6, float("inf")),
-        "dropout_rate": (0, 1),
-        "label_smoothing": (0, 1),
-    }
-    for name, (low, high) in ranges.items():
+    for name, (low, high) in HPARAMS.items():
         value = float(getattr(hparams, name))
         if not low <= value < high:
             raise ValueError(
@@ -142,10 +153,16 @@ def build_run_spec(
         ValueError: if a value is out of range or the shards do not fit.
     """
     if data is None:
+        if config.data.shards is None:
+            raise ValueError(
+                "data.shards: expected the folder of the shards to train on, got None"
+            )
         data = shards.load(config.data.shards)
     label_set = config.data.label_set
     num_labels = len(data.label_set(label_set).labels)
     resident_gib = config.data.resident_gib
+    if resident_gib is not None and not 0 <= resident_gib < float("inf"):
+        raise ValueError(f"data.resident_gib: expected 0 or more, got {resident_gib:g}")
     return RunSpec(
         name=config.name,
         seed=config.seed,

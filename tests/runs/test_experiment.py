@@ -197,8 +197,8 @@ def test_a_non_finite_loss_stops_and_overwrites_nothing(shards_dir, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("batch_size", 0, "batch_size: expected 1 or more, got 0"),
-        ("num_epochs", 0, "num_epochs: expected 1 or more"),
+        ("batch_size", 0, "batch_size: expected 1 to 131,072, got 0"),
+        ("num_epochs", 0, "num_epochs: expected 1 to 1,000,000, got 0"),
         ("selection_head", "best", "selection_head: expected one of"),
     ],
 )

@@ -52,6 +52,17 @@ def test_exit_status_and_message(raised, status, said, capsys):
     assert capsys.readouterr().err == said
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError("unable to allocate"), RuntimeError("RESOURCE_EXHAUSTED: x")]
+)
+def test_a_lack_of_memory_says_how_to_need_less(error, capsys):
+    def fail():
+        raise error
+
+    assert cli.run(fail, interrupted="") == 2
+    assert "lower the batch size" in capsys.readouterr().err
+
+
 def test_unexpected_errors_propagate():
     with pytest.raises(ZeroDivisionError):
         cli.run(lambda: 1 // 0, interrupted="")
