@@ -120,6 +120,9 @@ def _problem(manifest: Manifest) -> str:
     folds = [fold for split in manifest.split_folds.values() for fold in split]
     if len(set(folds)) < len(folds):
         return "split_folds: a fold is in two splits"
+    outside = [name for name in manifest.files if Path(name).name != name]
+    if outside:
+        return f"files: expected files of this folder, found {outside[0]!r}"
     names = [manifest.data_set, manifest.data_set_version, *manifest.label_sets]
     for label_set in manifest.label_sets.values():
         names += [*label_set.labels, *label_set.descriptions]

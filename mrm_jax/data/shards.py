@@ -143,6 +143,7 @@ class Shards:
                 f"{strange[0]!r}. Build the shards again."
             )
         self._check("folds.npy", self.folds, (num_records,), np.int8)
+        self._check_range("folds.npy", self.folds, 1, 10)
         for name, part in zip(_signal_files(self.manifest), self._signals, strict=True):
             self._check(name, part, (len(part), *tail), np.int16)
         if self._starts[-1] != num_records:
@@ -152,11 +153,22 @@ class Shards:
             )
         for name, label_set in self.manifest.label_sets.items():
             shape = (num_records, len(label_set.labels))
-            self._check(f"labels-{name}.npy", self._labels(name), shape, np.uint8)
+            matrix = self._labels(name)
+            self._check(f"labels-{name}.npy", matrix, shape, np.uint8)
+            self._check_range(f"labels-{name}.npy", matrix, 0, 1)
             if label_set.has_first_label:
                 file = f"first_label-{name}.npy"
                 first = _load_array(self.folder, file)
                 self._check(file, first, (num_records,), np.int16)
+                self._check_range(file, first, -1, len(label_set.labels) - 1)
+
+    def _check_range(self, name: str, array: np.ndarray, low: int, high: int) -> None:
+        wrong = array[(array < low) | (array > high)]
+        if wrong.size:
+            raise ValueError(
+                f"{self.folder / name}: expected {low} to {high}, found {wrong[0]}. "
+                "Build the shards again."
+            )
 
     def _check(
         self,
@@ -188,9 +200,6 @@ def load(folder: Path | str, *, verify_hashes: bool = False) -> Shards:
     """
     folder = Path(folder)
     manifest = manifests.read(folder)
-    strange = [name for name in manifest.files if Path(name).name != name]
-    if strange:
-        raise ValueError(f"{folder}: expected files of this folder, found {strange}")
     missing = [name for name in manifest.files if not (folder / name).is_file()]
     if missing:
         raise ValueError(f"{folder}: missing {missing}. Build the shards again.")

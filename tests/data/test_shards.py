@@ -111,9 +111,35 @@ def test_verification_detects_a_changed_byte(folder):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    shards.load(folder)
-    with pytest.raises(ValueError, match="signals-00001.npy: SHA-256 differs"):
+    opened = shards.load(folder)
+    message = "signals-00001.npy: its SHA-256 differs"
+    with pytest.raises(ValueError, match=message):
+        opened.require_intact()
+    with pytest.raises(ValueError, match=message):
         shards.load(folder, verify_hashes=True)
+
+
+@pytest.mark.parametrize("name", ["names.npy", "folds.npy", "labels-letters.npy"])
+def test_all_files_but_the_signals_are_verified_at_once(folder, name):
+    array = np.load(folder / name)
+    np.save(folder / name, array[::-1])
+    with pytest.raises(ValueError, match=f"{name}: its SHA-256 differs"):
+        shards.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("folds.npy", np.int8([1, 8, 9, 10, 11]), "expected 1 to 10, found 11"),
+        ("labels-b.npy", np.full((5, 1), 2, np.uint8), "expected 0 to 1, found 2"),
+        ("first_label-letters.npy", np.full(5, 2, np.int16), "expected -1 to 1, found"),
+        ("names.npy", np.array(list("abc") + ["d\n", "e"]), r"name 'd\\n'"),
+    ],
+)
+def test_impossible_values_raise(folder, name, array, message):
+    np.save(folder / name, array)
+    with pytest.raises(ValueError, match=f"{name}: .*{message}"):
+        shards.load(folder)
 
 
 def test_a_missing_file_raises(folder):

@@ -1,5 +1,6 @@
 """Small shards and configurations for complete runs that take seconds."""
 
+import dataclasses
 from pathlib import Path
 
 import ml_collections
@@ -7,7 +8,7 @@ import numpy as np
 
 from data_prep import shard_writer
 from experiments import base
-from mrm_jax.data import leads
+from mrm_jax.data import leads, manifest
 
 NUM_SAMPLES = 40
 LABELS = ("slow", "fast", "loud")
@@ -54,6 +55,13 @@ def write_shards(
         },
     )
     return folder
+
+
+def accept_changes(folder: Path) -> None:
+    """Writes the hashes of a changed folder of shards into its manifest."""
+    found = manifest.read(folder)
+    hashes = {name: manifest.sha256(folder / name) for name in found.files}
+    manifest.write(dataclasses.replace(found, files=hashes), folder)
 
 
 def config(shards_dir: Path, num_epochs: int = 2) -> ml_collections.ConfigDict:
