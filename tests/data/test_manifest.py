@@ -78,6 +78,49 @@ def test_missing_and_unknown_fields_raise(tmp_path):
         manifest.read(tmp_path)
 
 
+def of_letters(**changes):
+    entry = dataclasses.asdict(LABEL_SET) | changes
+    return {"label_sets": {"letters": entry}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_samples": "many"}, r"Expected `int`, got `str` - at `\$.num_samples`"),
+        ({"num_samples": 0}, "num_samples have to be positive"),
+        ({"num_records": -1}, "num_records and num_skipped cannot be negative"),
+        ({"split_folds": {"train": [1, 2], "val": [2], "test": [3]}}, "in two splits"),
+        ({"split_folds": {"train": [1], "test": [3]}}, "expected train, val, test"),
+        ({"data_set": "hand\x1b[2J-made"}, "control characters in the name"),
+        ({"files": {"../names.npy": "0" * 64}}, "expected files of this folder"),
+        (of_letters(labels=["a", "a"]), "label set letters: the labels have to be"),
+        (of_letters(labels=[], descriptions=[]), "at least one"),
+        (of_letters(labels=["a", "b\n"]), "control characters"),
+        (of_letters(descriptions=["the only"]), "1 descriptions of 2 labels"),
+        (of_letters(std_uv=0.0), "std_uv has to be positive, found 0"),
+        (of_letters(std_uv=-200.5), "std_uv has to be positive"),
+        (of_letters(mean_uv=float("nan")), "have to be finite"),
+        (of_letters(mean_uv="none"), "Expected `float`, got `str`"),
+        (of_letters(records={"train": 3}), "records: expected train, val, test"),
+        (of_letters(mean_uv=-1.26), "it differs from its checksum"),
+    ],
+)
+def test_impossible_manifests_are_named(tmp_path, changes, message):
+    manifest.write(MANIFEST, tmp_path)
+    rewrite(tmp_path, **changes)
+    with pytest.raises(ValueError, match=rf"manifest.json is damaged .*{message}"):
+        manifest.read(tmp_path)
+
+
+def test_manifests_without_a_checksum_are_read(tmp_path):
+    manifest.write(MANIFEST, tmp_path)
+    path = tmp_path / manifest.MANIFEST
+    fields = json.loads(path.read_text())
+    del fields["checksum"]
+    path.write_text(json.dumps(fields))
+    assert manifest.read(tmp_path) == MANIFEST
+
+
 def test_sha256_of_a_file(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mrm_jax.training import checkpoints, train_state
+from mrm_jax.training import checkpoint_store, checkpoints, train_state
 
 
 def state(value):
@@ -47,6 +47,68 @@ def test_checkpoint_round_trip(tmp_path):
     np.testing.assert_array_equal(restored.rng, [0, 2])
     np.testing.assert_array_equal(restored.params["kernel"], np.full((2, 3), 2.0))
     assert restored.opt_state[0]["count"] == 2
+
+
+def damage(checkpoint):
+    """Flips a bit in the largest file of the arrays."""
+    path = max(checkpoint.glob("state/**/d/*"), key=lambda path: path.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_damaged_checkpoint_names_the_intact_one(tmp_path):
+    save_epochs(tmp_path, [0.9, 0.8])
+    folder = tmp_path / "checkpoints"
+    damage(folder / "epoch_2")
+    with checkpoints.open_existing(tmp_path) as manager:
+        checkpoints.restore(manager, 1, state(0))
+        with pytest.raises(
+            checkpoint_store.DamagedError,
+            match=f"{folder}/epoch_2: this checkpoint is damaged .*"
+            f"{folder}/epoch_1 is intact. To go on with it, move the damaged folder",
+        ):
+            checkpoints.restore(manager, 2, state(0))
+    damage(folder / "epoch_1")
+    with checkpoints.open_existing(tmp_path) as manager:
+        with pytest.raises(
+            checkpoint_store.DamagedError, match="epoch_1.*Restore it from a copy"
+        ):
+            checkpoints.restore(manager, 1, state(0))
+
+
+def test_changed_metadata_are_noticed(tmp_path):
+    save_epochs(tmp_path, [0.9])
+    path = tmp_path / "checkpoints" / "epoch_1" / "facts" / "metadata"
+    path.write_text(path.read_text().replace('"a"', '"c"'))
+    with checkpoints.open_existing(tmp_path) as manager:
+        with pytest.raises(
+            checkpoint_store.DamagedError, match="metadata differ from their checksum"
+        ):
+            checkpoints.read_metadata(manager, 1)
+
+
+def test_a_changed_metric_does_not_select_another_epoch(tmp_path):
+    save_epochs(tmp_path, [0.9, 0.8])
+    path = tmp_path / "checkpoints" / "epoch_1" / "metrics" / "metrics"
+    path.write_text(path.read_text().replace("0.9", "0.1"))
+    with checkpoints.open_existing(tmp_path) as manager:
+        with pytest.raises(
+            checkpoint_store.DamagedError, match="metric differs from its checksum"
+        ):
+            checkpoints.best_epoch(manager)
+
+
+def test_a_damaged_unfinished_epoch_can_be_trained_again(tmp_path):
+    checkpoints.save_unfinished(tmp_path, state(3), {"epoch": 1})
+    path = tmp_path / "unfinished" / "step_3" / "facts" / "metadata"
+    path.write_text(path.read_text().replace("1", "2", 1))
+    with pytest.raises(
+        checkpoint_store.DamagedError,
+        match=f"Or remove {tmp_path}/unfinished to train its epoch again",
+    ):
+        checkpoints.read_unfinished_metadata(tmp_path)
 
 
 def test_a_folder_without_checkpoints_raises(tmp_path):
