@@ -79,13 +79,13 @@ class Writer:
             facts: data_set, data_set_version, sampling_rate, length_policy, sources.
         """
         self._flush()
-        np.save(self.folder / "names.npy", np.asarray(names, dtype=np.str_))
-        np.save(self.folder / "folds.npy", folds.astype(np.int8))
+        _save(self.folder / "names.npy", np.asarray(names, dtype=np.str_))
+        _save(self.folder / "folds.npy", folds.astype(np.int8))
         for name, table in tables.items():
-            np.save(self.folder / f"labels-{name}.npy", table.matrix.astype(np.uint8))
+            _save(self.folder / f"labels-{name}.npy", table.matrix.astype(np.uint8))
             if table.first_label is not None:
                 first = table.first_label.astype(np.int16)
-                np.save(self.folder / f"first_label-{name}.npy", first)
+                _save(self.folder / f"first_label-{name}.npy", first)
         with (self.folder / SKIPPED).open("w", newline="", encoding="utf-8") as file:
             text.write_rows(file, [("record", "reason"), *skipped])
         manifest = manifests.Manifest(
@@ -107,7 +107,7 @@ class Writer:
     def _flush(self) -> None:
         if self._filled:
             path = self.folder / f"signals-{self._num_shards:05d}.npy"
-            np.save(path, self._buffer[: self._filled])
+            _save(path, self._buffer[: self._filled])
             self._num_shards += 1
             self._filled = 0
 
@@ -140,3 +140,16 @@ class Writer:
         squares = sum(self._square_sums[row] for row in rows)
         variance = (count * squares - total * total) / count**2
         return total / count, variance**0.5
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    """Writes an array; NumPy's own error of a full disk does not say so."""
+    try:
+        np.save(path, array)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise OSError(
+            f"{path}: could not be written whole ({error}). Is there space left on the "
+            "device?"
+        ) from None

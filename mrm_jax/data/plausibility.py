@@ -41,9 +41,10 @@ def check(signal_mv: np.ndarray, rate: float, unit: str = "mV") -> tuple[str, ..
     Raises:
         ValueError: "wrong unit: ...", "normalised: ..." if it cannot be in mV.
     """
-    _check_unit(signal_mv, unit)
-    height_mv = _height_mv(signal_mv)
-    _check_not_normalised(signal_mv, height_mv)
+    with np.errstate(over="ignore"):  # a huge value has an infinite square
+        _check_unit(signal_mv, unit)
+        height_mv = _height_mv(signal_mv)
+        _check_not_normalised(signal_mv, height_mv)
     return (*_amplitude(height_mv), *_constant(signal_mv, rate))
 
 

@@ -1,5 +1,6 @@
 """Parts that all commands share: command line, `error:` line and exit status."""
 
+import errno
 import re
 import shlex
 import sys
@@ -29,7 +30,13 @@ def without_passwords(text: str) -> str:
 
 def error_text(error: Exception) -> str:
     """Returns the message of an error for the terminal, without passwords."""
-    return text_lib.printable(without_passwords(str(error)))
+    text = str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        place = "" if error.filename is None else f"{error.filename}: "
+        text = f"{place}{error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text += ". Free some space and run the same command again"
+    return text_lib.printable(without_passwords(text))
 
 
 def command_line(module: str, words: Sequence[str]) -> str:

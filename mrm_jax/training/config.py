@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from ml_collections import config_flags
 from mrm_jax.runtime import text
 
 EXAMPLE = "experiments/base.py"
+CONFIG_MODULE = "config_config"  # the name under which ml_collections loads a file
 
 
 class _Data(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,6 +89,8 @@ def naming_errors(file: str) -> Iterator[None]:
         ValueError: for any error but those of flags and a missing file.
     """
     path = Path(file.partition(":")[0])  # FILE.py:ARGUMENT calls get_config(ARGUMENT)
+    # Loading a second file within a process keeps the functions of the first one.
+    sys.modules.pop(CONFIG_MODULE, None)
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise FileNotFoundError(f"{path}: expected an experiment file, found {found}.")

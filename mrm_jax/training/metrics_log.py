@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 from mrm_jax.runtime import atomic
 
 if TYPE_CHECKING:
-    import tensorboardX
+    from mrm_jax.training import tensorboard_events
 
 FILE = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
@@ -47,25 +47,18 @@ class MetricWriter:
         values = {name: float(value) for name, value in metrics.items()}
         self._file.write(_to_line({"epoch": epoch, **values}))
         self._file.flush()
-        for name, value in values.items():
-            self._events.add_scalar(name, value, epoch)
+        self._events.write(epoch, values)
 
     @functools.cached_property
-    def _events(self) -> "tensorboardX.SummaryWriter":
+    def _events(self) -> "tensorboard_events.EventWriter":
         """Opens the event file when the first epoch is written.
 
         It is not opened earlier, because the import loads PyTorch where that is
         installed. This takes seconds, for which the first step need not wait.
         """
-        import tensorboardX
+        from mrm_jax.training import tensorboard_events
 
-        return tensorboardX.SummaryWriter(
-            str(self._folder),
-            purge_step=self._first_epoch,
-            flush_secs=5,
-            # The rest of an event file's name is the time in whole seconds.
-            filename_suffix=f".epoch{self._first_epoch}",
-        )
+        return tensorboard_events.EventWriter(self._folder, self._first_epoch)
 
     def close(self) -> None:
         """Closes the files; the writer cannot be used afterwards."""

@@ -107,27 +107,6 @@ def test_thresholds_file_round_trip(tmp_path):
     assert thresholds_file.read(tmp_path, LABELS, {}, epoch=7) == chosen
 
 
-@pytest.mark.parametrize(("labels", "epoch"), [(LABELS, 8), (LABELS[::-1], 7)])
-def test_thresholds_of_another_epoch_or_other_labels_are_ignored(
-    tmp_path, labels, epoch
-):
-    of_head = thresholds.Thresholds(0.1, (0.2, 0.3), 2.0)
-    thresholds_file.write(tmp_path, LABELS, {"mean": of_head}, epoch=7)
-    found = thresholds_file.read(
-        tmp_path, labels, {"val/fmax_threshold_mean": 0.4}, epoch
-    )
-    expected = thresholds.Thresholds(0.4, (0.4, 0.4), source=thresholds.OF_ALL)
-    assert found["mean"] == expected
-
-
-def test_a_damaged_file_raises_with_its_name(tmp_path):
-    (tmp_path / thresholds_file.FILE).write_text("{")
-    with pytest.raises(
-        ValueError, match="thresholds.json is not valid JSON .* Delete it"
-    ):
-        thresholds_file.read(tmp_path, LABELS, {}, 1)
-
-
 def test_an_unevaluated_run_uses_the_checkpoints_threshold(tmp_path):
     found = thresholds_file.read(tmp_path, LABELS, {"val/fmax_threshold_low": 0.31}, 1)
     low, mean = found["low"], found["mean"]

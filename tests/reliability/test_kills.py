@@ -1,0 +1,201 @@
+"""Commands that are killed lose nothing, and their repetition gives the same result."""
+
+import os
+import random
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from data_prep import cpsc2018
+from mrm_jax.data import shards
+from mrm_jax.interop import npz_format
+from mrm_jax.reports import run_report, thresholds_file
+from mrm_jax.runtime import atomic
+from mrm_jax.training import metrics_log
+from tests.helpers import commands, drawn_run, outcomes, raw_records, small_runs
+
+pytestmark = pytest.mark.slow
+
+KILLS = 2 * outcomes.EFFORT
+
+
+@pytest.fixture(scope="module")
+def shards_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "shards"
+    return small_runs.write_shards(folder, records_per_fold=12)
+
+
+def train_flags(shards_dir, workdir):
+    return (
+        "--config=experiments/base.py",
+        f"--workdir={workdir}",
+        f"--config.data.shards={shards_dir}",
+        "--config.data.label_set=waves",
+        "--config.batch_size=12",
+        "--config.num_epochs=6",
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(shards_dir, tmp_path_factory):
+    """A finished run, and how long it took, without the time to compile."""
+    folder = tmp_path_factory.mktemp("trained")
+    output = folder / "output"
+    for name in ("compiled", "run"):
+        begun = time.monotonic()
+        flags = train_flags(shards_dir, folder / name)
+        assert commands.run("mrm_jax.train", *flags, output=output) == 0
+        lasted = time.monotonic() - begun
+    return folder / "run", lasted
+
+
+def kill_at(process, seconds):
+    """Kills a process after some seconds; returns whether it was still running."""
+    process.join(seconds)
+    is_running = process.exitcode is None
+    if is_running:
+        os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    return is_running
+
+
+def same_history(one, other):
+    lines = [metrics_log.read(folder) for folder in (one, other)]
+    for line in (*lines[0], *lines[1]):
+        del line["train/records_per_second"]
+    return lines[0] == lines[1]
+
+
+def same_scores(one, other):
+    found = [run_report.read_scores(folder) for folder in (one, other)]
+    return all(
+        np.array_equal(getattr(found[0], name), getattr(found[1], name))
+        for name in ("names", "labels", "high", "low")
+    )
+
+
+def leftovers(folder):
+    return [path for path in folder.rglob("*") if atomic.LEFTOVER.fullmatch(path.name)]
+
+
+def test_a_killed_training_ends_with_the_unbroken_numbers(
+    trained, shards_dir, tmp_path
+):
+    outcome = outcomes.start(
+        "A killed training resumes and ends with the same numbers",
+        "SIGKILL at a random time, the same command again",
+    )
+    unbroken, lasted = trained
+    rng, workdir, output = random.Random(0), tmp_path / "run", tmp_path / "output"
+    flags = train_flags(shards_dir, workdir)
+    while outcome.tried < KILLS:
+        kills = 0
+        while kills < 2 and kill_at(
+            commands.start("mrm_jax.train", *flags, output=output),
+            rng.uniform(0, lasted),
+        ):
+            kills += 1
+        assert commands.run("mrm_jax.train", *flags, output=output) == 0
+        is_same = same_history(unbroken, workdir) and same_scores(unbroken, workdir)
+        for _ in range(kills):
+            outcome.count(wrong=not is_same)
+        assert not leftovers(workdir)
+        shutil.rmtree(workdir)
+    outcome.check()
+
+
+def test_a_killed_evaluation_keeps_report_and_thresholds(trained, tmp_path):
+    outcome = outcomes.start(
+        "A killed evaluation keeps the report and the thresholds",
+        "SIGKILL at a random time; both are read, the same command again",
+    )
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    rng, output = random.Random(1), tmp_path / "output"
+    begun = time.monotonic()
+    assert commands.run("mrm_jax.evaluate", "--run", run, output=output) == 0
+    lasted = time.monotonic() - begun
+    report = run_report.read(run)
+    thresholds = (run / thresholds_file.FILE).read_bytes()
+    while outcome.tried < KILLS:
+        process = commands.start("mrm_jax.evaluate", "--run", run, output=output)
+        if not kill_at(process, rng.uniform(lasted / 2, lasted)):
+            continue
+        try:
+            is_same = run_report.read(run)["test"] == report["test"]
+            is_same &= (run / thresholds_file.FILE).read_bytes() == thresholds
+            outcome.count(wrong=not is_same)
+        except (OSError, ValueError):
+            outcome.count(lost=True)
+    assert commands.run("mrm_jax.evaluate", "--run", run, output=output) == 0
+    assert run_report.read(run)["labels"] == report["labels"]
+    assert not leftovers(run)
+    outcome.check()
+
+
+def test_a_killed_preparation_leaves_a_whole_folder_or_none(tmp_path):
+    outcome = outcomes.start(
+        "A killed preparation leaves a whole folder or none",
+        "SIGKILL at a random time, the same command again",
+    )
+    raw, output = tmp_path / "raw", tmp_path / "output"
+    names = list(cpsc2018.read_folds(cpsc2018.SHIPPED_FOLDS))[:400]
+    for seed, name in enumerate(names):
+        header = raw_records.write_wfdb(
+            raw / name, raw_records.digital(5000, seed), 500, padding=24
+        )
+        header.write_text(header.read_text() + "#Dx: 426783006\n")
+
+    def flags(folder):
+        return ("--raw_dir", raw, "--out", folder, "--jobs", "1")
+
+    begun = time.monotonic()
+    whole = tmp_path / "whole"
+    assert commands.run("data_prep.cpsc2018", *flags(whole), output=output) == 0
+    lasted = time.monotonic() - begun
+    expected, rng = shards.load(whole).manifest, random.Random(2)
+    while outcome.tried < KILLS:
+        folder = tmp_path / "out" / "shards"
+        process = commands.start("data_prep.cpsc2018", *flags(folder), output=output)
+        if not kill_at(process, rng.uniform(0, lasted)):
+            shutil.rmtree(folder)
+            continue
+        if folder.exists():  # killed after it was complete
+            assert shards.load(folder, verify_hashes=True).manifest == expected
+        assert commands.run("data_prep.cpsc2018", *flags(folder), output=output) == 0
+        is_same = shards.load(folder, verify_hashes=True).manifest == expected
+        outcome.count(wrong=not is_same)
+        assert [path.name for path in folder.parent.iterdir()] == ["shards"]
+        shutil.rmtree(folder)
+    outcome.check()
+
+
+def test_a_killed_export_keeps_the_old_file(tmp_path):
+    outcome = outcomes.start(
+        "A killed export keeps the old file",
+        "SIGKILL at a random time; the file is read, the same command again",
+    )
+    drawn_run.write_run(tmp_path, records_per_fold=2, **drawn_run.OPTIONS)
+    run, output, rng = tmp_path / "run", tmp_path / "output", random.Random(3)
+    flags = ("--run", run, "--format", "npz")
+    for _ in range(2):  # the first time it is compiled
+        begun = time.monotonic()
+        options = {"output": output, "tiny": False}
+        assert commands.run("mrm_jax.export", *flags, **options) == 0
+        lasted = time.monotonic() - begun
+    expected = (run / "model.npz").read_bytes()
+    while outcome.tried < KILLS:
+        process = commands.start("mrm_jax.export", *flags, **options)
+        if not kill_at(process, rng.uniform(lasted / 2, lasted)):
+            continue
+        try:
+            npz_format.read(run / "model.npz")
+            outcome.count()
+        except (OSError, ValueError):
+            outcome.count(lost=True)
+    assert commands.run("mrm_jax.export", *flags, **options) == 0
+    assert len((run / "model.npz").read_bytes()) == len(expected)
+    assert not leftovers(run)
+    outcome.check()
