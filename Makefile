@@ -1,6 +1,7 @@
 # make demo   train and evaluate on synthetic ECGs, in minutes, without any data at hand
 # make check  check format, types and layers, and run the fast tests: before each commit
 # make test   the same with all tests but those that need PyTorch
+# make reliability  kill commands, fill disks, flip bits; prints how often what held
 # make docs   build the documentation's pages into build/site (make docs-serve: on port 8000)
 # make parity install PyTorch as well, and compare with it number by number
 # make benchmarks  measure speed, memory and growth on this machine, and write the documents' tables
@@ -15,11 +16,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 DTYPES ?= float32
 # Processes that run the tests.
 WORKERS ?= 2
+# How often `make reliability` tries each fault, as a multiple.
+EFFORT ?= 10
 # Files stay whole, as their tests share trained runs and compiled programs, and keep their
 # order: tests/conftest.py puts the longest first.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo check test docs docs-serve parity benchmarks lint clean help
+.PHONY: demo check test reliability docs docs-serve parity benchmarks lint clean help
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 
@@ -28,10 +31,14 @@ demo: $(VENV)/core
 	$(BIN)/python -m mrm_jax.train --config experiments/demo.py --workdir runs/demo
 
 test: lint
-	$(PYTEST) -m 'not torch'
+	$(PYTEST) -m 'not torch and not long'
 
 check: lint
-	$(PYTEST) -m 'not torch and not slow'
+	$(PYTEST) -m 'not torch and not slow and not long'
+
+# Prints the table of docs/reliability.md; EFFORT=1 takes minutes, 20 an hour.
+reliability: $(VENV)/dev
+	RELIABILITY_EFFORT=$(EFFORT) $(BIN)/python -m pytest tests/reliability
 
 parity: $(VENV)/parity
 	$(PYTEST) -m torch

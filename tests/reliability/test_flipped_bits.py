@@ -1,7 +1,6 @@
 """A flipped bit in a stored file is named, or does not matter."""
 
 import dataclasses
-import os
 
 import jax
 import numpy as np
@@ -11,9 +10,9 @@ from mrm_jax.data import shards
 from mrm_jax.metrics import summary, thresholds
 from mrm_jax.reports import run_report
 from mrm_jax.training import checkpoints, train_state
-from tests.helpers import faults, small_reports, small_runs
+from tests.helpers import faults, outcomes, small_reports, small_runs
 
-TRIES = int(os.environ.get("RELIABILITY_TRIES", "40"))
+TRIES = 30 * outcomes.EFFORT
 
 
 def state(seed):
@@ -65,16 +64,22 @@ def same(found, expected):
 
 def try_flipped_bits(what, folder, scratch, read, same):
     """Reads damaged copies of a folder, and requires an error or the same content."""
+    outcome = outcomes.start(
+        f"A flipped bit in {what} is noticed, or changes nothing",
+        "one flipped bit in a copy, which is read",
+    )
     expected = read(folder)
     noticed, silent = 0, []
     for copy, place in faults.damaged_copies(folder, scratch, TRIES):
         try:
-            if not same(read(copy), expected):
+            is_same = same(read(copy), expected)
+            outcome.count(wrong=not is_same)
+            if not is_same:
                 silent.append(place)
         except ValueError as error:
             assert str(copy) in str(error), f"{place}: {error}"
             noticed += 1
-    print(f"{what}: {TRIES} flipped bits, {noticed} noticed, {len(silent)} wrong")
+            outcome.count()
     assert not silent
     assert noticed > TRIES / 4
 

@@ -14,7 +14,7 @@ from tests.reliability.test_kills import same_history, same_scores, train_flags
 
 pytestmark = pytest.mark.slow
 
-TRIES = 2 * outcomes.EFFORT
+TRIES = outcomes.EFFORT
 DISK_KIB = 16 * 1024
 
 

@@ -1,5 +1,6 @@
 """Commands that are killed lose nothing, and their repetition gives the same result."""
 
+import json
 import os
 import random
 import shutil
@@ -15,11 +16,19 @@ from mrm_jax.interop import npz_format
 from mrm_jax.reports import run_report, thresholds_file
 from mrm_jax.runtime import atomic
 from mrm_jax.training import metrics_log
-from tests.helpers import commands, drawn_run, outcomes, raw_records, small_runs
+from tests.helpers import (
+    commands,
+    drawn_run,
+    outcomes,
+    raw_records,
+    small_runs,
+    small_sweeps,
+)
 
 pytestmark = pytest.mark.slow
 
-KILLS = 2 * outcomes.EFFORT
+KILLS = outcomes.EFFORT
+EPOCHS, TRIALS = 6, 4
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +44,7 @@ def train_flags(shards_dir, workdir):
         f"--config.data.shards={shards_dir}",
         "--config.data.label_set=waves",
         "--config.batch_size=12",
-        "--config.num_epochs=6",
+        f"--config.num_epochs={EPOCHS}",
     )
 
 
@@ -172,6 +181,48 @@ def test_a_killed_preparation_leaves_a_whole_folder_or_none(tmp_path):
     outcome.check()
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("storage", ["sqlite", "postgresql"])
+def test_a_killed_sweep_loses_no_trial(storage, shards_dir, tmp_path, request):
+    outcome = outcomes.start(
+        f"A killed sweep loses no trial and counts none twice ({storage})",
+        "SIGKILL at a random time, the same command again",
+    )
+    space = '"hparams.learning_rate": FloatDistribution(1e-4, 1e-2, log=True)'
+    file = small_sweeps.write(tmp_path, shards_dir, space, EPOCHS, own_process=True)
+    rng, output = random.Random(7), tmp_path / "output"
+    server = None
+    if storage == "postgresql":
+        server = request.getfixturevalue("postgresql_server")
+    lasted, number = 0.0, 0
+    while outcome.tried < KILLS:
+        number += 1
+        workdir = tmp_path / f"sweep{number}"
+        flags = [f"--config={file}", f"--workdir={workdir}", f"--trials={TRIALS}"]
+        flags += ["--population=2", "--seeds=2", "--pruner=none", "--worker=one"]
+        if server is not None:
+            url = server.make_database(f"kills_{number}")
+            flags += [f"--storage={url}", "--heartbeat_s=1", "--timeout_s=4"]
+        kills = 0
+        while lasted and kills < 2:
+            process = commands.start("mrm_jax.sweep", *flags, output=output)
+            if not kill_at(process, rng.uniform(0, lasted)):
+                break
+            kills += 1
+        begun = time.monotonic()
+        assert commands.run("mrm_jax.sweep", *flags, output=output) == 0
+        lasted = lasted or time.monotonic() - begun  # of the first one, unbroken
+        report = json.loads((workdir / "sweep.json").read_text())
+        is_whole = report["states"] == {"complete": TRIALS}
+        for log in workdir.glob("trials/*/metrics.jsonl"):
+            epochs = [line["epoch"] for line in metrics_log.read(log.parent)]
+            is_whole &= epochs == list(range(1, len(epochs) + 1))
+        for _ in range(kills):
+            outcome.count(wrong=not is_whole)
+    outcome.check()
+
+
+@pytest.mark.long
 def test_a_killed_export_keeps_the_old_file(tmp_path):
     outcome = outcomes.start(
         "A killed export keeps the old file",
