@@ -15,7 +15,7 @@ from mrm_jax.data import shards
 from mrm_jax.metrics import thresholds
 from mrm_jax.models.mrm_net import network
 from mrm_jax.reports import run_report, thresholds_file
-from mrm_jax.training import checkpoints, run_spec, train_state
+from mrm_jax.training import checkpoints, run_spec, saved_metadata, train_state
 from mrm_jax.training import metadata as metadata_lib
 
 INPUT_SPEC = tuple(
@@ -120,13 +120,14 @@ def read(workdir: Path | str, newest: bool = False) -> TrainedRun:
         newest: whether to read the newest epoch, for training, instead of the best.
 
     Raises:
-        ValueError: if there is no checkpoint.
+        ValueError: if there is no checkpoint, or it is damaged.
     """
     workdir = Path(workdir)
     with checkpoints.open_existing(workdir) as manager:
         epochs_trained = manager.latest_step()
         epoch = epochs_trained if newest else checkpoints.best_epoch(manager)
         saved = checkpoints.read_metadata(manager, epoch)
+    saved_metadata.check(saved, run_spec.CONFIG_DEFAULTS_SINCE, workdir)
     chosen = thresholds_file.read(
         workdir, saved["data"]["labels"], saved["metrics"], epoch
     )

@@ -170,6 +170,8 @@ def restore(manager: ocp.CheckpointManager, number: int, like: Any) -> Any:
     _, checksums = _read(manager, number)
     with _naming_damage(manager, number):
         state = _restore(manager, number, host)
+        if jax.tree.map(np.shape, state) != jax.tree.map(np.shape, host):
+            raise ValueError("its arrays do not fit the network of its metadata")
         if checksums and checksums["state"] != _hash_state(state):
             _verify_state(manager, number, checksums)  # `like` may have other types
     return state

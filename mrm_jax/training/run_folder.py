@@ -15,7 +15,14 @@ import numpy as np
 from mrm_jax.metrics import classification
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.runtime import console, locks
-from mrm_jax.training import checkpoints, metadata, metrics_log, run_spec, train_state
+from mrm_jax.training import (
+    checkpoints,
+    metadata,
+    metrics_log,
+    run_spec,
+    saved_metadata,
+    train_state,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +174,7 @@ class RunFolder:
         return checkpoints.restore(self._manager, epoch, like)
 
     def _check_same_run(self, saved: dict[str, Any]) -> None:
+        saved_metadata.check(saved, run_spec.CONFIG_DEFAULTS_SINCE, self._workdir)
         metadata.check_same_run(saved, self._spec.metadata, self._workdir)
 
 

@@ -65,10 +65,8 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         """Checks the values that are not checked elsewhere."""
-        for name, (low, high) in SIZES.items():
-            found = self.model.width if name == "model.width" else getattr(self, name)
-            if not low <= found <= high:
-                raise ValueError(f"{name}: expected {low:,} to {high:,}, got {found:,}")
+        for name in ("seed", "batch_size", "num_epochs"):
+            _check_size(name, getattr(self, name))
         if self.selection_head not in HEADS:
             raise ValueError(
                 f"selection_head: expected one of {HEADS}, got {self.selection_head!r}"
@@ -126,6 +124,12 @@ class RunSpec:
             f"val macro AUC {', '.join(aucs)}, "
             f"{values['train/records_per_second']:.1f} records/s"
         )
+
+
+def _check_size(name: str, found: int) -> None:
+    low, high = SIZES[name]
+    if not low <= found <= high:
+        raise ValueError(f"{name}: expected {low:,} to {high:,}, got {found:,}")
 
 
 def _check_hparams(hparams: HParams) -> None:
@@ -235,6 +239,7 @@ def network(
     Raises:
         ValueError: if a value is invalid or does not fit the number of samples.
     """
+    _check_size("model.width", config.model.width)
     return mrm_net.MRMNet(
         num_labels=num_labels,
         num_samples=num_samples,
