@@ -42,7 +42,7 @@ LINES = {
     "config.hparams.high_weight = -1.0": "high_weight: expected 0 <= value",
     "config.hparams.temperature = 0.0": "temperature: expected 1e-06 <= value",
     "config.model.width = 10**9": "model.width: expected 4 to 1,024",
-    "config.model.width = 0": "width: expected a multiple of 4, got 0",
+    "config.model.width = 0": "model.width: expected 4 to 1,024, got 0",
     "config.model.mutual_stages = (1,)": "model.mutual_stages[0]: expected str",
     'config.model.compute_dtype = "int8"': "compute_dtype: expected one of",
     "config.data.shards = None": "data.shards: expected the folder of the shards",
