@@ -4,6 +4,9 @@
 # make reliability  kill commands, fill disks, flip bits; prints how often what held
 # make docs   build the documentation's pages into build/site (make docs-serve: on port 8000)
 # make parity install PyTorch as well, and compare with it number by number
+# make test-oldest  run the fast tests with the oldest versions that setup.cfg allows
+# make dist   build the wheel and the source archive, and check what they contain
+# make audit  look up known vulnerabilities of the pinned versions (needs the network)
 # make benchmarks  measure speed, memory and growth on this machine, and write the documents' tables
 #                  (on an accelerator: make benchmarks DTYPES='float32 bfloat16')
 # Each makes .venv first; PYTHON=python3.12 picks another interpreter for it.
@@ -22,7 +25,7 @@ EFFORT ?= 10
 # order: tests/conftest.py puts the longest first.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo check test reliability docs docs-serve parity benchmarks lint clean help
+.PHONY: demo check test test-oldest reliability dist audit docs docs-serve parity benchmarks lint clean help
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 
@@ -39,6 +42,22 @@ check: lint
 # Prints the table of docs/reliability.md; EFFORT=1 takes minutes, 20 an hour.
 reliability: $(VENV)/dev
 	RELIABILITY_EFFORT=$(EFFORT) $(BIN)/python -m pytest tests/reliability
+
+test-oldest:
+	$(PYTHON) -m venv .venv-oldest
+	$(PYTHON) .ci/oldest_versions.py > .venv-oldest/constraints.txt
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c .venv-oldest/constraints.txt --editable '.[sweep,test]'
+	.venv-oldest/bin/python -m pytest -n $(WORKERS) -m 'not torch and not slow and not long'
+
+dist: $(VENV)/release
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+audit: $(VENV)/release
+	$(BIN)/pip-audit --no-deps --disable-pip -r constraints.txt
 
 parity: $(VENV)/parity
 	$(PYTEST) -m torch
@@ -93,5 +112,9 @@ $(VENV)/parity: $(VENV)/dev
 	$(PIP) --editable '.[dev,parity]'
 	@touch $@
 
+$(VENV)/release: $(VENV)/core
+	$(PIP) --editable '.[release]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-oldest dist .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
