@@ -47,7 +47,7 @@ test-oldest:
 	$(PYTHON) -m venv .venv-oldest
 	$(PYTHON) .ci/oldest_versions.py > .venv-oldest/constraints.txt
 	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
-		-c .venv-oldest/constraints.txt --editable '.[sweep,test]'
+		-c .venv-oldest/constraints.txt --editable '.[dev]'
 	.venv-oldest/bin/python -m pytest -n $(WORKERS) -m 'not torch and not slow and not long'
 
 dist: $(VENV)/release

@@ -1,4 +1,7 @@
-"""Prints the lower bounds of setup.cfg as constraints, for `make test-oldest`."""
+"""Prints the lower bounds of setup.cfg as constraints, for `make test-oldest`.
+
+The bounds are those of the package itself, of sweeps and of the tests, not of tools.
+"""
 
 import configparser
 import re
