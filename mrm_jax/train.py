@@ -117,10 +117,10 @@ def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
         )
     with config_lib.naming_errors(file):
         as_written = _parse_flags(_without_overrides(arguments)).config
-        config_lib.check_types(as_written)
+        config_lib.check(as_written)
     config_lib.check_names(as_written, arguments)
     values = _parse_flags(arguments)
-    config_lib.check_types(values.config)
+    config_lib.check(values.config)
     return values.config, Path(values.workdir or f"runs/{values.config.name}")
 
 

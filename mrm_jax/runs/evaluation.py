@@ -4,10 +4,8 @@ Results go to a folder below the run, `evaluations/SPLIT...`, unless they are th
 own report of its test fold.
 """
 
-import contextlib
 import dataclasses
-import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +14,16 @@ from mrm_jax.metrics import bootstrap, classification, paired, seeds, thresholds
 from mrm_jax.metrics import summary as summary_lib
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import comparison, heads, latex, seed_summary
-from mrm_jax.runs import reporting, trained_run
+from mrm_jax.runs import reporting, result_folder, trained_run
 from mrm_jax.runs import scores as scores_lib
 from mrm_jax.runs.trained_run import TrainedRun
-from mrm_jax.runtime import atomic, console, devices, json_files, locks
+from mrm_jax.runtime import console, devices, locks
 from mrm_jax.training import checkpoints, metadata, metrics_log
 
 FOLDER = "evaluations"
 DATA_KEYS = ("data_set", "data_set_version", "label_set", "sha256")
 MAX_NAMED = 8  # labels
 MAX_NAME = 100  # characters of a folder's name
-
-
-class _Facts(typing.TypedDict):
-    workdirs: list[str]
-
-
-class _Results(typing.TypedDict):
-    """What a file of results says about the runs it belongs to."""
-
-    facts: _Facts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +173,7 @@ def compare_runs(
             console.tracker("resampling"),
         ),
     }
-    with _replacing_results(folder, comparison.JSON_FILE) as new:
+    with result_folder.replacing(folder, comparison.JSON_FILE) as new:
         comparison.write(new, result)
         latex.write_comparison(new, result)
     comparison.print_tables(result, console.console())
@@ -223,19 +211,12 @@ def summarise_seeds(
             [paired.observe(contender) for contender in contenders],
         ),
     }
-    with _replacing_results(folder, seed_summary.JSON_FILE) as new:
+    with result_folder.replacing(folder, seed_summary.JSON_FILE) as new:
         seed_summary.write(new, summary)
         latex.write_seeds(new, summary)
     seed_summary.print_table(summary, console.console())
     console.say(f"results: {folder}")
     return summary
-
-
-@contextlib.contextmanager
-def _replacing_results(folder: Path, last: str) -> Iterator[Path]:
-    """Yields a folder for results, which replace those of `folder` as one."""
-    with locks.writing(folder), atomic.replacing_together(folder, last) as new:
-        yield new
 
 
 def _read(workdir: Path) -> TrainedRun:
@@ -294,29 +275,16 @@ def _folder_of_several(
     suffix: str,
     file: str,
 ) -> Path:
-    """Creates the folder for the results of several runs.
+    """Returns the folder for the results of several runs.
 
     Raises:
         ValueError: if the folder holds results of other runs.
     """
     external = None if first.is_own else first.data
     folder = config.folder(runs[0].workdir, external, suffix[:MAX_NAME])
-    if config.out is None and (folder / file).is_file():
-        kept = _workdirs_in(folder / file)
-        if kept != _workdirs(runs):
-            raise ValueError(
-                f"{folder / file}: these are results of other runs, {', '.join(kept)}. "
-                "Pass another folder with `--out`."
-            )
-    folder.mkdir(parents=True, exist_ok=True)
+    if config.out is None:
+        result_folder.check_same_runs(folder / file, _workdirs(runs))
     return folder
-
-
-def _workdirs_in(path: Path) -> list[str]:
-    """Returns the runs that a file of results compares or summarises."""
-    advice = "Remove it, or pass another folder with `--out`."
-    content = json_files.load(path, advice)
-    return json_files.convert(content, _Results, path, advice)["facts"]["workdirs"]
 
 
 def _workdirs(runs: Sequence[TrainedRun]) -> list[str]:

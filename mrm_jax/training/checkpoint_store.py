@@ -235,7 +235,8 @@ def _verify_state(
     manager: ocp.CheckpointManager, number: int, checksums: dict[str, Any]
 ) -> None:
     """Compares the arrays of a checkpoint, as they were saved, with their checksum."""
-    if checksums and checksums["state"] != _hash_state(_restore(manager, number)):
+    found = _hash_state(_restore(manager, number))
+    if checksums and checksums["state"] != found:
         raise ValueError("its arrays differ from their checksum")
 
 

@@ -74,10 +74,10 @@ def load(file: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
     """
     with naming_errors(file):
         config = _parse(file, ())
-        check_types(config)
+        check(config)
     check_names(config, overrides)
     config = _parse(file, overrides)
-    check_types(config)
+    check(config)
     return config
 
 
@@ -140,6 +140,15 @@ def check_types(config: ml_collections.ConfigDict) -> None:
         raise ValueError(
             f"{name}{found[:1].lower()}{found[1:].replace('`', '')}"
         ) from None
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+    """Checks the types of a new experiment, and that its name can name a folder.
+
+    Raises:
+        ValueError: as `check_types`, or if the name cannot.
+    """
+    check_types(config)
     text.check_folder_name("name", config.name)
 
 

@@ -61,6 +61,13 @@ def write_original(path: Path, signal_mv: np.ndarray) -> Path:
     return path
 
 
+def write_challenge(raw_dir: Path, names: Sequence[str]) -> None:
+    """Writes WFDB records of CPSC2018, ten seconds at 500 Hz, all of class Normal."""
+    for seed, name in enumerate(names):
+        header = write_wfdb(raw_dir / name, digital(5000, seed), 500, padding=24)
+        header.write_text(header.read_text() + "#Dx: 426783006\n")
+
+
 def write_ptbxl(raw_dir: Path, codes: Sequence[str], folds: Sequence[int]) -> None:
     """Writes the tables and the 100 Hz records of a PTB-XL; `codes` are dict texts."""
     lines = ["ecg_id,scp_codes,strat_fold,filename_lr,filename_hr"]

@@ -154,12 +154,8 @@ def test_a_killed_preparation_leaves_a_whole_folder_or_none(tmp_path):
         "SIGKILL at a random time, the same command again",
     )
     raw, output = tmp_path / "raw", tmp_path / "output"
-    names = list(cpsc2018.read_folds(cpsc2018.SHIPPED_FOLDS))[:400]
-    for seed, name in enumerate(names):
-        header = raw_records.write_wfdb(
-            raw / name, raw_records.digital(5000, seed), 500, padding=24
-        )
-        header.write_text(header.read_text() + "#Dx: 426783006\n")
+    names = list(cpsc2018.read_folds(cpsc2018.SHIPPED_FOLDS))
+    raw_records.write_challenge(raw, names[:400])
 
     def flags(folder):
         return ("--raw_dir", raw, "--out", folder, "--jobs", "1")
