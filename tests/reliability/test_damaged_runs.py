@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from mrm_jax import convert, evaluate, export, predict
+from mrm_jax.runs import trained_run
 from tests.helpers import small_predictions
 
 
@@ -112,3 +113,9 @@ def test_damaged_folders_are_named(files, tmp_path, damage, message, capsys):
     run = shutil.copytree(files / "run", tmp_path / "run")
     damage(run)
     check(files, run, message, capsys)
+
+
+def test_a_run_whose_name_is_no_longer_accepted_is_read(files, tmp_path):
+    run = shutil.copytree(files / "run", tmp_path / "run")
+    rewrite(run, with_value("ablations/first", "config", "name"))
+    assert trained_run.read(run).metadata["config"]["name"] == "ablations/first"
