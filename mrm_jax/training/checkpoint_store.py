@@ -195,7 +195,10 @@ def best(manager: ocp.CheckpointManager) -> int | None:
     for number in manager.all_steps():
         _, checksums = _read(manager, number)
         with _naming_damage(manager, number):
-            found = _number(manager.metrics(number)[METRIC])
+            metrics = manager.metrics(number)
+            if metrics is None:
+                raise ValueError("its validation metric is missing")
+            found = _number(metrics[METRIC])
             if checksums.get(METRIC, found) != found:
                 raise ValueError("its validation metric differs from its checksum")
     return manager.best_step()

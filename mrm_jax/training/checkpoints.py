@@ -55,6 +55,7 @@ def open_existing(workdir: Path) -> ocp.CheckpointManager:
 
     Raises:
         ValueError: if the run has no checkpoint, or none that can be read.
+        DamagedError: if no checkpoint has its validation metric.
     """
     if not (workdir / FOLDER).is_dir():
         raise ValueError(
@@ -63,7 +64,8 @@ def open_existing(workdir: Path) -> ocp.CheckpointManager:
         )
     manager = open_manager(workdir)
     if manager.best_step() is None:
-        manager.close()
+        with manager:
+            checkpoint_store.best(manager)  # raises if one has lost its metric
         raise ValueError(
             f"{workdir}: this run has no finished epoch yet. Resume its training."
         )

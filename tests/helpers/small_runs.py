@@ -9,9 +9,12 @@ import numpy as np
 from data_prep import shard_writer
 from experiments import base
 from mrm_jax.data import leads, manifest
+from mrm_jax.reports import run_report
+from mrm_jax.training import metrics_log
 
 NUM_SAMPLES = 40
 LABELS = ("slow", "fast", "loud")
+EPOCHS = 6  # of `train_flags`
 
 
 def write_shards(
@@ -75,3 +78,27 @@ def config(shards_dir: Path, num_epochs: int = 2) -> ml_collections.ConfigDict:
     result.model.width = 4
     result.lock()
     return result
+
+
+def train_flags(shards_dir: Path, workdir: Path) -> tuple[str, ...]:
+    """Returns the flags of a training to be interrupted."""
+    return (
+        "--config=experiments/base.py",
+        f"--workdir={workdir}",
+        f"--config.data.shards={shards_dir}",
+        "--config.data.label_set=waves",
+        "--config.batch_size=12",
+        f"--config.num_epochs={EPOCHS}",
+    )
+
+
+def equal(one: Path, other: Path) -> bool:
+    """Returns whether two runs have the same metrics and scores, to the digit."""
+    lines = [metrics_log.read(folder) for folder in (one, other)]
+    for line in (*lines[0], *lines[1]):
+        del line["train/records_per_second"]
+    found = [run_report.read_scores(folder) for folder in (one, other)]
+    return lines[0] == lines[1] and all(
+        np.array_equal(getattr(found[0], name), getattr(found[1], name))
+        for name in ("names", "labels", "high", "low")
+    )

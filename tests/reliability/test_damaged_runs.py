@@ -78,7 +78,7 @@ FOLDERS = [
     (lambda run: shutil.rmtree(run / "checkpoints"), "this folder has no checkpoints"),
     (lambda run: shutil.rmtree(part(run, "")), "no finished epoch"),
     (lambda run: shutil.rmtree(part(run, "facts")), "epoch_7: this checkpoint is dama"),
-    (lambda run: shutil.rmtree(part(run, "metrics")), "no finished epoch"),
+    (lambda run: shutil.rmtree(part(run, "metrics")), "its validation metric is missi"),
     (lambda run: part(run, "facts/metadata").write_text("["), "epoch_7: this checkpo"),
     (lambda run: (run / "thresholds.json").write_text("[]"), "thresholds.json is dam"),
 ]

@@ -10,7 +10,6 @@ from data_prep import cpsc2018
 from mrm_jax.data import shards
 from mrm_jax.reports import run_report, thresholds_file
 from tests.helpers import commands, outcomes, raw_records, small_runs
-from tests.reliability.test_kills import same_history, same_scores, train_flags
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +26,7 @@ def shards_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(shards_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    flags = train_flags(shards_dir, folder / "run")
+    flags = small_runs.train_flags(shards_dir, folder / "run")
     assert commands.run("mrm_jax.train", *flags, output=folder / "output") == 0
     return folder / "run"
 
@@ -96,7 +95,7 @@ def test_a_training_on_a_full_disk_resumes(trained, shards_dir, disk, tmp_path):
         "tmpfs with little space; more space, the same command again",
     )
     run, output = disk / "run", tmp_path / "output"
-    flags, rng = train_flags(shards_dir, run), random.Random(5)
+    flags, rng = small_runs.train_flags(shards_dir, run), random.Random(5)
     needed = size_of(trained)
     while outcome.tried < TRIES:
         ballast = fill(disk, rng.randint(0, needed))
@@ -106,7 +105,7 @@ def test_a_training_on_a_full_disk_resumes(trained, shards_dir, disk, tmp_path):
             check_answer(output, begun_at)
         ballast.unlink()
         assert commands.run("mrm_jax.train", *flags, output=output) == 0
-        is_same = same_history(trained, run) and same_scores(trained, run)
+        is_same = small_runs.equal(trained, run)
         outcome.count(wrong=not is_same)
         shutil.rmtree(run)
     outcome.check()

@@ -7,7 +7,6 @@ import shutil
 import signal
 import time
 
-import numpy as np
 import pytest
 
 from data_prep import cpsc2018
@@ -28,24 +27,13 @@ from tests.helpers import (
 pytestmark = pytest.mark.slow
 
 KILLS = outcomes.EFFORT
-EPOCHS, TRIALS = 6, 4
+TRIALS = 4
 
 
 @pytest.fixture(scope="module")
 def shards_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "shards"
     return small_runs.write_shards(folder, records_per_fold=12)
-
-
-def train_flags(shards_dir, workdir):
-    return (
-        "--config=experiments/base.py",
-        f"--workdir={workdir}",
-        f"--config.data.shards={shards_dir}",
-        "--config.data.label_set=waves",
-        "--config.batch_size=12",
-        f"--config.num_epochs={EPOCHS}",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +43,7 @@ def trained(shards_dir, tmp_path_factory):
     output = folder / "output"
     for name in ("compiled", "run"):
         begun = time.monotonic()
-        flags = train_flags(shards_dir, folder / name)
+        flags = small_runs.train_flags(shards_dir, folder / name)
         assert commands.run("mrm_jax.train", *flags, output=output) == 0
         lasted = time.monotonic() - begun
     return folder / "run", lasted
@@ -71,21 +59,6 @@ def kill_at(process, seconds):
     return is_running
 
 
-def same_history(one, other):
-    lines = [metrics_log.read(folder) for folder in (one, other)]
-    for line in (*lines[0], *lines[1]):
-        del line["train/records_per_second"]
-    return lines[0] == lines[1]
-
-
-def same_scores(one, other):
-    found = [run_report.read_scores(folder) for folder in (one, other)]
-    return all(
-        np.array_equal(getattr(found[0], name), getattr(found[1], name))
-        for name in ("names", "labels", "high", "low")
-    )
-
-
 def leftovers(folder):
     return [path for path in folder.rglob("*") if atomic.LEFTOVER.fullmatch(path.name)]
 
@@ -99,7 +72,7 @@ def test_a_killed_training_ends_with_the_unbroken_numbers(
     )
     unbroken, lasted = trained
     rng, workdir, output = random.Random(0), tmp_path / "run", tmp_path / "output"
-    flags = train_flags(shards_dir, workdir)
+    flags = small_runs.train_flags(shards_dir, workdir)
     while outcome.tried < KILLS:
         kills, begun = 0, time.monotonic()
         while kills < 2 and kill_at(
@@ -110,7 +83,7 @@ def test_a_killed_training_ends_with_the_unbroken_numbers(
         if not kills:  # faster than the last time
             lasted = min(lasted, time.monotonic() - begun)
         assert commands.run("mrm_jax.train", *flags, output=output) == 0
-        is_same = same_history(unbroken, workdir) and same_scores(unbroken, workdir)
+        is_same = small_runs.equal(unbroken, workdir)
         for _ in range(kills):
             outcome.count(wrong=not is_same)
         assert not leftovers(workdir)
@@ -190,7 +163,9 @@ def test_a_killed_sweep_loses_no_trial(storage, shards_dir, tmp_path, request):
         "SIGKILL at a random time, the same command again",
     )
     space = '"hparams.learning_rate": FloatDistribution(1e-4, 1e-2, log=True)'
-    file = small_sweeps.write(tmp_path, shards_dir, space, EPOCHS, own_process=True)
+    file = small_sweeps.write(
+        tmp_path, shards_dir, space, small_runs.EPOCHS, own_process=True
+    )
     rng, output = random.Random(7), tmp_path / "output"
     server = None
     if storage == "postgresql":
@@ -236,7 +211,7 @@ def test_a_killed_export_keeps_the_old_file(tmp_path):
     flags = ("--run", run, "--format", "npz")
     for _ in range(2):  # the first time it is compiled
         begun = time.monotonic()
-        options = {"output": output, "tiny": False}
+        options = {"output": output, "prepare": commands.keep_the_network}
         assert commands.run("mrm_jax.export", *flags, **options) == 0
         lasted = time.monotonic() - begun
     expected = (run / "model.npz").read_bytes()
