@@ -20,7 +20,11 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import jax  # noqa: E402  (XLA reads its flags when JAX is imported)
 import pytest  # noqa: E402
 
-pytest_plugins = ["tests.helpers.postgresql", "tests.helpers.tiny_network"]
+pytest_plugins = [
+    "tests.helpers.postgresql",
+    "tests.helpers.same_pictures",
+    "tests.helpers.tiny_network",
+]
 
 ROOT = Path(__file__).parents[1]
 

@@ -16,7 +16,10 @@ from mrm_jax.runs import evaluation, trained_run
 from mrm_jax.training import checkpoints, run_spec
 from tests.helpers import small_runs, small_states
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_network")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("tiny_network", "same_pictures"),
+]
 
 RECORDS_PER_FOLD = 12
 HEADS = ("high", "low", "mean")

@@ -1,19 +1,14 @@
-"""A process of a tiny float64 run, which can send itself a signal before a call.
+"""Prepares a process for a tiny float64 run that can send itself a signal.
 
 In float32, rounding differences from another summation order would grow with each step.
-
-Usage: python -m tests.helpers.distributed_child SIGNAL CALL FLAGS_OF_MRM_JAX_TRAIN
-       CALL counts training and scoring calls from 0; -1: no signal
 """
 
 import os
 import signal
-import sys
 
 import jax
 import numpy as np
 
-from mrm_jax import train
 from mrm_jax.training import input_pipeline, train_state
 from tests.helpers import tiny_network
 
@@ -48,8 +43,15 @@ def compute_in_float64() -> None:
     train_state.begin = lambda rng, variables: begin(rng, widened(variables))
 
 
-if __name__ == "__main__":
-    signal_at(sys.argv[1], int(sys.argv[2]))
+def prepare(devices: int, name: str, call: int) -> None:
+    """Prepares this process, in which JAX has not started.
+
+    Args:
+        devices: number of its devices.
+        name: signal that it sends itself.
+        call: training or scoring call before which it does so, from 0; -1 for none.
+    """
+    jax.config.update("jax_num_cpu_devices", devices)
+    signal_at(name, call)
     compute_in_float64()
     tiny_network.install()
-    sys.exit(train.main(sys.argv[3:]))

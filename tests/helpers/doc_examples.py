@@ -1,4 +1,4 @@
-"""Runs the examples of a document as its reader would, in the root of a clone.
+"""Runs the examples of documents as their reader would, in the root of a clone.
 
 What a fenced block of a language means:
 
@@ -8,8 +8,9 @@ What a fenced block of a language means:
     text     is what the block above printed, without the lines of its progress; "..."
              stands for anything
 
-Commands of ours are run by calling their main, in one process a page, which saves the
-time of starting them; what else stands in a bash block, by bash.
+Commands of ours are run by calling their main, in one process for several pages: that
+saves the time to start them, and to trace the same network again. Everything else in a
+bash block is run by bash, line by line.
 
 With title="FILE" a block is not run but written to FILE. Comments before a block:
 
@@ -28,11 +29,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 from collections.abc import Iterable
 from pathlib import Path
 
 import sybil
+from sybil import example as sybil_example
 from sybil.evaluators import python as sybil_python
 from sybil.parsers.markdown import SkipParser, lexers
 
@@ -47,6 +50,7 @@ PROGRESS = re.compile(
 )  # at odd times
 LIKE_DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 OURS = re.compile(r"python -m (?:mrm_jax|data_prep)\.[^|<>&;$*]*")
+CHANGES_THE_SHELL = re.compile(r"\s*(cd|export|set) |\s*\w+=|\s*(if|for|while) ")
 TIME_LIMIT_S = 900
 
 
@@ -57,8 +61,12 @@ def make_clone(folder: Path) -> Path:
     return folder
 
 
-def run(page: Path, clone: Path) -> subprocess.CompletedProcess:
-    """Runs the examples of a document in a separate process, in `clone`."""
+def run(pages: list[Path], clone: Path) -> subprocess.CompletedProcess:
+    """Runs the examples of documents in a separate process.
+
+    Those of the first run in `clone`, those of every other one in a copy of what the
+    first has left there.
+    """
     environment = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{clone}{os.pathsep}{ROOT}",  # the clone has no tests
@@ -69,7 +77,7 @@ def run(page: Path, clone: Path) -> subprocess.CompletedProcess:
         "--xla_llvm_disable_expensive_passes=true",
     }
     return subprocess.run(
-        [sys.executable, "-m", "tests.helpers.doc_examples", str(page)],
+        [sys.executable, "-m", "tests.helpers.doc_examples", *map(str, pages)],
         cwd=clone,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
@@ -77,6 +85,23 @@ def run(page: Path, clone: Path) -> subprocess.CompletedProcess:
         text=True,
         timeout=TIME_LIMIT_S,
     )
+
+
+def _run_here(first: Path, *others: Path) -> int:
+    """Does what `run` describes in the current folder; returns the exit status."""
+    clone, failures = Path.cwd(), 0
+    Page(first).run()
+    with tempfile.TemporaryDirectory() as temporary:
+        for page in others:
+            copy = Path(temporary) / page.stem
+            shutil.copytree(clone, copy, symlinks=True)
+            try:
+                with contextlib.chdir(copy):
+                    Page(page).run()
+            except sybil_example.SybilFailure as failure:
+                print(failure)
+                failures += 1
+    return failures
 
 
 class Page:
@@ -151,10 +176,10 @@ class Page:
 
     def _run_bash(self, example: sybil.Example) -> str | None:
         lines = example.parsed.replace("\\\n", " ").splitlines()
-        if all(map(OURS.fullmatch, lines)):
-            status, self._printed = _call_ours(lines)
-        else:
+        if any(map(CHANGES_THE_SHELL.match, lines)):
             status, self._printed = _call(["bash", "-eu", "-c", example.parsed])
+        else:
+            status, self._printed = _call_lines(lines)
         expected, self._status = self._status, 0
         if status != expected:
             return f"status {status}, expected {expected}:\n{self._printed}"
@@ -194,21 +219,32 @@ def _call(command: list[str], given: str = "") -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def _call_ours(commands: list[str]) -> tuple[int, str]:
-    """Returns the same of commands of ours, one after the other, up to a failure."""
+def _call_lines(lines: list[str]) -> tuple[int, str]:
+    """Returns the same of lines of a shell script, up to a failure."""
+    status, printed = 0, ""
+    for line in lines:
+        if OURS.fullmatch(line):
+            status, text = _call_ours(line)
+        else:
+            status, text = _call(["bash", "-eu", "-c", line])
+        printed += text
+        if status:
+            break
+    return status, printed
+
+
+def _call_ours(command: str) -> tuple[int, str]:
+    """Returns the same of a command of ours."""
+    _, _, module, *words = shlex.split(command)
     status, printed = 0, io.StringIO()
     importlib.invalidate_caches()  # a page may have written a module
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        for command in commands:
-            _, _, module, *words = shlex.split(command)
-            try:
-                status = importlib.import_module(module).main(words)
-            except SystemExit as stopped:  # argparse
-                status = int(stopped.code or 0)
-            if status:
-                break
+        try:
+            status = importlib.import_module(module).main(words)
+        except SystemExit as stopped:  # argparse
+            status = int(stopped.code or 0)
     return status, printed.getvalue()
 
 
 if __name__ == "__main__":
-    Page(Path(sys.argv[1])).run()
+    sys.exit(_run_here(*map(Path, sys.argv[1:])))

@@ -11,7 +11,10 @@ from mrm_jax.runtime import locks
 from mrm_jax.training import checkpoints, metrics_log
 from tests.helpers import small_runs
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_network")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("tiny_network", "same_pictures"),
+]
 
 
 @pytest.fixture(scope="module")

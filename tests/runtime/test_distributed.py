@@ -5,11 +5,10 @@ All compute in float64. The interrupted run is compared with an uninterrupted pr
 
 import contextlib
 import dataclasses
-import os
+import functools
 import signal
 import socket
-import subprocess
-import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,13 +16,13 @@ import numpy as np
 import pytest
 
 from mrm_jax.training import metrics_log
-from tests import conftest
-from tests.helpers import small_runs
+from tests.helpers import commands, distributed_child, small_runs
 
 pytestmark = pytest.mark.slow
 
 PEER_TIMEOUT_S = 5
 LIMIT_S = 240  # of one start, on a busy machine
+LAST_WORD_S = 20  # until it is there
 
 
 @dataclasses.dataclass
@@ -74,36 +73,36 @@ class Runs:
 
 @contextlib.contextmanager
 def started(flags, devices, stop=("SIGTERM", -1)):
-    """Starts a process with so many devices; none is left behind."""
-    xla = f"--xla_force_host_platform_device_count={devices}"
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "tests.helpers.distributed_child",
-            *map(str, stop),
+    """Starts a process with so many devices; none is left behind.
+
+    Yields the process and the files of its output and its errors.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / name for name in ("output", "errors")]
+        process = commands.start(
+            "mrm_jax.train",
             *flags,
-        ],
-        cwd=conftest.ROOT,
-        env={
-            **os.environ,
-            "XLA_FLAGS": f"{xla} {conftest.QUICK_TO_COMPILE}",
-            "JAX_COMPILATION_CACHE_DIR": str(conftest.ROOT / ".cache" / "jax"),
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+            output=files[0],
+            errors=files[1],
+            prepare=functools.partial(distributed_child.prepare, devices, *stop),
+        )
+        try:
+            yield process, *files
+        finally:
+            process.kill()
+            process.join()
 
 
-def end(process):
-    output, errors = process.communicate(timeout=LIMIT_S)
-    return Ended(process.returncode, output, errors, time.monotonic())
+def end(started_process):
+    process, output, errors = started_process
+    process.join(LIMIT_S)
+    at_s = time.monotonic()
+    # A process of its own says the last word of one that ended before its run.
+    is_last = process.exitcode in (0, 2, 75, -signal.SIGKILL)
+    while not is_last and not errors.read_text().endswith("to resume.\n"):
+        assert time.monotonic() - at_s < LAST_WORD_S, errors.read_text()
+        time.sleep(0.05)
+    return Ended(process.exitcode, output.read_text(), errors.read_text(), at_s)
 
 
 def free_port():

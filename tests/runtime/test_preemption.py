@@ -1,5 +1,6 @@
 """Tests of real signals to one process, at every stage of a run."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -11,10 +12,12 @@ import pytest
 from mrm_jax.runs import evaluation, experiment
 from mrm_jax.runtime import preemption
 from mrm_jax.training import checkpoints, input_pipeline, metrics_log
-from tests import conftest
-from tests.helpers import small_runs
+from tests.helpers import commands, distributed_child, small_runs
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_network")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("tiny_network", "same_pictures"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -154,17 +157,17 @@ def test_a_second_signal_ends_the_process_at_once():
 def test_the_command_has_its_own_exit_status_when_preempted(shards_dir, tmp_path):
     flags = f"data.shards={shards_dir} data.label_set=waves model.width=4"
     flags = [f"--config.{flag}" for flag in f"{flags} batch_size=12".split()]
-    child = "tests.helpers.distributed_child"
-    command = [sys.executable, "-m", child, "SIGTERM", "1", f"--workdir={tmp_path}"]
-    cache = str(conftest.ROOT / ".cache" / "jax")
-    done = subprocess.run(
-        [*command, "--config=experiments/base.py", *flags],
-        cwd=conftest.ROOT,
-        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": cache},
-        capture_output=True,
-        text=True,
+    errors = tmp_path / "errors"
+    status = commands.run(
+        "mrm_jax.train",
+        "--config=experiments/base.py",
+        f"--workdir={tmp_path / 'run'}",
+        *flags,
+        output=tmp_path / "output",
+        errors=errors,
+        prepare=functools.partial(distributed_child.prepare, 4, "SIGTERM", 1),
     )
-    assert done.returncode == 75, done.stderr
-    assert done.stderr.endswith(
+    assert status == 75, errors.read_text()
+    assert errors.read_text().endswith(
         "Preempted at step 1 of epoch 1. Run the same command again to resume.\n"
     )

@@ -14,7 +14,10 @@ from mrm_jax.training import checkpoints, metrics_log
 from tests import conftest
 from tests.helpers import small_runs, small_sweeps
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_network")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("tiny_network", "same_pictures"),
+]
 
 
 @pytest.fixture(scope="module")
