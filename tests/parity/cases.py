@@ -44,7 +44,7 @@ class Case:
 
     def is_large(self) -> bool:
         """Whether computing costs more than compiling."""
-        return self.num_samples >= 1000
+        return self.num_samples >= 400
 
 
 SMALL = {"width": 4, "num_samples": 200}
@@ -78,7 +78,7 @@ KEPT = {
         eca_conv=True,
         **SMALL,
     ),
-    "full width": Case(batch=3),
+    "full width": Case(batch=2, num_samples=400),
 }
 
 

@@ -22,30 +22,30 @@ def quantities(case, state_dict, signal, labels, dtype):
     with jax.enable_x64(dtype == np.float64):
         model = case.model()
         variables = jax.tree.map(
-            lambda array: jnp.asarray(array, dtype),
-            torch_weights.from_torch(state_dict),
+            lambda array: np.asarray(array, dtype), torch_weights.from_torch(state_dict)
         )
-        signal = jnp.asarray(signal.swapaxes(1, 2), dtype)
-        labels = jnp.asarray(labels, dtype)
+        signal = signal.swapaxes(1, 2).astype(dtype)
+        labels = labels.astype(dtype)
         # Cheap compilation, the tests' setting, makes large convolutions slow.
         options = {"xla_backend_optimization_level": 3 if case.is_large() else 0}
         compiled = functools.partial(jax.jit, compiler_options=options)
         score = compiled(functools.partial(model.apply, train=False))
         step = compiled(functools.partial(_step, model))
-        found = _outputs("eval", score(variables, signal))
+        found = _outputs("eval", jax.device_get(score(variables, signal)))
         optimizer = train_state.optimizer(HParams())
-        opt_state, adam_losses = optimizer.init(variables["params"]), []
+        update = compiled(functools.partial(_update, optimizer))
+        opt_state, adam_losses = compiled(optimizer.init)(variables["params"]), []
         for number in range(cases.ADAM_STEPS):
             grads, (terms, outputs, moved) = step(variables, signal, labels)
             adam_losses.append(terms["loss"])
             if number == 0:
-                found |= _first_step(grads, terms, outputs, moved)
-            params = variables["params"]
-            updates, opt_state = optimizer.update(grads, opt_state, params)
-            params = optax.apply_updates(params, updates)
+                first = jax.device_get((grads, terms, outputs, moved))
+                found |= _first_step(*first)
+            params, opt_state = update(grads, opt_state, variables["params"])
             variables = {"params": params, "batch_stats": moved}
-        found["adam_losses"] = jnp.stack(adam_losses)
-        found |= _outputs("after_adam", score(variables, signal), stages=())
+        found["adam_losses"] = np.stack(adam_losses)
+        after = jax.device_get(score(variables, signal))
+        found |= _outputs("after_adam", after, stages=())
         return {name: np.asarray(value) for name, value in found.items()}
 
 
@@ -81,6 +81,11 @@ def _step(model, variables, signal, labels):
         return means["loss"], (means, outputs, moved["batch_stats"])
 
     return jax.grad(loss_fn, has_aux=True)(variables["params"])
+
+
+def _update(optimizer, grads, opt_state, params):
+    updates, opt_state = optimizer.update(grads, opt_state, params)
+    return optax.apply_updates(params, updates), opt_state
 
 
 def _first_step(grads, terms, outputs, moved):
