@@ -1,15 +1,19 @@
 import pytest
 
 from benchmarks import population, population_points, population_tables, sweep_rates
+from mrm_jax.models.mrm_net import network
+from tests.helpers import tiny_network
 
 pytestmark = pytest.mark.slow
 
 MACHINE = {"device": "cpu", "processor": "A CPU", "cores": 2}
 
 
-def test_every_size_and_batching_is_measured():
+def test_every_size_and_batching_is_measured(monkeypatch):
+    monkeypatch.setattr(network, "MRMNet", tiny_network.TinyNetwork)
     load = {"batch": 2, "labels": 3, "samples": 40, "batches": 2}
-    found = population_points.measure([1, 8], ["loop"], load, rounds=2, width=4)
+    # So wide that a state is more than a MiB.
+    found = population_points.measure([1, 8], ["loop"], load, rounds=2, width=4096)
     assert [(p["places"], p["batching"], p["devices"]) for p in found] == [
         (1, "loop", 4),
         (8, "loop", 4),

@@ -14,6 +14,8 @@ from benchmarks import (
     scaling_tables,
 )
 from mrm_jax.data import shards
+from mrm_jax.models.mrm_net import network
+from tests.helpers import tiny_network
 
 pytestmark = pytest.mark.slow
 
@@ -58,9 +60,11 @@ def test_one_variable_changes_at_a_time():
     assert base in sizes["batch"] and base in sizes["devices"]
 
 
-def test_the_network_is_measured_per_device():
+def test_the_network_is_measured_per_device(monkeypatch):
+    monkeypatch.setattr(network, "MRMNet", tiny_network.TinyNetwork)
     size = {"batch": 8, "samples": 40, "labels": 2, "devices": 4}
-    (found,) = scaling_points.measure([size], round_records=4, rounds=1, width=4)
+    # So wide that the parameters are more than the records.
+    (found,) = scaling_points.measure([size], round_records=4, rounds=1, width=4096)
     assert {name: found[name] for name in size} == size
     for work in ("train", "score"):
         assert 0 < found[work]["lowest"] <= found[work]["highest"]

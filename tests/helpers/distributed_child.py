@@ -1,16 +1,12 @@
-"""Prepares a process for a tiny float64 run that can send itself a signal.
-
-In float32, rounding differences from another summation order would grow with each step.
-"""
+"""Prepares a process for a tiny float64 run that can send itself a signal."""
 
 import os
 import signal
 
 import jax
-import numpy as np
 
 from mrm_jax.training import input_pipeline, train_state
-from tests.helpers import tiny_network
+from tests.helpers import float64, tiny_network
 
 
 def signal_at(name: str, call: int) -> None:
@@ -33,14 +29,8 @@ def compute_in_float64() -> None:
     jax.config.update("jax_enable_x64", True)
     load, begin = input_pipeline.SplitLoader._load, train_state.begin
 
-    def widened(tree):
-        return jax.tree.map(
-            lambda x: x.astype(float) if np.issubdtype(x.dtype, np.floating) else x,
-            tree,
-        )
-
-    input_pipeline.SplitLoader._load = lambda *args: widened(load(*args))
-    train_state.begin = lambda rng, variables: begin(rng, widened(variables))
+    input_pipeline.SplitLoader._load = lambda *args: float64.widen(load(*args))
+    train_state.begin = lambda rng, variables: begin(rng, float64.widen(variables))
 
 
 def prepare(devices: int, name: str, call: int) -> None:

@@ -19,11 +19,11 @@ from mrm_jax.sweeps import population, vectorised
 from mrm_jax.training import epoch as epoch_lib
 from mrm_jax.training import input_pipeline, scoring
 from mrm_jax.training.train_state import HParams
-from tests.helpers import small_runs, small_states
+from tests.helpers import float64, small_runs, small_states
 
 pytestmark = pytest.mark.slow
 
-EPOCHS, BATCH_SIZE = 2, 3
+EPOCHS, BATCH_SIZE = 2, 7  # as in training/test_epoch, for the same programs
 ACCELERATORS = ("cuda", "tpu")
 RTOL = 1e-9
 MODEL = small_states.TINY
@@ -41,23 +41,7 @@ class Trial:
         return input_pipeline.shuffled_batches(32, BATCH_SIZE, self.seed, epoch)[-2:]
 
     def state(self, model=MODEL):
-        return widened(small_states.create(model, seed=self.seed))
-
-
-def widened(tree):
-    """The tree with its floats in float64, on the host."""
-    return jax.tree.map(
-        lambda x: x.astype(float) if np.issubdtype(x.dtype, np.floating) else x,
-        jax.device_get(tree),
-    )
-
-
-class Float64Loader(input_pipeline.SplitLoader):
-    """A loader of float64 records."""
-
-    def records(self, shares):
-        records, rows = super().records(shares)
-        return widened(records), rows
+        return float64.widen(jax.device_get(small_states.create(model, seed=self.seed)))
 
 
 TRIALS = [
@@ -82,7 +66,7 @@ def data(tmp_path_factory):
 def make_loaders(data):
     label_set = data.label_set("waves")
     return {
-        name: Float64Loader(data, data.split("waves", name), label_set)
+        name: float64.SplitLoader(data, data.split("waves", name), label_set)
         for name in ("train", "val")
     }
 

@@ -10,7 +10,7 @@ from mrm_jax.data import shards
 from mrm_jax.runtime import devices as devices_lib
 from mrm_jax.training import epoch, input_pipeline, train_state
 from mrm_jax.training.train_state import HParams
-from tests.helpers import small_runs, small_states
+from tests.helpers import float64, small_runs, small_states
 
 pytestmark = pytest.mark.slow
 
@@ -27,9 +27,19 @@ def data(tmp_path_factory):
     return shards.load(small_runs.write_shards(folder))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def in_float64():
+    with jax.enable_x64(True):
+        yield
+
+
 def loader(data):
     split = data.split("waves", "train")
-    return input_pipeline.SplitLoader(data, split, data.label_set("waves"))
+    return float64.SplitLoader(data, split, data.label_set("waves"))
+
+
+def first_state():
+    return float64.widen(jax.device_get(small_states.create()))
 
 
 def shuffled_batches():
@@ -45,32 +55,29 @@ class Run:
     state: train_state.TrainState  # after the last step, on the host
 
 
-def run(data, devices, dtype):
-    """Trains on so many of the four devices, in float32 or float64."""
+@pytest.fixture(scope="module")
+def runs(data):
+    """Trains on so many of the four devices, once for each number."""
+    return functools.cache(functools.partial(run, data))
+
+
+def run(data, devices):
     events = []
 
     def listen(event, duration, **_):
         events.append(event)
 
-    def cast(tree):
-        return jax.tree.map(
-            lambda x: x.astype(dtype) if np.issubdtype(x.dtype, np.floating) else x,
-            jax.device_get(tree),
-        )
-
-    first_state = cast(small_states.create())
-    with pytest.MonkeyPatch.context() as patch, jax.enable_x64(dtype == np.float64):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices_lib, "device_count", lambda: devices)
         epoch.mapped.cache_clear()  # so that its compilations are counted
         call = epoch.mapped(MODEL)
-        state = devices_lib.replicate(first_state)
+        state = devices_lib.replicate(first_state())
         hparams = devices_lib.replicate(HParams())
         result = Run([], [], state)
         jax.monitoring.register_event_duration_secs_listener(listen)
         for records, rows in loader(data).calls(shuffled_batches()):
-            given = cast(records) if dtype == np.float64 else records
             events.clear()
-            state, terms = call(state, given, rows, hparams)
+            state, terms = call(state, records, rows, hparams)
             result.compilations.append(sum("backend_compile" in e for e in events))
             host_terms = devices_lib.unreplicate(terms)
             result.losses.append({k: float(v[0]) for k, v in host_terms.items()})
@@ -79,15 +86,9 @@ def run(data, devices, dtype):
     return result
 
 
-@pytest.fixture(scope="module")
-def single(data):
-    """One device, in float64: float32 would differ by what rounding grows to."""
-    return run(data, 1, np.float64)
-
-
 @pytest.mark.parametrize("devices", [2, 4])
-def test_several_devices_equal_one_device(data, single, devices):
-    several = run(data, devices, np.float64)
+def test_several_devices_equal_one_device(runs, devices):
+    several, single = runs(devices), runs(1)
     assert len(single.losses) == NUM_STEPS
     for found, expected in zip(several.losses, single.losses, strict=True):
         assert found.keys() == expected.keys()
@@ -97,10 +98,10 @@ def test_several_devices_equal_one_device(data, single, devices):
             )
 
 
-@pytest.fixture(scope="module")
-def trained(data):
-    """An epoch on four devices in float32, like a user's run."""
-    return run(data, 4, np.float32)
+@pytest.fixture
+def trained(runs):
+    """An epoch on four devices."""
+    return runs(4)
 
 
 def test_steps_are_compiled_once(trained):
@@ -109,7 +110,7 @@ def test_steps_are_compiled_once(trained):
 
 def test_training_stays_finite_and_updates_every_parameter(trained):
     assert trained.state.step == NUM_STEPS
-    before = jax.device_get(small_states.create().params)
+    before = first_state().params
     pairs = jax.tree.map(lambda *both: both, before, trained.state.params)
     leaves = jax.tree_util.tree_leaves_with_path(
         pairs, is_leaf=lambda node: isinstance(node, tuple)
@@ -127,7 +128,7 @@ def train_epoch(data, hparams, totals=None):
 
     return epoch.train_epoch(
         epoch.mapped(MODEL),
-        devices_lib.replicate(small_states.create()),
+        devices_lib.replicate(first_state()),
         loader(data),
         epoch.Epoch(shuffled_batches()),
         devices_lib.replicate(hparams),
@@ -181,8 +182,10 @@ def abstract_arguments():
 
 @pytest.fixture
 def rolled(monkeypatch):
-    """Loops as accelerators get them; the backend here is the CPU."""
+    """Float32 loops as accelerators get them; the backend here is the CPU."""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    with jax.enable_x64(False):
+        yield
 
 
 def test_steps_lower_for_accelerators(rolled):
