@@ -25,7 +25,7 @@ EFFORT ?= 10
 # order: tests/conftest.py puts the longest first.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo check test test-oldest reliability dist audit docs docs-serve parity benchmarks lint clean help
+.PHONY: demo check check-alone test test-alone test-oldest reliability dist audit docs docs-serve parity benchmarks lint clean help
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 
@@ -33,10 +33,14 @@ demo: $(VENV)/core
 	$(BIN)/python -m data_prep.synthetic --raw_dir data/synthetic --out shards/synthetic
 	$(BIN)/python -m mrm_jax.train --config experiments/demo.py --workdir runs/demo
 
-test: lint
+# The linters, which need one core, run beside the tests.
+test check: $(VENV)/dev
+	$(MAKE) --no-print-directory --jobs=2 lint $@-alone
+
+test-alone: $(VENV)/dev
 	$(PYTEST) -m 'not torch and not long'
 
-check: lint
+check-alone: $(VENV)/dev
 	$(PYTEST) -m 'not torch and not slow and not long'
 
 # Prints the table of docs/reliability.md; EFFORT=1 takes minutes, 20 an hour.
