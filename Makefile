@@ -96,29 +96,34 @@ lint: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-$(VENV)/core: setup.cfg pyproject.toml constraints.txt
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	"error: mrm_jax needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + \
 	"; try for example: make PYTHON=python3.12")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV)
+
+# One call of pip each, which also installs what the targets touched besides need.
+PINNED = setup.cfg pyproject.toml constraints.txt
+
+$(VENV)/core: $(PINNED) | $(BIN)/python
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/dev: $(VENV)/core
-	$(PIP) --editable '.[dev]'
-	@touch $@
-
-$(VENV)/docs: $(VENV)/core
+$(VENV)/docs: $(PINNED) | $(BIN)/python
 	$(PIP) --editable '.[docs]'
-	@touch $@
+	@touch $(VENV)/core $@
 
-$(VENV)/parity: $(VENV)/dev
+$(VENV)/dev: $(PINNED) | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	@touch $(VENV)/core $(VENV)/docs $@
+
+$(VENV)/parity: $(PINNED) | $(BIN)/python
 	$(PIP) --editable '.[dev,parity]'
-	@touch $@
+	@touch $(VENV)/core $(VENV)/docs $(VENV)/dev $@
 
-$(VENV)/release: $(VENV)/core
+$(VENV)/release: $(PINNED) | $(BIN)/python
 	$(PIP) --editable '.[release]'
-	@touch $@
+	@touch $(VENV)/core $@
 
 clean:
 	rm -rf $(VENV) .venv-oldest dist .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
