@@ -5,6 +5,7 @@
 # make docs   build the documentation's pages into build/site (make docs-serve: on port 8000)
 # make parity install PyTorch as well, and compare with it number by number
 # make test-oldest  run the fast tests with the oldest versions that setup.cfg allows
+# make test-installed  install the wheel and the source archive elsewhere, and use them
 # make dist   build the wheel and the source archive, and check what they contain
 # make audit  look up known vulnerabilities of the pinned versions (needs the network)
 # make benchmarks  measure speed, memory and growth on this machine, and write the documents' tables
@@ -25,7 +26,7 @@ EFFORT ?= 10
 # order: tests/conftest.py puts the longest first.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo check check-alone test test-alone test-oldest reliability dist audit docs docs-serve parity benchmarks lint clean help
+.PHONY: demo check check-alone test test-alone test-oldest test-installed reliability dist audit docs docs-serve parity benchmarks lint clean help
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 
@@ -59,6 +60,9 @@ dist: $(VENV)/release
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
+
+test-installed: dist
+	PYTHON=$(PYTHON) .ci/test_installed.sh
 
 audit: $(VENV)/release
 	$(BIN)/pip-audit --no-deps --disable-pip -r constraints.txt

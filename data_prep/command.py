@@ -29,6 +29,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    cli.add_version(flags)
     flags.add_argument(
         "--raw_dir", type=Path, required=True, help="folder of the raw records"
     )

@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from experiments import cpsc2018
+from mrm_jax.experiments import cpsc2018
 
 
 def get_config() -> ConfigDict:

@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from experiments import base
+from mrm_jax.experiments import base
 
 
 def get_config() -> ConfigDict:

@@ -47,6 +47,7 @@ def _flags() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    cli.add_version(flags)
     direction = flags.add_mutually_exclusive_group(required=True)
     direction.add_argument(
         "--torch", metavar="FILE", type=Path, help="checkpoint to read"
@@ -87,7 +88,7 @@ def _add_reading_flags(reading: argparse._ArgumentGroup) -> None:
     reading.add_argument(
         "--config",
         metavar="FILE",
-        default=config_lib.EXAMPLE,
+        default="base",
         help="experiment to continue with; --config.NAME=VALUE overrides its values "
         "(default: %(default)s)",
     )

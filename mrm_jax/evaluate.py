@@ -80,6 +80,7 @@ def _flags() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    cli.add_version(flags)
     flags.add_argument(
         "--run",
         metavar="RUN",

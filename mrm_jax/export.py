@@ -50,6 +50,7 @@ def _flags() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    cli.add_version(flags)
     flags.add_argument(
         "--run", type=Path, required=True, help="folder of a trained run"
     )

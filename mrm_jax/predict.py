@@ -199,6 +199,7 @@ def parser(description: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    cli.add_version(flags)
     flags.add_argument(
         "records", metavar="RECORD", nargs="+", type=Path, help="file or folder"
     )

@@ -7,7 +7,7 @@ Values of hparams and the seed vary within one compiled program. Every combinati
 batch_size and model.* is compiled separately.
 
 Example:
-  python -m mrm_jax.sweep --config experiments/sweeps/demo.py --trials 12
+  mrm-jax sweep --config sweeps/demo --trials 12
 
 Run the same command again to resume a sweep that stopped. Increase --trials to extend
 the search. Processes on several machines share a sweep if they use the same --storage.
@@ -27,6 +27,7 @@ from absl import flags as absl_flags
 from mrm_jax.runtime import cli, devices, preemption
 from mrm_jax.sweeps.vectorised import ALIASES, BATCHINGS
 from mrm_jax.training import config as config_lib
+from mrm_jax.training import shipped_experiments
 
 NEEDS_OPTUNA = (
     "Sweeps need Optuna, which is not installed. Run: pip install 'mrm_jax[sweep]'"
@@ -98,6 +99,7 @@ def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> No
         if error.name not in ("optuna", "sqlalchemy"):
             raise
         raise ValueError(NEEDS_OPTUNA) from error
+    args.config = shipped_experiments.resolve(args.config)
     config = config_lib.load(args.config, overrides)
     given = dict(vars(args))
     given["workdir"] = args.workdir or Path("sweeps") / config.name
@@ -128,7 +130,14 @@ def _flags() -> argparse.ArgumentParser:
 
 def _add_work_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--config", metavar="FILE", required=True, help="experiment with get_space()")
+    cli.add_version(parser)
+    add(
+        "--config",
+        metavar="EXPERIMENT",
+        required=True,
+        help="experiment file with get_space(), or the name of one that the package "
+        "contains (mrm-jax list)",
+    )
     add(
         "--workdir",
         metavar="FOLDER",

@@ -1,18 +1,19 @@
 """Trains MRM-Net on prepared shards and scores the test fold once, at the end.
 
 Usage:
-  python -m mrm_jax.train --config experiments/cpsc2018.py --workdir runs/cpsc2018
-  python -m mrm_jax.train --config experiments/ptbxl_rhythm.py \\
-      --config.hparams.learning_rate=3e-4
+  mrm-jax train --config cpsc2018 --workdir runs/cpsc2018
+  mrm-jax train --config mine.py --config.hparams.learning_rate=3e-4
 
 Run the same command again to resume a run that stopped.
 
 Flags:
-  --config FILE          experiment file; required
+  --config EXPERIMENT    experiment file, or the name of an experiment that the package
+                         contains (mrm-jax list); required
   --workdir FOLDER       folder for checkpoints, metrics and the report
                          (default: runs/NAME, with the name from the experiment)
   --config.NAME=VALUE    overrides a value of the experiment file
-  --help                 prints this text; after --config FILE, also that file's values
+  --help                 prints this text; after --config, also the experiment's values
+  --version              prints the version
 
 To train one run on several hosts, run the same command on every host with
   --distributed          reads the processes from the environment of the cluster: Slurm,
@@ -49,6 +50,8 @@ from ml_collections import config_flags
 from mrm_jax.runs import experiment
 from mrm_jax.runtime import cli, devices, distributed, preemption
 from mrm_jax.training import config as config_lib
+from mrm_jax.training import shipped_experiments
+from mrm_jax.version import VERSION
 
 RESUME = "Run the same command again to resume."
 NOT_FINITE_STATUS = 3
@@ -60,17 +63,21 @@ records with mrm_jax.data.shards.load(FOLDER, verify_hashes=True)."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and trains; returns the exit status."""
-    arguments = [_with_two_dashes(text) for text in argv or sys.argv[1:]]
+    words = sys.argv[1:] if argv is None else argv
+    arguments = [_with_two_dashes(text) for text in words]
     return _status(lambda: _run(arguments))
 
 
 def _run(arguments: Sequence[str]) -> int:
+    command = cli.command_line("mrm_jax.train", arguments)
+    if "--version" in arguments:
+        print(f"mrm_jax {VERSION}")
+        return cli.DONE
     if not arguments or {"--help", "-h"} & set(arguments):
         print(_help(arguments))
-        return 0
+        return cli.DONE
     config, workdir = parse(arguments)
     cluster = parse_cluster(arguments)
-    command = cli.command_line("mrm_jax.train", arguments)
     devices.use_compilation_cache()
     with distributed.initialize(cluster) if cluster else contextlib.nullcontext():
         return _status(lambda: _train(config, workdir, command))
@@ -115,7 +122,7 @@ def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
         raise ValueError(
             f"--config is required, for example --config={config_lib.EXAMPLE}."
         )
-    with config_lib.naming_errors(file):
+    with config_lib.naming_errors(shipped_experiments.resolve(file)):
         as_written = _parse_flags(_without_overrides(arguments)).config
         config_lib.check(as_written)
     config_lib.check_names(as_written, arguments)
@@ -148,7 +155,8 @@ def _parse_flags(arguments: Sequence[str]) -> flags.FlagValues:
     Raises:
         ValueError: if an argument is not a flag.
     """
-    values, words = flags.FlagValues(), ["mrm_jax.train", *arguments]
+    words = ["mrm_jax.train", *_with_resolved_config(arguments)]
+    values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
     flags.DEFINE_string("workdir", None, "", flag_values=values)
     flags.DEFINE_boolean("distributed", False, "", flag_values=values)
@@ -168,11 +176,28 @@ def _parse_flags(arguments: Sequence[str]) -> flags.FlagValues:
 
 def _config_file(arguments: Sequence[str]) -> str | None:
     """Returns the experiment file, or None if there is none."""
-    for text, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        flag, equals, value = text.partition("=")
-        if flag == "--config":
-            return (value if equals else following) or None
+    place = _place_of_config(arguments)
+    return None if place is None else arguments[place].removeprefix("--config=") or None
+
+
+def _place_of_config(arguments: Sequence[str]) -> int | None:
+    """Returns the index of "--config=FILE", or of FILE after "--config"."""
+    for index, text in enumerate(arguments):
+        if text.startswith("--config="):
+            return index
+        if text == "--config" and index + 1 < len(arguments):
+            return index + 1
     return None
+
+
+def _with_resolved_config(arguments: Sequence[str]) -> list[str]:
+    """Replaces the name of an experiment that the package contains by its file."""
+    resolved, place = list(arguments), _place_of_config(arguments)
+    file = _config_file(arguments)
+    if place is not None and file is not None:
+        start = "--config=" if arguments[place].startswith("--config=") else ""
+        resolved[place] = start + shipped_experiments.resolve(file)
+    return resolved
 
 
 def _without_overrides(arguments: Sequence[str]) -> list[str]:
@@ -188,7 +213,7 @@ def _help(arguments: Sequence[str]) -> str:
     asked = _without_overrides(
         [text for text in arguments if text not in ("--help", "-h")]
     )
-    if not asked and Path(config_lib.EXAMPLE).is_file():
+    if not asked:
         asked = [f"--config={config_lib.EXAMPLE}"]
     config = _parse_flags(asked).config
     if config is None:

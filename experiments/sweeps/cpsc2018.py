@@ -3,7 +3,7 @@
 from ml_collections import ConfigDict
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from experiments import cpsc2018
+from mrm_jax.experiments import cpsc2018
 
 
 def get_config() -> ConfigDict:

@@ -7,7 +7,7 @@ from optuna.distributions import (
     FloatDistribution,
 )
 
-from experiments import cpsc2018
+from mrm_jax.experiments import cpsc2018
 
 
 def get_config() -> ConfigDict:

@@ -3,7 +3,7 @@
 from ml_collections import ConfigDict
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from experiments import demo
+from mrm_jax.experiments import demo
 
 
 def get_config() -> ConfigDict:

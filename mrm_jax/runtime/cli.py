@@ -1,11 +1,13 @@
 """Parts that all commands share: command line, `error:` line and exit status."""
 
+import argparse
 import errno
 import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from mrm_jax import version
 from mrm_jax.runtime import text as text_lib
 
 NO_MEMORY = "RESOURCE_EXHAUSTED"  # XLA's status if a device has no memory left
@@ -48,6 +50,13 @@ def command_line(module: str, words: Sequence[str]) -> str:
     """
     hidden = [without_passwords(word) for word in words]
     return shlex.join(["python", "-m", module, *hidden])
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Adds --version to a command."""
+    parser.add_argument(
+        "--version", action="version", version=f"mrm_jax {version.VERSION}"
+    )
 
 
 def rename_flags(words: Sequence[str], renamed: Mapping[str, str]) -> list[str]:

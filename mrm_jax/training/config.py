@@ -13,8 +13,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from mrm_jax.runtime import text
+from mrm_jax.training import shipped_experiments
 
-EXAMPLE = "experiments/base.py"
+EXAMPLE = "cpsc2018"
 CONFIG_MODULE = "config_config"  # the name under which ml_collections loads a file
 
 
@@ -63,7 +64,8 @@ def load(file: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
     """Returns the locked configuration of an experiment file.
 
     Args:
-        file: path of a Python file with a function `get_config`.
+        file: path of a Python file with a function `get_config`, or the name of an
+            experiment that the package contains.
         overrides: flags of the form "--config.NAME=VALUE".
 
     Raises:
@@ -72,6 +74,7 @@ def load(file: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
         flags.Error: if a value does not fit its name.
         OSError: if the file does not exist.
     """
+    file = shipped_experiments.resolve(file)
     with naming_errors(file):
         config = _parse(file, ())
         check(config)
@@ -86,14 +89,11 @@ def naming_errors(file: str) -> Iterator[None]:
     """Turns errors of an experiment file into one line with the file and the line.
 
     Raises:
-        ValueError: for any error but those of flags and a missing file.
+        ValueError: for any error but those of flags.
     """
     path = Path(file.partition(":")[0])  # FILE.py:ARGUMENT calls get_config(ARGUMENT)
     # Loading a second file within a process keeps the functions of the first one.
     sys.modules.pop(CONFIG_MODULE, None)
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing"
-        raise FileNotFoundError(f"{path}: expected an experiment file, found {found}.")
     try:
         yield
     except SyntaxError as error:
@@ -105,6 +105,8 @@ def naming_errors(file: str) -> Iterator[None]:
         places = re.findall(r'File "(.*)", line (\d+)', "\n".join(report))
         lines = [n for name, n in places if Path(name).absolute() == path.absolute()]
         last = str(error).strip().rpartition("\n")[2]
+        if "No module named 'experiments'" in last:
+            last += ". Write: from mrm_jax.experiments import base"
         if lines:
             raise _error(file, f", line {lines[-1]}", error, last) from None
         if isinstance(error, flags.Error) and "Traceback" not in str(error):

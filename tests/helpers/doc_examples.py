@@ -57,7 +57,7 @@ TIME_LIMIT_S = 900
 def make_clone(folder: Path) -> Path:
     """Copies the files of a clone that the examples need; returns the folder."""
     for package in PACKAGES:
-        shutil.copytree(ROOT / package, folder / package)
+        shutil.copytree(ROOT / package, folder / package, symlinks=True)
     return folder
 
 
