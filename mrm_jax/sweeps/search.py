@@ -24,6 +24,7 @@ from mrm_jax.training import config as config_lib
 from mrm_jax.training import metadata, run_spec
 
 BEST = "best"  # symbolic link to the best trial's run
+AGAIN = "best_again"  # folder of the printed command that trains it again
 STUDY_FILE = "study.sqlite"
 # The best trial is trained again with seeds drawn from this range. It is the same for
 # any --seeds, so that raising it later trains only the additional ones.
@@ -233,10 +234,12 @@ def _show_best(workdir: Path, job: worker_lib.Job, report: Mapping[str, Any]) ->
             f"Best run: {link}\nTo evaluate it on the test fold, once: "
             f"python -m mrm_jax.evaluate --run {link}"
         )
+        console.say("To train it again, by itself:")
     else:
         console.say("The best run is on another machine. To train it here:")
     values = {name: best[name] for name in report["space"]}
     config = search_space.apply(job.config, values)
     words = [*job.arguments, *trial_run.overrides(config, values)]
+    words.append(f"--workdir={workdir / AGAIN}")
     console.say(f"python -m {shlex.join(words)}")
     console.say(f"Results: {workdir}")

@@ -41,6 +41,7 @@ class TrialRun:
         self.workdir = folder(workdir, lease.number)
         if not self.workdir.exists():
             _inherit([folder(workdir, n) for n in lease.earlier], self.workdir)
+        words.append(f"--workdir={self.workdir}")
         self.spec = run_spec.build_run_spec(own, f"python -m {shlex.join(words)}")
         self.run = run_folder.RunFolder(self.spec, self.workdir)
 

@@ -2,13 +2,16 @@
 
 import csv
 import dataclasses
+import importlib
 import json
+import re
+import shlex
 
 import numpy as np
 import pytest
 
-from mrm_jax import sweep
-from mrm_jax.runs import evaluation
+from mrm_jax import sweep, train
+from mrm_jax.runs import evaluation, trained_run
 from mrm_jax.sweeps import search, trial_run
 from mrm_jax.training import checkpoints, metrics_log
 from tests import conftest
@@ -79,6 +82,27 @@ def test_the_best_trial_is_an_ordinary_run(swept):
     assert facts["config"]["hparams"]["learning_rate"] == rate
     assert f"--config.hparams.learning_rate={rate}" in facts["command"]
     assert facts["command"].startswith("python -m mrm_jax.train --config=")
+
+
+def test_the_printed_commands_work_as_printed(swept, capsys):
+    options, report = swept
+    search.run(options)  # prints the same once more
+    printed = re.findall(r"python -m mrm_jax\.(\w+) (.*)", capsys.readouterr().out)
+    assert [name for name, _ in printed] == ["evaluate", "train"]
+    for name, words in printed:
+        command = importlib.import_module(f"mrm_jax.{name}")
+        assert command.main(shlex.split(words)) == 0, capsys.readouterr().err
+    again = metrics_log.read(options.workdir / search.AGAIN)
+    value = max(line["val/macro_auc_mean"] for line in again)
+    assert value == pytest.approx(report["best"]["value"])
+
+
+def test_a_trials_own_command_continues_it(swept, capsys):
+    options, report = swept
+    folder = trial_run.folder(options.workdir, report["best"]["setting"])
+    command = trained_run.read(folder).metadata["command"]
+    assert train.main(shlex.split(command)[3:]) == 0
+    assert f"-> {folder}" in capsys.readouterr().out
 
 
 def test_only_the_best_trial_keeps_its_checkpoints(swept):
