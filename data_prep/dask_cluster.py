@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from data_prep import workers
 from data_prep.workers import Batch
 from mrm_jax import version
+from mrm_jax.runtime import extras
 
 if TYPE_CHECKING:
     import distributed
@@ -136,12 +137,11 @@ def connect(scheduler: str) -> Iterator[Cluster]:
 
 def _import_distributed() -> Any:
     try:
-        import distributed
-    except ImportError:
-        raise ValueError(
-            "--dask needs Dask, which is not installed. Run "
-            "pip install -c constraints.txt -e '.[cluster]'"
-        ) from None
+        extras.require("--dask needs the extra `cluster`", "cluster", "distributed")
+    except ImportError as error:
+        raise ValueError(str(error)) from None
+    import distributed
+
     for name in ("distributed.client", "tornado.application"):
         # The errors raised here already report all problems.
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -73,6 +73,7 @@ def _flags() -> argparse.ArgumentParser:
 
 
 def _export(args: argparse.Namespace) -> None:
+    exporter.FORMATS[args.format].require()
     devices.use_compilation_cache()
     run = trained_run.read(args.run)
     data = None if args.without_data else _shards(run, args.data)

@@ -24,14 +24,11 @@ from pathlib import Path
 
 from absl import flags as absl_flags
 
-from mrm_jax.runtime import cli, devices, preemption
+from mrm_jax.runtime import cli, devices, extras, preemption
 from mrm_jax.sweeps.vectorised import ALIASES, BATCHINGS
 from mrm_jax.training import config as config_lib
 from mrm_jax.training import shipped_experiments
 
-NEEDS_OPTUNA = (
-    "Sweeps need Optuna, which is not installed. Run: pip install 'mrm_jax[sweep]'"
-)
 RESUME = "Run the same command again to resume from the last epoch."
 # Old spellings of flags, which are still accepted.
 RENAMED = {
@@ -52,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return cli.run(
         lambda: _work(args, rest, command),
         interrupted=f"Interrupted. {RESUME}",
-        errors=(absl_flags.Error,),
+        errors=(absl_flags.Error, ImportError),
     )
 
 
@@ -93,12 +90,9 @@ def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> No
         raise ValueError(
             f"Found unexpected arguments {strange}. See --help for the valid flags."
         )
-    try:
-        from mrm_jax.sweeps import search  # needs Optuna from the extra [sweep]
-    except ModuleNotFoundError as error:
-        if error.name not in ("optuna", "sqlalchemy"):
-            raise
-        raise ValueError(NEEDS_OPTUNA) from error
+    extras.require("Sweeps need the extra `sweep`", "sweep", "optuna", "sqlalchemy")
+    from mrm_jax.sweeps import search
+
     args.config = shipped_experiments.resolve(args.config)
     config = config_lib.load(args.config, overrides)
     given = dict(vars(args))

@@ -24,6 +24,9 @@ class Format(Protocol):
 
     SUFFIX: str
 
+    def require(self) -> None:
+        """Raises ImportError if a package is missing; says how to install it."""
+
     def write(self, path: Path, network: exported_model.Network) -> None:
         """Writes a file."""
 
@@ -118,6 +121,7 @@ def export(
     form, exported = FORMATS[kind], network(run)
     if not path.name.endswith(form.SUFFIX):
         raise ValueError(f"{path}: expected a file name that ends in {form.SUFFIX}")
+    FORMATS[kind].require()
     path.parent.mkdir(parents=True, exist_ok=True)
     own = verify.own_scores(run, exported.model, records)
     with locks.writing_file(path), atomic.replacing(path) as temporary:

@@ -23,6 +23,10 @@ SUFFIX = ".npz"
 METADATA = "metadata"
 
 
+def require() -> None:
+    """Does nothing: NumPy is always there."""
+
+
 def write(path: Path, network: exported_model.Network) -> None:
     """Writes all parameters and running averages, with the metadata as JSON text."""
     named = flax.traverse_util.flatten_dict(dict(network.variables), sep="/")

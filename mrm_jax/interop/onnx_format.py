@@ -20,13 +20,19 @@ import jax
 import numpy as np
 
 from mrm_jax.interop import exported_model
+from mrm_jax.runtime import extras
 
 SUFFIX = ".onnx"
 OPSET, IR_VERSION = 18, 8  # both from ONNX 1.13
-INSTALL = (
-    "ONNX files need jax2onnx and onnxruntime. In a clone of the repository, run: "
-    "pip install -c constraints.txt -e '.[export]'"
-)
+
+
+def require() -> None:
+    """Raises ImportError if a package is not installed; says how to install it."""
+    _require("jax2onnx", "onnx", "onnxruntime")
+
+
+def _require(*modules: str) -> None:
+    extras.require("ONNX files need the extra `export`", "export", *modules)
 
 
 def write(path: Path, network: exported_model.Network) -> None:
@@ -35,11 +41,10 @@ def write(path: Path, network: exported_model.Network) -> None:
     Raises:
         ImportError: if jax2onnx is not installed; says how to install it.
     """
-    try:
-        import jax2onnx
-        import onnx
-    except ImportError:
-        raise ImportError(INSTALL) from None
+    _require("jax2onnx", "onnx")
+    import jax2onnx
+    import onnx
+
     function = exported_model.function(network)
 
     def scores(signal_mv: jax.Array) -> tuple[jax.Array, ...]:
@@ -71,11 +76,10 @@ def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:
         ImportError: if onnxruntime is not installed; says how to install it.
         onnx.checker.ValidationError: if the file does not contain a valid graph.
     """
-    try:
-        import onnx
-        import onnxruntime
-    except ImportError:
-        raise ImportError(INSTALL) from None
+    _require("onnx", "onnxruntime")
+    import onnx
+    import onnxruntime
+
     onnx.checker.check_model(str(path), full_check=True)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     texts = session.get_modelmeta().custom_metadata_map

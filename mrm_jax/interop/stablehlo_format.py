@@ -29,6 +29,10 @@ METADATA, SCORES = "metadata.json", "scores.jax_export"
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
+def require() -> None:
+    """Does nothing: JAX is always there."""
+
+
 def write(path: Path, network: exported_model.Network) -> None:
     """Writes the function, including its weights, for any batch size and platform."""
     (batch,) = export.symbolic_shape("batch")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mrm_jax.runtime import atomic, locks
+from mrm_jax.runtime import atomic, extras, locks
 
 WEIGHTS, OPTIMIZER = "model_state_dict", "optimizer_state_dict"
 EPOCH, METRIC = "global_epoch", "best_auc"
@@ -88,13 +88,9 @@ def write(path: Path, checkpoint: TorchCheckpoint) -> None:
 
 
 def _torch() -> ModuleType:
-    try:
-        import torch
-    except ImportError:
-        raise ImportError(
-            "PyTorch files need PyTorch. In a clone of the repository, run: "
-            "pip install -c constraints.txt -e '.[parity]'"
-        ) from None
+    extras.require("PyTorch files need the extra `parity`", "parity", "torch")
+    import torch
+
     return torch
 
 

@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 
 from mrm_jax.interop import exported_model, torch_weights
+from mrm_jax.runtime import extras
 
 SUFFIX = ".pt2"
 METADATA = "metadata.json"
-INSTALL = (
-    "PyTorch files need PyTorch. In a clone of the repository, run: "
-    "pip install -c constraints.txt -e '.[parity]'"
-)
+
+
+def require() -> None:
+    """Raises ImportError if PyTorch is not installed; says how to install it."""
+    extras.require("PyTorch files need the extra `parity`", "parity", "torch")
 
 
 def write(path: Path, network: exported_model.Network) -> None:
@@ -31,12 +33,11 @@ def write(path: Path, network: exported_model.Network) -> None:
     Raises:
         ImportError: if PyTorch is not installed; says how to install it.
     """
-    try:
-        import torch
+    require()
+    import torch
 
-        from mrm_jax.interop import torch_model
-    except ImportError:
-        raise ImportError(INSTALL) from None
+    from mrm_jax.interop import torch_model
+
     arguments = network.metadata["model"]
     scorer = torch_model.TorchScorer(
         torch_model.TorchMRMNet(
@@ -70,10 +71,9 @@ def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:
     Raises:
         ImportError: if PyTorch is not installed; says how to install it.
     """
-    try:
-        import torch
-    except ImportError:
-        raise ImportError(INSTALL) from None
+    require()
+    import torch
+
     extra = {METADATA: ""}
     program = torch.export.load(path, extra_files=extra).module()
 

@@ -13,7 +13,7 @@ import optuna
 import sqlalchemy
 from optuna.storages import BaseStorage, RDBStorage, journal
 
-from mrm_jax.runtime import cli, console
+from mrm_jax.runtime import cli, console, extras
 
 T = TypeVar("T")
 
@@ -57,8 +57,8 @@ def open_storage(storage: str, heartbeat_s: int, timeout_s: int) -> BaseStorage:
             )
     except ImportError as error:
         raise ValueError(
-            f"The database driver for {shown(storage)} is not installed. Run "
-            "pip install 'mrm_jax[sweep]' for the default driver of postgresql://."
+            f"The database driver for {shown(storage)} is not installed. For the "
+            f"default driver of postgresql://, run: {extras.how_to_install('sweep')}"
         ) from error
     except sqlalchemy.exc.ArgumentError as error:
         raise ValueError(

@@ -38,8 +38,8 @@ def test_without_pytorch_the_error_says_what_to_install(tmp_path):
         env={"PYTHONPATH": str(tmp_path), "JAX_PLATFORMS": "cpu", "PATH": ""},
     )
     assert done.returncode == 2
-    assert "error: PyTorch files need PyTorch" in done.stderr
-    assert "'.[parity]'" in done.stderr
+    assert "error: PyTorch files need the extra `parity`" in done.stderr
+    assert "torch is not installed. Run: pip install " in done.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -75,7 +75,8 @@ def test_a_missing_package_error_says_how_to_install_it(
     monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
     assert export.main(arguments(folder, kind)) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: ") and f"-e '.[{extra}]'" in error
+    assert error.startswith("error: ") and f"the extra `{extra}`" in error
+    assert f"{module} is not installed. Run: pip install " in error
     assert not list((folder / "run").glob("*model.*[!z]"))
 
 

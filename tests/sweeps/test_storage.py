@@ -26,8 +26,8 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(capsys):
     storage = f"postgresql://user:secret@127.0.0.1:{free_port()}/sweeps"
     start = time.monotonic()
     with pytest.raises(ConnectionError, match=r"postgresql://user:\*\*\*@127") as error:
-        join(storage)
-    assert 0.5 < time.monotonic() - start < 5
+        join(storage, patience_s=4)  # enough for three attempts on a busy machine
+    assert 3 < time.monotonic() - start < 30
     assert "Connection refused" in str(error.value)
     said = capsys.readouterr().out
     assert "retrying" in said

@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 import shlex
+import sys
 
 import numpy as np
 import pytest
@@ -246,6 +247,13 @@ def test_invalid_flags_are_named(shards_dir, tmp_path, capsys, words, message):
     file = small_sweeps.write(tmp_path, shards_dir)
     assert sweep.main(["--config", str(file), *words]) == sweep.WRONG_INPUT
     assert message in capsys.readouterr().err
+
+
+def test_without_optuna_the_error_says_how_to_install_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert sweep.main(["--config=sweeps/demo"]) == sweep.WRONG_INPUT
+    error = capsys.readouterr().err
+    assert "optuna is not installed. Run: pip install 'optuna>=" in error
 
 
 def test_help_explains_every_flag(capsys):
