@@ -19,7 +19,7 @@ def in_project_root(monkeypatch):
 def test_help_explains_every_flag_and_lists_every_value(capsys):
     assert train.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for expected in ("--config FILE", "--workdir FOLDER", "--config.NAME=VALUE"):
+    for expected in ("--config EXPERIMENT", "--workdir FOLDER", "--config.NAME=VALUE"):
         assert expected in text
     for expected in (
         "--distributed",
@@ -37,11 +37,11 @@ def test_help_shows_the_experiments_values(capsys):
 
 
 def test_help_works_from_another_folder(tmp_path):
-    # There is no experiments/ there: the usage alone has to do.
     command = [sys.executable, "-m", "mrm_jax.train", "--help"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "--config FILE" in done.stdout
+    assert "--config EXPERIMENT" in done.stdout
+    assert "--config.hparams.learning_rate=0.001" in done.stdout
 
 
 def by_hand(coordinator, num_processes, process_id):

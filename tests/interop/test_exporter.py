@@ -29,6 +29,7 @@ def records(data):
 def test_a_file_with_different_scores_is_discarded(run, records, tmp_path, monkeypatch):
     class WrongScores:
         SUFFIX = npz_format.SUFFIX
+        require = staticmethod(npz_format.require)
         load = staticmethod(npz_format.load)
 
         @staticmethod
@@ -49,6 +50,7 @@ def test_a_file_with_different_scores_is_discarded(run, records, tmp_path, monke
 def test_missing_metadata_raises(run, records, tmp_path, monkeypatch):
     class WithoutMetadata:
         SUFFIX = npz_format.SUFFIX
+        require = staticmethod(npz_format.require)
         write = staticmethod(npz_format.write)
 
         @staticmethod
