@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep import cpsc_format
+from mrm_jax.runtime import cli
 
 NUM_FOLDS = 10
 SEED = 2018
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    cli.add_version(flags)
     flags.add_argument(
         "--reference", type=Path, required=True, help="REFERENCE.csv of the challenge"
     )

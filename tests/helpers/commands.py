@@ -4,7 +4,6 @@ The processes are forked from one that has imported the commands, but has not st
 JAX.
 """
 
-import functools
 import importlib
 import multiprocessing
 import os
@@ -52,10 +51,9 @@ def start(
     return process
 
 
-@functools.wraps(start)
-def run(*arguments, **options) -> int:
-    """Runs a command to its end and returns its exit status."""
-    process = start(*arguments, **options)
+def run(module: str, *arguments: object, **options) -> int:
+    """Runs a command to its end, with the options of `start`; returns its status."""
+    process = start(module, *arguments, **options)
     process.join()
     assert process.exitcode is not None
     return process.exitcode
