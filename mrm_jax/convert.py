@@ -4,9 +4,10 @@
   python -m mrm_jax.convert --to_torch FILE.pth --run runs/cpsc2018
 
 FILE contains a state dict, or a dictionary with "model_state_dict", "global_epoch",
-"optimizer_state_dict" and "best_auc". Evaluate an imported run with mrm_jax.evaluate
---data SHARDS. If the file contains the state of Adam, mrm_jax.train with the same
-experiment can also continue its training.
+"optimizer_state_dict" and "best_auc". A file that this command wrote also names its
+labels, leads, unit and normalisation statistics; it needs no --labels. Evaluate an
+imported run with mrm_jax.evaluate --data SHARDS. If the file contains the state of
+Adam, mrm_jax.train with the same experiment can also continue its training.
 """
 
 import argparse
@@ -17,8 +18,10 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from mrm_jax.interop import conversion, torch_checkpoint
+from mrm_jax.runs import trained_run
 from mrm_jax.runtime import cli, console
 from mrm_jax.training import config as config_lib
+from mrm_jax.training import run_spec
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +62,7 @@ def _flags() -> argparse.ArgumentParser:
         "--run",
         type=Path,
         required=True,
-        help="folder of the run; with --torch, a new folder",
+        help=f"{trained_run.HELP}; with --torch, a new folder",
     )
     _add_reading_flags(flags.add_argument_group("with --torch"))
     writing = flags.add_argument_group("with --to_torch")
@@ -77,20 +80,21 @@ def _add_reading_flags(reading: argparse._ArgumentGroup) -> None:
         "--labels",
         metavar="FILE",
         type=Path,
-        help="text file with one label per line, in the order of the outputs; required",
+        help="text file with one label per line, in the order of the outputs; required "
+        "for files that PyTorch wrote",
     )
     reading.add_argument(
         "--data",
         metavar="FOLDER",
         help="shards that the network was trained on, for normalisation statistics, "
-        "units and lead order (default: unknown until evaluate --data names them)",
+        "units and lead order (default: those in FILE, or unknown until evaluate "
+        "--data names them)",
     )
     reading.add_argument(
         "--config",
         metavar="FILE",
-        default="base",
         help="experiment to continue with; --config.NAME=VALUE overrides its values "
-        "(default: %(default)s)",
+        "(default: that in FILE, or base)",
     )
     reading.add_argument(
         "--drop",
@@ -110,16 +114,15 @@ def _add_reading_flags(reading: argparse._ArgumentGroup) -> None:
 def _from_torch(
     args: argparse.Namespace, overrides: Sequence[str], command: str
 ) -> None:
-    if args.labels is None:
-        raise ValueError(
-            "--labels is required. Pass a text file with one label per line, in the "
-            "order of the outputs."
-        )
-    labels = conversion.read_labels(args.labels)
-    config = config_lib.load(args.config, overrides)
+    checkpoint = torch_checkpoint.read(args.torch, with_optimizer=not args.without_adam)
+    saved = conversion.metadata_of(checkpoint, args.torch)
+    labels = conversion.labels_of(saved, args.labels, args.torch)
+    if saved is None or args.config is not None or overrides:
+        config = config_lib.load(args.config or "base", overrides)
+    else:
+        config = run_spec.saved_config(saved)
     with config.unlocked():
         config.data.shards, config.data.label_set = args.data, None
-    checkpoint = torch_checkpoint.read(args.torch, with_optimizer=not args.without_adam)
     state, facts = conversion.import_weights(checkpoint, labels, config, args.drop)
     facts["command"] = command
     conversion.write_run(args.run, state, facts, checkpoint.epoch)

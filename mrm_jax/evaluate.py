@@ -34,7 +34,7 @@ from pathlib import Path
 
 from mrm_jax.data import manifest
 from mrm_jax.metrics import bootstrap
-from mrm_jax.runs import evaluation
+from mrm_jax.runs import evaluation, trained_run
 from mrm_jax.runtime import cli, devices
 
 
@@ -87,7 +87,7 @@ def _flags() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         required=True,
-        help="folder of a trained run, or several that differ only in their seed",
+        help=f"{trained_run.HELP}; or several runs that differ only in their seed",
     )
     flags.add_argument(
         "--split",

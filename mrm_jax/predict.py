@@ -40,6 +40,7 @@ from mrm_jax import version
 from mrm_jax.data import files, leads, recording, windows
 from mrm_jax.inference import prediction, predictor
 from mrm_jax.metrics import thresholds
+from mrm_jax.runs import trained_run
 from mrm_jax.runtime import cli, console, devices, locks
 
 if TYPE_CHECKING:
@@ -203,9 +204,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     flags.add_argument(
         "records", metavar="RECORD", nargs="+", type=Path, help="file or folder"
     )
-    flags.add_argument(
-        "--run", type=Path, required=True, help="folder of a trained run"
-    )
+    flags.add_argument("--run", type=Path, required=True, help=trained_run.HELP)
     _add_table_flags(flags.add_argument_group("for .npy and .csv files"))
     flags.add_argument(
         "--aggregate",

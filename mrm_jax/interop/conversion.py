@@ -1,6 +1,6 @@
 """Conversion between runs and PyTorch checkpoints, in both directions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,15 @@ from mrm_jax.data import shards
 from mrm_jax.interop import torch_checkpoint, torch_optimizer, torch_weights
 from mrm_jax.runs import trained_run
 from mrm_jax.runtime import locks, text
-from mrm_jax.training import checkpoints, metadata, run_spec, train_state
+from mrm_jax.training import (
+    checkpoints,
+    metadata,
+    run_spec,
+    saved_metadata,
+    train_state,
+)
 
+KEPT = ("config", "data", "versions", "command")  # metadata in a converted file
 UNKNOWN_SELECTION = 0.0  # below any validation AUC, so that later epochs can beat it
 
 
@@ -32,7 +39,8 @@ def import_weights(
         config: experiment config, which is changed in place. The width and the options
             that change the parameters are taken from the weights; the learning rate and
             the weight decay are taken from the optimiser state. data.shards may be
-            None, in which case the dataset is unknown.
+            None, in which case the dataset is that of the run that was converted to
+            the checkpoint or, if PyTorch made it, unknown.
         drop: regular expressions that match entries which no forward pass reads.
 
     Raises:
@@ -60,7 +68,7 @@ def import_weights(
             # Otherwise the run would silently continue at different rates.
             config.hparams.learning_rate = adam.learning_rate
             config.hparams.weight_decay = adam.weight_decay
-    facts = _facts(config, labels)
+    facts = _facts(config, labels, checkpoint.metadata)
     return state, facts
 
 
@@ -112,8 +120,54 @@ def export_run(
         optimizer=torch_optimizer.to_torch(adam),
         epoch=run.epoch,
         metric=run.metadata["metrics"].get(selection),
+        metadata={key: run.metadata[key] for key in KEPT},
     )
     return checkpoint, run.metadata
+
+
+def metadata_of(
+    checkpoint: torch_checkpoint.TorchCheckpoint, path: Path
+) -> Mapping[str, Any] | None:
+    """Returns the metadata of the run that was converted to a file, if they are there.
+
+    Args:
+        checkpoint: content of the file.
+        path: the file, for messages.
+
+    Raises:
+        ValueError: if a value is missing, has another type or is impossible.
+    """
+    if checkpoint.metadata is not None:
+        saved_metadata.check(checkpoint.metadata, run_spec.CONFIG_DEFAULTS_SINCE, path)
+    return checkpoint.metadata
+
+
+def labels_of(
+    saved: Mapping[str, Any] | None, given: Path | None, path: Path
+) -> list[str]:
+    """Returns the names of the outputs, from a text file or from the checkpoint.
+
+    Args:
+        saved: result of `metadata_of`.
+        given: text file, see `read_labels`; None if the checkpoint has the labels.
+        path: the checkpoint, for messages.
+
+    Raises:
+        ValueError: if neither has labels, or they differ.
+    """
+    named = None if given is None else read_labels(given)
+    if saved is None and named is None:
+        raise ValueError(
+            f"{path} does not name its labels, so --labels is required. Pass a text "
+            "file with one label per line, in the order of the outputs."
+        )
+    known = None if saved is None else list(saved["data"]["labels"])
+    if named is not None and known not in (None, named):
+        raise ValueError(
+            f"{given} names other labels than {path}, which was trained on "
+            f"{', '.join(known)}. Leave out --labels."
+        )
+    return named or known or []
 
 
 def read_labels(path: Path) -> list[str]:
@@ -136,15 +190,24 @@ def read_labels(path: Path) -> list[str]:
     return labels
 
 
-def _facts(config: ml_collections.ConfigDict, labels: Sequence[str]) -> dict[str, Any]:
+def _facts(
+    config: ml_collections.ConfigDict,
+    labels: Sequence[str],
+    saved: Mapping[str, Any] | None,
+) -> dict[str, Any]:
     """Returns the metadata of a new run, whose dataset may be unknown."""
     if config.data.shards is not None:
         data = shards.load(config.data.shards)
         config = run_spec.with_label_set(config, data, labels)
         return run_spec.build_run_spec(config, data=data).metadata
+    described = metadata.describe_labels(labels) if saved is None else saved["data"]
+    with config.unlocked():
+        config.data.label_set = described["label_set"]
+        if saved is not None:  # where they were; training resumes with --config.data
+            config.data.shards = saved["config"]["data"]["shards"]
     return {
         "config": metadata.plain(config.to_dict()),
-        "data": metadata.describe_labels(labels),
+        "data": described,
         "versions": metadata.versions(),
         "command": "",
     }

@@ -10,6 +10,7 @@ import numpy as np
 
 from mrm_jax.models.mrm_net import network as mrm_net
 from mrm_jax.models.outputs import Outputs
+from mrm_jax.runs import weights_file
 
 INPUT = "signal_mv"
 OUTPUTS = ("scores_mean", "scores_high", "scores_low")
@@ -24,6 +25,7 @@ class Network:
     model: mrm_net.MRMNet
     variables: Mapping[str, Any]  # "params" and "batch_stats", NumPy arrays
     metadata: Mapping[str, Any]  # JSON, as metadata.describe makes it
+    precision: str = weights_file.FLOAT32  # of the parameters in the file
 
     @property
     def mean_std_mv(self) -> tuple[np.float32, np.float32]:

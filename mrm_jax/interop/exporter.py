@@ -15,7 +15,7 @@ from mrm_jax.interop import (
     verify,
 )
 from mrm_jax.interop import metadata as metadata_lib
-from mrm_jax.runs import trained_run
+from mrm_jax.runs import trained_run, weights_file
 from mrm_jax.runtime import atomic, locks
 
 
@@ -91,17 +91,28 @@ def _check_records(run: trained_run.TrainedRun, data: shards.Shards) -> None:
             )
 
 
-def network(run: trained_run.TrainedRun) -> exported_model.Network:
+def network(
+    run: trained_run.TrainedRun, precision: str = weights_file.FLOAT32
+) -> exported_model.Network:
     """Returns the network to export: the run's network, computing in float32.
 
     Not every runtime supports bfloat16, and those that do round differently.
+
+    Args:
+        run: trained run whose dataset is known.
+        precision: of the parameters in the file; only npz stores another than float32.
     """
     model = run.model.clone(mutual_stages=(), compute_dtype="float32")
-    return exported_model.Network(model, run.variables, metadata_lib.describe(run))
+    described = metadata_lib.describe(run)
+    return exported_model.Network(model, run.variables, described, precision)
 
 
 def export(
-    run: trained_run.TrainedRun, kind: str, path: Path, records: verify.Records
+    run: trained_run.TrainedRun,
+    kind: str,
+    path: Path,
+    records: verify.Records,
+    precision: str = weights_file.FLOAT32,
 ) -> Result:
     """Exports a run to a file and verifies that the file reproduces the run's scores.
 
@@ -112,13 +123,15 @@ def export(
         kind: export format, one of FORMATS.
         path: output file; its name ends in the suffix of the format.
         records: records on which the scores are compared.
+        precision: as in `network`.
 
     Raises:
-        ValueError: if the suffix is wrong, or the file's scores differ from the run's.
+        ValueError: if the suffix is wrong, or the file's scores differ from the run's
+            by more than `verify.TOLERANCES` allows.
         ImportError: if the format needs a package that is not installed.
         OSError: if the file cannot be written.
     """
-    form, exported = FORMATS[kind], network(run)
+    form, exported = FORMATS[kind], network(run, precision)
     if not path.name.endswith(form.SUFFIX):
         raise ValueError(f"{path}: expected a file name that ends in {form.SUFFIX}")
     FORMATS[kind].require()
@@ -128,7 +141,8 @@ def export(
         form.write(temporary, exported)
         said, score = form.load(temporary)
         found = verify.scores(score, records.signals_mv)
-        difference = verify.compare(found, own, records.names, run.labels)
+        tolerance = verify.TOLERANCES[precision]
+        difference = verify.compare(found, own, records.names, run.labels, tolerance)
         if said != exported.metadata:
             raise ValueError(
                 f"{path}: the metadata read back differ from those written. Please "

@@ -6,6 +6,7 @@ from typing import Any
 from mrm_jax import version
 from mrm_jax.metrics import thresholds
 from mrm_jax.models.mrm_net import network
+from mrm_jax.reports import run_report
 from mrm_jax.runs import trained_run
 from mrm_jax.training import metadata
 
@@ -50,6 +51,9 @@ def describe(run: trained_run.TrainedRun) -> dict[str, Any]:
         "model": model_arguments(run.model),
         "run": {
             "epoch": run.epoch,
+            "epochs_trained": run.epochs_trained,
+            "metrics": facts["metrics"],
+            "test": _test_auc(run),
             "seed": facts["config"]["seed"],
             "command": facts["command"],
             "config": facts["config"],
@@ -63,12 +67,31 @@ def describe(run: trained_run.TrainedRun) -> dict[str, Any]:
     }
 
 
-_ORIGIN = ("data_set", "data_set_version", "label_set", "records", "sha256")
+# With the rest of the description, these are all of training.metadata.DATA_KEYS.
+_ORIGIN = tuple(
+    "data_set data_set_version label_set records sha256 unit mean_uv std_uv".split()
+)
 
 
 def model_arguments(model: network.MRMNet) -> dict[str, Any]:
     """Returns the arguments of MRMNet that reproduce a network's scores."""
     return {name: getattr(model, name) for name in MODEL}
+
+
+def _test_auc(run: trained_run.TrainedRun) -> dict[str, Any] | None:
+    """Returns the macro AUC of the mean score on the test fold, with its interval.
+
+    None: the run has no report of this epoch.
+    """
+    if not run_report.exists(run.workdir):
+        return None
+    report = run_report.read(run.workdir)
+    facts = report["facts"]
+    same = (facts["epoch"], facts["sha256"]) == (run.epoch, run.data["sha256"])
+    if not same or "test" not in report:
+        return None
+    interval = report["intervals"]["heads"]["mean"]["macro_auc"]
+    return {"macro_auc": report["test"]["mean"]["macro_auc"], "interval": interval}
 
 
 def _thresholds(

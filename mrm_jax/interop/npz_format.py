@@ -1,26 +1,20 @@
 """Export to a NumPy archive with one array per parameter.
 
-    with np.load("model.npz", allow_pickle=False) as file:
-        metadata = json.loads(str(file["metadata"]))
-        kernel = file["params/stem/conv1/kernel"]   # [tap, lead, channel]
-
-`read` rebuilds the network from the file, for example to continue training it with
-mrm_jax.
+`runs.weights_file` describes the file. Every command takes it in place of a run's
+folder. `read` rebuilds the network from it.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-import flax.traverse_util
 import jax
 import numpy as np
 
 from mrm_jax.interop import exported_model
 from mrm_jax.models.mrm_net import network as mrm_net
+from mrm_jax.runs import weights_file
 
-SUFFIX = ".npz"
-METADATA = "metadata"
+SUFFIX = weights_file.SUFFIX
 
 
 def require() -> None:
@@ -29,27 +23,18 @@ def require() -> None:
 
 def write(path: Path, network: exported_model.Network) -> None:
     """Writes all parameters and running averages, with the metadata as JSON text."""
-    named = flax.traverse_util.flatten_dict(dict(network.variables), sep="/")
-    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in named.items()}
-    arrays[METADATA] = np.array(json.dumps(network.metadata))
-    with path.open("wb") as file:  # given a name, savez may append a suffix
-        np.savez(file, **arrays)
+    weights_file.write(path, network.variables, network.metadata, network.precision)
 
 
 def read(path: Path) -> exported_model.Network:
     """Rebuilds the network from a file, without the run that it was exported from.
 
     Raises:
-        ValueError: if the file was not written by this module.
+        ValueError: if the file was not written by this module, or is damaged.
         OSError: if the file does not exist.
     """
-    with np.load(path, allow_pickle=False) as file:
-        if METADATA not in file:
-            raise ValueError(f"{path}: found no {METADATA}. Export the run again.")
-        metadata = json.loads(str(file[METADATA]))
-        named = {name: file[name] for name in file.files if name != METADATA}
+    variables, metadata = weights_file.read(path)
     model = mrm_net.MRMNet(**metadata["model"], mutual_stages=())
-    variables = flax.traverse_util.unflatten_dict(named, sep="/")
     return exported_model.Network(model, variables, metadata)
 
 

@@ -4,6 +4,7 @@ torch is imported only when a function is called.
 """
 
 import dataclasses
+import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from mrm_jax.runtime import atomic, extras, locks
 
 WEIGHTS, OPTIMIZER = "model_state_dict", "optimizer_state_dict"
 EPOCH, METRIC = "global_epoch", "best_auc"
+METADATA = "mrm_jax"  # added by `write`: metadata of the run, as JSON text
 PARALLEL = "module."  # prefix that DataParallel adds to every name
 
 
@@ -27,13 +29,15 @@ class TorchCheckpoint:
     optimizer: Mapping[str, Any] | None = None  # state dict of torch.optim.Adam
     epoch: int = 0  # epochs trained; 0 if the file does not say
     metric: float | None = None  # best value so far, of whichever metric was used
+    metadata: Mapping[str, Any] | None = None  # of the run that was converted
 
 
 def read(path: Path, *, with_optimizer: bool = True) -> TorchCheckpoint:
     """Reads a checkpoint file written by `torch.save`.
 
     The file contains either a bare state dict or {"model_state_dict", "global_epoch",
-    "optimizer_state_dict", "best_auc"}, of which only the first is required. Arrays are
+    "optimizer_state_dict", "best_auc"}, of which only the first is required. Files that
+    `write` made also have "mrm_jax", the metadata of the run. Arrays are
     views of the memory-mapped file and are read when they are used. Only tensors and
     plain values are unpickled, so that files from untrusted sources are safe to read.
 
@@ -65,6 +69,7 @@ def read(path: Path, *, with_optimizer: bool = True) -> TorchCheckpoint:
         optimizer=_arrays(content.get(OPTIMIZER)) if with_optimizer else None,
         epoch=int(content.get(EPOCH, 0)),
         metric=None if metric is None else float(metric),
+        metadata=_metadata(path, content.get(METADATA)),
     )
 
 
@@ -82,9 +87,28 @@ def write(path: Path, checkpoint: TorchCheckpoint) -> None:
         OPTIMIZER: _tensors(torch, checkpoint.optimizer),
         METRIC: checkpoint.metric,
     }
+    if checkpoint.metadata is not None:
+        content[METADATA] = json.dumps(checkpoint.metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     with locks.writing_file(path), atomic.replacing(path) as partial:
         torch.save(content, partial)
+
+
+def _metadata(path: Path, said: Any) -> dict[str, Any] | None:
+    """Returns the metadata of the run that was converted to the file, if it has any.
+
+    Raises:
+        ValueError: if they are not JSON.
+    """
+    if said is None:
+        return None
+    try:
+        return dict(json.loads(said))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: its entry {METADATA!r} is not the metadata of a run ({error}). "
+            "Remove it, and name the labels with --labels."
+        ) from None
 
 
 def _torch() -> ModuleType:

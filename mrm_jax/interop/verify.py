@@ -9,10 +9,12 @@ import numpy as np
 from mrm_jax.data import shards
 from mrm_jax.interop import exported_model, metadata
 from mrm_jax.models.mrm_net import network
-from mrm_jax.runs import trained_run
+from mrm_jax.runs import trained_run, weights_file
 from mrm_jax.training import input_pipeline, steps
 
 TOLERANCE = 1e-5  # largest accepted difference of a score
+# By precision of the parameters in the file; float16 has 11 bits.
+TOLERANCES = {weights_file.FLOAT32: TOLERANCE, weights_file.FLOAT16: 1e-2}
 NUM_RECORDS = 64
 FIRST_BATCHES = (1, 3)  # the remaining records form the last batch
 
@@ -123,6 +125,7 @@ def compare(
     own: Mapping[str, np.ndarray],
     names: np.ndarray,
     labels: tuple[str, ...],
+    tolerance: float = TOLERANCE,
 ) -> float:
     """Returns the largest difference between a file's scores and the run's own.
 
@@ -131,9 +134,10 @@ def compare(
         own: outputs of the run by name, [record, label].
         names: record names, [record].
         labels: label names, [label].
+        tolerance: largest accepted difference of a score.
 
     Raises:
-        ValueError: if the difference exceeds TOLERANCE; says where.
+        ValueError: if the difference exceeds the tolerance; says where.
     """
     for output, expected in own.items():
         if found[output].shape != expected.shape:
@@ -142,7 +146,7 @@ def compare(
                 f"{list(found[output].shape)}."
             )
         apart = np.abs(found[output] - expected)
-        wrong = ~(apart <= TOLERANCE)  # NaN is wrong, too
+        wrong = ~(apart <= tolerance)  # NaN is wrong, too
         if wrong.any():
             worst = np.where(np.isnan(apart), np.inf, apart).argmax()
             record, label = np.unravel_index(worst, apart.shape)
@@ -150,7 +154,7 @@ def compare(
                 f"{output} of {names[record]}, {labels[label]}: the run gives "
                 f"{expected[record, label]:.7f}, but the file gives "
                 f"{found[output][record, label]:.7f}. {int(wrong.sum())} of "
-                f"{wrong.size} scores differ by more than {TOLERANCE:g}. Nothing was "
+                f"{wrong.size} scores differ by more than {tolerance:g}. Nothing was "
                 "written. Please report this."
             )
     return largest_difference(found, own)

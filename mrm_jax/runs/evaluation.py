@@ -94,7 +94,7 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
         ValueError: if there is no checkpoint, the shards do not fit the run, or the
             results would overwrite those of a run.
     """
-    run = _read(workdir)
+    (run,) = _read([workdir], config)
     records = scores_lib.open_data(run, config.open_data())
     spec, external = records.spec, records.external
     is_report = external is None and config.split == "test"
@@ -158,7 +158,7 @@ def compare_runs(
         f"comparing {len(workdirs)} runs on {config.split}, "
         f"{config.resamples:,} resamples"
     )
-    runs = [_read(workdir) for workdir in workdirs]
+    runs = _read(workdirs, config)
     scored = _score_all(runs, config)
     names = "-and-".join(path.absolute().name for path in workdirs[1:])
     folder = _folder_of_several(
@@ -197,7 +197,7 @@ def summarise_seeds(
         ValueError: as in `evaluate_run`, or if not exactly the seeds differ.
     """
     console.say(f"summarising {len(workdirs)} runs on {config.split}")
-    runs = [_read(workdir) for workdir in workdirs]
+    runs = _read(workdirs, config)
     metadata.check_differ_in_seed([(run.workdir, run.metadata) for run in runs])
     scored = _score_all(runs, config)
     folder = _folder_of_several(
@@ -219,8 +219,12 @@ def summarise_seeds(
     return summary
 
 
-def _read(workdir: Path) -> TrainedRun:
-    return trained_run.read(workdir).with_reported_data()
+def _read(workdirs: Sequence[Path], config: EvaluationConfig) -> list[TrainedRun]:
+    """Reads runs, of which the first holds the results unless `config.out` is given."""
+    runs = [trained_run.read(workdir) for workdir in workdirs]
+    if config.out is None:
+        runs[0].require_folder("--out")
+    return runs
 
 
 def _score_all(

@@ -1,6 +1,8 @@
-"""A trained run on disk: metadata, thresholds and weights, which are read when used.
+"""A trained run: its metadata, thresholds and weights.
 
-Evaluation, prediction, export and conversion all read a run with `read`.
+Evaluation, prediction, export and conversion all read a run with `read`, from its
+folder, from one file (`weights_file`) or by the name of a model in the package. The
+weights in a folder are restored when they are used.
 """
 
 import dataclasses
@@ -9,18 +11,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import flax.traverse_util
 import jax
+import numpy as np
 
 from mrm_jax.data import shards
 from mrm_jax.metrics import thresholds
 from mrm_jax.models.mrm_net import network
 from mrm_jax.reports import run_report, thresholds_file
+from mrm_jax.runs import exported_metadata, pretrained, weights_file
 from mrm_jax.training import checkpoints, run_spec, saved_metadata, train_state
 from mrm_jax.training import metadata as metadata_lib
 
 INPUT_SPEC = tuple(
     "leads sampling_rate num_samples unit length_rule mean_uv std_uv".split()
 )
+HELP = "folder of a trained run, a .npz export, or the name of a shipped model"
 DEFAULT_NUM_SAMPLES = 1000  # for runs that were imported without a data set
 
 
@@ -28,11 +34,12 @@ DEFAULT_NUM_SAMPLES = 1000  # for runs that were imported without a data set
 class TrainedRun:
     """One epoch of a run, by default the best one on validation."""
 
-    workdir: Path
+    workdir: Path  # a folder, or the file or name of a run that is one file
     epoch: int
     epochs_trained: int
     thresholds: Mapping[str, thresholds.Thresholds]  # by head: high, low, mean
     metadata: dict[str, Any]  # of the checkpoint: config, data, versions, metrics, ...
+    given: Mapping[str, Any] | None = None  # the variables of a run that is one file
 
     @property
     def data(self) -> dict[str, Any]:
@@ -54,15 +61,37 @@ class TrainedRun:
 
     @functools.cached_property
     def state(self) -> train_state.TrainState:
-        """The state at the end of the epoch, restored to the host at its first use."""
+        """The state at the end of the epoch, restored to the host at its first use.
+
+        A run that is one file has no state of the optimiser: its moments are zero.
+        """
+        if self.given is not None:
+            return _fresh_state(self.given)
         with checkpoints.open_existing(self.workdir) as manager:
             like = train_state.shapes(self.model)
             return jax.device_get(checkpoints.restore(manager, self.epoch, like))
 
     @property
-    def variables(self) -> dict[str, Any]:
+    def variables(self) -> Mapping[str, Any]:
         """The arguments of `model.apply`."""
+        if self.given is not None:
+            return self.given
         return {"params": self.state.params, "batch_stats": self.state.batch_stats}
+
+    def require_folder(self, flag: str) -> None:
+        """Checks that results of the run can go into its own folder.
+
+        Args:
+            flag: flag that names another place.
+
+        Raises:
+            ValueError: if the run is one file.
+        """
+        if self.given is not None:
+            raise ValueError(
+                f"{self.workdir}: this run is one file, which has no folder for "
+                f"results. Name a place for them with `{flag}`."
+            )
 
     def require_data_spec(self) -> None:
         """Checks that the run knows the data set that it was trained on.
@@ -112,17 +141,36 @@ class TrainedRun:
         return [name for name in INPUT_SPEC if self.data[name] is None]
 
 
-def read(workdir: Path | str, newest: bool = False) -> TrainedRun:
-    """Reads a run, without its weights.
+def read(run: Path | str, newest: bool = False) -> TrainedRun:
+    """Reads a run, without the weights in its folder.
+
+    A run that was imported without its data set adopts the one of its report: the
+    first on which it was evaluated.
 
     Args:
-        workdir: folder of a run with a finished epoch. Its checkpoints are enough.
+        run: folder of a run with a finished epoch, of which the checkpoints are enough;
+            a file that `mrm_jax.export --format npz` wrote; or the name of a model in
+            the package (`pretrained.names`).
         newest: whether to read the newest epoch, for training, instead of the best.
 
     Raises:
-        ValueError: if there is no checkpoint, or it is damaged.
+        ValueError: if there is no such run, or it is damaged.
     """
-    workdir = Path(workdir)
+    path = Path(run)
+    if path.is_file():
+        return _read_file(path, path)
+    if not path.exists() and str(run) in pretrained.names():
+        return _read_file(pretrained.path_of(str(run)), path)
+    if not path.exists():
+        raise ValueError(
+            f"{run}: there is no such folder or file. Train a run with "
+            "`mrm_jax.train`, or name a model in the package: "
+            f"{', '.join(pretrained.names())}."
+        )
+    return _read_folder(path, newest).with_reported_data()
+
+
+def _read_folder(workdir: Path, newest: bool) -> TrainedRun:
     with checkpoints.open_existing(workdir) as manager:
         epochs_trained = manager.latest_step()
         epoch = epochs_trained if newest else checkpoints.best_epoch(manager)
@@ -132,3 +180,60 @@ def read(workdir: Path | str, newest: bool = False) -> TrainedRun:
         workdir, saved["data"]["labels"], saved["metrics"], epoch
     )
     return TrainedRun(workdir, epoch, epochs_trained, chosen, saved)
+
+
+def _read_file(path: Path, name: Path) -> TrainedRun:
+    """Reads a run that is one file, under the name that messages use."""
+    variables, described = weights_file.read(path)
+    exported_metadata.check(described, path)
+    saved = exported_metadata.checkpoint_metadata(described)
+    saved_metadata.check(saved, run_spec.CONFIG_DEFAULTS_SINCE, path)
+    run = TrainedRun(
+        name,
+        saved["epoch"],
+        saved["epochs_trained"],
+        exported_metadata.thresholds(described),
+        saved,
+        variables,
+    )
+    if path == name:  # ours are checked by the tests
+        _check_arrays(run, path)
+    return run
+
+
+def _check_arrays(run: TrainedRun, path: Path) -> None:
+    """Checks that the arrays of a file are those of its network.
+
+    Raises:
+        ValueError: if a name or a shape differs; says which.
+    """
+    like = train_state.shapes(run.model)
+    expected = _shapes({"params": like.params, "batch_stats": like.batch_stats})
+    found = _shapes(run.variables)
+    differing = sorted(
+        name
+        for name in expected.keys() | found.keys()
+        if expected.get(name) != found.get(name)
+    )
+    if differing:
+        name = differing[0]
+        raise ValueError(
+            f"{path}: {len(differing)} arrays are not those of the network that it "
+            f"describes. {name}: expected {expected.get(name, 'none')}, found "
+            f"{found.get(name, 'none')}. Export the run again."
+        )
+
+
+def _shapes(variables: Mapping[str, Any]) -> dict[str, list[int]]:
+    flat = flax.traverse_util.flatten_dict(dict(variables), sep="/")
+    return {name: list(array.shape) for name, array in flat.items()}
+
+
+def _fresh_state(variables: Mapping[str, Any]) -> train_state.TrainState:
+    """Returns the state before the first step, on the host, without computing."""
+    rng = jax.ShapeDtypeStruct((2,), np.uint32)
+    like = jax.eval_shape(train_state.begin, rng, variables)
+    empty = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
+    return dataclasses.replace(
+        empty, params=variables["params"], batch_stats=variables["batch_stats"]
+    )

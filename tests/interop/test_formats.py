@@ -118,7 +118,7 @@ def test_the_network_can_be_rebuilt_from_arrays(written, run):
 
 def test_mismatched_arrays_raise(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    with pytest.raises(ValueError, match="other.npz: found no metadata"):
+    with pytest.raises(ValueError, match=r"other.npz is damaged.*found no metadata"):
         npz_format.read(tmp_path / "other.npz")
 
 

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 
+import mrm_jax
 from mrm_jax import convert
 from tests import conftest
 from tests.parity import cases, jax_side
@@ -15,7 +16,7 @@ torch = pytest.importorskip(
 
 from mrm_jax.data import shards  # noqa: E402
 from mrm_jax.interop import torch_model, torch_weights  # noqa: E402
-from mrm_jax.runs import evaluation, experiment  # noqa: E402
+from mrm_jax.runs import evaluation, experiment, trained_run  # noqa: E402
 from mrm_jax.training import checkpoints, metrics_log, train_state  # noqa: E402
 from tests.helpers import small_runs  # noqa: E402
 from tests.parity import torch_losses, torch_side  # noqa: E402
@@ -181,6 +182,60 @@ def test_importing_with_data_gives_an_ordinary_run(files, shards_dir):
     assert facts["data"]["std_uv"] > 0
     assert facts["config"]["model"]["width"] == 4
     assert facts["command"].startswith("python -m mrm_jax.convert --torch")
+
+
+@pytest.fixture
+def back(files, shards_dir):
+    """A run's file, and the metadata of the run."""
+    data = f"--data={shards_dir}"
+    assert run(files, "wrapped.pth", data, "--config.model.eca_conv=false") == 0
+    path = files / "back.pth"
+    assert convert.main([f"--to_torch={path}", f"--run={files / 'run'}"]) == 0
+    return path, trained_run.read(files / "run").metadata
+
+
+def convert_again(path, *more):
+    """Converts a run's file to the run "again", without saying more of it."""
+    folder = path.parent / "again"
+    return convert.main([f"--torch={path}", f"--run={folder}", *more])
+
+
+def test_a_run_converted_to_pytorch_and_back_knows_its_data(back):
+    path, before = back
+    assert convert_again(path) == 0
+    after = trained_run.read(path.parent / "again")
+    assert after.data == before["data"] and after.data["std_uv"] > 0
+    assert after.metadata["config"] == before["config"]
+    mrm_jax.load(path.parent / "again")  # needs labels, unit, leads, normalisation
+    evaluation.evaluate_run(path.parent / "again")  # finds its shards
+
+
+def test_other_labels_than_the_file_has_raise(back, capsys):
+    path, _ = back
+    (path.parent / "other.txt").write_text("a\nb\nc\n")
+    assert convert_again(path, f"--labels={path.parent / 'other.txt'}") == 2
+    assert "other.txt names other labels than" in capsys.readouterr().err
+
+
+def test_labels_are_required_where_the_file_has_none(files, capsys):
+    assert convert.main([f"--torch={files / 'bare.pth'}", f"--run={files / 'r'}"]) == 2
+    assert "bare.pth does not name its labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("{torn", "is not the metadata of a run"),
+        (7, "is not the metadata of a run"),
+        ('{"config": {}, "data": {}, "command": ""}', "are invalid"),
+    ],
+)
+def test_invalid_metadata_in_a_file_raise(back, said, message, capsys):
+    path, _ = back
+    content = torch.load(path, weights_only=True) | {"mrm_jax": said}
+    torch.save(content, path)
+    assert convert_again(path) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
