@@ -52,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _help() -> str:
-    listed = COMMANDS | {LIST: "list the experiments that --config knows by name"}
+    listed = COMMANDS | {
+        LIST: "list the experiments and the trained models that come with mrm_jax"
+    }
     lines = [f"  {name:<10} {text}" for name, text in listed.items()]
     return HELP.format(commands="\n".join(lines))
 

@@ -1,4 +1,4 @@
-"""Lists the experiments that the package contains, and their label sets."""
+"""Lists the experiments and the trained models that the package contains."""
 
 import argparse
 import importlib
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import rich.box
 import rich.table
 
+from mrm_jax.data import example_record
+from mrm_jax.runs import pretrained, weights_file
 from mrm_jax.runtime import cli, console
 from mrm_jax.training import shipped_experiments
 
@@ -16,16 +18,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = argparse.ArgumentParser(prog="mrm-jax list", description=__doc__)
     cli.add_version(flags)
     flags.parse_args(argv)
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("experiment", "label set", "what it is"):
-        table.add_column(heading, no_wrap=heading != "what it is")
-    for name in shipped_experiments.names():
-        table.add_row(name, _label_set(name), shipped_experiments.summary(name))
-    console.console().print(table)
+    console.console().print(_experiments())
     console.say(
-        "Use a name with --config, for example: mrm-jax train --config cpsc2018"
+        "Use a name with --config, for example: mrm-jax train --config cpsc2018\n"
+    )
+    console.console().print(_models())
+    console.say(
+        "Use a name with --run, for example:\n"
+        f"mrm-jax predict --run ptbxl-subset-superdiagnostic {example_record.NAME}"
     )
     return cli.DONE
+
+
+def _experiments() -> rich.table.Table:
+    table = _table("experiment", "label set", "what it is")
+    for name in shipped_experiments.names():
+        table.add_row(name, _label_set(name), shipped_experiments.summary(name))
+    return table
+
+
+def _models() -> rich.table.Table:
+    table = _table("model", "label set", "labels", "test macro AUC (95 % interval)")
+    for name in pretrained.names():
+        described = weights_file.read_metadata(pretrained.path_of(name))
+        run = described["run"]
+        auc, (low, high) = run["test"]["macro_auc"], run["test"]["interval"]
+        numbers = f"{auc:.3f} ({low:.3f} to {high:.3f})"
+        labels = str(len(described["labels"]))
+        table.add_row(name, run["label_set"], labels, numbers)
+    return table
+
+
+def _table(*headings: str) -> rich.table.Table:
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading != "what it is")
+    return table
 
 
 def _label_set(name: str) -> str:

@@ -1,17 +1,19 @@
 """Scores ECGs in files with a trained run.
 
+  python -m mrm_jax.predict --run ptbxl-subset-superdiagnostic ptbxl-example
   python -m mrm_jax.predict --run runs/cpsc2018 A0001.hea
   python -m mrm_jax.predict --run runs/cpsc2018 FOLDER --out scores.csv
   python -m mrm_jax.predict --run runs/cpsc2018 ecg.csv --sampling_rate 250
 
 RECORD is a WFDB record (.hea, .dat, .mat, or its name without a suffix), an original
 .mat file of CPSC2018, a .npy file [time, lead] or [lead, time], a .csv file with one
-row per sample, or a folder that contains such files. If the file names its leads, they
-may be in any order. Any two limb leads suffice to compute the other four. Signals
-are resampled from any sampling rate. A record longer than the network's window is cut
-into adjacent windows, whose scores are combined (--aggregate). Records with missing
-or flat leads, missing samples or implausible amplitudes are not scored. They are
-listed at the end with the reason and do not stop the others.
+row per sample, or a folder that contains such files. ptbxl-example is a real ECG that
+comes with mrm_jax. If the file names its leads, they may be in any order. Any two limb
+leads suffice to compute the other four. Signals are resampled from any sampling rate. A
+record longer than the network's window is cut into adjacent windows, whose scores are
+combined (--aggregate). Records with missing or flat leads, missing samples or
+implausible amplitudes are not scored. They are listed at the end with the reason and do
+not stop the others.
 
 --out writes one row (CSV) or entry (JSON) per record: its name, file, length in
 seconds, number of windows, labels found, score of each label, notes on preprocessing,
@@ -37,7 +39,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrm_jax import version
-from mrm_jax.data import files, leads, recording, windows
+from mrm_jax.data import example_record, files, leads, recording, windows
 from mrm_jax.inference import prediction, predictor
 from mrm_jax.metrics import thresholds
 from mrm_jax.runs import trained_run
@@ -65,7 +67,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _predict(args: argparse.Namespace) -> int:
     form = _table_form(args)
-    found = files.find(args.records)
+    found = files.find([example_record.resolve(path) for path in args.records])
     _check_apart(args.out, found.records)
     devices.use_compilation_cache()
     model = predictor.load(

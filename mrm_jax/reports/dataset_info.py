@@ -26,10 +26,12 @@ class DataSet:
     bibtex: str | None = None
     people: tuple[str, ...] = ()  # sentences on who was recorded and who labelled
     is_synthetic: bool = False  # simulated, nobody was recorded
+    num_records: int | None = None  # of the whole data set, in its latest version
 
 
 _PTBXL = DataSet(
     slug="ptb-xl",
+    num_records=21_799,
     source="<https://physionet.org/content/ptb-xl/>",
     licence=_CC_BY,
     citation="Wagner et al., 2020, "
@@ -59,6 +61,7 @@ _PTBXL = DataSet(
 )
 _CPSC2018 = DataSet(
     slug="cpsc2018",
+    num_records=6_877,
     source="<https://physionet.org/content/challenge-2020/>, training set CPSC",
     licence=_CC_BY,
     citation="Liu et al., 2018, "

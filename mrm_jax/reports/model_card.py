@@ -84,8 +84,10 @@ def render(
 
 def _describe_data(facts: Mapping[str, Any]) -> dict[str, Any]:
     measured = model_card_rows.Known(facts["evaluated_on"] or facts)
+    data_set = dataset_info.of(facts["data_set"])
     return {
-        "data_set": dataset_info.of(facts["data_set"]),
+        "data_set": data_set,
+        "part": _part(facts["records"] or {}, data_set.num_records),
         "measured": measured,
         "is_synthetic": any(
             dataset_info.of(of["data_set"]).is_synthetic for of in (facts, measured)
@@ -95,6 +97,13 @@ def _describe_data(facts: Mapping[str, Any]) -> dict[str, Any]:
             f"{_span(folds)} {split}" for split, folds in manifest.SPLIT_FOLDS.items()
         ),
     }
+
+
+def _part(records: Mapping[str, int], whole: int | None) -> str:
+    """Returns the share of the training records in a data set, such as "11 %"."""
+    if not whole or "train" not in records:
+        return UNKNOWN
+    return f"{100 * records['train'] / whole:.0f} %"
 
 
 def _describe_input(facts: Mapping[str, Any]) -> dict[str, str]:

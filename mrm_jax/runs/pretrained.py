@@ -1,18 +1,18 @@
 """The trained models that the package contains, which are loaded by their names.
 
-docs/models.md lists them, and says how they were trained.
+Each has a folder with its weights, its model card and its report. docs/models.md lists
+them, and says how they were trained.
 """
 
 from pathlib import Path
 
-from mrm_jax.runs import weights_file
-
 FOLDER = Path(__file__).parents[1] / "pretrained"
+WEIGHTS = "model.npz"
 
 
 def names() -> list[str]:
     """Returns the names for --run and `mrm_jax.load`."""
-    return sorted(path.stem for path in FOLDER.glob(f"*{weights_file.SUFFIX}"))
+    return sorted(path.parent.name for path in FOLDER.glob(f"*/{WEIGHTS}"))
 
 
 def path_of(name: str) -> Path:
@@ -22,10 +22,5 @@ def path_of(name: str) -> Path:
         ValueError: if the package contains no such model.
     """
     if name not in names():
-        raise ValueError(f"{name}: there is no such model in the package.")
-    return FOLDER / f"{name}{weights_file.SUFFIX}"
-
-
-def model_card(name: str) -> Path:
-    """Returns the file of a model's card, in Markdown."""
-    return path_of(name).with_suffix(".md")
+        raise ValueError(f"{name}: there is no such model. There are: {names()}")
+    return FOLDER / name / WEIGHTS

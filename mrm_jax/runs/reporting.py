@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from mrm_jax.metrics import summary, thresholds
@@ -128,7 +127,7 @@ def write(
 
 def num_parameters(spec: run_spec.RunSpec) -> int:
     """Returns the number of learned parameters of a run's network."""
-    return sum(p.size for p in jax.tree.leaves(train_state.shapes(spec.model).params))
+    return train_state.num_parameters(train_state.shapes(spec.model).params)
 
 
 def _compose(facts: Mapping[str, Any], evaluated: summary.Evaluated) -> dict[str, Any]:

@@ -97,6 +97,15 @@ def begin(rng: jax.Array, variables: Mapping[str, Any]) -> TrainState:
     )
 
 
+def num_parameters(params: Mapping[str, Any]) -> int:
+    """Returns the number of learned parameters of a network.
+
+    Args:
+        params: "params" of the network: arrays or their shapes.
+    """
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
 def moments(state: TrainState) -> optax.ScaleByAdamState:
     """Returns Adam's count of updates and its moments, mu and nu."""
     return state.opt_state[0]
