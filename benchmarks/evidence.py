@@ -23,6 +23,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from mrm_jax.runtime import cli
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "ptbxl_subset"
 KEPT = ("report.json", "scores.npz", "metrics.csv", "thresholds.json", "MODEL_CARD.md")
@@ -139,6 +141,7 @@ def _train(
 def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     summary, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
+        prog=cli.program(),
         description=summary,
         epilog=f"{rest}\nOther flags are passed on to every training.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -13,7 +13,7 @@ from mrm_jax.training import shipped_experiments
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the table and returns the exit status."""
-    flags = argparse.ArgumentParser(prog="mrm-jax list", description=__doc__)
+    flags = argparse.ArgumentParser(prog="python -m mrm_jax list", description=__doc__)
     cli.add_version(flags)
     flags.parse_args(argv)
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         table.add_row(name, _label_set(name), shipped_experiments.summary(name))
     console.console().print(table)
     console.say(
-        "Use a name with --config, for example: mrm-jax train --config cpsc2018"
+        "Use a name with --config, for example: "
+        "python -m mrm_jax.train --config cpsc2018"
     )
     return cli.DONE
 

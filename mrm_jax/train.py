@@ -1,14 +1,14 @@
 """Trains MRM-Net on prepared shards and scores the test fold once, at the end.
 
 Usage:
-  mrm-jax train --config cpsc2018 --workdir runs/cpsc2018
-  mrm-jax train --config mine.py --config.hparams.learning_rate=3e-4
+  python -m mrm_jax.train --config cpsc2018 --workdir runs/cpsc2018
+  python -m mrm_jax.train --config mine.py --config.hparams.learning_rate=3e-4
 
 Run the same command again to resume a run that stopped.
 
 Flags:
   --config EXPERIMENT    experiment file, or the name of an experiment that the package
-                         contains (mrm-jax list); required
+                         contains (python -m mrm_jax list); required
   --workdir FOLDER       folder for checkpoints, metrics and the report
                          (default: runs/NAME, with the name from the experiment)
   --config.NAME=VALUE    overrides a value of the experiment file
@@ -95,6 +95,7 @@ def _status(run: Callable[[], int]) -> int:
         lambda: _stoppable(run),
         interrupted=f"Interrupted. {RESUME}",
         errors=(flags.Error,),
+        save_memory=cli.SAVE_MEMORY,
     )
 
 
