@@ -1,4 +1,4 @@
-"""Trains the runs of a table of results with intervals, one after another or several at once.
+"""Trains runs for a table of results, one after another or several at once.
 
 The command may be stopped at any time. Run it again to resume the unfinished runs, each
 from its last checkpoint. The files of a finished run that the tables need (report,

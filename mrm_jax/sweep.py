@@ -97,7 +97,10 @@ def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> No
     args.config = shipped_experiments.resolve(args.config)
     config = config_lib.load(args.config, overrides)
     given = dict(vars(args))
-    given["workdir"] = args.workdir or Path("sweeps") / config.name
+    if args.workdir is None:
+        given["workdir"] = workdir = Path("sweeps") / config.name
+        # The command is stored with the results.
+        command = f"{command} {shlex.quote(f'--workdir={workdir}')}"
     options = search.Options(
         config_file=given.pop("config"),
         overrides=overrides,

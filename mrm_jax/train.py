@@ -69,7 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    command = cli.command_line("mrm_jax.train", arguments)
     if "--version" in arguments:
         print(f"mrm_jax {VERSION}")
         return cli.DONE
@@ -77,6 +76,7 @@ def _run(arguments: Sequence[str]) -> int:
         print(_help(arguments))
         return cli.DONE
     config, workdir = parse(arguments)
+    command = cli.command_line("mrm_jax.train", _with_workdir(arguments, workdir))
     cluster = parse_cluster(arguments)
     devices.use_compilation_cache()
     with distributed.initialize(cluster) if cluster else contextlib.nullcontext():
@@ -199,6 +199,12 @@ def _with_resolved_config(arguments: Sequence[str]) -> list[str]:
         start = "--config=" if arguments[place].startswith("--config=") else ""
         resolved[place] = start + shipped_experiments.resolve(file)
     return resolved
+
+
+def _with_workdir(arguments: Sequence[str], workdir: Path) -> list[str]:
+    """Names the workdir in a command to be stored, also if it is the default."""
+    is_given = any(text.partition("=")[0] == "--workdir" for text in arguments)
+    return [*arguments] if is_given else [*arguments, f"--workdir={workdir}"]
 
 
 def _without_overrides(arguments: Sequence[str]) -> list[str]:
