@@ -3,7 +3,7 @@
 # make test   the same with all tests but those that need PyTorch
 # make reliability  kill commands, fill disks, flip bits; prints how often what held
 # make docs   build the documentation's pages into build/site (make docs-serve: on port 8000)
-# make parity install PyTorch as well, and compare with it number by number
+# make parity  install PyTorch as well, and compare with it number by number
 # make test-oldest  run the fast tests with the oldest versions that setup.cfg allows
 # make test-installed  install the wheel and the source archive elsewhere, and use them
 # make dist   build the wheel and the source archive, and check what they contain

@@ -1,4 +1,4 @@
-"""Trains the runs that docs/results.md compares, one after another or several at once.
+"""Trains runs for a table of results, one after another or several at once.
 
 The command may be stopped at any time. Run it again to resume the unfinished runs, each
 from its last checkpoint. The files of a finished run that the tables need (report,
@@ -22,6 +22,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from mrm_jax.runtime import cli
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "ptbxl_subset"
@@ -139,6 +141,7 @@ def _train(
 def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     summary, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
+        prog=cli.program(),
         description=summary,
         epilog=f"{rest}\nOther flags are passed on to every training.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

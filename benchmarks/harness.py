@@ -17,6 +17,7 @@ import psutil
 
 from benchmarks import load as loads
 from mrm_jax.models.mrm_net import network
+from mrm_jax.runtime import cli
 
 RESULTS = Path(__file__).parent / "results"
 CPU_INFO = Path("/proc/cpuinfo")  # the only place where Linux names the CPU
@@ -164,6 +165,7 @@ def flags(doc: str | None, rounds: int | None = 5) -> argparse.ArgumentParser:
     """
     summary, _, rest = (doc or "").partition("\n\n")
     parser = argparse.ArgumentParser(
+        prog=cli.program(),
         description=summary,
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -14,7 +14,7 @@
 # parts       the network's parts alone, and other ways to compute them
 # flags       training steps under other XLA flags and widths of dense blocks
 # population  1, 8, 32 and 128 settings at once
-# evidence    the trainings of docs/results.md (DATA names the shards)
+# evidence    the trainings of benchmarks.evidence (DATA names the shards)
 #
 # PYTHON picks the interpreter. A part's output is kept in build/on_gpu/PART.log, the
 # figures in benchmarks/results/, named by the device. A part that fails stops no other.

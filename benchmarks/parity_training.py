@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         compare = compare_same_weights if args.mode == "same_weights" else compare_seeds
         _write(args.out, facts | compare(spec, args))
     except ModuleNotFoundError as error:
-        print(f"error: {error}; make parity installs PyTorch", file=sys.stderr)
+        print(f"error: {error}; `make parity` installs PyTorch", file=sys.stderr)
         return 2
     except (ValueError, OSError, FloatingPointError, flags.Error) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -195,7 +195,7 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help=f"experiment file, such as experiments/demo.py; required. "
         f"{OVERRIDE}NAME=VALUE overrides its values and may be repeated. "
-        "python -m mrm_jax.train --help lists the values",
+        "`python -m mrm_jax.train --help` lists the values",
     )
     parser.add_argument(
         "--mode",

@@ -1,8 +1,8 @@
 """Measures training rates with other XLA flags and other widths of dense blocks.
 
 Every variant is compiled and timed in a separate process, because XLA reads its flags
-only once. The first variant, to which the others are compared, is what `mrm_jax.train`
-runs.
+only once. The first variant, to which the others are compared, is what a
+training runs.
 
 Example: python -m benchmarks.step_variants --dtypes float32
 """

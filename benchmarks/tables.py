@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness, population_tables, scaling_tables, speed_table
+from mrm_jax.runtime import cli
 
 ROOT = Path(__file__).parents[1]
 Results = Mapping[str, Mapping[str, Any]]
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
     summary, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
+        prog=cli.program(),
         description=summary,
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,

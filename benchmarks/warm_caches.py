@@ -14,11 +14,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import load as loads
+from mrm_jax.runtime import cli
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Compiles all programs once and returns the exit status."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=cli.program(), description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("side", choices=("torch", "jax"), help="side to compile")
     parser.add_argument("--batches", type=int, nargs="+", default=[96, 512])
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])

@@ -25,6 +25,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     """Returns a parser with the common flags; `doc` is the command's docstring."""
     summary, _, rest = (doc or "").partition("\n\n")
     flags = _Parser(
+        prog=cli.program(),
         description=summary,
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
     summary, _, rest = (__doc__ or "").partition("\n\n")
     flags = argparse.ArgumentParser(
+        prog=cli.program(),
         description=summary,
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -14,6 +14,7 @@ import concurrent.futures
 import contextlib
 import json
 import logging
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -198,7 +199,7 @@ def _wait_for_worker(client: "distributed.Client", address: str) -> None:
     except TimeoutError:
         raise ValueError(
             f"{address}: the scheduler has no workers. Start some, for example with "
-            f"`dask worker {address} --nworkers -1 --nthreads 1`."
+            f"`dask worker {shlex.quote(address)} --nworkers -1 --nthreads 1`."
         ) from None
 
 

@@ -3,7 +3,7 @@
   make demo
   python docs/pictures.py --workdir runs/demo --raw_dir data/synthetic
 
-Into --out_dir go prediction.png and explanation.png, as `mrm_jax.predict` draws them
+Into --out_dir go prediction.png and explanation.png, as a prediction draws them
 of the first records of the test fold that have the labels of `PICTURED` and of
 `EXPLAINED`, no others, and in which just those are found; curves.png, the run's; and
 report.png, the top of its report.html in a browser (Chromium or Chrome, left out

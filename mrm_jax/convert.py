@@ -6,8 +6,12 @@
 FILE contains a state dict, or a dictionary with "model_state_dict", "global_epoch",
 "optimizer_state_dict" and "best_auc". A file that this command wrote also names its
 labels, leads, unit and normalisation statistics; it needs no --labels. Evaluate an
-imported run with mrm_jax.evaluate --data SHARDS. If the file contains the state of
-Adam, mrm_jax.train with the same experiment can also continue its training.
+imported run with
+
+  python -m mrm_jax.evaluate --run runs/imported --data SHARDS
+
+If the file contains the state of Adam, `python -m mrm_jax.train` with the same
+experiment can also continue its training.
 """
 
 import argparse
@@ -45,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _flags() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(
-        prog="mrm_jax.convert",
+        prog="python -m mrm_jax.convert",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -87,8 +91,8 @@ def _add_reading_flags(reading: argparse._ArgumentGroup) -> None:
         "--data",
         metavar="FOLDER",
         help="shards that the network was trained on, for normalisation statistics, "
-        "units and lead order (default: those in FILE, or unknown until evaluate "
-        "--data names them)",
+        "units and lead order (default: those in FILE, or unknown until an evaluation "
+        "names them)",
     )
     reading.add_argument(
         "--config",

@@ -76,7 +76,7 @@ def _run(args: argparse.Namespace, command: str) -> None:
 
 def _flags() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(
-        prog="mrm_jax.evaluate",
+        prog="python -m mrm_jax.evaluate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

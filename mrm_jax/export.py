@@ -12,7 +12,7 @@ All formats but npz take signal_mv, float32 [batch, time, lead] in mV at the run
 sampling rate, with any batch size. They return scores_mean, scores_high and scores_low,
 [batch, label]. Standardisation is included. The metadata in the file contain labels,
 leads, sampling rate, thresholds and the provenance of the run. To export only the
-weights for PyTorch, use mrm_jax.convert --to_torch.
+weights for PyTorch, use `python -m mrm_jax.convert --to_torch`.
 
 Shards hold whole microvolts. Round a signal of finer resolution to three decimals of a
 millivolt to get the scores of its shards. Otherwise scores differ by up to 1e-3.
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _flags() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(
-        prog="mrm_jax.export",
+        prog="python -m mrm_jax.export",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

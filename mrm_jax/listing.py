@@ -15,17 +15,18 @@ from mrm_jax.training import shipped_experiments
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the table and returns the exit status."""
-    flags = argparse.ArgumentParser(prog="mrm-jax list", description=__doc__)
+    flags = argparse.ArgumentParser(prog="python -m mrm_jax list", description=__doc__)
     cli.add_version(flags)
     flags.parse_args(argv)
     console.console().print(_experiments())
     console.say(
-        "Use a name with --config, for example: mrm-jax train --config cpsc2018\n"
+        "Use a name with --config, for example: "
+        "python -m mrm_jax.train --config cpsc2018\n"
     )
     console.console().print(_models())
     console.say(
-        "Use a name with --run, for example:\n"
-        f"mrm-jax predict --run ptbxl-subset-superdiagnostic {example_record.NAME}"
+        "Use a name with --run, for example: python -m mrm_jax.predict "
+        f"--run ptbxl-subset-superdiagnostic {example_record.NAME}"
     )
     return cli.DONE
 

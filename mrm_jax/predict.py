@@ -33,6 +33,7 @@ scored, or an error in the flags; 130 interrupted.
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -151,8 +152,8 @@ def _headline(
     if model.thresholds_are in thresholds.SOURCES[1:]:
         value = model.thresholds[model.labels[0]]
         text += (
-            f"\nthresholds: {model.thresholds_are}, {value:g}; mrm_jax.evaluate "
-            "chooses one per label"
+            f"\nthresholds: {model.thresholds_are}, {value:g}; to choose one "
+            f"per label: python -m mrm_jax.evaluate --run {shlex.quote(str(args.run))}"
         )
     if found.skipped():
         text += f"\nskipped: {found.skipped()}"
@@ -197,7 +198,7 @@ def parser(description: str) -> argparse.ArgumentParser:
         description: description of the command, for --help.
     """
     flags = argparse.ArgumentParser(
-        prog="mrm_jax.predict",
+        prog="python -m mrm_jax.predict",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

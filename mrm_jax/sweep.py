@@ -7,7 +7,7 @@ Values of hparams and the seed vary within one compiled program. Every combinati
 batch_size and model.* is compiled separately.
 
 Example:
-  mrm-jax sweep --config sweeps/demo --trials 12
+  python -m mrm_jax.sweep --config sweeps/demo --trials 12
 
 Run the same command again to resume a sweep that stopped. Increase --trials to extend
 the search. Processes on several machines share a sweep if they use the same --storage.
@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lambda: _work(args, rest, command),
         interrupted=f"Interrupted. {RESUME}",
         errors=(absl_flags.Error, ImportError),
+        save_memory=cli.SAVE_MEMORY,
     )
 
 
@@ -96,7 +97,10 @@ def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> No
     args.config = shipped_experiments.resolve(args.config)
     config = config_lib.load(args.config, overrides)
     given = dict(vars(args))
-    given["workdir"] = args.workdir or Path("sweeps") / config.name
+    if args.workdir is None:
+        given["workdir"] = workdir = Path("sweeps") / config.name
+        # The command is stored with the results.
+        command = f"{command} {shlex.quote(f'--workdir={workdir}')}"
     options = search.Options(
         config_file=given.pop("config"),
         overrides=overrides,
@@ -110,7 +114,7 @@ def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> No
 def _flags() -> argparse.ArgumentParser:
     summary, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
-        prog="mrm_jax.sweep",
+        prog="python -m mrm_jax.sweep",
         description=summary,
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -130,7 +134,7 @@ def _add_work_flags(parser: argparse.ArgumentParser) -> None:
         metavar="EXPERIMENT",
         required=True,
         help="experiment file with get_space(), or the name of one that the package "
-        "contains (mrm-jax list)",
+        "contains (python -m mrm_jax list)",
     )
     add(
         "--workdir",

@@ -1,14 +1,14 @@
 """Trains MRM-Net on prepared shards and scores the test fold once, at the end.
 
 Usage:
-  mrm-jax train --config cpsc2018 --workdir runs/cpsc2018
-  mrm-jax train --config mine.py --config.hparams.learning_rate=3e-4
+  python -m mrm_jax.train --config cpsc2018 --workdir runs/cpsc2018
+  python -m mrm_jax.train --config mine.py --config.hparams.learning_rate=3e-4
 
 Run the same command again to resume a run that stopped.
 
 Flags:
   --config EXPERIMENT    experiment file, or the name of an experiment that the package
-                         contains (mrm-jax list); required
+                         contains (python -m mrm_jax list); required
   --workdir FOLDER       folder for checkpoints, metrics and the report
                          (default: runs/NAME, with the name from the experiment)
   --config.NAME=VALUE    overrides a value of the experiment file
@@ -69,7 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    command = cli.command_line("mrm_jax.train", arguments)
     if "--version" in arguments:
         print(f"mrm_jax {VERSION}")
         return cli.DONE
@@ -77,6 +76,7 @@ def _run(arguments: Sequence[str]) -> int:
         print(_help(arguments))
         return cli.DONE
     config, workdir = parse(arguments)
+    command = cli.command_line("mrm_jax.train", _with_workdir(arguments, workdir))
     cluster = parse_cluster(arguments)
     devices.use_compilation_cache()
     with distributed.initialize(cluster) if cluster else contextlib.nullcontext():
@@ -95,6 +95,7 @@ def _status(run: Callable[[], int]) -> int:
         lambda: _stoppable(run),
         interrupted=f"Interrupted. {RESUME}",
         errors=(flags.Error,),
+        save_memory=cli.SAVE_MEMORY,
     )
 
 
@@ -198,6 +199,12 @@ def _with_resolved_config(arguments: Sequence[str]) -> list[str]:
         start = "--config=" if arguments[place].startswith("--config=") else ""
         resolved[place] = start + shipped_experiments.resolve(file)
     return resolved
+
+
+def _with_workdir(arguments: Sequence[str], workdir: Path) -> list[str]:
+    """Names the workdir in a command to be stored, also if it is the default."""
+    is_given = any(text.partition("=")[0] == "--workdir" for text in arguments)
+    return [*arguments] if is_given else [*arguments, f"--workdir={workdir}"]
 
 
 def _without_overrides(arguments: Sequence[str]) -> list[str]:

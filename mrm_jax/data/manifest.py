@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,10 @@ def read(folder: Path | str) -> Manifest:
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
+        out = shlex.quote(str(folder))
         raise ValueError(
             f"{path} was not found. Build the shards first, for example with "
-            f"`python -m data_prep.ptbxl --raw_dir RAW --out {folder}`."
+            f"`python -m data_prep.ptbxl --raw_dir RAW --out {out}`."
         )
     fields = json_files.load(path, ADVICE)
     found = fields.get("format_version") if isinstance(fields, dict) else None

@@ -15,6 +15,7 @@ have a file of their own, see `thresholds_file`.
 
 import json
 import math
+import shlex
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -156,7 +157,8 @@ def read_scores(workdir: Path | str) -> SplitScores:
 
 
 def _advice(path: Path) -> str:
-    return f"Write it again with `python -m mrm_jax.evaluate --run {path.parent}`."
+    run = shlex.quote(str(path.parent))
+    return f"Write it again with `python -m mrm_jax.evaluate --run {run}`."
 
 
 def _write_scores(path: Path, label_names: Sequence[str], split: SplitScores) -> None:

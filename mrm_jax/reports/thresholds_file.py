@@ -7,6 +7,7 @@ each head. `metrics.thresholds` chooses the numbers.
 import dataclasses
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from mrm_jax.metrics import classification, scores, thresholds
 from mrm_jax.runtime import atomic, json_files
 
 FILE = "thresholds.json"
-ADVICE = "Delete it and run mrm_jax.evaluate, which writes it again."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,19 +86,23 @@ def _read(path: Path) -> _Content | None:
     """Returns the content of the file, or None if there is none."""
     if not path.is_file():
         return None
-    content = json_files.convert(json_files.load(path, ADVICE), _Content, path, ADVICE)
+    run = shlex.quote(str(path.parent))
+    advice = (
+        f"Delete it, and write it again with `python -m mrm_jax.evaluate --run {run}`."
+    )
+    content = json_files.convert(json_files.load(path, advice), _Content, path, advice)
     if set(content.heads) != set(scores.HEADS):
-        raise json_files.damaged(path, f"expected the heads {scores.HEADS}", ADVICE)
+        raise json_files.damaged(path, f"expected the heads {scores.HEADS}", advice)
     for head, chosen in content.heads.items():
         if len(chosen.by_label) != len(content.labels):
             why = f"heads.{head}.by_label: expected {len(content.labels)} numbers"
-            raise json_files.damaged(path, why, ADVICE)
+            raise json_files.damaged(path, why, advice)
         numbers = (chosen.overall, *chosen.by_label)
         if not all(math.isfinite(value) for value in (*numbers, chosen.temperature)):
-            raise json_files.damaged(path, f"heads.{head}: expected numbers", ADVICE)
+            raise json_files.damaged(path, f"heads.{head}: expected numbers", advice)
         if not chosen.temperature > 0:
             why = f"heads.{head}.temperature: expected a positive number"
-            raise json_files.damaged(path, why, ADVICE)
+            raise json_files.damaged(path, why, advice)
     return content
 
 

@@ -52,6 +52,15 @@ def command_line(module: str, words: Sequence[str]) -> str:
     return shlex.join(["python", "-m", module, *hidden])
 
 
+def program() -> str | None:
+    """Returns how to type the running module, such as "python -m data_prep.ptbxl".
+
+    Usage lines name it so. From Python 3.14 on, argparse does by itself.
+    """
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return None if spec is None else f"python -m {spec.name}"
+
+
 def add_version(parser: argparse.ArgumentParser) -> None:
     """Adds --version to a command."""
     parser.add_argument(
@@ -79,6 +88,7 @@ def run(
     work: Callable[[], int | None],
     interrupted: str,
     errors: tuple[type[Exception], ...] = (),
+    save_memory: str = "The memory does not suffice.",
 ) -> int:
     """Runs a command's work and returns its exit status.
 
@@ -89,6 +99,7 @@ def run(
         work: the command, which returns its exit status, or None for success.
         interrupted: message after Ctrl-C, which says what is kept and how to resume.
         errors: further expected errors.
+        save_memory: message after a lack of memory, which may say how to need less.
     """
     expected: tuple[type[Exception], ...] = (ValueError, OSError, *errors)
     try:
@@ -102,5 +113,5 @@ def run(
     except Exception as error:
         if not isinstance(error, MemoryError) and NO_MEMORY not in str(error):
             raise
-        print(f"error: {error_text(error)}\n{SAVE_MEMORY}", file=sys.stderr)
+        print(f"error: {error_text(error)}\n{save_memory}", file=sys.stderr)
         return WRONG_INPUT

@@ -13,7 +13,7 @@ def how_to_install(extra: str) -> str:
     try:
         required = metadata.requires("mrm_jax") or []
     except metadata.PackageNotFoundError:  # a clone on the search path
-        return f"pip install -c constraints.txt -e '.[{extra}]'"
+        return f"pip install -c constraints.txt -e {shlex.quote(f'.[{extra}]')}"
     names = [
         requirement.partition(";")[0].strip()
         for requirement in required

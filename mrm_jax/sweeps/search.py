@@ -232,7 +232,7 @@ def _show_best(workdir: Path, job: worker_lib.Job, report: Mapping[str, Any]) ->
             temporary.symlink_to(folder.relative_to(workdir))
         console.say(
             f"Best run: {link}\nTo evaluate it on the test fold, once: "
-            f"python -m mrm_jax.evaluate --run {link}"
+            f"python -m mrm_jax.evaluate --run {shlex.quote(str(link))}"
         )
         console.say("To train it again, by itself:")
     else:

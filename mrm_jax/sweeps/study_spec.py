@@ -109,8 +109,8 @@ def _wait_for_spec(study: optuna.Study) -> dict[str, Any] | None:
             return found
         if study.get_trials(deepcopy=False):
             raise ValueError(
-                f"The study {study.study_name!r} was not created by mrm_jax.sweep. "
-                "Pass another name with --study."
+                f"The study {study.study_name!r} was not created by a sweep of "
+                "mrm_jax. Pass another name with --study."
             )
         time.sleep(0.1)
     return None

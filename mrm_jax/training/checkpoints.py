@@ -60,7 +60,7 @@ def open_existing(workdir: Path) -> ocp.CheckpointManager:
     if not (workdir / FOLDER).is_dir():
         raise ValueError(
             f"{workdir}: this folder has no checkpoints. Train a run with "
-            "`mrm_jax.train` first."
+            "`python -m mrm_jax.train` first."
         )
     manager = open_manager(workdir)
     if manager.best_step() is None:

@@ -132,7 +132,7 @@ def check_types(config: ml_collections.ConfigDict) -> None:
     if not isinstance(config, ml_collections.ConfigDict):
         raise ValueError(
             "get_config() has to return a ConfigDict, such as that of "
-            f"experiments/base.py; it returned {type(config).__name__}."
+            f"mrm_jax.experiments.base; it returned {type(config).__name__}."
         )
     try:
         msgspec.convert(config.to_dict(), _Experiment)

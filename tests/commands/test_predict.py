@@ -50,7 +50,8 @@ def test_predicts_one_record(run, workdir, tmp_path):
         "in windows of 0.4 s at 100 Hz, mean head"
     )
     # As an untrained run was never evaluated.
-    assert lines[1].startswith("thresholds: not chosen, 0.5; mrm_jax.evaluate chooses")
+    assert lines[1].startswith("thresholds: not chosen, 0.5; to choose one per label:")
+    assert lines[1].endswith(f" python -m mrm_jax.evaluate --run {workdir}")
     assert lines[2] == "a: 1 s, mean of 3 windows"
     assert {line.split()[0] for line in lines[4:7]} == set(small_runs.LABELS)
     assert lines[-1].startswith("Scores are for research. They are not a diagnosis")

@@ -9,7 +9,7 @@ import mrm_jax
 from data_prep import shard_writer
 from mrm_jax.data import files, preprocessing, recording, shards, wfdb_files
 from mrm_jax.interop import conversion
-from mrm_jax.runs import evaluation, trained_run
+from mrm_jax.runs import trained_run
 from mrm_jax.runtime import devices
 from mrm_jax.training import input_pipeline, metadata, scoring
 from tests.helpers import small_predictions, small_runs, small_states
@@ -195,10 +195,6 @@ def test_imported_weights_need_a_data_spec(workdir, tmp_path):
     assert with_data.predict(signal_mv, 500).scores == expected.scores
     with pytest.raises(ValueError, match="knows the data set that it was trained on"):
         mrm_jax.load(workdir, data=shards_dir)
-    config = evaluation.EvaluationConfig(data=str(shards_dir), resamples=5)
-    evaluation.evaluate_run(imported, config)
-    told_once = mrm_jax.load(imported)  # from then on
-    assert told_once.predict(signal_mv, 500).scores == expected.scores
 
 
 def test_a_folder_without_a_run_raises(tmp_path):

@@ -102,6 +102,8 @@ def test_every_checkpoint_format_is_imported_with_the_same_scores(
     with torch.no_grad():
         logits, _ = net(torch.tensor(signal.swapaxes(1, 2), dtype=torch.float32))
     np.testing.assert_allclose(ours, torch.sigmoid(logits[0]).numpy(), rtol=1e-5)
+    told_once = mrm_jax.load(files / "run")  # predicts without being told again
+    assert told_once.run.data["std_uv"] == label_set.std_uv
 
 
 def test_training_resumes_where_pytorch_stopped(files, trained):

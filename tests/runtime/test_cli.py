@@ -1,10 +1,14 @@
 """Renamed flags and the exit status of commands."""
 
+import subprocess
+import sys
+
 import pytest
 
 from data_prep import command
 from mrm_jax import sweep
 from mrm_jax.runtime import cli
+from tests import conftest
 
 
 def test_old_flags_are_renamed():
@@ -52,6 +56,12 @@ def test_exit_status_and_message(raised, status, said, capsys):
     assert capsys.readouterr().err == said
 
 
+def test_usage_names_a_command_as_it_is_typed():
+    words = [sys.executable, "-m", "data_prep.ptbxl", "--help"]
+    done = subprocess.run(words, cwd=conftest.ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("usage: python -m data_prep.ptbxl [-h]")
+
+
 @pytest.mark.parametrize(
     "error", [MemoryError("unable to allocate"), RuntimeError("RESOURCE_EXHAUSTED: x")]
 )
@@ -59,8 +69,10 @@ def test_a_lack_of_memory_says_how_to_need_less(error, capsys):
     def fail():
         raise error
 
-    assert cli.run(fail, interrupted="") == 2
+    assert cli.run(fail, interrupted="", save_memory=cli.SAVE_MEMORY) == 2
     assert "lower the batch size" in capsys.readouterr().err
+    assert cli.run(fail, interrupted="") == 2  # a command without these flags
+    assert capsys.readouterr().err.endswith("\nThe memory does not suffice.\n")
 
 
 def test_unexpected_errors_propagate():

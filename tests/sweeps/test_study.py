@@ -147,7 +147,7 @@ def test_a_study_not_created_by_a_sweep_raises(join, storage):
     opened = storage_lib.open_storage(storage, 1, 3)
     optuna.create_study(storage=opened, study_name="sweep").enqueue_trial({})
     storage_lib.close(opened)
-    with pytest.raises(ValueError, match="'sweep' was not created by mrm_jax.sweep"):
+    with pytest.raises(ValueError, match="'sweep' was not created by a sweep"):
         join(storage=storage)
 
 
