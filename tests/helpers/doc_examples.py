@@ -31,7 +31,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import sybil
@@ -49,7 +49,7 @@ PROGRESS = re.compile(
     r"^(epoch|\w+ing)[\w ]*: [\d,]+ of [\d,]+\n", re.MULTILINE
 )  # at odd times
 LIKE_DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-OURS = re.compile(r"python -m (?:mrm_jax|data_prep)\.[^|<>&;$*]*")
+OURS = re.compile(r"(?:python -m (?:mrm_jax|data_prep)\.|mrm-jax )[^|<>&;$*]*")
 CHANGES_THE_SHELL = re.compile(r"\s*(cd|export|set) |\s*\w+=|\s*(if|for|while) ")
 TIME_LIMIT_S = 900
 
@@ -235,15 +235,21 @@ def _call_lines(lines: list[str]) -> tuple[int, str]:
 
 def _call_ours(command: str) -> tuple[int, str]:
     """Returns the same of a command of ours."""
-    _, _, module, *words = shlex.split(command)
+    module, *words = shlex.split(command.replace("mrm-jax", "python -m mrm_jax"))[2:]
     status, printed = 0, io.StringIO()
     importlib.invalidate_caches()  # a page may have written a module
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:
-            status = importlib.import_module(module).main(words)
+            status = _main_of(module)(words)
         except SystemExit as stopped:  # argparse
             status = int(stopped.code or 0)
     return status, printed.getvalue()
+
+
+def _main_of(module: str) -> Callable[[list[str]], int]:
+    if module == "mrm_jax":
+        module = "mrm_jax.__main__"
+    return importlib.import_module(module).main
 
 
 if __name__ == "__main__":
