@@ -95,8 +95,11 @@ def _run(args: argparse.Namespace, overrides: Sequence[str], command: str) -> No
     from mrm_jax.sweeps import search
 
     args.config = shipped_experiments.resolve(args.config)
-    config = config_lib.load(args.config, overrides)
     given = dict(vars(args))
+    data = given.pop("data")
+    if data is not None:
+        overrides = [*overrides, f"--config.data.shards={data}"]
+    config = config_lib.load(args.config, overrides)
     if args.workdir is None:
         given["workdir"] = workdir = Path("sweeps") / config.name
         # The command is stored with the results.
@@ -135,6 +138,12 @@ def _add_work_flags(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="experiment file with get_space(), or the name of one that the package "
         "contains (python -m mrm_jax list)",
+    )
+    add(
+        "--data",
+        metavar="SHARDS",
+        help="folder of prepared shards, in place of the experiment's; the same as "
+        "--config.data.shards=SHARDS",
     )
     add(
         "--workdir",

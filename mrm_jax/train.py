@@ -9,6 +9,8 @@ Run the same command again to resume a run that stopped.
 Flags:
   --config EXPERIMENT    experiment file, or the name of an experiment that the package
                          contains (python -m mrm_jax list); required
+  --data SHARDS          folder of prepared shards, in place of the experiment's;
+                         the same as --config.data.shards=SHARDS
   --workdir FOLDER       folder for checkpoints, metrics and the report
                          (default: runs/NAME, with the name from the experiment)
   --config.NAME=VALUE    overrides a value of the experiment file
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and trains; returns the exit status."""
     words = sys.argv[1:] if argv is None else argv
     arguments = [_with_two_dashes(text) for text in words]
-    return _status(lambda: _run(arguments))
+    return _status(lambda: _run(cli.expand_data(arguments)))
 
 
 def _run(arguments: Sequence[str]) -> int:

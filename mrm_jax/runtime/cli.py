@@ -84,6 +84,29 @@ def rename_flags(words: Sequence[str], renamed: Mapping[str, str]) -> list[str]:
     return found
 
 
+def expand_data(words: Sequence[str]) -> list[str]:
+    """Replaces --data SHARDS by the value of the experiment that it stands for.
+
+    Args:
+        words: words of the command line, without the program.
+
+    Raises:
+        ValueError: if --data has no value.
+    """
+    found: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        flag, equals, value = word.partition("=")
+        if flag != "--data":
+            found.append(word)
+            continue
+        folder = value if equals else next(rest, "")
+        if not folder or folder.startswith("--"):
+            raise ValueError("--data: expected a folder of shards")
+        found.append(f"--config.data.shards={folder}")
+    return found
+
+
 def run(
     work: Callable[[], int | None],
     interrupted: str,
