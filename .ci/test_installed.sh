@@ -16,6 +16,7 @@ for file in "$root"/dist/*.whl "$root"/dist/*.tar.gz; do
     mrm-jax
     python -m mrm_jax --version
     mrm-jax list
+    mrm-jax predict --run ptbxl-subset-superdiagnostic ptbxl-example
     python -m data_prep.synthetic --records 60 --raw_dir raw --out shards/mine
     cat > mine.py <<'EXPERIMENT'
 from mrm_jax.experiments import demo
