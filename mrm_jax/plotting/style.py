@@ -73,6 +73,10 @@ CHANCE: dict[str, Any] = {"color": "0.6", "linestyle": ":", "linewidth": 1.2}
 def settings() -> contextlib.AbstractContextManager[None]:
     """Returns the context in which figures of the page are drawn and converted."""
     return matplotlib.rc_context(SETTINGS)
+SPLITS = {  # the cross-entropies of both branches, weighted as in the loss
+    "train/bce": Style("training", "#000000", "o", "-"),
+    "val/bce": Style("validation", "#D55E00", "^", "--"),
+}
 
 
 def figure(width: float, height: float) -> Figure:

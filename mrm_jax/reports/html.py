@@ -153,6 +153,6 @@ def _figures(
         "reliability": html_figures.reliability(report["calibration"] or {}),
         "co_occurrence": html_figures.co_occurrence(rows, split, fallback, primary),
         "pairs": html_figures.false_positive_pairs(rows, split, fallback, primary),
-        "training": html_figures.training(history, facts["epoch"]),
+        "training": html_figures.training(history, facts),
         "errors": html_figures.confident_errors(facts, rows, split, read_signal_mv),
     }

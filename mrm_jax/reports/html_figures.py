@@ -156,15 +156,15 @@ def false_positive_pairs(
 
 
 def training(
-    history: Sequence[Mapping[str, Any]], best_epoch: int
+    history: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]
 ) -> list[markupsafe.Markup]:
-    """Returns the training curves; none without a history."""
-    titles = ("training loss and its terms", "validation macro AUC")
+    """Returns the training curves of a run; none without a history."""
+    drawn = training_curves.figures(
+        history, facts["epoch"], heads_lib.loss_weights(facts)
+    )
     return [
-        style.markup(figure, f"training-{i}", f"{name} against epoch")
-        for i, (name, figure) in enumerate(
-            zip(titles, training_curves.figures(history, best_epoch), strict=False)
-        )
+        style.markup(figure, f"training-{i}", f"{title} against epoch")
+        for i, (title, figure) in enumerate(drawn.items())
     ]
 
 
