@@ -21,10 +21,11 @@ and the error if it was not scored. With --windows, it also contains the start a
 scores of each window.
 
 --plot draws each scored record as NAME.png: its twelve leads on ECG paper, with the
-labels found. For a longer record it shows the window in which one of these labels
-scores highest. --explain adds NAME--LABEL.png: the contribution of each sample of each
+labels found. --explain adds NAME--LABEL.png: the contribution of each sample of each
 lead to the label's logit (integrated gradients), and the temporal attention gates of
-both branches.
+both branches. Of a longer record, all plots show the same window: the one in which the
+labels found have the highest mean score. If none is found, it is the window in which
+the label with the highest score of the record scores highest.
 
 Scores are for research. They are not a diagnosis; this is not a medical device.
 
@@ -281,7 +282,8 @@ def _add_picture_flags(flags: argparse._ArgumentGroup) -> None:
         "--plot",
         metavar="FOLDER",
         type=Path,
-        help="draw each record on ECG paper into this folder (default: no plots)",
+        help="draw each record on ECG paper into this folder; of a longer record, the "
+        "window with the highest mean score of the labels found (default: no plots)",
     )
     flags.add_argument(
         "--explain",
@@ -289,7 +291,8 @@ def _add_picture_flags(flags: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         help="explain the score of this label, whether it is found or not, or of every "
-        "label found in a record (found); may be repeated (default: none)",
+        "label found in a record (found), in the window that --plot shows; may be "
+        "repeated (default: none)",
     )
     flags.add_argument(
         "--plot_format",
