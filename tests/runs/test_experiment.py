@@ -18,11 +18,6 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def shards_dir(tmp_path_factory):
-    return small_runs.write_shards(tmp_path_factory.mktemp("data") / "shards")
-
-
-@pytest.fixture(scope="module")
 def finished(shards_dir, tmp_path_factory):
     """A run of four epochs, and what it returned."""
     workdir = tmp_path_factory.mktemp("runs") / "unbroken"
