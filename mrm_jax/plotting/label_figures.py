@@ -137,7 +137,9 @@ def matrix(names: Sequence[str], shares: np.ndarray, title: str, across: str) ->
     colours = matplotlib.colormaps[COLOURS].with_extremes(bad="0.85")
     image = axes.imshow(shares, vmin=0, vmax=1, cmap=colours, interpolation="none")
     axes.set(ylabel="true label", xlabel=across)
-    canvas.suptitle(title, y=1 - 6 / (margin + side + 30), va="top")
+    # At the left, where a phone shows it without scrolling.
+    place = {"x": 8 / width, "y": 1 - 6 / (margin + side + 30)}
+    canvas.suptitle(title, **place, ha="left", va="top")
     axes.set_yticks(range(len(names)), names)
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.tick_params(length=0)
