@@ -88,6 +88,13 @@ def run(
     except (OSError, ValueError) as error:
         print(f"error: {cli.error_text(error)}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(
+            f"Interrupted. {args.out_dir} was not written. Run the same command again "
+            "to start over.",
+            file=sys.stderr,
+        )
+        return cli.INTERRUPTED
 
 
 def _build(

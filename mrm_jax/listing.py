@@ -4,9 +4,7 @@ import argparse
 import importlib
 from collections.abc import Sequence
 
-import rich.box
-import rich.table
-
+from mrm_jax.reports import tables
 from mrm_jax.runtime import cli, console
 from mrm_jax.training import shipped_experiments
 
@@ -16,12 +14,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = argparse.ArgumentParser(prog="mrm-jax list", description=__doc__)
     cli.add_version(flags)
     flags.parse_args(argv)
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    table = tables.new()
     for heading in ("experiment", "label set", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is")
     for name in shipped_experiments.names():
         table.add_row(name, _label_set(name), shipped_experiments.summary(name))
-    console.console().print(table)
+    tables.show(table, console.console())
     console.say(
         "Use a name with --config, for example: mrm-jax train --config cpsc2018"
     )

@@ -29,6 +29,7 @@ from mrm_jax.sweeps.vectorised import ALIASES, BATCHINGS
 from mrm_jax.training import config as config_lib
 from mrm_jax.training import shipped_experiments
 
+KEPT = "Ended trials are kept, and the finished epochs of the others are saved."
 RESUME = "Run the same command again to resume from the last epoch."
 # Old spellings of flags, which are still accepted.
 RENAMED = {
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = cli.command_line("mrm_jax.sweep", words)
     return cli.run(
         lambda: _work(args, rest, command),
-        interrupted=f"Interrupted. {RESUME}",
+        interrupted=f"Interrupted. {KEPT} {RESUME}",
         errors=(absl_flags.Error, ImportError),
     )
 

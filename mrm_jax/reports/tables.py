@@ -1,17 +1,86 @@
-"""The common style of result tables in the terminal."""
+"""The common style of tables in the terminal, and how they are printed whole."""
+
+from collections.abc import Iterator, Sequence
 
 import rich.box
+import rich.console
 import rich.table
 import rich.text
 
+UNLIMITED = 10_000  # characters; wider than any table
 
-def new(title: str, caption: str = "") -> rich.table.Table:
+
+def new(title: str = "", caption: str = "") -> rich.table.Table:
     """Returns an empty table; names in its title and caption are never markup."""
     return rich.table.Table(
-        title=rich.text.Text(title, style="bold"),
+        title=rich.text.Text(title, style="bold") if title else None,
         caption=rich.text.Text(caption) if caption else None,
         title_justify="left",
         caption_justify="left",
         box=rich.box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
+
+
+def add_numbers(table: rich.table.Table, *headings: str) -> None:
+    """Adds columns of numbers, whose cells are never cut or continued on a line."""
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+
+
+def show(table: rich.table.Table, console: rich.console.Console) -> None:
+    """Prints a table without cutting a cell.
+
+    In a file or a pipe it is as wide as its content. On a terminal that is too narrow
+    for all columns, the remaining ones follow below, each time with the first column.
+    """
+    if console.is_terminal:
+        for part in _parts(table, console):
+            console.print(part)
+        return
+    width = console.width
+    console.width = max(width, _width(table, console))
+    console.print(table)
+    console.width = width
+
+
+def _width(table: rich.table.Table, console: rich.console.Console) -> int:
+    """Returns the width that a table needs if no cell continues on the next line."""
+    options = console.options.update(width=UNLIMITED)
+    return console.measure(table, options=options).maximum
+
+
+def _parts(
+    table: rich.table.Table, console: rich.console.Console
+) -> Iterator[rich.table.Table]:
+    """Yields tables that fit the width of a terminal and have all columns together."""
+    last = len(table.columns) - 1
+    chosen, title = [0], table.title
+    for number in range(1, last + 1):
+        wider = _with_columns(table, [*chosen, number])
+        if len(chosen) > 1 and _least_width(wider, console) > console.width:
+            part = _with_columns(table, chosen)
+            part.title, title = title, None
+            yield part
+            chosen = [0]
+        chosen.append(number)
+    part = _with_columns(table, chosen)
+    part.title, part.caption = title, table.caption
+    yield part
+
+
+def _least_width(table: rich.table.Table, console: rich.console.Console) -> int:
+    """Returns the width that a table needs if no word or number is cut."""
+    options = console.options.update(width=UNLIMITED)
+    return console.measure(table, options=options).minimum
+
+
+def _with_columns(table: rich.table.Table, numbers: Sequence[int]) -> rich.table.Table:
+    """Returns a table with some of the columns, without title and caption."""
+    part, columns = new(), [table.columns[number] for number in numbers]
+    for column in columns:
+        part.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap)
+    cells = zip(*(column.cells for column in columns), strict=True)
+    for row, values in zip(table.rows, cells, strict=True):
+        part.add_row(*values, end_section=row.end_section)
+    return part

@@ -87,20 +87,22 @@ def run(
 
     Args:
         work: the command, which returns its exit status, or None for success.
-        interrupted: message after Ctrl-C, which says what is kept and how to resume.
+        interrupted: message after Ctrl-C, which says what is kept and how to go on,
+            unless the KeyboardInterrupt has a message of its own.
         errors: further expected errors.
     """
     expected: tuple[type[Exception], ...] = (ValueError, OSError, *errors)
     try:
         return work() or DONE
     except expected as error:
-        print(f"error: {error_text(error)}", file=sys.stderr)
-        return WRONG_INPUT
-    except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
-        return INTERRUPTED
+        status, message = WRONG_INPUT, f"error: {error_text(error)}"
+    except KeyboardInterrupt as stop:
+        status, message = INTERRUPTED, str(stop) or interrupted
     except Exception as error:
         if not isinstance(error, MemoryError) and NO_MEMORY not in str(error):
             raise
-        print(f"error: {error_text(error)}\n{SAVE_MEMORY}", file=sys.stderr)
-        return WRONG_INPUT
+        status, message = WRONG_INPUT, f"error: {error_text(error)}\n{SAVE_MEMORY}"
+    # Printed once the exception is gone: its frames hold progress bars, which would
+    # be redrawn below the message.
+    print(message, file=sys.stderr)
+    return status
