@@ -78,10 +78,10 @@ def _work(args: argparse.Namespace, overrides: Sequence[str], command: str) -> i
         _run(args, overrides, command)
         return cli.DONE
     except ConnectionError as error:
-        print(f"error: {cli.error_text(error)}", file=sys.stderr)
+        cli.say_error(f"error: {cli.error_text(error)}")
         return NO_STORAGE
     except preemption.Preempted:
-        print(f"Terminated. {RESUME}", file=sys.stderr)
+        cli.say_error(f"Terminated. {RESUME}")
         return TERMINATED
 
 

@@ -109,10 +109,10 @@ def _stoppable(run: Callable[[], int]) -> int:
     try:
         return run()
     except FloatingPointError as error:
-        print(f"error: {error}\n{NOT_FINITE}", file=sys.stderr)
+        cli.say_error(f"error: {error}\n{NOT_FINITE}")
         return NOT_FINITE_STATUS
     except preemption.Preempted as place:
-        print(f"Preempted {place}. {RESUME}", file=sys.stderr)
+        cli.say_error(f"Preempted {place}. {RESUME}")
         return PREEMPTED
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import rich.box
 import rich.console
+import rich.measure
 import rich.table
 import rich.text
 
@@ -38,16 +39,9 @@ def show(table: rich.table.Table, console: rich.console.Console) -> None:
         for part in _parts(table, console):
             console.print(part)
         return
-    width = console.width
-    console.width = max(width, _width(table, console))
-    console.print(table)
-    console.width = width
-
-
-def _width(table: rich.table.Table, console: rich.console.Console) -> int:
-    """Returns the width that a table needs if no cell continues on the next line."""
-    options = console.options.update(width=UNLIMITED)
-    return console.measure(table, options=options).maximum
+    needed = _measure(table, console).maximum
+    wide = rich.console.Console(file=console.file, width=max(needed, console.width))
+    wide.print(table)
 
 
 def _parts(
@@ -58,7 +52,7 @@ def _parts(
     chosen, title = [0], table.title
     for number in range(1, last + 1):
         wider = _with_columns(table, [*chosen, number])
-        if len(chosen) > 1 and _least_width(wider, console) > console.width:
+        if len(chosen) > 1 and _measure(wider, console).minimum > console.width:
             part = _with_columns(table, chosen)
             part.title, title = title, None
             yield part
@@ -69,10 +63,12 @@ def _parts(
     yield part
 
 
-def _least_width(table: rich.table.Table, console: rich.console.Console) -> int:
-    """Returns the width that a table needs if no word or number is cut."""
+def _measure(
+    table: rich.table.Table, console: rich.console.Console
+) -> rich.measure.Measurement:
+    """Returns the least width at which no word is cut, and that for whole cells."""
     options = console.options.update(width=UNLIMITED)
-    return console.measure(table, options=options).minimum
+    return console.measure(table, options=options)
 
 
 def _with_columns(table: rich.table.Table, numbers: Sequence[int]) -> rich.table.Table:

@@ -4,6 +4,7 @@ import argparse
 import errno
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -104,5 +105,12 @@ def run(
         status, message = WRONG_INPUT, f"error: {error_text(error)}\n{SAVE_MEMORY}"
     # Printed once the exception is gone: its frames hold progress bars, which would
     # be redrawn below the message.
-    print(message, file=sys.stderr)
+    say_error(message)
     return status
+
+
+def say_error(message: str) -> None:
+    """Prints a message to standard error; on a terminal its words remain whole."""
+    if sys.stderr.isatty():
+        message = text_lib.wrap(message, shutil.get_terminal_size().columns)
+    print(message, file=sys.stderr)

@@ -1,17 +1,19 @@
 """Console output of a running command, in lines that fit a terminal."""
 
-import textwrap
+import functools
 from collections.abc import Sequence
 
 import rich.console
 
 from mrm_jax.runtime import text as text_lib
 
-INDENT = "  "  # of the second line of a text that is too long for one
 
-
+@functools.cache
 def console() -> rich.console.Console:
-    """Returns the console of standard output."""
+    """Returns the console of standard output.
+
+    There is one only, since lines of another one would run into the bars of `progress`.
+    """
     return rich.console.Console(highlight=False)
 
 
@@ -28,7 +30,7 @@ def say(text: str, wrap: bool = True) -> None:
     """
     shown, text = console(), text_lib.printable(text)
     if wrap and shown.is_terminal:
-        text = "\n".join(_wrap(line, shown.width) for line in text.splitlines())
+        text = text_lib.wrap(text, shown.width)
     shown.print(text, markup=False, soft_wrap=True)
 
 
@@ -56,21 +58,7 @@ def facts_line(title: str, facts: Sequence[str], width: int | None = None) -> st
     for number, fact in enumerate(facts, start=1):
         piece = f" {fact}" if number == len(facts) else f" {fact},"
         if width is not None and len(lines[-1] + piece) > width:
-            lines.append(f"{INDENT}{piece.strip()}")
+            lines.append(f"{text_lib.INDENT}{piece.strip()}")
         else:
             lines[-1] += piece
     return "\n".join(lines)
-
-
-def _wrap(line: str, width: int) -> str:
-    """Returns a line with line ends between words; words remain whole."""
-    if len(line) <= width:
-        return line
-    return textwrap.fill(
-        line,
-        width,
-        subsequent_indent=INDENT,
-        replace_whitespace=False,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

@@ -16,6 +16,7 @@ from mrm_jax.runtime import pace as pace_lib
 PLAIN_EVERY_S = 60
 NARROWEST_BAR, WIDEST_BAR = 8, 40  # characters
 REDRAWN_PER_S = 4
+MARGIN = 3  # columns left free, so that "^C" after a bar does not begin a new line
 GAP = "  "
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
@@ -59,8 +60,9 @@ class Bar:
         self, _: rich.console.Console, options: rich.console.ConsoleOptions
     ) -> Iterator[Any]:
         """Yields the parts of a line of a terminal."""
-        (title, *rest), width = self.pieces(options.max_width - 1)
-        yield rich.text.Text(title, end=GAP if rest or width else "\n")
+        (title, *rest), width = self.pieces(options.max_width - MARGIN)
+        end = GAP if rest or width else "\n"
+        yield rich.text.Text(title, no_wrap=True, overflow="crop", end=end)
         if width:
             yield rich.progress_bar.ProgressBar(self.total, self.done, width)
             yield rich.text.Text(GAP if rest else "", end="" if rest else "\n")

@@ -20,7 +20,10 @@ class SweepProgress:
 
     def __init__(self, title: str) -> None:
         """Creates the bars; `title` names what is counted."""
-        self._trials, self._calls = progress.Bar(title, unit="ended"), progress.Bar("starting")
+        self._trials, self._calls = (
+            progress.Bar(title, unit="ended"),
+            progress.Bar("starting"),
+        )
         self._display = progress.Display(self._trials, self._calls)
 
     def __enter__(self) -> "SweepProgress":

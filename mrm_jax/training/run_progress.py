@@ -30,6 +30,7 @@ class RunProgress:
         self._pace = pace_lib.Pace()  # in records
         self._between = pace_lib.Pace()  # in epochs: validation and checkpoints
         self._compiled: set[tuple[str, tuple[int, ...]]] = set()  # program, shape
+        self._first = 0  # epoch trained here, after which much happens only once
         self._number = 0  # of the running epoch
         self._records_done = 0  # of the running epoch
 
@@ -83,8 +84,6 @@ class RunProgress:
                 compiles = self._is_new("scoring", call)
                 bar.facts = (COMPILING,) if compiles else self._time_left(scorings=1)
                 yield call
-                if compiles:
-                    self._between.skip()
                 bar.done += 1
                 self._display.update()
 
@@ -102,8 +101,9 @@ class RunProgress:
         console.say_facts(title, (*_metrics(values), *left))
 
     def _begin(self, number: int, epoch: epoch_lib.Epoch) -> None:
-        if self._number:
+        if self._number > self._first:
             self._between.lap(1)
+        self._first = self._first or number
         self._number, self._records_done = number, epoch.records_done
         self._num_records = int(np.sum(epoch.rows >= 0))
         bar = self._bar
