@@ -48,35 +48,44 @@ def _parts(
     table: rich.table.Table, console: rich.console.Console
 ) -> Iterator[rich.table.Table]:
     """Yields tables that fit the width of a terminal and have all columns together."""
-    last = len(table.columns) - 1
     chosen, title = [0], table.title
-    for number in range(1, last + 1):
-        wider = _with_columns(table, [*chosen, number])
+    for number in range(1, len(table.columns)):
+        wider = _with_columns(table, [*chosen, number], console)
         if len(chosen) > 1 and _measure(wider, console).minimum > console.width:
-            part = _with_columns(table, chosen)
+            part = _with_columns(table, chosen, console)
             part.title, title = title, None
             yield part
             chosen = [0]
         chosen.append(number)
-    part = _with_columns(table, chosen)
+    part = _with_columns(table, chosen, console)
     part.title, part.caption = title, table.caption
     yield part
 
 
-def _measure(
-    table: rich.table.Table, console: rich.console.Console
-) -> rich.measure.Measurement:
-    """Returns the least width at which no word is cut, and that for whole cells."""
-    options = console.options.update(width=UNLIMITED)
-    return console.measure(table, options=options)
-
-
-def _with_columns(table: rich.table.Table, numbers: Sequence[int]) -> rich.table.Table:
+def _with_columns(
+    table: rich.table.Table, numbers: Sequence[int], console: rich.console.Console
+) -> rich.table.Table:
     """Returns a table with some of the columns, without title and caption."""
     part, columns = new(), [table.columns[number] for number in numbers]
     for column in columns:
-        part.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap)
+        whole = _measure((column.header, *column.cells), console).maximum
+        part.add_column(
+            column.header,
+            justify=column.justify,
+            no_wrap=column.no_wrap,
+            min_width=whole if column.no_wrap else None,
+        )
     cells = zip(*(column.cells for column in columns), strict=True)
     for row, values in zip(table.rows, cells, strict=True):
         part.add_row(*values, end_section=row.end_section)
     return part
+
+
+def _measure(
+    shown: rich.table.Table | Sequence[rich.console.RenderableType],
+    console: rich.console.Console,
+) -> rich.measure.Measurement:
+    """Returns the widths of a table or of cells: without a cut word, and whole."""
+    options = console.options.update(width=UNLIMITED)
+    cells = [shown] if isinstance(shown, rich.table.Table) else shown
+    return rich.measure.measure_renderables(console, options, cells)

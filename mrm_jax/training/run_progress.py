@@ -1,6 +1,7 @@
 """Progress of a run in training: the loss, the rate and the time left of the run."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,20 @@ class RunProgress:
     those that `train_epoch` has already read from the devices: nothing waits for them.
     """
 
-    def __init__(self, num_epochs: int) -> None:
-        """Creates the display; `num_epochs` is the number of the whole run."""
+    def __init__(
+        self, num_epochs: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Creates the display.
+
+        Args:
+            num_epochs: number of epochs of the whole run.
+            clock: function that returns the time in seconds.
+        """
         self._num_epochs, self._num_records = num_epochs, 0
         self._bar = progress.Bar("starting", facts=(COMPILING,))
         self._display = progress.Display(self._bar)
-        self._pace = pace_lib.Pace()  # in records
-        self._between = pace_lib.Pace()  # in epochs: validation and checkpoints
+        self._pace = pace_lib.Pace(clock)  # in records
+        self._between = pace_lib.Pace(clock)  # in epochs: validation and checkpoints
         self._compiled: set[tuple[str, tuple[int, ...]]] = set()  # program, shape
         self._first = 0  # epoch trained here, after which much happens only once
         self._number = 0  # of the running epoch
