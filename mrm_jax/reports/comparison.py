@@ -68,7 +68,7 @@ def print_tables(result: Mapping[str, Any], console: rich.console.Console) -> No
         letter = chr(ord("B") + number)
         for line in (*lines, _describe(letter, other["b"])):
             # Not the table's title, which would fold paths.
-            console.print(line, style="bold", markup=False, soft_wrap=True)
+            tables.say(line, console, style="bold")
         tables.show(_overall(result, other, letter), console)
         tables.show(_by_label(result, other, letter), console)
 

@@ -30,7 +30,7 @@ def print_table(report: Mapping[str, Any], console: rich.console.Console) -> Non
     """Prints the tables of a report and the commands that made it."""
     tables.show(table(report, console.width), console)
     if caveat := caveats.untrained(heads.untrained(report["facts"])):
-        console.print(caveat, style="bold", markup=False, soft_wrap=True)
+        tables.say(caveat, console, style="bold")
     if report.get("labels"):  # missing in reports of version 0.1
         console.print()
         tables.show(label_table(report), console)

@@ -50,7 +50,7 @@ def print_table(summary: Mapping[str, Any], console: rich.console.Console) -> No
     tables.show(table, console)
     for run in summary["runs"]:
         line = f"seed {run['seed']}: epoch {run['epoch']} of {run['workdir']}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        tables.say(line, console)
 
 
 def _text(found: Mapping[str, Any]) -> str:

@@ -8,6 +8,8 @@ import rich.measure
 import rich.table
 import rich.text
 
+from mrm_jax.runtime import text
+
 UNLIMITED = 10_000  # characters; wider than any table
 
 
@@ -29,6 +31,19 @@ def add_numbers(table: rich.table.Table, *headings: str) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
 
 
+def say(line: str, console: rich.console.Console, style: str = "") -> None:
+    """Prints a line beside tables; on a terminal a long one continues between words.
+
+    Args:
+        line: text without markup.
+        console: console to print on.
+        style: style of rich, such as "bold".
+    """
+    if console.is_terminal:
+        line = text.wrap(line, console.width)
+    console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
 def show(table: rich.table.Table, console: rich.console.Console) -> None:
     """Prints a table without cutting a cell.
 
@@ -36,8 +51,13 @@ def show(table: rich.table.Table, console: rich.console.Console) -> None:
     for all columns, the remaining ones follow below, each time with the first column.
     """
     if console.is_terminal:
-        for part in _parts(table, console):
+        parts = list(_parts(table, console))
+        if len(parts) == 1:
+            parts[0].caption = table.caption
+        for part in parts:
             console.print(part)
+        if len(parts) > 1 and table.caption:  # the last part may be narrow
+            console.print(table.caption)
         return
     needed = _measure(table, console).maximum
     wide = rich.console.Console(file=console.file, width=max(needed, console.width))
@@ -58,7 +78,7 @@ def _parts(
             chosen = [0]
         chosen.append(number)
     part = _with_columns(table, chosen, console)
-    part.title, part.caption = title, table.caption
+    part.title = title
     yield part
 
 

@@ -186,7 +186,7 @@ def print_table(
         table.add_row(str(row.number), value, str(row.epochs), row.state, *cells)
     tables.show(table, console)
     for line in seed_variance(report, rows):
-        console.print(line, markup=False, soft_wrap=True)
+        tables.say(line, console)
 
 
 def seed_variance(report: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:

@@ -54,6 +54,25 @@ def test_narrow_terminals_show_the_remaining_columns_below():
     assert below.count("AF") > shown(100, is_terminal=True).count("AF") == 1
 
 
+def test_the_caption_below_several_parts_has_the_width_of_the_terminal():
+    table = made()
+    table.caption = rich.text.Text("word " * 30)
+    *_, longest, _, last = shown(60, is_terminal=True, table=table).splitlines()
+    assert longest.split() == ["word"] * 12
+    assert last.split() == ["word"] * 6
+
+
+def test_lines_beside_tables_continue_between_words():
+    for is_terminal, expected in ((True, 2), (False, 1)):
+        console = rich.console.Console(
+            file=io.StringIO(), width=40, force_terminal=is_terminal, color_system=None
+        )
+        tables.say("seed 1: epoch 12,345 of a run in [bold] 2,345,678", console)
+        lines = console.file.getvalue().splitlines()
+        assert len(lines) == expected
+        assert "2,345,678" in lines[-1] and "[bold]" in "".join(lines)
+
+
 def test_sections_stay_apart():
     table = tables.new()
     table.add_column("")
