@@ -112,6 +112,11 @@ class Display:
         self._said = time.monotonic()
         console.say(text)
 
+    def say_facts(self, title: str, facts: Sequence[str]) -> None:
+        """Prints a line as `console.say_facts` does, above bars where there are any."""
+        self._said = time.monotonic()
+        console.say_facts(title, facts)
+
     def update(self) -> None:
         """Prints a line where the bars are not redrawn and none was printed lately."""
         if not self.is_redrawn and time.monotonic() - self._said > PLAIN_EVERY_S:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from mrm_jax.metrics import scores
-from mrm_jax.runtime import console, progress
 from mrm_jax.runtime import pace as pace_lib
+from mrm_jax.runtime import progress
 from mrm_jax.training import epoch as epoch_lib
 
 COMPILING = "compiling (once; a minute or two)"
@@ -106,7 +106,7 @@ class RunProgress:
         title = f"epoch {self._number}/{self._num_epochs}"
         is_last = self._number == self._num_epochs
         left = () if is_last else self._time_left(scorings=0)
-        console.say_facts(title, (*_metrics(values), *left))
+        self._display.say_facts(title, (*_metrics(values), *left))
 
     def _begin(self, number: int, epoch: epoch_lib.Epoch) -> None:
         if self._number > self._first:

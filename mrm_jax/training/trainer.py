@@ -33,7 +33,7 @@ def train(
         FloatingPointError: if the loss is not finite. Checkpoints remain unchanged.
     """
     if folder.num_epochs_done() >= spec.num_epochs:
-        folder.discard_unfinished()
+        folder.resume_point()  # says so, and discards an unfinished epoch
         return
     with run_progress.RunProgress(spec.num_epochs) as shown:
         resume_point = folder.resume_point()

@@ -63,7 +63,11 @@ def flags(shards_dir, workdir):
             "The state after epoch 1 of 2 is saved in {workdir}. {} resume there.",
             "resuming after epoch 1\n",
         ),
-        (8, "All 2 epochs are saved in {workdir}. {} write the report.", ""),
+        (
+            8,
+            "All 2 epochs are saved in {workdir}. {} write the report.",
+            "resuming after epoch 2\n",
+        ),
     ],
     ids=str,
 )
