@@ -45,7 +45,7 @@ from mrm_jax.data import example_record, files, leads, recording, windows
 from mrm_jax.inference import prediction, predictor
 from mrm_jax.metrics import thresholds
 from mrm_jax.runs import trained_run
-from mrm_jax.runtime import cli, console, devices, locks
+from mrm_jax.runtime import cli, console, devices, locks, progress
 
 if TYPE_CHECKING:
     from mrm_jax.inference import plots
@@ -56,7 +56,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     renamed = {"--workdir": "--run", "--data": "--data"}
     args = parser(__doc__).parse_args(cli.rename_flags(given, renamed))
-    return cli.run(lambda: _run(args), interrupted="Interrupted. No table was written.")
+    return cli.run(lambda: _run(args), interrupted=_interrupted(args))
+
+
+def _interrupted(args: argparse.Namespace) -> str:
+    """Returns the message after Ctrl-C: what is kept, and how to go on."""
+    kept = "No table was written."
+    if args.plot is not None:
+        kept += f" The plots drawn so far are in {args.plot}."
+    return f"Interrupted. {kept} Run the same command again to start over."
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -80,7 +88,7 @@ def _predict(args: argparse.Namespace) -> int:
     first_only = prediction.first_only(args.aggregate)
     cuts = windows.cuts(found.records, form, model.expected, first_only)
     scored = model.predict_windows(cuts, args.aggregate)
-    track = console.tracker("scoring" if plot_writer is None else "scoring, plotting")
+    track = progress.tracker("scoring" if plot_writer is None else "scoring, plotting")
     shown = track(scored, len(found.records))
     results, warnings, plot_failures = _kept(
         zip(found.records, shown, strict=True), plot_writer

@@ -179,6 +179,39 @@ class RunFolder:
         metadata.check_same_run(saved, self._spec.metadata, self._workdir)
 
 
+def describe_saved(workdir: Path, num_epochs: int) -> str:
+    """Describes what a training that was stopped has saved, and how to go on.
+
+    Args:
+        workdir: folder of the run, whose files are closed. It need not exist.
+        num_epochs: number of epochs of the whole run.
+    """
+    done = 0
+    if (workdir / checkpoints.FOLDER).is_dir():
+        with checkpoints.open_manager(workdir) as manager:
+            done = manager.latest_step() or 0
+    if done >= num_epochs:
+        return (
+            f"All {num_epochs} epochs are saved in {workdir}. Run the same command "
+            "again to write the report."
+        )
+    saved = checkpoints.read_unfinished_metadata(workdir)
+    if saved and saved["epoch"] == done + 1:
+        step = checkpoints.progress_of(saved)["steps_done"]
+        place = f"after step {step} of epoch {done + 1}"
+    elif done:
+        place = f"after epoch {done} of {num_epochs}"
+    else:
+        return (
+            "No epoch is finished, so nothing is saved yet. Run the same command again "
+            "to start over."
+        )
+    return (
+        f"The state {place} is saved in {workdir}. Run the same command again to "
+        "resume there."
+    )
+
+
 def epoch_values(
     terms: dict[str, float], val: SplitScores, label_smoothing: float = 0.0
 ) -> dict[str, float]:
