@@ -4,6 +4,8 @@ import argparse
 import importlib
 from collections.abc import Sequence
 
+import rich.table
+
 from mrm_jax.data import example_record
 from mrm_jax.reports import tables
 from mrm_jax.runs import pretrained, weights_file
