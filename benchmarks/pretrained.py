@@ -6,7 +6,7 @@ and its model card. The table of docs/models.md is written anew.
 The command may be stopped at any time. Run it again to resume. A model whose run is
 finished is only exported.
 
-Example: python -m benchmarks.pretrained --data shards/ptbxl_subset --epochs 16
+Example: python -m benchmarks.pretrained --data shards/ptbxl_subset
 With the whole of PTB-XL: --data shards/ptbxl --prefix ptbxl --epochs 40
 """
 
@@ -24,7 +24,15 @@ from mrm_jax.reports import model_card, run_report
 from mrm_jax.runs import pretrained, trained_run, weights_file
 from mrm_jax.training import train_state
 
-LABEL_SETS = tuple("superdiagnostic all rhythm diagnostic subdiagnostic form".split())
+# Label sets with the number of epochs that the models in the package were trained.
+EPOCHS = {
+    "superdiagnostic": 16,
+    "all": 10,
+    "rhythm": 8,
+    "diagnostic": 10,
+    "subdiagnostic": 10,
+    "form": 10,
+}
 PAGE = tables.ROOT / "docs" / "models.md"
 TABLE = "models"
 HEADINGS = (
@@ -41,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parse(argv)
     for label_set in args.label_sets:
         name = f"{args.prefix}-{label_set}"
-        status = _train(name, label_set, args)
+        epochs = args.epochs or EPOCHS[label_set]
+        status = _train(name, label_set, args.data, epochs)
         if status:
             print(f"{name}: training ended with status {status}", file=sys.stderr)
             return status
@@ -51,13 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _train(name: str, label_set: str, args: argparse.Namespace) -> int:
+def _train(name: str, label_set: str, data: str, epochs: int) -> int:
     """Trains a run, or resumes it, in runs/NAME; returns the exit status."""
     command = [
         *(sys.executable, "-m", "mrm_jax.train", "--config", f"ptbxl_{label_set}"),
-        f"--config.data.shards={args.data}",
+        f"--config.data.shards={data}",
         f"--config.name={name}",
-        f"--config.num_epochs={args.epochs}",
+        f"--config.num_epochs={epochs}",
     ]
     return subprocess.run(command).returncode
 
@@ -115,9 +124,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--data", default="shards/ptbxl_subset", help="shards (default: %(default)s)")
     help_ = "beginning of the models' names (default: %(default)s)"
     add("--prefix", default="ptbxl-subset", help=help_)
-    add("--epochs", type=int, default=16, help="(default: %(default)s)")
-    help_ = "(default: all)"
-    add("--label_sets", nargs="+", choices=LABEL_SETS, default=LABEL_SETS, help=help_)
+    help_ = "epochs of every model (default: as those in the package were trained)"
+    add("--epochs", type=int, help=help_)
+    names = list(EPOCHS)
+    help_ = "(default: superdiagnostic, all and rhythm)"
+    add("--label_sets", nargs="+", choices=names, default=names[:3], help=help_)
     return parser.parse_args(argv)
 
 

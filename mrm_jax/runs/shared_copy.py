@@ -12,13 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import jax
-
 from mrm_jax.metrics import thresholds
 from mrm_jax.reports import latex, model_card, run_report, thresholds_file
 from mrm_jax.runs import reporting, trained_run
 from mrm_jax.runs.trained_run import TrainedRun
-from mrm_jax.training import checkpoints, metrics_log
+from mrm_jax.training import checkpoints, metrics_log, train_state
 
 CARD = "README.md"
 COMMANDS = ("command", "evaluated_by")  # of the metadata
@@ -48,6 +46,11 @@ def write(run: TrainedRun, folder: Path, repo_id: str) -> None:
     Raises:
         ValueError: if the run is damaged, or has no report of its best epoch.
     """
+    if run.given is not None:
+        raise ValueError(
+            f"{run.workdir}: this run is one file. Share the folder of a run, which has "
+            "its report and its model card."
+        )
     report, run = _read_report(run), run.with_reported_data()
     newest = trained_run.read(run.workdir, newest=True)
     params, _ = run.state.params, newest.state  # reading verifies them
@@ -58,7 +61,7 @@ def write(run: TrainedRun, folder: Path, repo_id: str) -> None:
             shutil.copyfile(run.workdir / name, folder / name)
     report["facts"] = without_locations(report["facts"])
     run_report.write_json(folder, report)
-    num_parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+    num_parameters = train_state.num_parameters(params)
     card = model_card.render(folder, report, num_parameters, repo_id)
     (folder / CARD).write_text(card, encoding="utf-8")
     trained_run.read(folder)
