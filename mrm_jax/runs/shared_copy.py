@@ -48,8 +48,8 @@ def write(run: TrainedRun, folder: Path, repo_id: str) -> None:
     """
     if run.given is not None:
         raise ValueError(
-            f"{run.workdir}: this run is one file. Share the folder of a run, which has "
-            "its report and its model card."
+            f"{run.workdir}: this run is one file. Share the folder of a run, which "
+            "has its report and its model card."
         )
     report, run = _read_report(run), run.with_reported_data()
     newest = trained_run.read(run.workdir, newest=True)
