@@ -144,9 +144,9 @@ def _print_summary(manifest: manifests.Manifest, out_dir: Path) -> None:
         print(f"  {count:,} {text.printable(reason)}")
     if manifest.num_skipped:
         print(f"  all skipped records and reasons: {out_dir / shard_writer.SKIPPED}")
+        print(f"  to try them again, for example after a download, delete {out_dir}")
     notes = build.count_notes(out_dir)
     if notes:
         print(f"kept with doubts, see {out_dir / shard_writer.NOTES}:")
     for note, count in notes.items():
         print(f"  {count:,} {note}")
-        print(f"  to try them again, for example after a download, delete {out_dir}")
