@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data_prep import build, dask_cluster, readers, shard_writer
 from mrm_jax.data import manifest as manifests
-from mrm_jax.runtime import cli, text
+from mrm_jax.runtime import cli, console
 
 
 class _Parser(argparse.ArgumentParser):
@@ -104,7 +104,7 @@ def _build(
     cluster: dask_cluster.Cluster | None,
 ) -> None:
     pool = cluster or readers.processes(len(index.paths), args.jobs)
-    print(f"{_plan(index, reading)}, {pool} -> {args.out_dir}", flush=True)
+    console.say(f"{_plan(index, reading)}, {pool} -> {args.out_dir}")
     done = build.finished(index, reading, args.out_dir)
     if done and args.strict and done.num_skipped:
         raise ValueError(
@@ -141,7 +141,7 @@ def _print_summary(manifest: manifests.Manifest, out_dir: Path) -> None:
         print(f"{name:16}{len(label_set.labels):>8}{counts}")
     print(f"kept {manifest.num_records:,} records, skipped {manifest.num_skipped:,}")
     for reason, count in build.count_reasons(out_dir).items():
-        print(f"  {count:,} {text.printable(reason)}")
+        console.say(f"  {count:,} {reason}")
     if manifest.num_skipped:
         print(f"  all skipped records and reasons: {out_dir / shard_writer.SKIPPED}")
         print(f"  to try them again, for example after a download, delete {out_dir}")
@@ -149,4 +149,4 @@ def _print_summary(manifest: manifests.Manifest, out_dir: Path) -> None:
     if notes:
         print(f"kept with doubts, see {out_dir / shard_writer.NOTES}:")
     for note, count in notes.items():
-        print(f"  {count:,} {note}")
+        console.say(f"  {count:,} {note}")

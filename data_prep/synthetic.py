@@ -31,6 +31,7 @@ from data_prep import (
     workers,
 )
 from data_prep.simulator import model, waves
+from mrm_jax.runtime import console
 
 DATA_SET = "synthetic (CPSC2018 layout)"
 MODEL_VERSION = 1  # raised when the same seed gives other signals
@@ -214,7 +215,7 @@ def _make_index(
     recipe = Recipe(args.records, args.seed)
     pool = cluster or workers.Workers(joblib.effective_n_jobs(args.jobs))
     what = f"{DATA_SET} {recipe}: {recipe.records:,} raw records"
-    print(f"{what}, {pool} -> {args.raw_dir}", flush=True)
+    console.say(f"{what}, {pool} -> {args.raw_dir}")
     write_records(args.raw_dir, recipe, pool)
     return index(args.raw_dir, recipe)
 
