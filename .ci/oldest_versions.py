@@ -1,13 +1,13 @@
 """Prints the lower bounds of setup.cfg as constraints, for `make test-oldest`.
 
-The bounds are those of the package itself, of sweeps and of the tests, not of tools.
+The bounds are those of the package itself and of the extras below, not of tools.
 """
 
 import configparser
 import re
 from pathlib import Path
 
-EXTRAS = ("sweep", "test")
+EXTRAS = ("sweep", "hub", "test")
 BOUND = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?>=([\w.]+)")
 
 config = configparser.ConfigParser(interpolation=None)

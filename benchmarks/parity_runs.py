@@ -17,7 +17,7 @@ import torch
 from mrm_jax.interop import torch_model, torch_weights
 from mrm_jax.metrics import classification
 from mrm_jax.metrics.scores import SplitScores
-from mrm_jax.runtime import console, devices
+from mrm_jax.runtime import console, devices, progress
 from mrm_jax.training import epoch as epoch_lib
 from mrm_jax.training import input_pipeline, run_spec, scoring, train_state
 from tests.parity import torch_losses
@@ -195,7 +195,7 @@ def train(name: str, side: Side, spec: run_spec.RunSpec) -> Curves:
             num_records, spec.batch_size, spec.seed, epoch
         )
         shown = f"{name}, seed {spec.seed}, epoch {epoch}/{spec.num_epochs}"
-        curves.loss.append(side.train_epoch(rows, console.tracker(shown)))
+        curves.loss.append(side.train_epoch(rows, progress.tracker(shown)))
         for head, auc in _macro_aucs(side.score("val")).items():
             curves.val_macro_auc[head].append(auc)
         console.say(

@@ -87,8 +87,14 @@ def run(
             _build(make_index(cluster), reading, args, cluster)
         return 0
     except (OSError, ValueError) as error:
-        print(f"error: {cli.error_text(error)}", file=sys.stderr)
+        cli.say_error(f"error: {cli.error_text(error)}")
         return 1
+    except KeyboardInterrupt:
+        cli.say_error(
+            f"Interrupted. {args.out_dir} was not written. Run the same command again "
+            "to start over."
+        )
+        return cli.INTERRUPTED
 
 
 def _build(

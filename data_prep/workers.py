@@ -1,14 +1,13 @@
 """A pool of local processes with results in order, and a progress bar."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import joblib
-from rich import progress
 
-PLAIN_STEPS = 10  # lines printed if the output is not a terminal
+from mrm_jax.runtime import progress
+
 BATCHES_AHEAD = 8  # for each worker, computed before they are used; bounds the memory
 
 Batch = TypeVar("Batch")
@@ -39,23 +38,7 @@ class Workers:
 
 @contextlib.contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Shows progress; yields a function that takes the number of newly done items."""
-    if sys.stdout.isatty():
-        with progress.Progress() as shown:
-            task = shown.add_task(what, total=total)
-            yield lambda count: shown.advance(task, count)
-    else:
-        yield _plain(what, total)
-
-
-def _plain(what: str, total: int) -> Callable[[int], None]:
-    done = 0
-
-    def advance(count: int) -> None:
-        """Counts, and prints a line at every tenth of the total."""
-        nonlocal done
-        before, done = done, done + count
-        if done * PLAIN_STEPS // total > before * PLAIN_STEPS // total:
-            print(f"{what}: {done:,} of {total:,}", flush=True)
-
-    return advance
+    """Shows progress; yields a function that takes the number of newly done records."""
+    with progress.Counter(what, total, "records") as counter:
+        yield counter.advance
+    counter.say_end()

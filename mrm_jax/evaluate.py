@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = cli.command_line("mrm_jax.evaluate", words)
     return cli.run(
         lambda: _run(args, command),
-        interrupted="Interrupted. Run the same command again to start over.",
+        interrupted="Interrupted. Nothing was written, and earlier results are "
+        "unchanged. Run the same command again to start over.",
     )
 
 

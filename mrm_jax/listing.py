@@ -4,10 +4,10 @@ import argparse
 import importlib
 from collections.abc import Sequence
 
-import rich.box
 import rich.table
 
 from mrm_jax.data import example_record
+from mrm_jax.reports import tables
 from mrm_jax.runs import pretrained, weights_file
 from mrm_jax.runtime import cli, console
 from mrm_jax.training import shipped_experiments
@@ -18,12 +18,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = argparse.ArgumentParser(prog="python -m mrm_jax list", description=__doc__)
     cli.add_version(flags)
     flags.parse_args(argv)
-    console.console().print(_experiments())
+    tables.show(_experiments(), console.console())
     console.say(
         "Use a name with --config, for example: "
         "python -m mrm_jax.train --config cpsc2018\n"
     )
-    console.console().print(_models())
+    tables.show(_models(), console.console())
     console.say(
         "Use a name with --run, for example: python -m mrm_jax.predict "
         f"--run ptbxl-subset-superdiagnostic {example_record.NAME}"
@@ -51,7 +51,7 @@ def _models() -> rich.table.Table:
 
 
 def _table(*headings: str) -> rich.table.Table:
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    table = tables.new()
     for heading in headings:
         table.add_column(heading, no_wrap=heading != "what it is")
     return table

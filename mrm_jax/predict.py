@@ -21,10 +21,11 @@ and the error if it was not scored. With --windows, it also contains the start a
 scores of each window.
 
 --plot draws each scored record as NAME.png: its twelve leads on ECG paper, with the
-labels found. For a longer record it shows the window in which one of these labels
-scores highest. --explain adds NAME--LABEL.png: the contribution of each sample of each
+labels found. --explain adds NAME--LABEL.png: the contribution of each sample of each
 lead to the label's logit (integrated gradients), and the temporal attention gates of
-both branches.
+both branches. Of a longer record, all plots show the same window: the one in which the
+labels found have the highest mean score. If none is found, it is the window in which
+the label with the highest score of the record scores highest.
 
 Scores are for research. They are not a diagnosis; this is not a medical device.
 
@@ -44,7 +45,7 @@ from mrm_jax.data import example_record, files, leads, recording, windows
 from mrm_jax.inference import prediction, predictor
 from mrm_jax.metrics import thresholds
 from mrm_jax.runs import trained_run
-from mrm_jax.runtime import cli, console, devices, locks
+from mrm_jax.runtime import cli, console, devices, locks, progress
 
 if TYPE_CHECKING:
     from mrm_jax.inference import plots
@@ -55,7 +56,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     renamed = {"--workdir": "--run", "--data": "--data"}
     args = parser(__doc__).parse_args(cli.rename_flags(given, renamed))
-    return cli.run(lambda: _run(args), interrupted="Interrupted. No table was written.")
+    return cli.run(lambda: _run(args), interrupted=_interrupted(args))
+
+
+def _interrupted(args: argparse.Namespace) -> str:
+    """Returns the message after Ctrl-C: what is kept, and how to go on."""
+    kept = "No table was written."
+    if args.plot is not None:
+        kept += f" The plots drawn so far are in {args.plot}."
+    return f"Interrupted. {kept} Run the same command again to start over."
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -79,7 +88,7 @@ def _predict(args: argparse.Namespace) -> int:
     first_only = prediction.first_only(args.aggregate)
     cuts = windows.cuts(found.records, form, model.expected, first_only)
     scored = model.predict_windows(cuts, args.aggregate)
-    track = console.tracker("scoring" if plot_writer is None else "scoring, plotting")
+    track = progress.tracker("scoring" if plot_writer is None else "scoring, plotting")
     shown = track(scored, len(found.records))
     results, warnings, plot_failures = _kept(
         zip(found.records, shown, strict=True), plot_writer
@@ -281,7 +290,8 @@ def _add_picture_flags(flags: argparse._ArgumentGroup) -> None:
         "--plot",
         metavar="FOLDER",
         type=Path,
-        help="draw each record on ECG paper into this folder (default: no plots)",
+        help="draw each record on ECG paper into this folder; of a longer record, the "
+        "window with the highest mean score of the labels found (default: no plots)",
     )
     flags.add_argument(
         "--explain",
@@ -289,7 +299,8 @@ def _add_picture_flags(flags: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         help="explain the score of this label, whether it is found or not, or of every "
-        "label found in a record (found); may be repeated (default: none)",
+        "label found in a record (found), in the window that --plot shows; may be "
+        "repeated (default: none)",
     )
     flags.add_argument(
         "--plot_format",

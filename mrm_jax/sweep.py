@@ -29,6 +29,7 @@ from mrm_jax.sweeps.vectorised import ALIASES, BATCHINGS
 from mrm_jax.training import config as config_lib
 from mrm_jax.training import shipped_experiments
 
+KEPT = "Ended trials are kept, and the finished epochs of the others are saved."
 RESUME = "Run the same command again to resume from the last epoch."
 # Old spellings of flags, which are still accepted.
 RENAMED = {
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = cli.command_line("mrm_jax.sweep", words)
     return cli.run(
         lambda: _work(args, rest, command),
-        interrupted=f"Interrupted. {RESUME}",
+        interrupted=f"Interrupted. {KEPT} {RESUME}",
         errors=(absl_flags.Error, ImportError),
         save_memory=cli.SAVE_MEMORY,
     )
@@ -78,10 +79,10 @@ def _work(args: argparse.Namespace, overrides: Sequence[str], command: str) -> i
         _run(args, overrides, command)
         return cli.DONE
     except ConnectionError as error:
-        print(f"error: {cli.error_text(error)}", file=sys.stderr)
+        cli.say_error(f"error: {cli.error_text(error)}")
         return NO_STORAGE
     except preemption.Preempted:
-        print(f"Terminated. {RESUME}", file=sys.stderr)
+        cli.say_error(f"Terminated. {RESUME}")
         return TERMINATED
 
 

@@ -36,7 +36,8 @@ Exit status:
   3    the loss is not finite
   75   preempted (SIGTERM) and saved, even within an epoch: run the same command again
        to resume. A second SIGTERM ends the command at once
-  130  interrupted
+  130  interrupted (Ctrl-C): the last finished epoch is saved, and the same command
+       resumes after it
   1, 134 and others   with several hosts: another host failed; restart all of them
 """
 
@@ -50,9 +51,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from mrm_jax.runs import experiment
-from mrm_jax.runtime import cli, devices, distributed, preemption
+from mrm_jax.runtime import cli, devices, distributed, preemption, processes
 from mrm_jax.training import config as config_lib
-from mrm_jax.training import shipped_experiments
+from mrm_jax.training import run_folder, shipped_experiments
 from mrm_jax.version import VERSION
 
 RESUME = "Run the same command again to resume."
@@ -86,9 +87,15 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _train(config: ml_collections.ConfigDict, workdir: Path, command: str) -> int:
-    with preemption.PreemptionHandler() as handler:
-        experiment.train_and_evaluate(config, workdir, command, handler)
-    return 0
+    try:
+        with preemption.PreemptionHandler() as handler:
+            experiment.train_and_evaluate(config, workdir, command, handler)
+    except KeyboardInterrupt:
+        if not processes.is_main():  # the others need not see the folder
+            raise
+        saved = run_folder.describe_saved(workdir, config.num_epochs)
+        raise KeyboardInterrupt(f"Interrupted. {saved}") from None
+    return cli.DONE
 
 
 def _status(run: Callable[[], int]) -> int:
@@ -105,10 +112,10 @@ def _stoppable(run: Callable[[], int]) -> int:
     try:
         return run()
     except FloatingPointError as error:
-        print(f"error: {error}\n{NOT_FINITE}", file=sys.stderr)
+        cli.say_error(f"error: {error}\n{NOT_FINITE}")
         return NOT_FINITE_STATUS
     except preemption.Preempted as place:
-        print(f"Preempted {place}. {RESUME}", file=sys.stderr)
+        cli.say_error(f"Preempted {place}. {RESUME}")
         return PREEMPTED
 
 

@@ -47,13 +47,27 @@ class Explanation:
         )
 
 
+def shown_window(result: prediction.Prediction) -> int:
+    """Returns the window of a recording that its plot and its explanations show.
+
+    It depends on the scores only, so that the plain plot and the explanations of any
+    labels show the same heartbeats: the window with the highest mean score of the
+    labels found, or of the label with the highest score if none is found.
+    """
+    scores = result.scores
+    labels = result.found or (max(scores, key=lambda label: scores[label]),)
+    columns = [result.labels.index(label) for label in labels]
+    return int(result.window_scores[result.head][:, columns].mean(axis=1).argmax())
+
+
 def explain(
     run: trained_run.TrainedRun,
     cut: windows.Windows,
     result: prediction.Prediction,
     label: str,
+    window: int | None = None,
 ) -> Explanation:
-    """Explains a label's score in the window where it is highest.
+    """Explains a label's score in one window of a recording.
 
     The baseline is an ECG without any voltage, see `attribution.zero_millivolts`.
 
@@ -62,12 +76,14 @@ def explain(
         cut: windows of the recording.
         result: scores of the recording; their head is explained.
         label: one of the run's labels.
+        window: number of the window, from 0; None: `shown_window`.
 
     Raises:
-        ValueError: if the label is unknown; lists the labels.
+        ValueError: if there is no such label or window; lists those that exist.
     """
     check_label(label, run.labels)
-    window = result.window_of([label])
+    window = shown_window(result) if window is None else window
+    check_window(window, cut)
     mean_uv, std_uv = run.data["mean_uv"], run.data["std_uv"]
     signal_uv = cut.signals_uv[window].astype(np.float32)
     signal = (signal_uv - np.float32(mean_uv)) / np.float32(std_uv)
@@ -96,3 +112,14 @@ def check_label(label: str, labels: Sequence[str]) -> None:
         raise ValueError(
             f"This run has no label {label!r}. Expected one of {', '.join(labels)}."
         )
+
+
+def check_window(window: int, cut: windows.Windows) -> None:
+    """Checks that a recording has a window.
+
+    Raises:
+        ValueError: if it does not; says which it has.
+    """
+    count = len(cut.start_s)
+    if not 0 <= window < count:
+        raise ValueError(f"window: expected 0 to {count - 1}, got {window}.")

@@ -25,6 +25,7 @@ def draw(
     cut: windows.Windows,
     result: prediction.Prediction,
     explained: explanation.Explanation | None = None,
+    window: int | None = None,
 ) -> Figure:
     """Draws one window of a recording with the labels found.
 
@@ -35,15 +36,21 @@ def draw(
     Args:
         cut: windows of the recording.
         result: scores of the recording.
-        explained: explanation to draw over its window; None: the window with the
-            highest score of a found label is drawn, or the first.
+        explained: explanation to draw over its window.
+        window: number of the window, if nothing is explained; None:
+            `explanation.shown_window`.
 
     Raises:
-        ValueError: if an explained window does not fit on a page.
+        ValueError: if there is no such window, or an explained window does not fit on
+            a page.
     """
-    window = result.window_of(result.found) if explained is None else explained.window
-    overlay = None if explained is None else _overlay(explained)
-    lines = _title(result) if explained is None else _why(result, explained)
+    if explained is not None:
+        window, overlay = explained.window, _overlay(explained)
+        lines = _why(result, explained)
+    else:
+        window = explanation.shown_window(result) if window is None else window
+        overlay, lines = None, _title(result)
+    explanation.check_window(window, cut)
     return ecg_paper.draw(
         _window_mv(cut, result, window),
         cut.recording.sampling_rate,
@@ -90,19 +97,34 @@ def _why(
     result: prediction.Prediction, explained: explanation.Explanation
 ) -> Iterator[str]:
     label, parts = explained.label, explained.attribution
-    score = result.window_scores[result.head][explained.window]
-    threshold = result.thresholds[label]
     index = result.labels.index(label)
     yield f"{result.name}: evidence for and against {label}"
+    yield (f"{_verdict(result, explained)} Orange: raises the score; blue: lowers it.")
+    if result.descriptions[index] != label:
+        yield f"{label}: {result.descriptions[index]}"
     yield (
-        f"{label} is {result.descriptions[index]}: score {score[index]:.2f} here, "
-        f"threshold {threshold:.2f}"
+        f"Logit of the {explained.head} head {parts.logit:+.2f}, without any voltage "
+        f"{parts.baseline_logit:+.2f}. The shaded contributions sum to "
+        f"{parts.values.sum():+.2f}, an error of {explained.gap:.1%}."
     )
-    yield (
-        f"logit of the {explained.head} head {parts.logit:+.2f}, without any voltage "
-        f"{parts.baseline_logit:+.2f}; the shaded values sum to "
-        f"{parts.values.sum():+.2f}, an error of {explained.gap:.1%}"
-    )
+
+
+def _verdict(result: prediction.Prediction, explained: explanation.Explanation) -> str:
+    """Returns a sentence with a label's score and on which side of its threshold it is.
+
+    The score of the recording decides, which of several windows is their aggregate.
+    """
+    label, count = explained.label, len(result.window_starts_s)
+    score, threshold = result.scores[label], result.thresholds[label]
+    digits = 2 if f"{score:.2f}" != f"{threshold:.2f}" else 4
+    side = "above" if score > threshold else "below" if score < threshold else "at"
+    verdict = f"{score:.{digits}f}, {side} the threshold {threshold:.{digits}f}."
+    if count == 1:
+        return f"Score {verdict}"
+    of_window = result.window_scores[result.head][explained.window]
+    here = of_window[result.labels.index(label)]
+    combined = f"{result.aggregate} of {count} windows {verdict}"
+    return f"Score {here:.2f} in this window; {combined}"
 
 
 def _facts(result: prediction.Prediction, window: int) -> Iterator[str]:
@@ -160,10 +182,11 @@ class PlotWriter:
     ) -> list[str]:
         """Writes the plots of a record; returns warnings of inexact explanations."""
         name = self._names[path]
-        self._save(draw(cut, result), name)
+        window = explanation.shown_window(result)
+        self._save(draw(cut, result, window=window), name)
         warnings = []
         for label in self._labels(result):
-            one = explanation.explain(self._run, cut, result, label)
+            one = explanation.explain(self._run, cut, result, label, window)
             self._save(draw(cut, result, one), f"{name}--{_fit(label)}")
             if one.gap > explanation.LARGE_GAP:
                 warnings.append(

@@ -29,8 +29,13 @@ RESEARCH = (
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Prediction:
-    """The scores of one ECG; `prediction["AF"]` is one of `scores`."""
+class Prediction(Mapping[str, float]):
+    """The scores of one ECG, as a mapping of labels to scores from 0 to 1.
+
+    `prediction["AF"]` is a score, and `dict(prediction)` has those of all labels. The
+    order is that of `labels`. Predictions with equal scores are not equal: each is the
+    result of one call.
+    """
 
     name: str
     source: Path | None  # the file; None: created in memory
@@ -45,9 +50,28 @@ class Prediction:
     window_scores: Mapping[str, np.ndarray]  # head -> [window, label], 0 to 1
     notes: tuple[str, ...]  # conversions of the signal, and warnings
 
+    # Those of Mapping compare the scores, which are computed from arrays.
+    __eq__, __hash__ = object.__eq__, object.__hash__
+
     def __getitem__(self, label: str) -> float:
-        """Returns the score of a label."""
-        return self.scores[label]
+        """Returns the score of a label.
+
+        Raises:
+            KeyError: if the network does not know the label; lists those it knows.
+        """
+        scores = self.scores
+        if label not in scores:
+            known = ", ".join(self.labels)
+            raise KeyError(f"there is no label {label!r}; the labels are {known}")
+        return scores[label]
+
+    def __iter__(self) -> Iterator[str]:
+        """Returns an iterator over the labels."""
+        return iter(self.labels)
+
+    def __len__(self) -> int:
+        """Returns the number of labels."""
+        return len(self.labels)
 
     @property
     def scores(self) -> dict[str, float]:

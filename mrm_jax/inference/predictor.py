@@ -126,20 +126,25 @@ class Predictor:
         sampling_rate: float,
         label: str,
         leads: Sequence[str] | None = None,
+        *,
+        window: int | None = None,
     ) -> explanation.Explanation:
-        """Explains a label's score in the window where it is highest.
+        """Explains a label's score in one window of an ECG.
 
         Args:
             signal_mv: as in `predict`.
             sampling_rate: as in `predict`.
             label: one of `self.labels`.
             leads: as in `predict`.
+            window: number of the window, from 0, such as that of the label's highest
+                score, `prediction.window_of([label])`. None: the window that `draw`
+                shows, whichever label is explained.
 
         Raises:
-            ValueError: as in `predict`, or if the label is unknown.
+            ValueError: as in `predict`, or if there is no such label or window.
         """
         cut, result = self._one(signal_mv, sampling_rate, leads)
-        return explanation.explain(self.run, cut, result, label)
+        return explanation.explain(self.run, cut, result, label, window)
 
     def draw(
         self,
@@ -148,17 +153,18 @@ class Predictor:
         leads: Sequence[str] | None = None,
         *,
         explain: str | None = None,
+        window: int | None = None,
     ) -> "Figure":
         """Draws one ECG and its findings on ECG paper.
-
-        For an ECG of several windows, the one with the highest score of a found label
-        is drawn.
 
         Args:
             signal_mv: as in `predict`.
             sampling_rate: as in `predict`.
             leads: as in `predict`.
             explain: label whose explanation is drawn over the ECG.
+            window: number of the window that is drawn, from 0. None: the one with the
+                highest mean score of the labels found or, if none is found, of the
+                label with the highest score.
 
         Raises:
             ValueError: as in `explain`.
@@ -168,8 +174,8 @@ class Predictor:
         cut, result = self._one(signal_mv, sampling_rate, leads)
         explained = None
         if explain is not None:
-            explained = explanation.explain(self.run, cut, result, explain)
-        return plots.draw(cut, result, explained)
+            explained = explanation.explain(self.run, cut, result, explain, window)
+        return plots.draw(cut, result, explained, window)
 
     def predict_many(
         self, recordings: Iterable[recording.Recording], *, aggregate: str = "mean"

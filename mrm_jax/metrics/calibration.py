@@ -156,9 +156,23 @@ def reliability(statistics: RecordStatistics) -> list[dict[str, float | int | No
     ]
 
 
-def cross_entropy(scores: Scores, labels: Labels) -> Float[np.ndarray, "record label"]:
-    """Returns the cross-entropy of each cell, in nats; MARGIN bounds it by 16.7."""
-    return _cross_entropy(_logits(scores), labels)
+def cross_entropy(
+    scores: Scores, labels: Labels, label_smoothing: float = 0.0
+) -> Float[np.ndarray, "record label"]:
+    """Returns the cross-entropy of each cell, in nats; MARGIN bounds it by 16.7.
+
+    Args:
+        scores: [record, label], from 0 to 1.
+        labels: [record, label], 0 or 1.
+        label_smoothing: smoothing s, which replaces a label y by (1 - s) y + s / 2, as
+            in the training loss.
+    """
+    logits = _logits(scores)
+    found = _cross_entropy(logits, labels)
+    if label_smoothing:  # the cross-entropy is linear in the label
+        either = _cross_entropy(logits, 1) + _cross_entropy(logits, 0)
+        found = (1 - label_smoothing) * found + label_smoothing / 2 * either
+    return found
 
 
 def _sum_bins(bins: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -174,5 +188,5 @@ def _logits(scores: np.ndarray) -> np.ndarray:
     return scipy.special.logit(np.clip(wide, MARGIN, 1 - MARGIN))
 
 
-def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _cross_entropy(logits: np.ndarray, labels: np.ndarray | int) -> np.ndarray:
     return np.logaddexp(0, np.where(labels == 1, -logits, logits))

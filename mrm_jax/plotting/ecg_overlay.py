@@ -15,6 +15,7 @@ from matplotlib import colors
 from matplotlib.axes import Axes
 
 from mrm_jax.plotting import ecg_layout
+from mrm_jax.plotting import style as style_lib
 
 FOR_COLOUR, AGAINST_COLOUR = "#D55E00", "#0072B2"
 PERCENTILE = 99.0  # of absolute values; scaling by the maximum would fade the rest
@@ -23,6 +24,7 @@ GATE_COLOURS = ("black", "#0072B2", "#009E73", "#CC79A7")
 GATE_LINES = ("-", "--", "-.", ":")
 TEXT_POINTS = 7
 LEGEND_WIDTH_MM = 60.0
+LEGEND_LETTERS = 40  # of a label's name; more would leave the page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,10 +183,11 @@ def _draw_legend(axes: Axes, bottom_mm: float, overlay: Overlay) -> None:
         axes.plot((place, place), heights[::2], color="black", linewidth=0.5)
         value = f"{share * overlay.limit:+.2g}".replace("-", "−") if share else "0"
         _write(axes, (place, bottom_mm + 2), value, "center")
+    name = style_lib.shorten(overlay.label, LEGEND_LETTERS)
     text = (
-        f"contribution of each sample to the logit of {overlay.label}: in favour of "
-        f"{overlay.label} above the base line, against it below\n"
-        f"(integrated gradients; colours saturate at their {PERCENTILE:g}th percentile)"
+        f"orange, above the base line: raises the score of {name}; blue, below it: "
+        "lowers the score\n(contribution of each sample to the logit, by integrated "
+        f"gradients; colours saturate at their {PERCENTILE:g}th percentile)"
     )
     _write(axes, (right + 6, heights[1]), text, "left")
 

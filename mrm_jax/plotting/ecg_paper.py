@@ -145,7 +145,8 @@ def _broken(title: str) -> list[Line]:
 
 
 def _wrap(line: str, font: FontProperties) -> list[str]:
-    widest = ecg_layout.points(ecg_layout.PAPER_WIDTH_MM)
+    # Pixels round the width of a letter, so text is drawn wider than its outlines.
+    widest = 0.98 * ecg_layout.points(ecg_layout.PAPER_WIDTH_MM)
     num_letters = len(line) + 1
     while True:
         parts = textwrap.wrap(line, num_letters) or [""]

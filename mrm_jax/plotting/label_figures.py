@@ -14,6 +14,7 @@ from mrm_jax.plotting import style as style_lib
 FEW_LABELS = 12
 BAR: dict[str, Any] = {"color": "#c3d9ea", "edgecolor": "#5b7f9c", "linewidth": 0.8}
 VALUE_WIDTH = 48  # of the numbers beside the bars, pixels
+TITLE_WIDTH = 236  # of the title of a matrix, pixels
 COLOURS = "Blues"
 INTERVAL = "95 % interval"
 DARK = 0.55  # numbers are white from this share on
@@ -130,11 +131,15 @@ def matrix(names: Sequence[str], shares: np.ndarray, title: str, across: str) ->
     margin, few = _name_width(names) + 20, len(names) <= FEW_LABELS
     room = (style_lib.WIDTH - margin - 8) / len(names)
     side = len(names) * (min(max(room, 27), 60) if few else 14)
-    canvas = style_lib.figure(margin + side + (8 if few else 70), margin + side + 30)
+    width = max(margin + side + (8 if few else 70), TITLE_WIDTH)
+    canvas = style_lib.figure(width, margin + side + 30)
     axes = style_lib.place(canvas, margin, margin, side, side)
     colours = matplotlib.colormaps[COLOURS].with_extremes(bad="0.85")
     image = axes.imshow(shares, vmin=0, vmax=1, cmap=colours, interpolation="none")
-    axes.set(title=title, ylabel="true label", xlabel=across)
+    axes.set(ylabel="true label", xlabel=across)
+    # At the left, where a phone shows it without scrolling.
+    place = {"x": 8 / width, "y": 1 - 6 / (margin + side + 30)}
+    canvas.suptitle(title, **place, ha="left", va="top")
     axes.set_yticks(range(len(names)), names)
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.tick_params(length=0)

@@ -4,6 +4,9 @@
 hold the look of every curve; `markup` turns a figure into a small SVG element with the
 page's font and unique ids.
 
+The colours of a themed figure follow the page: each colour of DARK_COLOURS is a
+variable of the style sheet, which a dark page sets. Other figures stay on white.
+
 Sizes are in CSS pixels. A figure of WIDTH fits a phone without scaling, so its text
 stays readable; the page puts several side by side where there is room.
 """
@@ -35,6 +38,17 @@ SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mrm_jax",  # the same figure always gives the same bytes
 }
+DARK_COLOURS = {  # colour on a light page -> the same on a dark one
+    "#ffffff": "#15191e",  # the page itself
+    "#000000": "#e6eaee",
+    "#0072b2": "#58b4f5",
+    "#d55e00": "#ff9148",
+    "#009e73": "#30c79b",
+    "#cc79a7": "#e7a1c6",
+    "#c3d9ea": "#2d5273",  # bars
+    "#5b7f9c": "#86aecb",  # and their edges
+    "#cccccc": "#434c56",  # band of the best epoch
+}
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
@@ -58,6 +72,10 @@ LOSSES = {
     "train/bce_low": Style("cross-entropy, low", "#D55E00", "v", "-."),
     "train/feature_kl": Style("mutual, features", "#009E73", "s", ":"),
     "train/logit_kl": Style("mutual, logits", "#CC79A7", "D", ":"),
+}
+SPLITS = {  # the cross-entropies of both branches, weighted as in the loss
+    "train/bce": Style("training", "#000000", "o", "-"),
+    "val/bce": Style("validation", "#D55E00", "^", "--"),
 }
 AVERAGES = {
     "micro": Style("micro", "#000000", "", "-"),
@@ -98,6 +116,7 @@ def markup(
     description: str,
     scale: float = 1.0,
     margins: tuple[float, float] = (0.0, 0.0),
+    themed: bool = True,
 ) -> markupsafe.Markup:
     """Returns a figure as an SVG element for an HTML page.
 
@@ -107,19 +126,13 @@ def markup(
         description: text for screen readers.
         scale: scale of the figure on the page.
         margins: pixels to crop at both sides, and above and below.
+        themed: whether the colours follow the page. They should not where they stand
+            for numbers, or look like paper.
     """
-    buffer = io.StringIO()
-    with warnings.catch_warnings():
-        # The reader's browser has fonts for the scripts that Matplotlib's own font
-        # lacks.
-        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
-        canvas.savefig(buffer, format="svg", metadata=NO_METADATA)
-    root = ElementTree.fromstring(buffer.getvalue())
-    # Its rules would apply to the whole page, which has its own style sheet.
-    for definitions in root.findall("{*}defs"):
-        if definitions.find("{*}style") is not None:
-            root.remove(definitions)
+    root = _svg(canvas)
     _isolate(root, prefix)
+    if themed:
+        _follow_theme(root)
     left, top = margins
     width, height = canvas.get_size_inches() * PIXELS_PER_INCH
     width, height = width - 2 * left, height - 2 * top
@@ -133,6 +146,36 @@ def markup(
         }
     )
     return markupsafe.Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _svg(canvas: Figure) -> ElementTree.Element:
+    """Returns a figure as SVG, without rules that would apply to the whole page."""
+    buffer = io.StringIO()
+    with warnings.catch_warnings():
+        # The reader's browser has fonts for the scripts that Matplotlib's own font
+        # lacks.
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        canvas.savefig(buffer, format="svg", metadata=NO_METADATA)
+    root = ElementTree.fromstring(buffer.getvalue())
+    for definitions in root.findall("{*}defs"):
+        if definitions.find("{*}style") is not None:
+            root.remove(definitions)
+    return root
+
+
+def _follow_theme(root: ElementTree.Element) -> None:
+    """Replaces the colours of DARK_COLOURS by variables of the page's style sheet."""
+    for element in root.iter():
+        if "style" in element.attrib:
+            element.set("style", re.sub(r"#\w{6}", _variable, element.attrib["style"]))
+    # Matplotlib writes no colour for what is filled in black, such as text.
+    root.attrib.update({"class": "themed", "fill": "currentColor"})
+
+
+def _variable(colour: re.Match[str]) -> str:
+    """Returns the variable of a colour, or the colour if it suits both pages."""
+    name = colour[0].lower()
+    return f"var(--figure-{name[1:]}, {name})" if name in DARK_COLOURS else name
 
 
 def _isolate(root: ElementTree.Element, prefix: str) -> None:

@@ -68,9 +68,9 @@ def print_tables(result: Mapping[str, Any], console: rich.console.Console) -> No
         letter = chr(ord("B") + number)
         for line in (*lines, _describe(letter, other["b"])):
             # Not the table's title, which would fold paths.
-            console.print(line, style="bold", markup=False, soft_wrap=True)
-        console.print(_overall(result, other, letter))
-        console.print(_by_label(result, other, letter))
+            tables.say(line, console, style="bold")
+        tables.show(_overall(result, other, letter), console)
+        tables.show(_by_label(result, other, letter), console)
 
 
 def _overall(
@@ -127,8 +127,8 @@ def _p_of(entry: Mapping[str, Any]) -> float:
 
 def _table(title: str, caption: str, columns: list[str]) -> rich.table.Table:
     table = tables.new(title, caption)
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left")
+    table.add_column(columns[0])
+    tables.add_numbers(table, *columns[1:])
     return table
 
 

@@ -28,12 +28,12 @@ ALL_INTERVALS_WIDTH = 100  # at this width or more, every head has intervals
 
 def print_table(report: Mapping[str, Any], console: rich.console.Console) -> None:
     """Prints the tables of a report and the commands that made it."""
-    console.print(table(report, console.width))
+    tables.show(table(report, console.width), console)
     if caveat := caveats.untrained(heads.untrained(report["facts"])):
-        console.print(caveat, style="bold", markup=False, soft_wrap=True)
+        tables.say(caveat, console, style="bold")
     if report.get("labels"):  # missing in reports of version 0.1
         console.print()
-        console.print(label_table(report))
+        tables.show(label_table(report), console)
         hidden = len(report["labels"]) - SHOWN_LABELS
         if hidden > 0:
             console.print(f"… and {hidden} more in report.csv", highlight=False)
@@ -55,8 +55,7 @@ def table(report: Mapping[str, Any], width: int) -> rich.table.Table:
     primary = heads.primary(report["facts"])
     result = tables.new(_title(report), _caption(report, width))
     result.add_column("")
-    for head in of_heads:
-        result.add_column(head, justify="right", no_wrap=True)
+    tables.add_numbers(result, *of_heads)
     for title, values in _rows(report):
         cells = [
             _number(value, ends if head == primary or _is_wide(width) else None)
@@ -75,8 +74,7 @@ def label_table(report: Mapping[str, Any]) -> rich.table.Table:
         caveats.rare_labels(report["labels"], head),
     )
     result.add_column("")
-    for title in ("records", *LABEL_COLUMNS.values()):
-        result.add_column(title, justify="right", no_wrap=True)
+    tables.add_numbers(result, "records", *LABEL_COLUMNS.values())
     for label in report["labels"][:SHOWN_LABELS]:
         values = label["heads"][head]
         result.add_row(

@@ -1,4 +1,4 @@
-"""The primary head of a report, and the heads that were not trained."""
+"""The primary head of a report, the weights of the loss, and untrained heads."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,16 @@ def primary(facts: Mapping[str, Any]) -> str:
     return (facts.get("selection") or "mean").rpartition("_")[2]
 
 
+def loss_weights(facts: Mapping[str, Any]) -> Mapping[str, float]:
+    """Returns the weights of the loss's terms, such as "high_weight".
+
+    They are in the hyperparameters of the configuration; {} if these are unknown.
+    """
+    hparams = (facts.get("config") or {}).get("hparams") or {}
+    return {name: value for name, value in hparams.items() if name.endswith("_weight")}
+
+
 def untrained(facts: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the heads whose cross-entropy had no weight in the loss."""
-    hparams = (facts.get("config") or {}).get("hparams") or {}
-    return tuple(head for head in scores.BRANCHES if hparams.get(f"{head}_weight") == 0)
+    weights = loss_weights(facts)
+    return tuple(head for head in scores.BRANCHES if weights.get(f"{head}_weight") == 0)

@@ -1,7 +1,8 @@
 """Writes report.html: a whole report in one file that needs no network.
 
 Figures are SVG elements of the page, and its content security policy forbids it to load
-anything. Importing this module imports Matplotlib.
+anything. On a screen that prefers dark pages the page is dark; its print is light.
+Importing this module imports Matplotlib.
 """
 
 import json
@@ -70,6 +71,7 @@ def render(
     content = _numbers(report, workdir) | {"num_records": len(split.names)}
     with style.settings():
         content |= _figures(report, split, history, read_signal_mv)
+    content["dark_colours"] = style.DARK_COLOURS
     return _environment().get_template("report.html.j2").render(content)
 
 
@@ -153,6 +155,6 @@ def _figures(
         "reliability": html_figures.reliability(report["calibration"] or {}),
         "co_occurrence": html_figures.co_occurrence(rows, split, fallback, primary),
         "pairs": html_figures.false_positive_pairs(rows, split, fallback, primary),
-        "training": html_figures.training(history, facts["epoch"]),
+        "training": html_figures.training(history, facts),
         "errors": html_figures.confident_errors(facts, rows, split, read_signal_mv),
     }

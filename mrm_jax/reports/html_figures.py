@@ -110,22 +110,22 @@ def co_occurrence(
 ) -> list[markupsafe.Markup]:
     """Returns the co-occurrence of labels as predicted, and that of the true labels."""
     titles = [row["label"] for row in rows]
-    found = errors.co_occurrence(
-        split.labels, predicted(rows, split, fallback, primary)
-    )
-    truth = errors.co_occurrence(split.labels, split.labels)
-    return [
-        style.markup(
-            label_figures.matrix(titles, found, "predicted labels", "predicted label"),
-            "co-occurrence-predicted",
-            "for each label, the share of its records with each predicted label",
-        ),
-        style.markup(
-            label_figures.matrix(titles, truth, "true labels", "other true label"),
-            "co-occurrence-true",
-            "for each label, the share of its records with each other true label",
-        ),
-    ]
+    found = predicted(rows, split, fallback, primary)
+    drawn = []
+    for kind, across, other in (
+        ("predicted", "predicted label", found),
+        ("true", "other true label", split.labels),
+    ):
+        shares = errors.co_occurrence(split.labels, other)
+        title = f"label co-occurrence, {kind}"
+        figure = label_figures.matrix(titles, shares, title, across)
+        description = (
+            f"{title}: for each label, the share of its records with each {across}"
+        )
+        drawn.append(
+            style.markup(figure, f"co-occurrence-{kind}", description, themed=False)
+        )
+    return drawn
 
 
 def predicted(
@@ -156,15 +156,15 @@ def false_positive_pairs(
 
 
 def training(
-    history: Sequence[Mapping[str, Any]], best_epoch: int
+    history: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]
 ) -> list[markupsafe.Markup]:
-    """Returns the training curves; none without a history."""
-    titles = ("training loss and its terms", "validation macro AUC")
+    """Returns the training curves of a run; none without a history."""
+    drawn = training_curves.figures(
+        history, facts["epoch"], heads_lib.loss_weights(facts)
+    )
     return [
-        style.markup(figure, f"training-{i}", f"{name} against epoch")
-        for i, (name, figure) in enumerate(
-            zip(titles, training_curves.figures(history, best_epoch), strict=False)
-        )
+        style.markup(figure, f"training-{i}", f"{title} against epoch")
+        for i, (title, figure) in enumerate(drawn.items())
     ]
 
 
@@ -183,8 +183,9 @@ def confident_errors(
     for number, (each, signal_mv) in enumerate(zip(found, signals, strict=True)):
         name = str(split.names[each.record])
         drawn = picture(signal_mv, data["sampling_rate"], data["leads"], name)
+        description = f"12-lead ECG of {name}"
         element = style.markup(
-            drawn, f"ecg-{number}", f"12-lead ECG of {name}", SCREEN, MARGINS
+            drawn, f"ecg-{number}", description, SCREEN, MARGINS, themed=False
         )
         there = np.flatnonzero(split.labels[each.record]).tolist()
         result.append(

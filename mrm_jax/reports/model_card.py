@@ -61,21 +61,35 @@ def write(
 
 
 def render(
-    workdir: Path | str, report: Mapping[str, Any], num_parameters: int | None = None
+    workdir: Path | str,
+    report: Mapping[str, Any],
+    num_parameters: int | None = None,
+    repo_id: str | None = None,
 ) -> str:
-    """Returns the model card of a run as Markdown; see `write`."""
+    """Returns the model card of a run as Markdown.
+
+    Args:
+        workdir: as in `write`.
+        report: as in `write`.
+        num_parameters: as in `write`.
+        repo_id: repository on the Hugging Face Hub whose README.md the card becomes.
+            Its example loads the run from there.
+    """
     facts = model_card_rows.Known(report["facts"])
     head = heads.primary(facts)
     template = _environment().get_template("model_card.md.j2")
     return template.render(
         workdir=Path(workdir).as_posix(),
+        repo_id=repo_id,
         facts=facts,
         versions=model_card_rows.Known(facts["versions"] or {}),
         config=yaml.safe_dump(facts["config"] or {}, sort_keys=False),
         num_parameters=num_parameters,
         is_imported=_is_imported(facts),
         untrained=" and ".join(heads.untrained(facts)),
-        front_matter=_front_matter(Path(workdir).resolve().name, report, head),
+        front_matter=_front_matter(
+            (repo_id or Path(workdir).resolve().name).split("/")[-1], report, head
+        ),
         **_describe_data(facts),
         **_describe_input(facts),
         **_describe_results(report, head),
@@ -172,6 +186,7 @@ def _front_matter(name: str, report: Mapping[str, Any], head: str) -> str:
         "model-index": [{"name": name, "results": [result]}],
     }
     if _is_imported(facts):
+        fields["license"] = UNKNOWN
         del fields["datasets"]
     return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
 

@@ -90,6 +90,11 @@ def write(folder: Path | str, report: Mapping[str, Any], scores: SplitScores) ->
     _write_scores(folder / SCORES_FILE, names, scores)
     _write_csv(folder / METRICS_FILE, _metric_rows(report, facts["split"]))
     _write_csv(folder / CSV_FILE, map(_label_row, report["labels"]))
+    write_json(folder, report)
+
+
+def write_json(folder: Path, report: Mapping[str, Any]) -> None:
+    """Writes report.json, with a checksum."""
     with atomic.replacing(folder / JSON_FILE) as temporary:
         sealed = json_files.sealed(report)
         temporary.write_text(json.dumps(sealed, indent=1, allow_nan=False) + "\n")

@@ -44,14 +44,13 @@ def print_table(summary: Mapping[str, Any], console: rich.console.Console) -> No
     )
     table = tables.new(title)
     table.add_column("")
-    for head in heads:
-        table.add_column(head, justify="right")
+    tables.add_numbers(table, *heads)
     for metric, title in names.compared(next(iter(heads.values()))).items():
         table.add_row(title, *(_text(of_head[metric]) for of_head in heads.values()))
-    console.print(table)
+    tables.show(table, console)
     for run in summary["runs"]:
         line = f"seed {run['seed']}: epoch {run['epoch']} of {run['workdir']}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        tables.say(line, console)
 
 
 def _text(found: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from mrm_jax.reports import comparison, heads, latex, seed_summary
 from mrm_jax.runs import reporting, result_folder, trained_run
 from mrm_jax.runs import scores as scores_lib
 from mrm_jax.runs.trained_run import TrainedRun
-from mrm_jax.runtime import console, devices, locks
+from mrm_jax.runtime import console, devices, locks, progress
 from mrm_jax.training import checkpoints, metadata, metrics_log
 
 FOLDER = "evaluations"
@@ -170,7 +170,7 @@ def compare_runs(
             _contenders(runs, scored),
             config.resamples,
             config.seed,
-            console.tracker("resampling"),
+            progress.tracker("resampling"),
         ),
     }
     with result_folder.replacing(folder, comparison.JSON_FILE) as new:

@@ -89,13 +89,15 @@ def write_own(
     """
     # Imported here, since matplotlib and jinja2 would delay the first step.
     from mrm_jax.plotting import training_curves
-    from mrm_jax.reports import model_card
+    from mrm_jax.reports import heads, model_card
 
     report, epoch = _compose(facts, evaluated), facts["epoch"]
     history = metrics_log.read(workdir)
     with atomic.replacing_together(workdir, run_report.JSON_FILE) as new:
         if history:  # empty if only the checkpoints were copied
-            training_curves.draw(history, new / CURVES_FILE, epoch, spec.name)
+            weights = heads.loss_weights(facts)
+            path = new / CURVES_FILE
+            training_curves.draw(history, path, epoch, spec.name, weights)
         thresholds_file.write(new, facts["labels"], evaluated.thresholds, epoch)
         card = model_card.render(workdir, report, num_parameters(spec))
         (new / model_card.FILE).write_text(card, encoding="utf-8")

@@ -4,6 +4,7 @@ import argparse
 import errno
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -120,7 +121,8 @@ def run(
 
     Args:
         work: the command, which returns its exit status, or None for success.
-        interrupted: message after Ctrl-C, which says what is kept and how to resume.
+        interrupted: message after Ctrl-C, which says what is kept and how to go on,
+            unless the KeyboardInterrupt has a message of its own.
         errors: further expected errors.
         save_memory: message after a lack of memory, which may say how to need less.
     """
@@ -128,13 +130,21 @@ def run(
     try:
         return work() or DONE
     except expected as error:
-        print(f"error: {error_text(error)}", file=sys.stderr)
-        return WRONG_INPUT
-    except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
-        return INTERRUPTED
+        status, message = WRONG_INPUT, f"error: {error_text(error)}"
+    except KeyboardInterrupt as stop:
+        status, message = INTERRUPTED, str(stop) or interrupted
     except Exception as error:
         if not isinstance(error, MemoryError) and NO_MEMORY not in str(error):
             raise
-        print(f"error: {error_text(error)}\n{save_memory}", file=sys.stderr)
-        return WRONG_INPUT
+        status, message = WRONG_INPUT, f"error: {error_text(error)}\n{save_memory}"
+    # Printed once the exception is gone: its frames hold progress bars, which would
+    # be redrawn below the message.
+    say_error(message)
+    return status
+
+
+def say_error(message: str) -> None:
+    """Prints a message to standard error; on a terminal its words remain whole."""
+    if sys.stderr.isatty():
+        message = text_lib.wrap(message, shutil.get_terminal_size().columns)
+    print(message, file=sys.stderr)

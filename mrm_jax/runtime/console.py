@@ -1,54 +1,64 @@
-"""Console output of a running command: lines, and a progress bar on a terminal."""
+"""Console output of a running command, in lines that fit a terminal."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+import functools
+from collections.abc import Sequence
 
 import rich.console
-import rich.progress
 
 from mrm_jax.runtime import text as text_lib
 
-PLAIN_EVERY_S = 30
 
-
+@functools.cache
 def console() -> rich.console.Console:
-    """Returns the console of standard output."""
+    """Returns the console of standard output.
+
+    There is one only, since lines of another one would run into the bars of `progress`.
+    """
     return rich.console.Console(highlight=False)
 
 
-def say(text: str) -> None:
-    """Prints text unchanged: without markup and without wrapping lines of a log.
+def say(text: str, wrap: bool = True) -> None:
+    """Prints text without markup.
 
-    Only characters that could control the terminal are escaped.
+    Where the output is not a terminal, its lines stay as they are. On a terminal, long
+    ones continue on the next line, between words so that no number is broken. Only
+    characters that could control the terminal are escaped.
+
+    Args:
+        text: one line or several.
+        wrap: False for a command, which is to be copied.
     """
-    console().print(text_lib.printable(text), markup=False, soft_wrap=True)
+    shown, text = console(), text_lib.printable(text)
+    if wrap and shown.is_terminal:
+        text = text_lib.wrap(text, shown.width)
+    shown.print(text, markup=False, soft_wrap=True)
 
 
-def tracker(description: str) -> Callable[[Iterable[Any], int], Iterable[Any]]:
-    """Returns a function of items and their number that yields them with progress.
+def say_facts(title: str, facts: Sequence[str]) -> None:
+    """Prints a line with facts; on a terminal a long one continues between two facts.
 
-    On a terminal it shows a bar, which disappears at the end. Elsewhere it prints a
-    line every PLAIN_EVERY_S seconds, so that short work prints no lines and long work
-    shows that it continues.
+    Args:
+        title: what the facts are about.
+        facts: each a few words that belong together.
     """
-
-    def track(items: Iterable[Any], total: int) -> Iterable[Any]:
-        """Yields the items and shows how many of total are done."""
-        shown = console()
-        if not shown.is_terminal:
-            return _plain(items, total, description)
-        return rich.progress.track(
-            items, description, total=total, console=shown, transient=True
-        )
-
-    return track
+    shown = console()
+    width = shown.width if shown.is_terminal else None
+    say(facts_line(title, facts, width), wrap=False)
 
 
-def _plain(items: Iterable[Any], total: int, description: str) -> Iterator[Any]:
-    said = time.monotonic()
-    for done, item in enumerate(items):
-        if time.monotonic() - said > PLAIN_EVERY_S:
-            said = time.monotonic()
-            say(f"{description}: {done} of {total}")
-        yield item
+def facts_line(title: str, facts: Sequence[str], width: int | None = None) -> str:
+    """Returns "title: fact, fact", with line ends between facts to fit a width.
+
+    Args:
+        title: what the facts are about.
+        facts: each a few words that belong together.
+        width: number of characters in a line. None: a single line.
+    """
+    lines = [f"{title}:"]
+    for number, fact in enumerate(facts, start=1):
+        piece = f" {fact}" if number == len(facts) else f" {fact},"
+        if width is not None and len(lines[-1] + piece) > width:
+            lines.append(f"{text_lib.INDENT}{piece.strip()}")
+        else:
+            lines[-1] += piece
+    return "\n".join(lines)

@@ -1,10 +1,12 @@
 """Names and texts from elsewhere, made safe for terminals, tables and file systems."""
 
 import csv
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
 LONGEST_NAME = 200
+INDENT = "  "  # of the second line of a text that is too long for one
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -20,6 +22,26 @@ def printable(text: str) -> str:
         if character.isprintable() or character in "\n\t"
         else character.encode("unicode_escape", "surrogatepass").decode()
         for character in text
+    )
+
+
+def wrap(text: str, width: int) -> str:
+    """Returns text with line ends between words where a line is longer than a width.
+
+    Words, and so numbers and paths, remain whole.
+    """
+    return "\n".join(
+        line
+        if len(line) <= width
+        else textwrap.fill(
+            line,
+            width,
+            subsequent_indent=INDENT,
+            replace_whitespace=False,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.splitlines()
     )
 
 

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import rich.box
 import rich.console
-import rich.table
 
 from mrm_jax.metrics import seeds as seeds_lib
+from mrm_jax.reports import tables
 from mrm_jax.runtime import atomic, text
 from mrm_jax.sweeps import search_space
 from mrm_jax.sweeps.search_space import Space
@@ -59,9 +58,9 @@ def write(
     workdir.mkdir(parents=True, exist_ok=True)
     with atomic.replacing(workdir / CSV_FILE) as temporary:
         with temporary.open("w", newline="", encoding="utf-8") as file:
-            table = [_described(row) for row in ranked]
-            columns = {name: None for row in table for name in row}
-            text.write_table(file, list(columns), table)
+            described = [_described(row) for row in ranked]
+            columns = {name: None for row in described for name in row}
+            text.write_table(file, list(columns), described)
     with atomic.replacing(workdir / JSON_FILE) as temporary:
         temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     return report
@@ -176,20 +175,18 @@ def print_table(
     report: Mapping[str, Any], rows: Sequence[Row], console: rich.console.Console
 ) -> None:
     """Prints the best trials, and how much of their lead the seed alone explains."""
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, title_justify="left")
-    table.title = f"{report['metric']}, the best of {len(rows)} trials"
-    for name in ("trial", "value", "epochs", "state"):
-        table.add_column(name, justify="left" if name == "state" else "right")
+    table = tables.new(f"{report['metric']}, the best of {len(rows)} trials")
     names = list(dict.fromkeys(name for row in rows for name in row.values))
-    for name in names:
-        table.add_column(_short_name(name), justify="right")
+    tables.add_numbers(table, "trial", "value", "epochs")
+    table.add_column("state", no_wrap=True)
+    tables.add_numbers(table, *map(_short_name, names))
     for row in sorted(rows, key=_rank)[:SHOWN]:
         value = "-" if row.value is None else f"{row.value:.4f}"
         cells = [_short(row.values.get(name)) for name in names]
         table.add_row(str(row.number), value, str(row.epochs), row.state, *cells)
-    console.print(table)
+    tables.show(table, console)
     for line in seed_variance(report, rows):
-        console.print(line, markup=False, soft_wrap=True)
+        tables.say(line, console)
 
 
 def seed_variance(report: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:

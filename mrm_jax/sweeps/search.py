@@ -232,7 +232,8 @@ def _show_best(workdir: Path, job: worker_lib.Job, report: Mapping[str, Any]) ->
             temporary.symlink_to(folder.relative_to(workdir))
         console.say(
             f"Best run: {link}\nTo evaluate it on the test fold, once: "
-            f"python -m mrm_jax.evaluate --run {shlex.quote(str(link))}"
+            f"python -m mrm_jax.evaluate --run {shlex.quote(str(link))}",
+            wrap=False,
         )
         console.say("To train it again, by itself:")
     else:
@@ -241,5 +242,5 @@ def _show_best(workdir: Path, job: worker_lib.Job, report: Mapping[str, Any]) ->
     config = search_space.apply(job.config, values)
     words = [*job.arguments, *trial_run.overrides(config, values)]
     words.append(f"--workdir={workdir / AGAIN}")
-    console.say(f"python -m {shlex.join(words)}")
+    console.say(f"python -m {shlex.join(words)}", wrap=False)
     console.say(f"Results: {workdir}")

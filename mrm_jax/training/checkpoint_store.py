@@ -186,6 +186,19 @@ def read_metadata(manager: ocp.CheckpointManager, number: int) -> dict[str, Any]
     return _read(manager, number)[0]
 
 
+def change_metadata(
+    checkpoint: Path, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    """Changes the metadata in the folder of a checkpoint, and their checksum."""
+    path = checkpoint / "facts" / "metadata"
+    saved = json.loads(path.read_text())
+    checksums = saved.pop(CHECKSUMS, {})
+    changed = change(saved)
+    if checksums:
+        changed[CHECKSUMS] = checksums | {"metadata": _hash_json(changed)}
+    path.write_text(json.dumps(changed))
+
+
 def best(manager: ocp.CheckpointManager) -> int | None:
     """Returns the checkpoint with the largest metric, or None if there is none.
 

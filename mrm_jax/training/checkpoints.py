@@ -21,6 +21,7 @@ from mrm_jax.training import checkpoint_store, train_state
 save = checkpoint_store.save
 restore = checkpoint_store.restore
 read_metadata = checkpoint_store.read_metadata
+change_metadata = checkpoint_store.change_metadata
 
 FOLDER = "checkpoints"
 UNFINISHED = "unfinished"

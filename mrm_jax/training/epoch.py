@@ -82,9 +82,14 @@ class Epoch:
         """The arguments, besides rows, of an epoch that resumes here; JSON values."""
         return {"steps_done": self.steps_done, "sums": self.sums}
 
+    @property
+    def records_done(self) -> int:
+        """The number of records trained on so far."""
+        return int(np.sum(self.rows[: self.steps_done] >= 0))
+
     def means(self) -> dict[str, float]:
         """Returns the means of the terms over the records trained on so far."""
-        records = int(np.sum(self.rows[: self.steps_done] >= 0))
+        records = self.records_done
         return {name: total / records for name, total in self.sums.items()}
 
 
@@ -105,7 +110,8 @@ def train_epoch(
         epoch: new epoch, or one that stopped early; it is updated.
         hparams: replicated hyperparameters.
         track: function of the calls and their number that yields the calls and shows
-            progress. It may yield fewer.
+            progress. It may yield fewer. When it goes on after a call, `epoch` has the
+            losses of all calls but that one, which may still run.
 
     Returns:
         The state, and the means of the loss and its terms over the epoch's records so
@@ -116,7 +122,7 @@ def train_epoch(
             names the step and the terms.
     """
     start = time.perf_counter()
-    begin, rows = epoch.steps_done, epoch.rows
+    begin, rows, done_before = epoch.steps_done, epoch.rows, epoch.records_done
     step_before = int(devices.unreplicate(state.step)) - begin
     pending: steps.Terms = {}
     for records, shares in track(
@@ -129,8 +135,7 @@ def train_epoch(
         pending = terms
     if pending:
         epoch.add(_read_finite(pending, step_before + epoch.steps_done))
-    trained = int(np.sum(rows[begin : epoch.steps_done] >= 0))
-    rate = trained / (time.perf_counter() - start)
+    rate = (epoch.records_done - done_before) / (time.perf_counter() - start)
     return state, epoch.means() | {"records_per_second": rate}
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from mrm_jax.metrics import classification
-from mrm_jax.metrics.scores import SplitScores
+from mrm_jax.metrics import calibration, classification
+from mrm_jax.metrics.scores import BRANCHES, SplitScores
 from mrm_jax.runtime import console, locks
 from mrm_jax.training import (
     checkpoints,
@@ -124,7 +124,8 @@ class RunFolder:
         if self._writer is None:
             raise ValueError(f"{self._workdir}: all epochs of this run are finished.")
         self.epochs_done += 1
-        values = epoch_values(terms, val)
+        smoothing = float(self._spec.hparams.label_smoothing)
+        values = epoch_values(terms, val, smoothing)
         self._writer.write(self.epochs_done, values)
         saved = self._spec.metadata | {"epoch": self.epochs_done, "metrics": values}
         selection = values[self._spec.selection]
@@ -178,10 +179,60 @@ class RunFolder:
         metadata.check_same_run(saved, self._spec.metadata, self._workdir)
 
 
-def epoch_values(terms: dict[str, float], val: SplitScores) -> dict[str, float]:
-    """Returns the metrics of an epoch by name, such as "val/macro_auc_mean"."""
+def describe_saved(workdir: Path, num_epochs: int) -> str:
+    """Describes what a training that was stopped has saved, and how to go on.
+
+    Args:
+        workdir: folder of the run, whose files are closed. It need not exist.
+        num_epochs: number of epochs of the whole run.
+    """
+    done = 0
+    if (workdir / checkpoints.FOLDER).is_dir():
+        with checkpoints.open_manager(workdir) as manager:
+            done = manager.latest_step() or 0
+    if done >= num_epochs:
+        return (
+            f"All {num_epochs} epochs are saved in {workdir}. Run the same command "
+            "again to write the report."
+        )
+    saved = checkpoints.read_unfinished_metadata(workdir)
+    if saved and saved["epoch"] == done + 1:
+        step = checkpoints.progress_of(saved)["steps_done"]
+        place = f"after step {step} of epoch {done + 1}"
+    elif done:
+        place = f"after epoch {done} of {num_epochs}"
+    else:
+        return (
+            "No epoch is finished, so nothing is saved yet. Run the same command again "
+            "to start over."
+        )
+    return (
+        f"The state {place} is saved in {workdir}. Run the same command again to "
+        "resume there."
+    )
+
+
+def epoch_values(
+    terms: dict[str, float], val: SplitScores, label_smoothing: float = 0.0
+) -> dict[str, float]:
+    """Returns the metrics of an epoch by name, such as "val/macro_auc_mean".
+
+    "val/bce_high" and "val/bce_low" are the validation loss: the same cross-entropies
+    as the training terms "train/bce_high" and "train/bce_low", in nats, unweighted. A
+    score of 0 or 1 in float32 counts as at most 16.7 nats.
+
+    Args:
+        terms: means over the epoch's training records.
+        val: scores of the validation split after the epoch.
+        label_smoothing: label smoothing of the training terms.
+    """
     values = {f"train/{name}": value for name, value in terms.items()}
     for head, scores in val.heads.items():
         found = classification.evaluate(scores, val.labels)
         values |= {f"val/{name}_{head}": value for name, value in found.items()}
+    for branch in BRANCHES:
+        losses = calibration.cross_entropy(
+            val.heads[branch], val.labels, label_smoothing
+        )
+        values[f"val/bce_{branch}"] = float(losses.mean())
     return values

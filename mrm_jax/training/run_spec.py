@@ -123,15 +123,6 @@ class RunSpec:
             "(train / val / test)"
         )
 
-    def epoch_line(self, epoch: int, values: dict[str, float]) -> str:
-        """Returns one line with the metrics of an epoch."""
-        aucs = (f"{head} {values[f'val/macro_auc_{head}']:.4f}" for head in HEADS)
-        return (
-            f"epoch {epoch}/{self.num_epochs}: loss {values['train/loss']:.4f}, "
-            f"val macro AUC {', '.join(aucs)}, "
-            f"{values['train/records_per_second']:.1f} records/s"
-        )
-
 
 def _check_size(name: str, found: int) -> None:
     low, high = SIZES[name]

@@ -11,7 +11,7 @@ from mrm_jax.data import shards
 from mrm_jax.metrics import classification
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.models.mrm_net import network
-from mrm_jax.runtime import console, devices, preemption
+from mrm_jax.runtime import devices, preemption, progress
 from mrm_jax.training import input_pipeline, run_spec, steps, train_state
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
@@ -122,7 +122,7 @@ def score(
             f"{spec.data.folder}: no {split} record has a label of {spec.label_set}. "
             "Choose another split or other shards."
         )
-    track = handler.raise_when_preempted(console.tracker(f"scoring {split}"))
+    track = handler.raise_when_preempted(progress.tracker(f"scoring {split}"))
     fed = _loader(spec, records)
     return predict(spec.model, state, fed, spec.batch_size, track)
 

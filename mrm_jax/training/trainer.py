@@ -3,9 +3,16 @@
 import numpy as np
 
 from mrm_jax.metrics.scores import SplitScores
-from mrm_jax.runtime import console, devices, preemption
+from mrm_jax.runtime import devices, preemption, progress
 from mrm_jax.training import epoch as epoch_lib
-from mrm_jax.training import input_pipeline, run_folder, run_spec, scoring, train_state
+from mrm_jax.training import (
+    input_pipeline,
+    run_folder,
+    run_progress,
+    run_spec,
+    scoring,
+    train_state,
+)
 
 
 def train(
@@ -25,29 +32,33 @@ def train(
         preemption.Preempted: if the run was preempted.
         FloatingPointError: if the loss is not finite. Checkpoints remain unchanged.
     """
-    resume_point = folder.resume_point()
-    if resume_point.epoch > spec.num_epochs:
+    if folder.num_epochs_done() >= spec.num_epochs:
+        folder.resume_point()  # says so, and discards an unfinished epoch
         return
-    train_loader, val_loader = scoring.loaders(spec)
-    train_call = epoch_lib.mapped(spec.model)
-    hparams = devices.replicate(spec.hparams)
-    state, progress = devices.replicate(resume_point.state), resume_point.progress
-    for number in range(resume_point.epoch, spec.num_epochs + 1):
-        epoch = epoch_lib.Epoch(_rows(spec, train_loader, number), **progress)
-        track = handler.stop_when_preempted(console.tracker(f"epoch {number}"))
-        state, terms = epoch_lib.train_epoch(
-            train_call, state, train_loader, epoch, hparams, track
-        )
-        try:
-            scores = _validate(spec, state, val_loader, handler)
-        except preemption.Preempted:
-            host_state = devices.unreplicate(state)
-            folder.save_unfinished(number, host_state, epoch.progress)
-            place = f"at step {epoch.steps_done} of epoch {number}"
-            raise preemption.Preempted(place) from None
-        metrics = folder.record(terms, scores, devices.unreplicate(state))
-        console.say(spec.epoch_line(number, metrics))
-        progress = {}
+    with run_progress.RunProgress(spec.num_epochs) as shown:
+        resume_point = folder.resume_point()
+        train_loader, val_loader = scoring.loaders(spec)
+        train_call = epoch_lib.mapped(spec.model)
+        hparams = devices.replicate(spec.hparams)
+        state = devices.replicate(resume_point.state)
+        done_before = resume_point.progress
+        for number in range(resume_point.epoch, spec.num_epochs + 1):
+            epoch = epoch_lib.Epoch(_rows(spec, train_loader, number), **done_before)
+            track = handler.stop_when_preempted(shown.training(number, epoch))
+            state, terms = epoch_lib.train_epoch(
+                train_call, state, train_loader, epoch, hparams, track
+            )
+            try:
+                track = shown.scoring(epoch)
+                scores = _validate(spec, state, val_loader, handler, track)
+            except preemption.Preempted:
+                host_state = devices.unreplicate(state)
+                folder.save_unfinished(number, host_state, epoch.progress)
+                place = f"at step {epoch.steps_done} of epoch {number}"
+                raise preemption.Preempted(place) from None
+            metrics = folder.record(terms, scores, devices.unreplicate(state))
+            shown.end_epoch(metrics)
+            done_before = {}
     folder.discard_unfinished()
 
 
@@ -65,8 +76,9 @@ def _validate(
     state: train_state.TrainState,
     loader: input_pipeline.SplitLoader,
     handler: preemption.PreemptionHandler,
+    track: progress.Track,
 ) -> SplitScores:
     """Scores the validation split, unless the epoch was stopped early."""
     handler.raise_if_preempted()
-    track = handler.raise_when_preempted(console.tracker("scoring val"))
+    track = handler.raise_when_preempted(track)
     return scoring.predict(spec.model, state, loader, spec.batch_size, track)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import jax
 import numpy as np
@@ -127,6 +128,18 @@ def test_writes_plots_and_explanations(run, tmp_path, monkeypatch):
     assert len(warnings) == 2
     assert all(" of fast sums to " in line for line in warnings)
     assert lines[-1] == f"plots: {folder}"
+
+
+def test_all_plots_of_a_record_show_the_same_window(run, tmp_path):
+    path = small_predictions.write_record(tmp_path / "r", 800)
+    explain = [f"--explain={label}" for label in small_runs.LABELS]
+    flags = (f"--plot={tmp_path / 'p'}", "--plot_format=svg", *explain)
+    assert run(path, *flags)[0] == 0
+    drawn = sorted((tmp_path / "p").iterdir())
+    assert len(drawn) == 1 + len(small_runs.LABELS)
+    # Matplotlib draws text as shapes, with the text in a comment.
+    shown = [re.findall("drawn: window . of 4", path.read_text()) for path in drawn]
+    assert shown == [shown[0]] * len(drawn) and len(shown[0]) == 1
 
 
 def test_a_failed_plot_does_not_lose_scores(run, tmp_path):

@@ -90,7 +90,7 @@ def test_shards_equal_those_of_one_machine(
     assert lines[0] == (
         f"PTB-XL subset: 12 records at 100 Hz, 6 label sets, {who} -> out"
     )
-    assert "reading records: 12 of 12" in lines
+    assert "reading records: 12 of 12 records" in lines
     assert "kept 11 records, skipped 1" in lines and lines[-1] == "written: out"
     assert contents(tmp_path / "out") == expected(raw_dir)
 

@@ -1,13 +1,17 @@
 """A headless Chromium that shows a page from a file, and its console messages."""
 
+import base64
 import contextlib
+import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
@@ -51,6 +55,33 @@ def show(browser: webdriver.Chrome, path: Path, size: tuple[int, int]) -> None:
     for log in ("browser", "performance"):
         browser.get_log(log)  # what went before is not of this page
     browser.get(path.resolve().as_uri())
+
+
+@contextlib.contextmanager
+def preferring(
+    browser: webdriver.Chrome, scheme: str, media: str = "screen"
+) -> Iterator[None]:
+    """Shows pages to a reader who prefers "dark" or "light", on "screen" or "print"."""
+    prefers = {"name": "prefers-color-scheme", "value": scheme}
+    emulate = "Emulation.setEmulatedMedia"
+    browser.execute_cdp_cmd(emulate, {"media": media, "features": [prefers]})
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd(emulate, {"media": "", "features": []})
+
+
+def pixels(browser: webdriver.Chrome, box: Mapping[str, float]) -> np.ndarray:
+    """Returns a part of the page as shown, [row, column, 3], from 0 to 255.
+
+    Args:
+        browser: browser that shows the page.
+        box: x, y, width and height on the page, CSS pixels.
+    """
+    options = {"clip": {**box, "scale": 1}, "captureBeyondViewport": True}
+    taken = browser.execute_cdp_cmd("Page.captureScreenshot", options)
+    with Image.open(io.BytesIO(base64.b64decode(taken["data"]))) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def console(browser: webdriver.Chrome) -> list[str]:

@@ -5,8 +5,8 @@ What a fenced block of a language means:
     python   runs; the blocks of a page share their names
     bash     runs, and has to end with status 0
     diff     is applied to the clone
-    text     is what the block above printed, without the lines of its progress; "..."
-             stands for anything
+    text     is what the block above printed, without the lines of its progress and the
+             time that is left; "..." stands for anything
 
 Commands of ours are run by calling their main, in one process for several pages: that
 saves the time to start them, and to trace the same network again. Everything else in a
@@ -45,9 +45,12 @@ INFO = re.compile(
     r'(?P<language>\w*)(?: title="(?P<title>[^"]+)")?[ ]*$\n', re.MULTILINE
 )
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")
-PROGRESS = re.compile(
-    r"^(epoch|\w+ing)[\w ]*: [\d,]+ of [\d,]+\n", re.MULTILINE
-)  # at odd times
+PROGRESS = re.compile(  # at odd times
+    r"^(?:compiling the network .*|(?:epoch [\d/]+(?:, scoring val)?|\w+ing[\w ]*)"
+    r": [\d,]+ of [\d,]+.*)\n",
+    re.MULTILINE,
+)
+TIME_LEFT = re.compile(r",(?: \d+ (?:s|min|h|d))+ left$", re.MULTILINE)
 LIKE_DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 OURS = re.compile(r"(?:python -m (?:mrm_jax|data_prep)\.|mrm-jax )[^|<>&;$*]*")
 CHANGES_THE_SHELL = re.compile(r"\s*(cd|export|set) |\s*\w+=|\s*(if|for|while) ")
@@ -194,7 +197,8 @@ class Page:
         numbers_vary, self._numbers_vary = self._numbers_vary, False
         if found is None:
             return "no block above has run that could have printed this"
-        found = PROGRESS.sub("", found)
+        found = TIME_LEFT.sub("", PROGRESS.sub("", found))
+        expected = TIME_LEFT.sub("", expected)
         if numbers_vary:
             expected, found = _without_numbers(expected), _without_numbers(found)
         if doctest.OutputChecker().check_output(expected, found, LIKE_DOCTEST):

@@ -13,6 +13,12 @@ from mrm_jax.metrics.scores import SplitScores
 SAMPLING_RATE, NUM_SAMPLES = 100, 1000
 THRESHOLD = 0.4
 NUM_BINS = 15
+WEIGHTS = {
+    "high_weight": 1.0,
+    "low_weight": 1.0,
+    "feature_weight": 0.01,
+    "logit_weight": 0.1,
+}
 FACTS: dict[str, Any] = {
     "data_set": "waves",
     "data_set_version": "1",
@@ -28,7 +34,7 @@ FACTS: dict[str, Any] = {
     "selection": "val/macro_auc_mean",
     "devices": "1 x cpu",
     "command": "python -m mrm_jax.train --config experiments/waves.py",
-    "config": {"name": "first waves", "seed": 7},
+    "config": {"name": "first waves", "seed": 7, "hparams": WEIGHTS},
     "versions": {"mrm_jax": "0.1.0", "jax": "0.10.2"},
     "split": "test",
     "evaluated_on": None,
@@ -57,11 +63,25 @@ def read_signal_mv(rows: np.ndarray) -> np.ndarray:
 
 
 def history(num_epochs: int = 5) -> list[dict[str, Any]]:
-    """Returns lines of metrics.jsonl."""
-    return [
-        {"epoch": epoch, "train/loss": 2 / epoch, "val/macro_auc_mean": 1 - 0.3 / epoch}
-        for epoch in range(1, num_epochs + 1)
-    ]
+    """Returns lines of metrics.jsonl of a run that overfits in the end."""
+    return [_epoch(number, number / num_epochs) for number in range(1, num_epochs + 1)]
+
+
+def _epoch(number: int, done: float) -> dict[str, Any]:
+    """Returns the line of one epoch, at which this share of the training is done."""
+    terms = {"bce_high": 0.3 / number, "bce_low": 0.4 / number}
+    terms |= {"feature_kl": 3 / number, "logit_kl": 0.2 * done}
+    loss = terms["bce_high"] + terms["bce_low"]
+    loss += 0.01 * terms["feature_kl"] + 0.1 * terms["logit_kl"]
+    auc = {"mean": 1 - 0.3 / number, "high": 0.98 - 0.3 / number}
+    return {
+        "epoch": number,
+        "train/loss": loss,
+        **{f"train/{name}": value for name, value in terms.items()},
+        **{f"val/macro_auc_{head}": value for head, value in auc.items()},
+        "val/bce_high": 0.25 / number + 0.1 * done**2,
+        "val/bce_low": 0.3 / number + 0.1 * done**2,
+    }
 
 
 def report_of(

@@ -18,9 +18,9 @@ def same_pictures():
             pages[kind] = draw_page(report, split, history, read_signal_mv)
         return pages[kind]
 
-    def of_curves(history, path, best_epoch, title):
+    def of_curves(history, path, *arguments):
         if not curves:
-            draw_curves(history, path, best_epoch, title)
+            draw_curves(history, path, *arguments)
             curves["png"] = path.read_bytes()
         path.write_bytes(curves["png"])
 

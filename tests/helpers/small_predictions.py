@@ -31,6 +31,11 @@ def ecg_mv(num_samples: int = WINDOW, seed: int = 0) -> np.ndarray:
     return np.round(signal_mv, 3)  # whole microvolts
 
 
+def scores(model) -> dict[str, float]:
+    """Returns a model's scores of `ecg_mv`."""
+    return model.predict(ecg_mv(), SOURCE_RATE).scores
+
+
 def write_record(path: Path, num_samples: int = WINDOW, seed: int = 0) -> Path:
     """Writes a WFDB record of `ecg_mv`; returns its header's path."""
     values = np.rint(1000 * ecg_mv(num_samples, seed)).astype(np.int16)

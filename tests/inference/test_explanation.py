@@ -46,11 +46,13 @@ def test_without_a_change_the_gap_is_one():
     assert made([[0.1]], 1.0, 1.0).gap == 1
 
 
-def test_explains_the_window_with_the_highest_score(model):
+def test_explains_the_chosen_window(model):
     signal_mv = small_predictions.ecg_mv(500)
-    scores = model.predict(signal_mv, 500).window_scores["high"][:, 1]
-    found = model.explain(signal_mv, 500, "fast")
-    assert found.window == scores.argmax()
+    result = model.predict(signal_mv, 500)
+    scores = result.window_scores["high"][:, 1]
+    highest = result.window_of(["fast"])
+    found = model.explain(signal_mv, 500, "fast", window=highest)
+    assert found.window == highest == scores.argmax()
     assert found.start_s == (0.0, 0.4, 0.6)[found.window]
     # The scored signal and the explained one are the same, and so is the label.
     assert special.expit(found.attribution.logit) == pytest.approx(
@@ -58,6 +60,34 @@ def test_explains_the_window_with_the_highest_score(model):
     )
     assert found.attribution.values.shape == (small_runs.NUM_SAMPLES, 12)
     assert set(found.gates) == {"high", "low"}
+
+
+def test_an_unknown_window_raises(model):
+    for window in (-1, 3):
+        message = f"window: expected 0 to 2, got {window}"
+        with pytest.raises(ValueError, match=message):
+            model.explain(small_predictions.ecg_mv(500), 500, "fast", window=window)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_every_label_is_explained_in_the_window_that_is_drawn(workdir, threshold):
+    model = mrm_jax.load(workdir, threshold=threshold)
+    elsewhere = set()
+    for seed in range(2):
+        signal_mv = small_predictions.ecg_mv(800, seed)
+        result = model.predict(signal_mv, 500)
+        expected = explanation.shown_window(result)
+        drawn = model.draw(signal_mv, 500)
+        laid_over = model.draw(signal_mv, 500, explain="loud")
+        words = f"drawn: window {expected + 1} of 4"
+        for figure in (drawn, laid_over):
+            said = [text.get_text() for text in figure.axes[0].texts]
+            assert any(line.startswith(words) for line in said)
+        explained = {model.explain(signal_mv, 500, x).window for x in model.labels}
+        assert explained == {expected}
+        best = {result.window_of([label]) for label in model.labels}
+        elsewhere |= best - {expected}
+    assert elsewhere  # labels have their highest scores in other windows as well
 
 
 @pytest.mark.parametrize(("allowed", "steps"), [(np.inf, 64), (0.0, 256)])

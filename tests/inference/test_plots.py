@@ -1,5 +1,6 @@
 """Tests of pages and file names, with hand-made scores and explanations."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from mrm_jax.data import preprocessing, recording, windows
 from mrm_jax.inference import attribution, explanation, plots
+from mrm_jax.plotting import ecg_layout
 from tests.helpers import small_predictions
 from tests.inference import test_prediction
 
@@ -69,6 +71,39 @@ def test_titles_say_if_no_label_is_predicted():
     assert "nothing found; highest AF 0.80" in texts(plots.draw(cut, none))
 
 
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [
+        (0.05, "Score 0.20, above the threshold 0.05."),
+        (0.27, "Score 0.20, below the threshold 0.27."),
+        (0.2, "Score 0.2000, at the threshold 0.2000."),
+        (0.1996, "Score 0.2000, above the threshold 0.1996."),
+    ],
+)
+def test_an_explanation_says_on_which_side_of_its_threshold_a_score_is(
+    threshold, words
+):
+    cut = make_windows(200)
+    result = make_prediction(cut, thresholds={"AF": 0.5, "PVC": threshold, "STD": 0.5})
+    said = texts(plots.draw(cut, result, explained()))
+    assert f"{words} Orange: raises the score; blue: lowers it." in said
+
+
+def test_long_names_of_labels_stay_on_the_page():
+    cut, label = make_windows(500), "-".join(["atrioventricular-block"] * 5)
+    thresholds = {"AF": 0.5, label: 0.5, "STD": 0.5}
+    result = make_prediction(cut, labels=tuple(thresholds), thresholds=thresholds)
+    one = dataclasses.replace(explained(window=1), label=label)
+    figure = plots.draw(cut, result, one)
+    assert sum("atrioventricular-block" in line for line in texts(figure)) > 2
+    figure.canvas.draw()
+    paper_right = ecg_layout.PAPER_LEFT_MM + ecg_layout.PAPER_WIDTH_MM
+    for text in figure.axes[0].texts:
+        box = text.get_window_extent()
+        (left, _), (right, _) = figure.axes[0].transData.inverted().transform(box)
+        assert 0 < left <= right < paper_right + 1, text.get_text()
+
+
 def test_draws_the_window_with_the_highest_score():
     cut = make_windows(500)
     thresholds = {"AF": 0.9, "PVC": 0.3, "STD": 0.9}
@@ -79,6 +114,39 @@ def test_draws_the_window_with_the_highest_score():
     (rhythm,) = traces_mv(figure, 200).T
     expected = small_predictions.ecg_mv(500)[200:400, 1]
     np.testing.assert_allclose(np.diff(rhythm), np.diff(expected), atol=1e-9)
+
+
+def test_draws_the_window_that_shows_most_of_the_labels_found():
+    cut = make_windows(500)
+    thresholds = {"AF": 0.5, "PVC": 0.3, "STD": 0.9}
+    result = make_prediction(cut, thresholds=thresholds)
+    assert result.found == ("AF", "PVC")
+    # AF is highest in the first window; both together are in the second.
+    assert "drawn: window 2 of 3, from 0.4 s to 0.8 s of 1 s" in texts(
+        plots.draw(cut, result)
+    )
+
+
+def test_if_nothing_is_found_the_window_of_the_highest_score_is_drawn():
+    cut = make_windows(500)
+    scores = np.array([[0.1, 0.2, 0.1], [0.1, 0.1, 0.1], [0.1, 0.3, 0.1]])
+    result = make_prediction(
+        cut,
+        thresholds=dict.fromkeys(("AF", "PVC", "STD"), 0.9),
+        window_scores=dict.fromkeys(("mean", "high", "low"), scores),
+    )
+    said = texts(plots.draw(cut, result))
+    assert "nothing found, mean of 3 windows; highest PVC 0.20" in said
+    assert "drawn: window 3 of 3, from 0.6 s to 1 s of 1 s" in said
+
+
+def test_a_window_can_be_chosen():
+    cut = make_windows(500)
+    result = make_prediction(cut)
+    said = texts(plots.draw(cut, result, window=2))
+    assert "drawn: window 3 of 3, from 0.6 s to 1 s of 1 s" in said
+    with pytest.raises(ValueError, match="window: expected 0 to 2, got 3"):
+        plots.draw(cut, result, window=3)
 
 
 def test_an_explained_window_shows_the_networks_leads():
@@ -92,8 +160,15 @@ def test_an_explained_window_shows_the_networks_leads():
     )
     said = texts(figure)
     assert "A1: evidence for and against PVC" in said
-    assert "PVC is extra beat: score 0.10 here, threshold 0.50" in said
-    assert any("sum to +1.10, an error of 10.0%" in line for line in said)
+    assert (
+        "Score 0.10 in this window; mean of 3 windows 0.33, below the threshold 0.50. "
+        "Orange: raises the score; blue: lowers it."
+    ) in said
+    assert "PVC: extra beat" in said
+    assert (
+        "Logit of the mean head +0.50, without any voltage -0.50. The shaded "
+        "contributions sum to +1.10, an error of 10.0%."
+    ) in said
     assert "drawn: window 3 of 3, from 0.6 s to 1 s of 1 s" in said
     assert "note: III, aVR, aVL, aVF computed from I and II" in said
 

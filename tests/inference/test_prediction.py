@@ -1,4 +1,5 @@
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,27 @@ def test_a_labels_window_has_its_highest_score():
 
 
 def test_an_unknown_label_raises():
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="no label 'LBBB'; the labels are AF, PVC, STD"):
         made()["LBBB"]
+
+
+def test_is_a_mapping_of_labels_to_scores():
+    one = made()
+    assert isinstance(one, Mapping)
+    assert dict(one) == dict(one.items()) == one.scores
+    assert list(one) == list(one.keys()) == ["AF", "PVC", "STD"]
+    assert list(one.values()) == pytest.approx([0.6, 0.45, 0.15])
+    assert len(one) == 3
+    assert "AF" in one and "LBBB" not in one
+    assert one.get("LBBB") is None and one.get("AF") == one["AF"]
+    assert max(one, key=one.get) == "AF"
+    assert dict(made(head="low"))["PVC"] == pytest.approx(0.5)
+
+
+def test_is_equal_to_itself_only():
+    one, other = made(), made()
+    assert one == one and one != other and one != dict(one)
+    assert len({one, other, one}) == 2
 
 
 def test_formats_json():

@@ -80,7 +80,9 @@ def test_the_99th_percentile_has_full_opacity():
     assert ((orange > 1) & (orange < 1.5)).any()
     written = [text.get_text() for text in figure.axes[0].texts]
     assert {"−0.02", "0", "+0.02"} <= set(written)
-    assert any("to the logit of AF: in favour of AF" in text for text in written)
+    assert any(
+        "above the base line: raises the score of AF;" in text for text in written
+    )
 
 
 @pytest.mark.parametrize("value", [0.0, 3.0])

@@ -2,6 +2,7 @@ import copy
 
 import numpy as np
 import pytest
+from matplotlib.backends import backend_agg
 
 from mrm_jax.plotting import label_figures, style
 from tests.helpers import page_data
@@ -90,3 +91,14 @@ def test_a_large_matrix_has_a_colour_scale_instead_of_numbers():
     assert not axes.texts
     assert scale.get_yticklabels()[-1].get_text() == "100 %"
     np.testing.assert_array_equal(axes.images[0].get_array(), shares)
+
+
+@pytest.mark.parametrize("names", [["A"], ["A", "B"], ["a long name of a label"] * 3])
+def test_the_title_of_a_matrix_fits(names):
+    shares, title = np.eye(len(names)), "label co-occurrence, predicted"
+    canvas = label_figures.matrix(names, shares, title, "label")
+    backend_agg.FigureCanvasAgg(canvas).draw()
+    (written,) = canvas.texts
+    assert written.get_text() == title
+    box = written.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= canvas.bbox.width

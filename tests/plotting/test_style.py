@@ -53,6 +53,39 @@ def test_a_figure_does_not_affect_the_surrounding_page():
     assert "<metadata" not in drawn() and "<!DOCTYPE" not in drawn()
 
 
+def test_colours_are_variables_of_the_page():
+    used = set(re.findall(r"#[0-9a-f]{6}", drawn()))
+    found = set(re.findall(r"var\(--figure-(\w{6}), #(\w{6})\)", drawn()))
+    assert {"#000000", "#ffffff"} <= used
+    assert found == {
+        (colour[1:], colour[1:]) for colour in used & {*style.DARK_COLOURS}
+    }
+    # What has no colour is black: it gets that of the page's text.
+    root = ElementTree.fromstring(drawn())
+    assert (root.get("class"), root.get("fill")) == ("themed", "currentColor")
+
+
+def test_a_figure_that_is_not_themed_keeps_its_colours():
+    text = drawn(themed=False)
+    assert "var(" not in text and "currentColor" not in text
+    assert "fill: #ffffff" in text
+
+
+@pytest.mark.parametrize(
+    "styles",
+    [
+        style.HEAD_STYLES,
+        style.LOSSES,
+        style.SPLITS,
+        style.AVERAGES,
+        style.TEMPERATURES,
+    ],
+)
+def test_every_curve_has_a_colour_for_dark_pages(styles):
+    for each in styles.values():
+        assert each.colour.lower() in style.DARK_COLOURS, each.name
+
+
 def test_size_and_margins_are_pixels():
     root = ElementTree.fromstring(drawn(scale=2.0, margins=(10, 5)))
     assert root.get("viewBox") == "10 5 180 90"

@@ -266,7 +266,7 @@ def test_imported_weights_have_unknown_training_data(tmp_path, report):
         report["facts"][fact] = None
     report["facts"]["command"] = "python -m mrm_jax.convert --torch x.pth"
     card = load(tmp_path, report)
-    assert card.data.datasets is None
+    assert (card.data.license, card.data.datasets) == ("unknown", None)
     assert "without a record of their training data" in card.text
     assert "None" not in card.text
     assert [row[2:] for row in table_of(card, "output")] == [["unknown"] * 2] * 3
@@ -292,3 +292,11 @@ def test_commands_work_for_a_folder_with_spaces(tmp_path, report):
     text = load(folder, report).text
     assert f"--run '{folder.as_posix()}' RECORD" in text
     assert f'mrm_jax.load("{folder.as_posix()}")' in text
+
+
+def test_the_card_of_a_repository_loads_the_run_from_there(tmp_path, report):
+    text = model_card.render(tmp_path / "a run", report, None, "me/ptbxl-rhythm")
+    card = huggingface_hub.ModelCard(text)
+    assert card.data.model_name == "ptbxl-rhythm"
+    assert 'mrm_jax.from_hub("me/ptbxl-rhythm")' in card.text
+    assert "a run" not in card.text.split("## Reproducing")[0]
