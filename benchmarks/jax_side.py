@@ -13,7 +13,7 @@ from benchmarks import load as loads
 from mrm_jax.models.mrm_net import network
 from mrm_jax.runtime import devices
 from mrm_jax.training import epoch, input_pipeline, scoring, train_state
-from mrm_jax.training.train_state import HParams
+from mrm_jax.training.hparams import HParams
 
 
 class JaxSide:

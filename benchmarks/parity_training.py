@@ -34,7 +34,7 @@ from mrm_jax.metrics import classification
 from mrm_jax.runtime import atomic, console, devices
 from mrm_jax.training import config as config_lib
 from mrm_jax.training import run_spec
-from mrm_jax.training.train_state import HParams
+from mrm_jax.training.hparams import HParams
 
 SETTABLE = ("learning_rate", "dropout_rate")  # the PyTorch loop fixes other hparams
 OVERRIDE = "--config."

@@ -12,7 +12,7 @@ from mrm_jax.models.mrm_net import network
 from mrm_jax.runtime import devices as devices_lib
 from mrm_jax.sweeps import population
 from mrm_jax.training import input_pipeline, train_state
-from mrm_jax.training.train_state import HParams
+from mrm_jax.training.hparams import HParams
 
 
 class NoiseLoader:

@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
             "resident_gib": placeholder(float),
         }
     )
-    # Floats that a sweep may vary; a new value never recompiles (train_state.HParams).
+    # Floats that a sweep may vary; a new value never recompiles (training/hparams.py).
     config.hparams = ConfigDict(
         {
             "learning_rate": 1e-3,
@@ -36,6 +36,15 @@ def get_config() -> ConfigDict:
             "temperature": 4.0,
             "dropout_rate": 0.2,
             "label_smoothing": 0.0,
+            # Schedule: warm-up from initial_rate, half a cosine down to final_rate.
+            "warmup_fraction": 0.0,
+            "initial_rate": 0.0,
+            "final_rate": 1.0,
+            "clip_norm": 0.0,  # 0: gradients are not clipped
+            # Weight of positive labels; focal and asymmetric loss.
+            "positive_weight": 1.0,
+            "positive_focus": 0.0,
+            "negative_focus": 0.0,
         }
     )
     # Values that change the network or the compiled program (MRMNet).

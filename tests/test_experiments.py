@@ -9,7 +9,7 @@ from experiments import base
 from mrm_jax.models.mrm_net import network as mrm_net
 from mrm_jax.sweeps import search_space
 from mrm_jax.training import config as config_lib
-from mrm_jax.training.train_state import HParams
+from mrm_jax.training.hparams import HParams
 from tests import conftest
 
 MODULES = list(pkgutil.iter_modules(experiments.__path__))

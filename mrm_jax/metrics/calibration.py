@@ -39,7 +39,7 @@ def fit(scores: Scores, labels: Labels) -> float:
     References:
         Guo et al., 2017, arXiv 1706.04599.
     """
-    logits = _logits(scores)
+    logits = logits_of(scores)
     low, high = np.log(TEMPERATURES)
     found = scipy.optimize.minimize_scalar(
         lambda log: _cross_entropy(logits / np.exp(log), labels).mean(),
@@ -51,7 +51,7 @@ def fit(scores: Scores, labels: Labels) -> float:
 
 def scale(scores: Scores, temperature: float) -> Float[np.ndarray, "record label"]:
     """Returns sigmoid(logit(score) / temperature), in float64."""
-    return scipy.special.expit(_logits(scores) / temperature)
+    return scipy.special.expit(logits_of(scores) / temperature)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,23 +156,9 @@ def reliability(statistics: RecordStatistics) -> list[dict[str, float | int | No
     ]
 
 
-def cross_entropy(
-    scores: Scores, labels: Labels, label_smoothing: float = 0.0
-) -> Float[np.ndarray, "record label"]:
-    """Returns the cross-entropy of each cell, in nats; MARGIN bounds it by 16.7.
-
-    Args:
-        scores: [record, label], from 0 to 1.
-        labels: [record, label], 0 or 1.
-        label_smoothing: smoothing s, which replaces a label y by (1 - s) y + s / 2, as
-            in the training loss.
-    """
-    logits = _logits(scores)
-    found = _cross_entropy(logits, labels)
-    if label_smoothing:  # the cross-entropy is linear in the label
-        either = _cross_entropy(logits, 1) + _cross_entropy(logits, 0)
-        found = (1 - label_smoothing) * found + label_smoothing / 2 * either
-    return found
+def cross_entropy(scores: Scores, labels: Labels) -> Float[np.ndarray, "record label"]:
+    """Returns the cross-entropy of each cell, in nats; MARGIN bounds it by 16.7."""
+    return _cross_entropy(logits_of(scores), labels)
 
 
 def _sum_bins(bins: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -183,10 +169,11 @@ def _sum_bins(bins: np.ndarray, values: np.ndarray) -> np.ndarray:
     return sums.reshape(len(bins), NUM_BINS)
 
 
-def _logits(scores: np.ndarray) -> np.ndarray:
+def logits_of(scores: np.ndarray) -> np.ndarray:
+    """Returns the logits of scores, in float64; MARGIN keeps them finite."""
     wide = scores.astype(np.float64)
     return scipy.special.logit(np.clip(wide, MARGIN, 1 - MARGIN))
 
 
-def _cross_entropy(logits: np.ndarray, labels: np.ndarray | int) -> np.ndarray:
+def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.logaddexp(0, np.where(labels == 1, -logits, logits))

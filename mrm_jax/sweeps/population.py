@@ -16,7 +16,7 @@ from mrm_jax.runtime import devices as devices_lib
 from mrm_jax.sweeps import vectorised
 from mrm_jax.training import epoch as epoch_lib
 from mrm_jax.training import input_pipeline, scoring, steps, train_state
-from mrm_jax.training.train_state import HParams
+from mrm_jax.training.hparams import HParams
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
 

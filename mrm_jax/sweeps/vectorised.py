@@ -16,7 +16,7 @@ import numpy as np
 from mrm_jax.models.mrm_net import network
 from mrm_jax.runtime import devices
 from mrm_jax.training import epoch, input_pipeline, scoring, steps, train_state
-from mrm_jax.training.train_state import HParams
+from mrm_jax.training.hparams import HParams
 
 BATCHINGS = ("vmap", "map", "loop")
 ALIASES = {"unrolled": "loop"}  # alias from earlier versions

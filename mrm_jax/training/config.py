@@ -35,6 +35,14 @@ class _HParams(msgspec.Struct, forbid_unknown_fields=True):
     temperature: float
     dropout_rate: float
     label_smoothing: float
+    # Later than 0.1.0, as in `metadata.LATER`.
+    warmup_fraction: float = 0.0
+    initial_rate: float = 0.0
+    final_rate: float = 1.0
+    clip_norm: float = 0.0
+    positive_weight: float = 1.0
+    positive_focus: float = 0.0
+    negative_focus: float = 0.0
 
 
 class _Model(msgspec.Struct, forbid_unknown_fields=True):

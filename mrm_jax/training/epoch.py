@@ -12,7 +12,7 @@ import numpy as np
 from mrm_jax.models.mrm_net import network
 from mrm_jax.runtime import devices
 from mrm_jax.training import input_pipeline, steps, train_state
-from mrm_jax.training.train_state import HParams
+from mrm_jax.training.hparams import HParams
 
 TrainCall = Callable[..., tuple[train_state.TrainState, steps.Terms]]
 Track = Callable[[Iterable[Any], int], Iterable[Any]]

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from mrm_jax.models.mrm_net import network
 from mrm_jax.models.outputs import Outputs
-from mrm_jax.training.train_state import HParams
+from mrm_jax.training.hparams import HParams
 
 Scalar = Float[Array, ""] | float
 
@@ -30,6 +30,35 @@ def binary_cross_entropy(
     """
     smooth = (1 - label_smoothing) * labels + label_smoothing / 2
     return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, smooth), axis=-1)
+
+
+def weighted_cross_entropy(
+    logits: Float[Array, "batch label"],
+    labels: Float[Array, "batch label"],
+    hparams: HParams,
+) -> Float[Array, " batch"]:
+    """Returns the cross-entropy of the recipe, averaged over labels, in nats.
+
+    With p the score and y the smoothed label, the term of each label is
+
+        -positive_weight · y · (1 - p)^positive_focus · log p
+        - (1 - y) · p^negative_focus · log(1 - p)
+
+    The defaults (1, 0, 0) are `binary_cross_entropy`. Equal focuses are the focal loss,
+    unequal ones the asymmetric loss without its margin.
+
+    References:
+        Lin et al., 2017, arXiv 1708.02002 (focal loss); Ridnik et al., 2021, arXiv
+        2009.14119 (asymmetric loss).
+    """
+    smoothing = hparams.label_smoothing
+    smooth = (1 - smoothing) * labels + smoothing / 2
+    log_p, log_not_p = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
+    # Powers as exponentials: the gradient of x**0 is not finite at 0.
+    positive = hparams.positive_weight * jnp.exp(hparams.positive_focus * log_not_p)
+    negative = jnp.exp(hparams.negative_focus * log_p)
+    terms = -positive * smooth * log_p - negative * (1 - smooth) * log_not_p
+    return jnp.mean(terms, axis=-1)
 
 
 def distill_kl(
@@ -110,8 +139,8 @@ def mrm_loss(
     temperature = hparams.temperature
     high, low = outputs.high_logits, outputs.low_logits
     terms = {
-        "bce_high": binary_cross_entropy(high, labels, hparams.label_smoothing),
-        "bce_low": binary_cross_entropy(low, labels, hparams.label_smoothing),
+        "bce_high": weighted_cross_entropy(high, labels, hparams),
+        "bce_low": weighted_cross_entropy(low, labels, hparams),
         "feature_kl": sum(
             (symmetric_kl(*pair, temperature) for pair in outputs.mutual_pairs),
             start=jnp.zeros(len(high), high.dtype),

@@ -15,6 +15,7 @@ from typing import Any
 from mrm_jax import version
 from mrm_jax.data import manifest as manifests
 
+_NONE = object()  # equals nothing
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 DATA_KEYS = tuple(
     "data_set data_set_version label_set labels descriptions records leads "
@@ -23,6 +24,21 @@ DATA_KEYS = tuple(
 # Values that may change when a run resumes: its name, the number of epochs, and where
 # the shards and their signals are.
 RESUME_MAY_CHANGE = ("name", "num_epochs", "data.shards", "data.resident_gib")
+# Options of config.hparams that were added after 0.1.0, with the values of runs before.
+LATER = {
+    f"config.hparams.{name}": value
+    for name, value in {
+        "warmup_fraction": 0.0,
+        "initial_rate": 0.0,
+        "final_rate": 1.0,
+        "clip_norm": 0.0,
+        "positive_weight": 1.0,
+        "positive_focus": 0.0,
+        "negative_focus": 0.0,
+    }.items()
+}
+# A schedule ends with the run, so its length belongs to the run.
+SCHEDULE = ("config.hparams.warmup_fraction", "config.hparams.final_rate")
 # Values that may differ between the runs of a summary over seeds.
 SEEDS_MAY_CHANGE = ("name", "seed", "data.shards", "data.resident_gib")
 
@@ -66,7 +82,7 @@ def fingerprint(run: Mapping[str, Any]) -> str:
         run: metadata of the run.
     """
     flat = _compared(run)
-    free = {f"config.{name}" for name in RESUME_MAY_CHANGE}
+    free = _free(flat)
     content = {name: v for name, v in flat.items() if not _is_in(name, free)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -96,7 +112,7 @@ def check_same_run(
         ValueError: if a value differs that is not in RESUME_MAY_CHANGE; lists them.
     """
     before, after = _compared(saved), _compared(now)
-    free = {f"config.{name}" for name in RESUME_MAY_CHANGE}
+    free = _free(after)
     free |= {name for name, value in before.items() if value is None}
     differing = _differences(before, after, free, ("there", "now"))
     if differing:
@@ -166,7 +182,19 @@ def check_same_everywhere(runs: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _compared(run: Mapping[str, Any]) -> dict[str, Any]:
-    return _flat({"config": run["config"], "data": run["data"]})
+    """Returns the values by which runs are compared.
+
+    Those in LATER are left out while they are as in 0.1.0, so that its runs still
+    have the same fingerprint.
+    """
+    flat = _flat({"config": run["config"], "data": run["data"]})
+    return {name: v for name, v in flat.items() if LATER.get(name, _NONE) != v}
+
+
+def _free(flat: Mapping[str, Any]) -> set[str]:
+    """Returns the names that may change when a run resumes."""
+    free = {f"config.{name}" for name in RESUME_MAY_CHANGE}
+    return free - {"config.num_epochs"} if set(SCHEDULE) & flat.keys() else free
 
 
 def _differences(
@@ -178,7 +206,8 @@ def _differences(
     """Returns a line for each flat name with another value, except may_change."""
     here, there = places
     return [
-        f"{name}: {before.get(name)!r} {here}, {after.get(name)!r} {there}"
+        f"{name}: {before.get(name, LATER.get(name))!r} {here}, "
+        f"{after.get(name, LATER.get(name))!r} {there}"
         for name in sorted(before.keys() | after.keys())
         if not _is_in(name, may_change) and before.get(name) != after.get(name)
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mrm_jax.metrics import calibration, classification
@@ -17,12 +18,14 @@ from mrm_jax.metrics.scores import BRANCHES, SplitScores
 from mrm_jax.runtime import console, locks
 from mrm_jax.training import (
     checkpoints,
+    losses,
     metadata,
     metrics_log,
     run_spec,
     saved_metadata,
     train_state,
 )
+from mrm_jax.training.hparams import HParams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,8 +127,7 @@ class RunFolder:
         if self._writer is None:
             raise ValueError(f"{self._workdir}: all epochs of this run are finished.")
         self.epochs_done += 1
-        smoothing = float(self._spec.hparams.label_smoothing)
-        values = epoch_values(terms, val, smoothing)
+        values = epoch_values(terms, val, self._spec.hparams)
         self._writer.write(self.epochs_done, values)
         saved = self._spec.metadata | {"epoch": self.epochs_done, "metrics": values}
         selection = values[self._spec.selection]
@@ -213,26 +215,28 @@ def describe_saved(workdir: Path, num_epochs: int) -> str:
 
 
 def epoch_values(
-    terms: dict[str, float], val: SplitScores, label_smoothing: float = 0.0
+    terms: dict[str, float], val: SplitScores, hparams: HParams
 ) -> dict[str, float]:
     """Returns the metrics of an epoch by name, such as "val/macro_auc_mean".
 
     "val/bce_high" and "val/bce_low" are the validation loss: the same cross-entropies
-    as the training terms "train/bce_high" and "train/bce_low", in nats, unweighted. A
-    score of 0 or 1 in float32 counts as at most 16.7 nats.
+    as the training terms "train/bce_high" and "train/bce_low", in nats, not multiplied
+    by the branch's weight. A score of 0 or 1 in float32 counts as 16.7 nats.
 
     Args:
         terms: means over the epoch's training records.
         val: scores of the validation split after the epoch.
-        label_smoothing: label smoothing of the training terms.
+        hparams: hyperparameters of the training.
     """
     values = {f"train/{name}": value for name, value in terms.items()}
     for head, scores in val.heads.items():
         found = classification.evaluate(scores, val.labels)
         values |= {f"val/{name}_{head}": value for name, value in found.items()}
+    labels = jnp.asarray(val.labels, jnp.float32)
     for branch in BRANCHES:
-        losses = calibration.cross_entropy(
-            val.heads[branch], val.labels, label_smoothing
+        logits = calibration.logits_of(val.heads[branch])
+        loss = losses.weighted_cross_entropy(
+            jnp.asarray(logits, jnp.float32), labels, hparams
         )
-        values[f"val/bce_{branch}"] = float(losses.mean())
+        values[f"val/bce_{branch}"] = float(loss.mean())
     return values

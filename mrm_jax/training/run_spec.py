@@ -15,7 +15,7 @@ from mrm_jax.metrics import scores
 from mrm_jax.models.mrm_net import network as mrm_net
 from mrm_jax.runtime import devices
 from mrm_jax.training import metadata
-from mrm_jax.training.train_state import HParams
+from mrm_jax.training.hparams import HParams
 
 # Options that were added to config.model later, with the values of runs before that.
 CONFIG_DEFAULTS_SINCE = {"compute_dtype": "float32"}
@@ -40,6 +40,13 @@ HPARAMS = {
     "temperature": (1e-6, float("inf")),
     "dropout_rate": (0, 1),
     "label_smoothing": (0, 1),
+    "warmup_fraction": (0, 1),
+    "initial_rate": (0, 1),
+    "final_rate": NOT_NEGATIVE,
+    "clip_norm": NOT_NEGATIVE,
+    "positive_weight": NOT_NEGATIVE,
+    "positive_focus": NOT_NEGATIVE,
+    "negative_focus": NOT_NEGATIVE,
 }
 
 
@@ -168,7 +175,10 @@ def build_run_spec(
         label_set=label_set,
         resident_bytes=None if resident_gib is None else int(resident_gib * 2**30),
         model=network(config, num_labels, data.manifest.num_samples),
-        hparams=HParams(**config.hparams),
+        hparams=HParams(
+            **config.hparams,
+            total_steps=_total_steps(config, data.manifest.label_sets[label_set]),
+        ),
         metadata={
             "config": metadata.plain(config.to_dict()),
             "data": metadata.describe_data(data.manifest, label_set),
@@ -176,6 +186,14 @@ def build_run_spec(
             "command": command,
         },
     )
+
+
+def _total_steps(
+    config: ml_collections.ConfigDict, label_set: manifest.LabelSet
+) -> float:
+    """Returns the number of updates of the whole run."""
+    steps = -(-label_set.records["train"] // max(config.batch_size, 1))
+    return float(steps * config.num_epochs)
 
 
 def saved_config(saved: Mapping[str, Any]) -> ml_collections.ConfigDict:

@@ -4,13 +4,14 @@ import dataclasses
 from typing import cast
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from mrm_jax.models.mrm_net import network
 from mrm_jax.models.outputs import Outputs
 from mrm_jax.training import losses, train_state
+from mrm_jax.training.hparams import HParams
 from mrm_jax.training.input_pipeline import Batch
-from mrm_jax.training.train_state import HParams
 
 Terms = dict[str, jax.Array]
 
@@ -52,7 +53,8 @@ def train_step(
     if model.axis_name is not None:
         grads, terms = jax.lax.pmean((grads, terms), model.axis_name)
     terms["grad_norm"] = optax.tree.norm(grads)
-    updates, opt_state = train_state.optimizer(hparams).update(
+    grads = _clipped(grads, terms["grad_norm"], hparams.clip_norm)
+    updates, opt_state = train_state.optimizer(hparams, state.step).update(
         grads, state.opt_state, state.params
     )
     updated_state = dataclasses.replace(
@@ -63,6 +65,13 @@ def train_step(
         opt_state=opt_state,
     )
     return updated_state, terms
+
+
+def _clipped(grads, norm, clip_norm):
+    """Scales the gradient down to a norm of `clip_norm`; 0 leaves it as it is."""
+    is_large = (clip_norm > 0) & (norm > clip_norm)
+    scale = jnp.where(is_large, clip_norm / jnp.where(is_large, norm, 1), 1)
+    return jax.tree.map(lambda grad: grad * scale.astype(grad.dtype), grads)
 
 
 def predict_step(

@@ -11,24 +11,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-
-@flax.struct.dataclass
-class HParams:
-    """Hyperparameters that a sweep may vary.
-
-    They are traced floats, so that a new value never recompiles. The defaults are the
-    recipe of the authors' code.
-    """
-
-    learning_rate: jax.Array | float = 1e-3
-    weight_decay: jax.Array | float = 0.0  # decoupled, as in AdamW; 0 is Adam
-    high_weight: jax.Array | float = 1.0  # weight of the high branch's cross-entropy
-    low_weight: jax.Array | float = 1.0  # weight of the low branch's cross-entropy
-    feature_weight: jax.Array | float = 0.01  # weight of the mutual feature loss
-    logit_weight: jax.Array | float = 0.1  # weight of the mutual logit loss
-    temperature: jax.Array | float = 4.0  # of both mutual losses
-    dropout_rate: jax.Array | float = 0.2  # in the multi-scale blocks
-    label_smoothing: jax.Array | float = 0.0  # 0: labels unchanged; 1: all one half
+from mrm_jax.training import schedules
+from mrm_jax.training.hparams import HParams
 
 
 @flax.struct.dataclass
@@ -42,11 +26,17 @@ class TrainState:
     opt_state: optax.OptState
 
 
-def optimizer(hparams: HParams) -> optax.GradientTransformation:
+def optimizer(
+    hparams: HParams, step: jax.Array | int = 0
+) -> optax.GradientTransformation:
     """Returns Adam with decoupled weight decay, PyTorch's eps and betas.
 
     It is rebuilt inside every step, since its rates are traced values, which a sweep
     changes without recompilation.
+
+    Args:
+        hparams: hyperparameters.
+        step: number of updates made before this one.
 
     References:
         Kingma and Ba, 2015, arXiv 1412.6980; Loshchilov and Hutter, arXiv 1711.05101.
@@ -54,7 +44,9 @@ def optimizer(hparams: HParams) -> optax.GradientTransformation:
     return optax.chain(
         optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8),
         optax.add_decayed_weights(hparams.weight_decay),
-        optax.scale_by_learning_rate(hparams.learning_rate),
+        optax.scale_by_learning_rate(
+            hparams.learning_rate * schedules.relative_rate(step, hparams)
+        ),
     )
 
 

@@ -28,22 +28,15 @@ def test_metrics_match_values_by_hand():
     assert found["nll"] == pytest.approx(-np.log(likelihoods).sum() / 9, abs=1e-7)
 
 
-def test_smoothed_cross_entropy_matches_values_by_hand():
+def test_cross_entropy_matches_values_by_hand():
     scores, labels = np.array([[0.8, 0.1]]), np.array([[1, 0]], np.uint8)
-    plain = calibration.cross_entropy(scores, labels)
-    np.testing.assert_allclose(plain, [[-np.log(0.8), -np.log(0.9)]])
-    # A smoothing of 0.2 makes the labels 0.9 and 0.1.
-    expected = [
-        -0.9 * np.log(0.8) - 0.1 * np.log(0.2),
-        -0.1 * np.log(0.1) - 0.9 * np.log(0.9),
-    ]
-    smooth = calibration.cross_entropy(scores, labels, 0.2)
-    np.testing.assert_allclose(smooth, [expected])
+    found = calibration.cross_entropy(scores, labels)
+    np.testing.assert_allclose(found, [[-np.log(0.8), -np.log(0.9)]])
 
 
 def test_cross_entropy_of_certain_scores_is_finite():
     scores, labels = np.array([[0.0, 1.0]], np.float32), np.array([[1, 0]], np.uint8)
-    found = calibration.cross_entropy(scores, labels, 0.1)
+    found = calibration.cross_entropy(scores, labels)
     assert np.isfinite(found).all() and (found > 10).all()
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from mrm_jax.models.mrm_net import network
 from mrm_jax.training import steps
+from mrm_jax.training.hparams import HParams
 from mrm_jax.training.input_pipeline import Batch
-from mrm_jax.training.train_state import HParams
 from tests.helpers import small_states
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ import optax
 from mrm_jax.interop import torch_weights
 from mrm_jax.models.mrm_net import branches
 from mrm_jax.training import losses, steps, train_state
+from mrm_jax.training.hparams import HParams
 from mrm_jax.training.input_pipeline import Batch
-from mrm_jax.training.train_state import HParams
 from tests.parity import cases
 
 TERMS = ("bce_high", "bce_low", "feature_kl", "logit_kl", "loss")

@@ -18,7 +18,7 @@ from mrm_jax.runtime import devices
 from mrm_jax.sweeps import population, vectorised
 from mrm_jax.training import epoch as epoch_lib
 from mrm_jax.training import input_pipeline, scoring
-from mrm_jax.training.train_state import HParams
+from mrm_jax.training.hparams import HParams
 from tests.helpers import float64, small_runs, small_states
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from mrm_jax.data import shards
 from mrm_jax.runtime import devices as devices_lib
 from mrm_jax.training import epoch, input_pipeline, train_state
-from mrm_jax.training.train_state import HParams
+from mrm_jax.training.hparams import HParams
 from tests.helpers import float64, small_runs, small_states
 
 pytestmark = pytest.mark.slow

@@ -3,13 +3,14 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from mrm_jax.models.mrm_net import network
 from mrm_jax.models.outputs import Outputs
 from mrm_jax.runtime import devices
 from mrm_jax.training import losses
-from mrm_jax.training.train_state import HParams
+from mrm_jax.training.hparams import HParams
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +42,47 @@ def test_cross_entropy_stays_finite():
     logits = jnp.array([[1e4, -1e4]])
     labels = jnp.array([[0.0, 1]])
     np.testing.assert_allclose(losses.binary_cross_entropy(logits, labels), 1e4)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_default_weighting_is_plain_cross_entropy(smoothing):
+    labels = (B > 0).astype(float)
+    hparams = HParams(label_smoothing=smoothing)
+    found, grads = jax.value_and_grad(
+        lambda logits: losses.weighted_cross_entropy(logits, labels, hparams).sum()
+    )(A)
+    expected, expected_grads = jax.value_and_grad(
+        lambda logits: losses.binary_cross_entropy(logits, labels, smoothing).sum()
+    )(A)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(grads, expected_grads, rtol=1e-5, atol=1e-7)
+
+
+def test_weights_and_focuses_match_values_by_hand():
+    # The score is 3/4: a positive label costs 5 (1/4)² ln 4/3, a negative (3/4)³ ln 4.
+    logits, labels = jnp.array([[LN3, LN3]]), jnp.array([[1.0, 0]])
+    hparams = HParams(positive_weight=5.0, positive_focus=2.0, negative_focus=3.0)
+    found = losses.weighted_cross_entropy(logits, labels, hparams)
+    by_hand = (5 / 16 * np.log(4 / 3) + 27 / 64 * np.log(4)) / 2
+    np.testing.assert_allclose(found, [by_hand], rtol=1e-6)
+
+
+def test_equal_focuses_are_the_focal_loss_of_optax():
+    labels = (B > 0).astype(float)
+    hparams = HParams(positive_focus=2.0, negative_focus=2.0)
+    expected = optax.losses.sigmoid_focal_loss(A, labels, gamma=2.0).mean(axis=-1)
+    found = losses.weighted_cross_entropy(A, labels, hparams)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("focus", [0.0, 0.5, 2.0])
+def test_weighted_losses_and_gradients_stay_finite(focus):
+    logits, labels = jnp.array([[1e4, -1e4, 0.0]]), jnp.array([[0.0, 1, 1]])
+    hparams = HParams(positive_focus=focus, negative_focus=focus)
+    found, grads = jax.value_and_grad(
+        lambda logits: losses.weighted_cross_entropy(logits, labels, hparams).sum()
+    )(logits)
+    assert np.isfinite(found) and np.isfinite(grads).all()
 
 
 def test_distill_kl_matches_values_by_hand():

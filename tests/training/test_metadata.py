@@ -50,6 +50,31 @@ def test_a_value_missing_on_one_side_is_named(tmp_path):
         metadata.check_same_run(FACTS, changed("config", "new", value=1), tmp_path)
 
 
+def scheduled(facts, final_rate):
+    facts = copy.deepcopy(facts)
+    facts["config"]["hparams"]["final_rate"] = final_rate
+    return facts
+
+
+def test_options_added_later_are_at_their_defaults_in_earlier_runs(tmp_path):
+    now = scheduled(FACTS, 1.0)
+    metadata.check_same_run(FACTS, now, tmp_path)
+    assert metadata.fingerprint(FACTS) == metadata.fingerprint(now)
+    other = scheduled(FACTS, 0.1)
+    with pytest.raises(ValueError, match=r"hparams\.final_rate: 1\.0 there, 0\.1 now"):
+        metadata.check_same_run(FACTS, other, tmp_path)
+    assert metadata.fingerprint(FACTS) != metadata.fingerprint(other)
+
+
+def test_a_schedule_keeps_its_length(tmp_path):
+    saved, longer = (
+        scheduled(FACTS, 0.1),
+        scheduled(changed("config", "num_epochs", value=5), 0.1),
+    )
+    with pytest.raises(ValueError, match="config.num_epochs: 3 there, 5 now"):
+        metadata.check_same_run(saved, longer, tmp_path)
+
+
 def test_an_unknown_value_matches_anything(tmp_path):
     saved = changed("data", "sha256", value=None)
     metadata.check_same_run(saved, FACTS, tmp_path)

@@ -5,6 +5,7 @@ import pytest
 
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.training import losses, run_folder
+from mrm_jax.training.hparams import HParams
 
 
 def split_of(logits, labels):
@@ -14,15 +15,22 @@ def split_of(logits, labels):
     return SplitScores(names, labels, high, low)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_the_validation_loss_is_the_training_loss_of_the_same_logits(smoothing):
+@pytest.mark.parametrize(
+    "hparams",
+    [
+        HParams(),
+        HParams(label_smoothing=0.1),
+        HParams(positive_weight=3.0, positive_focus=1.0, negative_focus=2.0),
+    ],
+)
+def test_the_validation_loss_is_the_training_loss_of_the_same_logits(hparams):
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 3, (2, 40, 5)).astype(np.float32)
     labels = (rng.random((40, 5)) < 0.3).astype(np.uint8)
-    found = run_folder.epoch_values({}, split_of(logits, labels), smoothing)
+    found = run_folder.epoch_values({}, split_of(logits, labels), hparams)
     for branch, of_branch in zip(("high", "low"), logits, strict=True):
-        expected = losses.binary_cross_entropy(
-            jnp.asarray(of_branch), jnp.asarray(labels, jnp.float32), smoothing
+        expected = losses.weighted_cross_entropy(
+            jnp.asarray(of_branch), jnp.asarray(labels, jnp.float32), hparams
         )
         mean = float(expected.mean())
         assert found[f"val/bce_{branch}"] == pytest.approx(mean, rel=1e-4)
@@ -30,6 +38,8 @@ def test_the_validation_loss_is_the_training_loss_of_the_same_logits(smoothing):
 
 def test_scores_of_0_and_1_have_a_finite_validation_loss():
     labels = np.array([[0, 1], [1, 0]], np.uint8)
-    found = run_folder.epoch_values({}, split_of(np.full((2, 2, 2), 200.0), labels))
+    found = run_folder.epoch_values(
+        {}, split_of(np.full((2, 2, 2), 200.0), labels), HParams()
+    )
     assert found["val/bce_high"] == pytest.approx(-np.log(2.0**-24) / 2, rel=1e-3)
     assert found["val/bce_low"] == found["val/bce_high"]

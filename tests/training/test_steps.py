@@ -4,12 +4,13 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from mrm_jax.models.mrm_net import branches, network
 from mrm_jax.training import steps
+from mrm_jax.training.hparams import HParams
 from mrm_jax.training.input_pipeline import Batch
-from mrm_jax.training.train_state import HParams
 from tests.helpers import small_states
 
 pytestmark = pytest.mark.slow
@@ -108,6 +109,34 @@ def test_the_first_adam_step_matches_values_by_hand(train_step, state, batch):
     jax.tree.map(check, *jax.device_get((state.params, stepped.params, mu)))
 
 
+def test_a_clipped_gradient_keeps_its_direction(train_step, state, batch):
+    def gradient(clip_norm):
+        hparams = HParams(dropout_rate=0.0, clip_norm=clip_norm)
+        stepped, terms = train_step(state, batch, hparams)
+        grads = jax.tree.map(lambda mu: mu / 0.1, stepped.opt_state[0].mu)
+        return grads, float(terms["grad_norm"])
+
+    unlimited, norm = gradient(0.0)
+    clipped, reported = gradient(norm / 4)
+    assert reported == norm  # as it was before
+    np.testing.assert_allclose(optax.tree.norm(clipped), norm / 4, rtol=1e-5)
+    expected = jax.tree.map(lambda grad: grad / 4, unlimited)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-4), clipped, expected)
+    assert equal(gradient(2 * norm)[0], unlimited)
+
+
+def test_the_schedule_scales_the_update(train_step, state, batch):
+    def change(**values):
+        hparams = HParams(dropout_rate=0.0, total_steps=10.0, **values)
+        stepped, _ = train_step(state, batch, hparams)
+        return jax.tree.map(np.subtract, stepped.params, state.params)
+
+    half = change(warmup_fraction=0.5, initial_rate=0.5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(2 * a, b, 1e-3, 1e-6), half, change()
+    )
+
+
 def test_a_learning_rate_of_zero_changes_no_parameter(train_step, state, batch):
     stepped, _ = train_step(state, batch, HParams(learning_rate=0.0))
     assert equal(stepped.params, state.params)
@@ -163,10 +192,14 @@ def test_hyperparameters_are_traced(train_step, state, batch):
 
 
 def test_every_hyperparameter_matters(train_step, state, batch):
-    expected, _ = train_step(state, batch, HParams())
+    state = dataclasses.replace(state, step=jnp.asarray(3, state.step.dtype))
+    scheduled = HParams(total_steps=10.0, final_rate=0.2)
     for field in dataclasses.fields(HParams):
-        hparams = dataclasses.replace(HParams(), **{field.name: 0.5})
-        stepped, _ = train_step(state, batch, hparams)
+        warmup = 0.4 if field.name == "initial_rate" else 0.0
+        hparams = dataclasses.replace(scheduled, warmup_fraction=warmup)
+        expected, _ = train_step(state, batch, hparams)
+        changed = dataclasses.replace(hparams, **{field.name: 0.5})
+        stepped, _ = train_step(state, batch, changed)
         assert not equal(stepped.params, expected.params), field.name
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from mrm_jax.models.mrm_net import network
 from mrm_jax.training import train_state
-from mrm_jax.training.train_state import HParams
+from mrm_jax.training.hparams import HParams
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,31 @@
+"""Hyperparameters: the floats of a recipe, which change without recompilation."""
+
+import flax.struct
+import jax
+
+
+@flax.struct.dataclass
+class HParams:
+    """Hyperparameters that a sweep may vary.
+
+    They are traced floats, so that a new value never recompiles. The defaults are the
+    recipe of the authors' code.
+    """
+
+    learning_rate: jax.Array | float = 1e-3
+    weight_decay: jax.Array | float = 0.0  # decoupled, as in AdamW; 0 is Adam
+    high_weight: jax.Array | float = 1.0  # weight of the high branch's cross-entropy
+    low_weight: jax.Array | float = 1.0  # weight of the low branch's cross-entropy
+    feature_weight: jax.Array | float = 0.01  # weight of the mutual feature loss
+    logit_weight: jax.Array | float = 0.1  # weight of the mutual logit loss
+    temperature: jax.Array | float = 4.0  # of both mutual losses
+    dropout_rate: jax.Array | float = 0.2  # in the multi-scale blocks
+    label_smoothing: jax.Array | float = 0.0  # 0: labels unchanged; 1: all one half
+    warmup_fraction: jax.Array | float = 0.0  # see `schedules.learning_rate`
+    initial_rate: jax.Array | float = 0.0
+    final_rate: jax.Array | float = 1.0  # 1 is a constant rate
+    clip_norm: jax.Array | float = 0.0  # largest norm of the gradient; 0 is no limit
+    positive_weight: jax.Array | float = 1.0  # see `losses.weighted_cross_entropy`
+    positive_focus: jax.Array | float = 0.0
+    negative_focus: jax.Array | float = 0.0
+    total_steps: jax.Array | float = 1.0  # updates of the whole run, for the schedule
