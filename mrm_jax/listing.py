@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import rich.table
 
-from mrm_jax.data import example_record
 from mrm_jax.reports import tables
 from mrm_jax.runs import pretrained, weights_file
 from mrm_jax.runtime import cli, console
@@ -26,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     tables.show(_models(), console.console())
     console.say(
         "Use a name with --run, for example: python -m mrm_jax.predict "
-        f"--run ptbxl-subset-superdiagnostic {example_record.NAME}"
+        "--run ptbxl-subset-superdiagnostic ptbxl-example"
     )
     return cli.DONE
 

@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and trains; returns the exit status."""
     words = sys.argv[1:] if argv is None else argv
     arguments = [_with_two_dashes(text) for text in words]
-    return _status(lambda: _run(cli.expand_data(arguments)))
+    return _status(lambda: _run(arguments))
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -127,6 +127,7 @@ def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
         flags.Error: if a value is invalid.
         OSError: if the experiment file does not exist.
     """
+    arguments = cli.expand_data(arguments)
     file = _config_file(arguments)
     if file is None:
         raise ValueError(
@@ -147,7 +148,7 @@ def parse_cluster(arguments: Sequence[str]) -> distributed.Cluster | None:
     Raises:
         ValueError: if the flags contradict each other.
     """
-    values = _parse_flags(arguments)
+    values = _parse_flags(cli.expand_data(arguments))
     by_hand = (values.coordinator, values.num_processes, values.process_id)
     if values.distributed and by_hand != (None, None, None):
         raise ValueError(
@@ -227,7 +228,7 @@ def _with_two_dashes(text: str) -> str:
 
 def _help(arguments: Sequence[str]) -> str:
     asked = _without_overrides(
-        [text for text in arguments if text not in ("--help", "-h")]
+        [t for t in cli.expand_data(arguments) if t not in ("--help", "-h")]
     )
     if not asked:
         asked = [f"--config={config_lib.EXAMPLE}"]

@@ -95,7 +95,7 @@ def _read_report(run: TrainedRun) -> dict[str, Any]:
         raise ValueError(
             f"{run.workdir}: the report or the thresholds of this run do not belong to "
             f"its best epoch, {run.epoch} of {run.epochs_trained}. Write them again "
-            f"with `python -m mrm_jax.evaluate --run {run.workdir}`."
+            f"with `python -m mrm_jax.evaluate --run {shlex.quote(str(run.workdir))}`."
         )
     return report
 

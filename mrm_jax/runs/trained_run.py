@@ -149,8 +149,8 @@ def read(run: Path | str, newest: bool = False) -> TrainedRun:
 
     Args:
         run: folder of a run with a finished epoch, of which the checkpoints are enough;
-            a file that `mrm_jax.export --format npz` wrote; or the name of a model in
-            the package (`pretrained.names`).
+            a file that `python -m mrm_jax.export --format npz` wrote; or the name of a
+            model in the package (`pretrained.names`).
         newest: whether to read the newest epoch, for training, instead of the best.
 
     Raises:
@@ -164,7 +164,7 @@ def read(run: Path | str, newest: bool = False) -> TrainedRun:
     if not path.exists():
         raise ValueError(
             f"{run}: there is no such folder or file. Train a run with "
-            "`mrm_jax.train`, or name a model in the package: "
+            "`python -m mrm_jax.train`, or name a model in the package: "
             f"{', '.join(pretrained.names())}."
         )
     return _read_folder(path, newest).with_reported_data()

@@ -4,9 +4,9 @@
         metadata = json.loads(str(file["metadata"]))
         kernel = file["params/stem/conv1/kernel"]   # [tap, lead, channel]
 
-`mrm_jax.export --format npz` writes such files, the package contains some, and every
-command takes one in place of a run's folder. A zip file stores a checksum of each
-array, which is verified when it is read.
+`python -m mrm_jax.export --format npz` writes such files, the package contains some,
+and every command takes one in place of a run's folder. A zip file stores a checksum of
+each array, which is verified when it is read.
 """
 
 import contextlib
@@ -92,8 +92,8 @@ def _open(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
             yield file
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
         raise ValueError(
-            f"{path} is damaged, or was not written by `mrm_jax.export --format npz` "
-            f"({error}). Export the run again."
+            f"{path} is damaged, or was not written by "
+            f"`python -m mrm_jax.export --format npz` ({error}). Export the run again."
         ) from None
 
 

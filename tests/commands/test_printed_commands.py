@@ -37,17 +37,20 @@ def printed():
 
 def test_commands_that_are_printed_work(printed):
     commands = [part for part in printed if part.kind == "command"]
-    assert command_check.problems(commands) == []
+    found = command_check.problems(commands)
+    assert not found, "\n".join(found)
 
 
 def test_flags_that_are_named_belong_to_a_command_that_prints_them(printed):
     flags = [part for part in printed if part.kind == "flag"]
-    assert command_check.problems(flags) == []
+    found = command_check.problems(flags)
+    assert not found, "\n".join(found)
 
 
 def test_files_and_modules_that_are_named_exist(printed):
     named = [part for part in printed if part.kind in ("bare", "path")]
-    assert command_check.problems(named) == []
+    found = command_check.problems(named)
+    assert not found, "\n".join(found)
 
 
 def test_the_collection_misses_no_kind_of_source(printed):
@@ -175,4 +178,5 @@ def test_make_prints_its_targets():
     lines = done.stdout.splitlines()
     parts = [part for line in lines for part in printed_commands.of_prose("", 1, line)]
     assert len([part for part in parts if part.kind == "command"]) >= 12
-    assert command_check.problems(parts) == []
+    found = command_check.problems(parts)
+    assert not found, "\n".join(found)

@@ -25,7 +25,7 @@ PROGRAM = re.compile(
 BARE = re.compile(
     r"(?<![\w./])(?:mrm_jax|data_prep|benchmarks)\.[a-z]\w*(?: --\w+)?(?![\w./(])"
 )
-FLAG = re.compile(r"(?<![\w=/-])--[a-z][\w.-]*(?:=[^\s`,;)]+)?")
+FLAG = re.compile(r"(?<![\w=/-])(?<!var\()--[a-z][\w.-]*(?:=[^\s`,;)]+)?")
 PATH = re.compile(
     r"(?<![\w./-])(?:experiments|docs|benchmarks|deploy|tests)/[\w./-]*\w\.\w+"
 )

@@ -74,7 +74,7 @@ METADATA = [
     (with_value(["I"], "data", "leads"), "leads: expected I, II"),
 ]
 FOLDERS = [
-    (shutil.rmtree, "this folder has no checkpoints"),
+    (shutil.rmtree, "there is no such folder or file"),
     (lambda run: shutil.rmtree(run / "checkpoints"), "this folder has no checkpoints"),
     (lambda run: shutil.rmtree(part(run, "")), "no finished epoch"),
     (lambda run: shutil.rmtree(part(run, "facts")), "epoch_7: this checkpoint is dama"),

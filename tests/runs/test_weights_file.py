@@ -68,7 +68,9 @@ def test_every_flipped_byte_of_an_array_is_noticed(path):
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\3\4 torn", b"\x93NUMPY"])
 def test_other_files_raise(path, content):
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="was not written by `mrm_jax.export"):
+    with pytest.raises(
+        ValueError, match="was not written by `python -m mrm_jax.export"
+    ):
         weights_file.read(path)
 
 
