@@ -24,15 +24,8 @@ from mrm_jax.reports import model_card, run_report
 from mrm_jax.runs import pretrained, trained_run, weights_file
 from mrm_jax.training import train_state
 
-# Label sets with the number of epochs that the models in the package were trained.
-EPOCHS = {
-    "superdiagnostic": 16,
-    "all": 10,
-    "rhythm": 8,
-    "diagnostic": 10,
-    "subdiagnostic": 10,
-    "form": 10,
-}
+LABEL_SETS = "superdiagnostic all rhythm diagnostic subdiagnostic form".split()
+EPOCHS = 16
 PAGE = tables.ROOT / "docs" / "models.md"
 TABLE = "models"
 HEADINGS = (
@@ -49,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parse(argv)
     for label_set in args.label_sets:
         name = f"{args.prefix}-{label_set}"
-        epochs = args.epochs or EPOCHS[label_set]
-        status = _train(name, label_set, args.data, epochs)
+        status = _train(name, label_set, args.data, args.epochs)
         if status:
             print(f"{name}: training ended with status {status}", file=sys.stderr)
             return status
@@ -124,11 +116,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--data", default="shards/ptbxl_subset", help="shards (default: %(default)s)")
     help_ = "beginning of the models' names (default: %(default)s)"
     add("--prefix", default="ptbxl-subset", help=help_)
-    help_ = "epochs of every model (default: as those in the package were trained)"
-    add("--epochs", type=int, help=help_)
-    names = list(EPOCHS)
-    help_ = "(default: superdiagnostic, all and rhythm)"
-    add("--label_sets", nargs="+", choices=names, default=names[:3], help=help_)
+    add("--epochs", type=int, default=EPOCHS, help="(default: %(default)s)")
+    help_ = "label sets (default: %(default)s)"
+    add("--label_sets", nargs="+", choices=LABEL_SETS, default=LABEL_SETS, help=help_)
     return parser.parse_args(argv)
 
 

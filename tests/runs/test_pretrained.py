@@ -17,7 +17,7 @@ LARGEST = 4_000_000  # bytes
 
 
 def test_there_are_models():
-    assert {FIRST, "ptbxl-subset-all", "ptbxl-subset-rhythm"} <= set(NAMES)
+    assert FIRST in NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
