@@ -121,8 +121,9 @@ def draw(
     if varying:
         makers["parallel.png"] = pictures.plot_parallel_coordinate
         makers["importance.png"] = pictures.plot_param_importances
-    for name, make in makers.items():
-        _draw_one(workdir / name, make, study, report)
+    with matplotlib.rc_context():  # Optuna sets a style for all figures from then on
+        for name, make in makers.items():
+            _draw_one(workdir / name, make, study, report)
     return [workdir / name for name in makers]
 
 

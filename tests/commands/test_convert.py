@@ -57,11 +57,6 @@ def test_invalid_flags_are_explained(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_labels_are_required(capsys):
-    assert convert.main(["--run=x", "--torch=a.pth"]) == 2
-    assert "--labels is required" in capsys.readouterr().err
-
-
 def test_a_folder_without_a_run_cannot_be_exported(tmp_path, capsys):
     given = [f"--run={tmp_path}", f"--to_torch={tmp_path}/file.pth"]
     assert convert.main(given) == 2

@@ -21,6 +21,14 @@ AGAIN = "Run the same command again to"
 
 
 @pytest.fixture(autouse=True)
+def heed_interrupts():
+    """Restores Python's handler: a process started in the background ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
 def in_project_root(monkeypatch):
     monkeypatch.chdir(conftest.ROOT)
 

@@ -71,7 +71,8 @@ def test_the_example_is_scored_by_name(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert door.main(["predict", "--run", FIRST, example_record.NAME]) == 0
     printed = capsys.readouterr().out
-    assert "CD" in next(line for line in printed.splitlines() if "00180_lr" in line)
+    (line,) = (words for words in printed.splitlines() if words.split()[:1] == ["CD"])
+    assert " found " in line
     signal_mv, rate = wfdb_files.read_record(example_record.PATH)
     found = mrm_jax.load(FIRST).predict(signal_mv, rate)
     assert "CD" in found.found and "NORM" not in found.found

@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -130,6 +131,8 @@ def test_the_best_trial_is_trained_again_with_other_seeds(swept):
 def test_plots_are_drawn(swept):
     for name in ("search.png", "importance.png", "parallel.png"):
         assert (swept[0].workdir / name).read_bytes().startswith(b"\x89PNG")
+    # Optuna's style would colour all later figures of the process.
+    assert matplotlib.rcParams["axes.labelcolor"] == "black"
 
 
 def test_repeating_trains_nothing_and_more_trials_resume(swept, capsys):
