@@ -37,6 +37,7 @@ from mrm_jax.training import run_spec
 from mrm_jax.training.hparams import HParams
 
 SETTABLE = ("learning_rate", "dropout_rate")  # the PyTorch loop fixes other hparams
+WITHOUT_EFFECT = ("total_steps",)  # at a constant rate
 OVERRIDE = "--config."
 
 
@@ -76,7 +77,8 @@ def read_plan(config: ml_collections.ConfigDict, mode: str) -> run_spec.RunSpec:
     spec = run_spec.build_run_spec(config)
     recipe = dataclasses.asdict(HParams())
     asked = dataclasses.asdict(spec.hparams)
-    other = [n for n in recipe if asked[n] != recipe[n] and n not in SETTABLE]
+    fixed = recipe.keys() - {*SETTABLE, *WITHOUT_EFFECT}
+    other = sorted(name for name in fixed if asked[name] != recipe[name])
     if other:
         raise ValueError(
             f"hparams: expected {other} as in experiments/base.py, found other values. "
