@@ -198,7 +198,7 @@ def test_invalid_flags_are_rejected(flags, more, message, capsys):
 def test_without_pytorch_the_error_says_how_to_install_it(flags, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert parity_training.main([*flags, "--out=run"]) == 2
-    assert capsys.readouterr().err.endswith("; make parity installs PyTorch\n")
+    assert capsys.readouterr().err.endswith("; `make parity` installs PyTorch\n")
 
 
 def test_help_explains_every_flag(capsys):
