@@ -24,8 +24,25 @@ def get_config() -> ConfigDict:
             "resident_gib": placeholder(float),
         }
     )
-    # Floats that a sweep may vary; a new value never recompiles (training/hparams.py).
-    config.hparams = ConfigDict(
+    config.hparams = _hparams()
+    # Values that change the network or the compiled program (MRMNet).
+    config.model = ConfigDict(
+        {
+            "width": 16,
+            "mutual_stages": ("attention",),
+            "feature_pairing": "channel_major",
+            "logit_divergence": "softmax",
+            "exchange": False,
+            "eca_conv": False,
+            "compute_dtype": "float32",  # or bfloat16, which is faster on accelerators
+        }
+    )
+    return config
+
+
+def _hparams() -> ConfigDict:
+    """Floats that a sweep may vary; a new value never recompiles (training/hparams)."""
+    return ConfigDict(
         {
             "learning_rate": 1e-3,
             "weight_decay": 0.0,
@@ -47,16 +64,3 @@ def get_config() -> ConfigDict:
             "negative_focus": 0.0,
         }
     )
-    # Values that change the network or the compiled program (MRMNet).
-    config.model = ConfigDict(
-        {
-            "width": 16,
-            "mutual_stages": ("attention",),
-            "feature_pairing": "channel_major",
-            "logit_divergence": "softmax",
-            "exchange": False,
-            "eca_conv": False,
-            "compute_dtype": "float32",  # or bfloat16, which is faster on accelerators
-        }
-    )
-    return config

@@ -125,6 +125,7 @@ def _flags() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     _add_work_flags(parser)
+    _add_trial_flags(parser)
     _add_search_flags(parser.add_argument_group("search"))
     _add_sharing_flags(parser.add_argument_group("several processes"))
     return parser
@@ -153,6 +154,10 @@ def _add_work_flags(parser: argparse.ArgumentParser) -> None:
         help="folder for trials, tables and plots (default: sweeps/NAME, with the name "
         "from the experiment)",
     )
+
+
+def _add_trial_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--trials",
         type=_count,

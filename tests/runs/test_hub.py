@@ -83,9 +83,10 @@ def test_the_card_is_one_for_the_hub(pushed):
     card = huggingface_hub.ModelCard(
         pushed.repositories[REPO].files()["README.md"].decode()
     )
-    assert card.data.library_name == "mrm_jax"
-    assert card.data.model_name == "waves"
-    assert card.data.eval_results[0].dataset_name == "waves"
+    front_matter = card.data
+    assert front_matter.library_name == "mrm_jax"
+    assert front_matter.model_name == "waves"
+    assert front_matter.eval_results[0].dataset_name == "waves"
     assert f'mrm_jax.from_hub("{REPO}")' in card.text
     assert "mrm_jax.load" not in card.text
 
