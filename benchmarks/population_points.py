@@ -10,7 +10,7 @@ from benchmarks import harness
 from benchmarks import load as loads
 from mrm_jax.models.mrm_net import network
 from mrm_jax.runtime import devices as devices_lib
-from mrm_jax.sweeps import population
+from mrm_jax.sweeps import population, vectorised
 from mrm_jax.training import input_pipeline, train_state
 from mrm_jax.training.hparams import HParams
 
@@ -87,7 +87,9 @@ def measure(
     found = []
     for name, (size, batching) in points.items():
         slots = -(-size // devices)
-        planned = population.call_bytes(model, loader, work.batch, slots, batching)
+        planned = population.call_bytes(
+            vectorised.Program(model, work.batch, batching), loader, slots
+        )
         found.append(
             {
                 "places": size,
@@ -105,7 +107,7 @@ def _turn(
     model: network.MRMNet, loader: Any, work: loads.Load, size: int, batching: str
 ) -> Callable[[], None]:
     """Returns a function that trains every slot of a population for one round."""
-    runs = population.Population(model, size, work.batch, batching)
+    runs = population.Population(vectorised.Program(model, work.batch, batching), size)
     state = jax.device_get(train_state.create(jax.random.PRNGKey(0), model))
     for place in range(size):
         runs.put(place, state, HParams())

@@ -15,6 +15,9 @@ def get_config() -> ConfigDict:
     config.seed = 1  # for initial weights, order of records and dropout
     config.batch_size = 96  # total over all devices
     config.num_epochs = 40
+    config.patience = 0  # epochs without a better one after which to stop; 0: never
+    config.average_weights = False  # score with averages of the weights over the steps
+    config.augment = False  # change the training records at random
     config.selection_head = "mean"  # its validation macro AUC selects the epoch
     config.data = ConfigDict(
         {
@@ -62,5 +65,15 @@ def _hparams() -> ConfigDict:
             "positive_weight": 1.0,
             "positive_focus": 0.0,
             "negative_focus": 0.0,
+            "negative_margin": 0.0,
+            "average_decay": 0.999,  # with average_weights
+            # With augment: each is off at 0 (training/augmentation).
+            "shift": 0.1,
+            "crop": 0.1,
+            "amplitude": 0.1,
+            "wander": 0.1,
+            "noise": 0.05,
+            "lead_dropout": 0.1,
+            "mixup": 0.0,
         }
     )

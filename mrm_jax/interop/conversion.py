@@ -56,7 +56,9 @@ def import_weights(
     for name in ("width", "exchange", "eca_conv"):
         config.model[name] = getattr(model, name)
     state = train_state.begin(
-        jax.random.PRNGKey(config.seed), jax.tree.map(_single, variables)
+        jax.random.PRNGKey(config.seed),
+        jax.tree.map(_single, variables),
+        config.average_weights,
     )
     if checkpoint.optimizer is not None:
         adam = torch_optimizer.from_torch(
@@ -96,6 +98,10 @@ def export_run(
 ) -> tuple[torch_checkpoint.TorchCheckpoint, dict[str, Any]]:
     """Returns a run as a PyTorch checkpoint, and its metadata.
 
+    A run that averages its weights gives the averages, with which it scores, without a
+    state of the optimiser, which is that of other weights; with `newest`, the weights
+    that training changes and their optimiser.
+
     Args:
         workdir: folder of a run with at least one finished epoch.
         newest: whether to export the newest epoch, to continue training from, instead
@@ -106,6 +112,8 @@ def export_run(
     """
     run = trained_run.read(workdir, newest)
     hparams = run.metadata["config"]["hparams"]
+    scores_averages = run.averages_weights and not newest
+    weights = run.variables if scores_averages else run.state.raw_variables
     moments = train_state.moments(run.state)
     adam = torch_optimizer.Adam(
         count=int(moments.count),
@@ -116,8 +124,8 @@ def export_run(
     )
     selection = f"val/macro_auc_{run.metadata['config']['selection_head']}"
     checkpoint = torch_checkpoint.TorchCheckpoint(
-        weights=torch_weights.to_torch(run.variables),
-        optimizer=torch_optimizer.to_torch(adam),
+        weights=torch_weights.to_torch(weights),
+        optimizer=None if scores_averages else torch_optimizer.to_torch(adam),
         epoch=run.epoch,
         metric=run.metadata["metrics"].get(selection),
         metadata={key: run.metadata[key] for key in KEPT},

@@ -43,7 +43,7 @@ def train_and_evaluate(
     console.say(f"{spec.headline()}\n{_describe_work(spec)} -> {workdir}")
     with processes.main_only(lambda: run_folder.RunFolder(spec, workdir)) as folder:
         report, epochs_done = None, folder.num_epochs_done()
-        if epochs_done >= spec.num_epochs:
+        if folder.is_finished():
             report = processes.run_on_main(lambda: _recall(workdir, epochs_done))
         if report is None:
             trainer.train(folder, spec, handler)

@@ -59,6 +59,12 @@ class TrainedRun:
         model = run_spec.network(config, len(self.labels), num_samples)
         return model.clone(axis_name=None)
 
+    @property
+    def averages_weights(self) -> bool:
+        """Whether the weights that score are averages over the updates."""
+        config = run_spec.saved_config(self.metadata)
+        return self.given is None and config.average_weights
+
     @functools.cached_property
     def state(self) -> train_state.TrainState:
         """The state at the end of the epoch, restored to the host at its first use.
@@ -68,7 +74,7 @@ class TrainedRun:
         if self.given is not None:
             return _fresh_state(self.given)
         with checkpoints.open_existing(self.workdir) as manager:
-            like = train_state.shapes(self.model)
+            like = train_state.shapes(self.model, self.averages_weights)
             return jax.device_get(checkpoints.restore(manager, self.epoch, like))
 
     @property
@@ -76,7 +82,7 @@ class TrainedRun:
         """The arguments of `model.apply`."""
         if self.given is not None:
             return self.given
-        return {"params": self.state.params, "batch_stats": self.state.batch_stats}
+        return self.state.variables
 
     def require_folder(self, flag: str) -> None:
         """Checks that results of the run can go into its own folder.
@@ -208,7 +214,7 @@ def _check_arrays(run: TrainedRun, path: Path) -> None:
         ValueError: if a name or a shape differs; says which.
     """
     like = train_state.shapes(run.model)
-    expected = _shapes({"params": like.params, "batch_stats": like.batch_stats})
+    expected = _shapes(like.variables)
     found = _shapes(run.variables)
     differing = sorted(
         name

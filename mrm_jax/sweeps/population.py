@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from mrm_jax.metrics.scores import SplitScores
-from mrm_jax.models.mrm_net import network
 from mrm_jax.runtime import devices as devices_lib
 from mrm_jax.sweeps import vectorised
 from mrm_jax.training import epoch as epoch_lib
@@ -36,35 +35,27 @@ class Population:
     are empty.
     """
 
-    def __init__(
-        self,
-        model: network.MRMNet,
-        size: int,
-        batch_size: int,
-        batching: str | None = None,
-    ):
+    def __init__(self, program: vectorised.Program, size: int):
         """Creates empty slots.
 
         Args:
-            model: network of all runs; its axis_name is ignored.
+            program: program of all runs. With the batching "vmap" the slots on a device
+                are computed in one wide program, with "map" in a loop within one
+                program, and with "loop" with one call for each slot. None selects the
+                default of the backend.
             size: number of slots, rounded up to a multiple of the number of devices.
-            batch_size: records in a batch of each run.
-            batching: how the slots on a device are batched. "vmap" computes them in one
-                wide program, "map" in a loop within one program, and "loop" with one
-                call for each slot. None selects the default of the backend.
 
         Raises:
-            ValueError: if size is below 1 or batching is invalid.
+            ValueError: if size is below 1 or the batching is invalid.
         """
-        self.batching = vectorised.resolve_batching(batching)
+        self._program = program.resolved()
         if size < 1:
             raise ValueError(f"expected 1 slot or more, got {size}")
-        self._model, self._batch_size = model.clone(axis_name=None), batch_size
         self._devices = devices_lib.device_count()
         per_device = -(-size // self._devices)
         self.size = per_device * self._devices
-        self._width = 1 if self.batching == "loop" else per_device
-        empty = vectorised.empty(self._model, self._width)
+        self._width = 1 if self._program.batching == "loop" else per_device
+        empty = vectorised.empty(self._program, self._width)
         self._groups = [
             devices_lib.replicate(empty) for _ in range(per_device // self._width)
         ]
@@ -96,7 +87,7 @@ class Population:
             slot -> means over its records of the loss, its terms and the gradient's
             norm. They are not finite for a run that diverged, whose slot is emptied.
         """
-        call = vectorised.train_mapped(self._model, self.batching)
+        call = vectorised.train_mapped(self._program)
         chunks = self._chunks(loader, next(iter(rows.values())))
         calls = [(chunk, group) for chunk in chunks for group in self._in_use(rows)]
         epochs = {slot: epoch_lib.Epoch(own) for slot, own in rows.items()}
@@ -125,8 +116,8 @@ class Population:
         track: Track = lambda calls, total: calls,
     ) -> dict[int, SplitScores]:
         """Returns the scores of every record of the loader's split, by slot."""
-        call = vectorised.predict_mapped(self._model, self.batching)
-        rows = input_pipeline.sequential_batches(len(loader), self._batch_size)
+        call = vectorised.predict_mapped(self._program)
+        rows = input_pipeline.sequential_batches(len(loader), self._program.batch_size)
         chunks = self._chunks(loader, rows)
         calls = [(chunk, group) for chunk in chunks for group in self._in_use(slots)]
         parts: dict[int, list[Any]] = {slot: [] for slot in slots}
@@ -148,7 +139,7 @@ class Population:
 
     def clear(self, slot: int) -> None:
         """Empties a slot, so that its non-finite numbers cannot spread."""
-        placeholder = jax.tree.map(lambda x: x[0], vectorised.empty(self._model, 1))
+        placeholder = jax.tree.map(lambda x: x[0], vectorised.empty(self._program, 1))
         self.put(slot, placeholder.state, placeholder.hparams)
 
     def _locate(self, slot: int) -> SlotLocation:
@@ -202,11 +193,7 @@ class Population:
 
 
 def largest(
-    model: network.MRMNet,
-    loader: input_pipeline.SplitLoader,
-    batch_size: int,
-    at_most: int,
-    batching: str | None = None,
+    program: vectorised.Program, loader: input_pipeline.SplitLoader, at_most: int
 ) -> int:
     """Returns how many slots a population can have on all devices together.
 
@@ -217,11 +204,9 @@ def largest(
     verified by compiling for it.
 
     Args:
-        model: network of all runs.
+        program: program of all runs.
         loader: the training split, already on the devices.
-        batch_size: records in a batch of each run.
         at_most: largest useful number of slots.
-        batching: as in `Population`.
 
     Raises:
         ValueError: if not even one run fits on a device.
@@ -230,7 +215,7 @@ def largest(
     if not devices_lib.supports_scan():
         return max(1, min(devices, at_most))
     limit = devices_lib.free_bytes()
-    needs = [call_bytes(model, loader, batch_size, runs, batching) for runs in (1, 2)]
+    needs = [call_bytes(program, loader, runs) for runs in (1, 2)]
     if needs[0] > limit:
         raise ValueError(
             f"One run needs {needs[0] / 2**30:.1f} GiB of device memory beside the "
@@ -240,45 +225,39 @@ def largest(
     each = max(1, needs[1] - needs[0])
     per_device = min(1 + int((limit - needs[0]) // each), -(-at_most // devices))
     while per_device > 1:
-        if call_bytes(model, loader, batch_size, per_device, batching) <= limit:
+        if call_bytes(program, loader, per_device) <= limit:
             break
         per_device -= 1
     return min(per_device * devices, at_most)
 
 
 def call_bytes(
-    model: network.MRMNet,
-    loader: input_pipeline.SplitLoader,
-    batch_size: int,
-    per_device: int,
-    batching: str | None = None,
+    program: vectorised.Program, loader: input_pipeline.SplitLoader, per_device: int
 ) -> int:
     """Returns the bytes of device memory that training needs besides resident records.
 
     Args:
-        model: network of all runs.
+        program: program of all runs.
         loader: the training split.
-        batch_size: records in a batch of each run.
         per_device: number of runs on a device.
-        batching: as in `Population`.
     """
-    batching = vectorised.resolve_batching(batching)
-    model, devices = model.clone(axis_name=None), devices_lib.device_count()
-    together = 1 if batching == "loop" else per_device
-    rows = input_pipeline.sequential_batches(len(loader), batch_size)
+    program, devices = program.resolved(), devices_lib.device_count()
+    together = 1 if program.batching == "loop" else per_device
+    rows = input_pipeline.sequential_batches(len(loader), program.batch_size)
     steps = loader.steps_per_call(np.tile(rows, (1, together)))
-    shares = np.broadcast_to(rows[:steps], (devices, together, steps, batch_size))
+    shares = np.broadcast_to(
+        rows[:steps], (devices, together, steps, program.batch_size)
+    )
     records, named = loader.records(shares)
     some = jax.tree.map(
         lambda x: np.broadcast_to(x, (devices, *x.shape)),
-        vectorised.empty(model, together),
+        vectorised.empty(program, together),
     )
     arguments = jax.eval_shape(lambda *given: given, some, records, named)
-    compiled = vectorised.train_mapped(model, batching).lower(*arguments).compile()
+    compiled = vectorised.train_mapped(program).lower(*arguments).compile()
     planned = compiled.memory_analysis()
-    state = sum(
-        x.size * x.dtype.itemsize for x in jax.tree.leaves(vectorised.empty(model, 1))
-    )
+    one = vectorised.empty(program, 1)
+    state = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(one))
     resident = loader.signal_bytes() if loader.resident else 0
     needed = planned.temp_size_in_bytes + planned.argument_size_in_bytes - resident
     needed += planned.output_size_in_bytes - planned.alias_size_in_bytes

@@ -53,8 +53,8 @@ class TrialRun:
 
     @property
     def trained(self) -> bool:
-        """Whether all epochs are done."""
-        return self.run.epochs_done >= self.spec.num_epochs
+        """Whether all epochs are trained, or the patience has run out."""
+        return self.run.is_finished()
 
 
 def folder(workdir: Path, number: int) -> Path:

@@ -5,6 +5,7 @@ its own weights, record order and batch statistics, so runs do not communicate, 
 on one device nor between devices.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,29 @@ from mrm_jax.training.hparams import HParams
 
 BATCHINGS = ("vmap", "map", "loop")
 ALIASES = {"unrolled": "loop"}  # alias from earlier versions
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What runs must have in common to be computed by one compiled program."""
+
+    model: network.MRMNet  # its axis_name is ignored
+    batch_size: int  # records in a batch of each run
+    batching: str | None = None  # how the runs on a device are batched
+    augment: bool = False  # whether the training records are changed at random
+    averaged: bool = False  # whether the runs average their weights
+
+    def resolved(self) -> "Program":
+        """Returns the program for one device, with a batching of the backend.
+
+        Raises:
+            ValueError: if the batching is invalid.
+        """
+        return dataclasses.replace(
+            self,
+            model=self.model.clone(axis_name=None),
+            batching=resolve_batching(self.batching),
+        )
 
 
 @flax.struct.dataclass
@@ -81,20 +105,25 @@ def run(
     return epoch.train_steps(state, records, rows, hparams, model=model)
 
 
-def empty(model: network.MRMNet, num_runs: int) -> VectorisedRuns:
+def empty(program: Program, num_runs: int) -> VectorisedRuns:
     """Returns placeholder runs, on the host, whose arrays are zero but trainable.
 
     They must be finite: some backends compute the convolutions of all runs as one,
     with zeros between them, and zero times NaN is NaN.
     """
     one = VectorisedRuns(
-        jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), train_state.shapes(model)),
+        jax.tree.map(
+            lambda x: np.zeros(x.shape, x.dtype),
+            train_state.shapes(program.model, program.averaged),
+        ),
         HParams(),
     )
     return jax.tree.map(lambda x: np.stack([x] * num_runs), one)
 
 
-def _over_runs(function: Callable[..., Any], batching: str) -> Callable[..., Any]:
+def _over_runs(
+    function: Callable[..., Any], batching: str | None
+) -> Callable[..., Any]:
     """Returns the function mapped over the leading axis of arguments and results."""
     if batching == "vmap":
         return jax.vmap(function)
@@ -110,39 +139,53 @@ def _over_runs(function: Callable[..., Any], batching: str) -> Callable[..., Any
 
 
 @functools.lru_cache(maxsize=8)
-def train_mapped(model: network.MRMNet, batching: str) -> Any:
+def train_mapped(program: Program) -> Any:
     """Returns `epoch.train_steps` of all runs, mapped over the devices.
 
     The returned function takes runs, records and rows [run, step, batch]. It returns
     the runs, whose memory it reuses, and their terms [run, step].
+
+    Args:
+        program: a resolved program.
     """
+    step = functools.partial(
+        epoch.train_steps, model=program.model, augment=program.augment
+    )
 
     def call(runs, records, rows):
         """Trains the runs of one device on rows [run, step, batch]."""
 
         def one(run, rows):
             """Trains one run."""
-            return epoch.train_steps(run.state, records, rows, run.hparams, model=model)
+            return step(run.state, records, rows, run.hparams)
 
-        state, terms = _over_runs(one, batching)(runs, rows)
+        state, terms = _over_runs(one, program.batching)(runs, rows)
         return runs.replace(state=state), terms
 
     return devices.map_devices(call, donate_argnums=(0,))
 
 
 @functools.lru_cache(maxsize=8)
-def predict_mapped(model: network.MRMNet, batching: str) -> Callable[..., Any]:
+def predict_mapped(program: Program) -> Callable[..., Any]:
     """Returns `scoring.predict_steps` of all runs, mapped over the devices.
 
     The returned function takes the runs' states, records and rows [step, batch], which
     are the same for all. It returns the scores [run, step, batch, label] of both
     branches.
+
+    Args:
+        program: a resolved program.
     """
+    score = functools.partial(scoring.predict_steps, model=program.model)
 
     def call(states, records, rows):
         """Scores rows [step, batch] with all runs of one device."""
-        score = functools.partial(scoring.predict_steps, model=model)
-        return _over_runs(lambda state: score(state, records, rows), batching)(states)
+
+        def one(state):
+            """Scores with one run."""
+            return score(state, records, rows)
+
+        return _over_runs(one, program.batching)(states)
 
     return devices.map_devices(call)
 

@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from mrm_jax.runtime import devices, preemption
-from mrm_jax.sweeps import population
+from mrm_jax.sweeps import population, vectorised
 from mrm_jax.sweeps import progress as progress_lib
 from mrm_jax.sweeps.leases import Lease
 from mrm_jax.sweeps.study import Progress, Study, Verdict
@@ -78,9 +78,7 @@ class Worker:
         slots = self._num_slots(
             first.spec, max(1, progress.open[lease.program]), progress
         )
-        runs = population.Population(
-            first.spec.model, slots, first.spec.batch_size, self._job.batching
-        )
+        runs = population.Population(_program(first.spec, self._job.batching), slots)
         self._fill_slot(runs, live, 0, first)
         try:
             while True:
@@ -105,11 +103,7 @@ class Worker:
             return min(self._job.slots, wanted)
         share = max(devices.device_count(), -(-progress.total // SHARES))
         return population.largest(
-            spec.model,
-            self._train,
-            spec.batch_size,
-            min(wanted, share),
-            self._job.batching,
+            _program(spec, self._job.batching), self._train, min(wanted, share)
         )
 
     def _open(self, lease: Lease) -> TrialRun:
@@ -209,6 +203,12 @@ class Worker:
         done, value = trial.run.epochs_done, trial.run.best_value
         epochs = "1 epoch" if done == 1 else f"{done} epochs"
         self._shown.ended(trial.lease, f"{outcome} after {epochs}, best {value:.4f}")
+
+
+def _program(spec: run_spec.RunSpec, batching: str | None) -> vectorised.Program:
+    return vectorised.Program(
+        spec.model, spec.batch_size, batching, spec.augment, spec.average_weights
+    )
 
 
 def _finite(values: Sequence[float] | np.ndarray) -> bool:

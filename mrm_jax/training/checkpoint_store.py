@@ -5,6 +5,7 @@ metadata contain checksums of both. Checkpoints of version 0.1.0 have none.
 """
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import json
@@ -13,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -149,7 +150,7 @@ def save(
         metrics = {METRIC: selection}
         checksums[METRIC] = _number(selection)
     arguments = ocp.args.Composite(  # "facts" is the name of the item on disk
-        state=ocp.args.StandardSave(state),
+        state=ocp.args.StandardSave(_fields(state)),
         facts=ocp.args.JsonSave(metadata | {CHECKSUMS: checksums}),
     )
     manager.save(number, args=arguments, metrics=metrics)
@@ -161,7 +162,7 @@ def restore(manager: ocp.CheckpointManager, number: int, like: Any) -> Any:
     Args:
         manager: from `open_folder`.
         number: number of a saved checkpoint.
-        like: state of the same shapes, or its `jax.eval_shape`.
+        like: state of the same fields and shapes, or its `jax.eval_shape`.
 
     Raises:
         DamagedError: if the state cannot be read or differs from its checksum.
@@ -169,12 +170,25 @@ def restore(manager: ocp.CheckpointManager, number: int, like: Any) -> Any:
     host = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
     _, checksums = _read(manager, number)
     with _naming_damage(manager, number):
-        state = _restore(manager, number, host)
+        state = _restore(manager, number, _fields(host))
+        if dataclasses.is_dataclass(like):
+            state = dataclasses.replace(cast(Any, like), **state)
         if jax.tree.map(np.shape, state) != jax.tree.map(np.shape, host):
             raise ValueError("its arrays do not fit the network of its metadata")
         if checksums and checksums["state"] != _hash_state(state):
             _verify_state(manager, number, checksums)  # `like` may have other types
     return state
+
+
+def _fields(state: Any) -> Any:
+    """Returns the fields of a state that are not None, by name.
+
+    Orbax would write an entry for None, which checkpoints from before that field lack.
+    """
+    if not dataclasses.is_dataclass(state):
+        return state
+    fields = {f.name: getattr(state, f.name) for f in dataclasses.fields(state)}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def read_metadata(manager: ocp.CheckpointManager, number: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import ml_collections
 import msgspec
@@ -13,7 +14,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from mrm_jax.runtime import text
-from mrm_jax.training import shipped_experiments
+from mrm_jax.training import hparams, shipped_experiments
 
 EXAMPLE = "cpsc2018"
 CONFIG_MODULE = "config_config"  # the name under which ml_collections loads a file
@@ -25,24 +26,14 @@ class _Data(msgspec.Struct, forbid_unknown_fields=True):
     resident_gib: float | None
 
 
-class _HParams(msgspec.Struct, forbid_unknown_fields=True):
-    learning_rate: float
-    weight_decay: float
-    high_weight: float
-    low_weight: float
-    feature_weight: float
-    logit_weight: float
-    temperature: float
-    dropout_rate: float
-    label_smoothing: float
-    # Later than 0.1.0, as in `metadata.LATER`.
-    warmup_fraction: float = 0.0
-    initial_rate: float = 0.0
-    final_rate: float = 1.0
-    clip_norm: float = 0.0
-    positive_weight: float = 1.0
-    positive_focus: float = 0.0
-    negative_focus: float = 0.0
+_HParams: Any = msgspec.defstruct(
+    "_HParams",
+    [
+        *((name, float) for name in hparams.FIRST),
+        *((name, float, value) for name, value in hparams.later_defaults().items()),
+    ],
+    forbid_unknown_fields=True,
+)
 
 
 class _Model(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,6 +57,10 @@ class _Experiment(msgspec.Struct, forbid_unknown_fields=True):
     data: _Data
     hparams: _HParams
     model: _Model
+    # Later than 0.1.0, as in `metadata.LATER`.
+    patience: int = 0
+    average_weights: bool = False
+    augment: bool = False
 
 
 def load(file: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:

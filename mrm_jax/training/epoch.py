@@ -25,6 +25,7 @@ def train_steps(
     hparams: HParams,
     *,
     model: network.MRMNet,
+    augment: bool = False,
 ) -> tuple[train_state.TrainState, steps.Terms]:
     """Makes one update for each row and returns the state and the terms of the loss.
 
@@ -37,6 +38,7 @@ def train_steps(
         rows: [step, batch], record numbers or padding.
         hparams: hyperparameters.
         model: the network.
+        augment: whether the records are changed at random.
 
     Returns:
         The state after the last update, and the terms, each [step].
@@ -45,15 +47,15 @@ def train_steps(
     def body(state, batch_rows):
         """Makes one update."""
         batch = input_pipeline.take(records, batch_rows)
-        return steps.train_step(state, batch, hparams, model=model)
+        return steps.train_step(state, batch, hparams, model=model, augment=augment)
 
     return devices.loop(body, state, rows)
 
 
 @functools.lru_cache(maxsize=8)
-def mapped(model: network.MRMNet) -> TrainCall:
+def mapped(model: network.MRMNet, augment: bool = False) -> TrainCall:
     """Returns `train_steps` mapped over the devices; it reuses the state's memory."""
-    call = functools.partial(train_steps, model=model)
+    call = functools.partial(train_steps, model=model, augment=augment)
     return devices.map_devices(call, donate_argnums=(0,))
 
 

@@ -42,10 +42,10 @@ def weighted_cross_entropy(
     With p the score and y the smoothed label, the term of each label is
 
         -positive_weight · y · (1 - p)^positive_focus · log p
-        - (1 - y) · p^negative_focus · log(1 - p)
+        - (1 - y) · q^negative_focus · log(1 - q),    q = max(p - negative_margin, 0)
 
-    The defaults (1, 0, 0) are `binary_cross_entropy`. Equal focuses are the focal loss,
-    unequal ones the asymmetric loss without its margin.
+    The defaults (1, 0, 0, 0) are `binary_cross_entropy`. Equal focuses are the focal
+    loss, unequal ones with a margin the asymmetric loss.
 
     References:
         Lin et al., 2017, arXiv 1708.02002 (focal loss); Ridnik et al., 2021, arXiv
@@ -56,9 +56,29 @@ def weighted_cross_entropy(
     log_p, log_not_p = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
     # Powers as exponentials: the gradient of x**0 is not finite at 0.
     positive = hparams.positive_weight * jnp.exp(hparams.positive_focus * log_not_p)
-    negative = jnp.exp(hparams.negative_focus * log_p)
-    terms = -positive * smooth * log_p - negative * (1 - smooth) * log_not_p
+    log_q, log_not_q = _with_margin(log_p, log_not_p, hparams.negative_margin)
+    negative = jnp.exp(hparams.negative_focus * log_q)
+    terms = -positive * smooth * log_p - negative * (1 - smooth) * log_not_q
     return jnp.mean(terms, axis=-1)
+
+
+def _with_margin(
+    log_p: Float[Array, "batch label"],
+    log_not_p: Float[Array, "batch label"],
+    margin: Scalar,
+) -> tuple[Float[Array, "batch label"], Float[Array, "batch label"]]:
+    """Returns log q and log(1 - q) with q = max(p - margin, 0).
+
+    Where q is 0, the first is 0 instead of -∞: the second, by which it is multiplied
+    after `exp`, is 0 as well.
+    """
+    q = jnp.exp(log_p) - margin
+    inside = (margin > 0) & (q > 0)
+    q = jnp.where(inside, q, 0.5)  # elsewhere gradients would not be finite
+    without = margin == 0
+    log_q = jnp.where(without, log_p, jnp.where(inside, jnp.log(q), 0))
+    log_not_q = jnp.where(without, log_not_p, jnp.where(inside, jnp.log1p(-q), 0))
+    return log_q, log_not_q
 
 
 def distill_kl(

@@ -14,6 +14,7 @@ from typing import Any
 
 from mrm_jax import version
 from mrm_jax.data import manifest as manifests
+from mrm_jax.training import hparams
 
 _NONE = object()  # equals nothing
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -21,21 +22,24 @@ DATA_KEYS = tuple(
     "data_set data_set_version label_set labels descriptions records leads "
     "sampling_rate num_samples unit length_rule mean_uv std_uv sha256".split()
 )
-# Values that may change when a run resumes: its name, the number of epochs, and where
-# the shards and their signals are.
-RESUME_MAY_CHANGE = ("name", "num_epochs", "data.shards", "data.resident_gib")
-# Options of config.hparams that were added after 0.1.0, with the values of runs before.
+# Values that may change when a run resumes: its name, the end of its training, and
+# where the shards and their signals are.
+RESUME_MAY_CHANGE = (
+    "name",
+    "num_epochs",
+    "patience",
+    "data.shards",
+    "data.resident_gib",
+)
+# Options that were added after 0.1.0, with the values of runs before.
 LATER = {
-    f"config.hparams.{name}": value
-    for name, value in {
-        "warmup_fraction": 0.0,
-        "initial_rate": 0.0,
-        "final_rate": 1.0,
-        "clip_norm": 0.0,
-        "positive_weight": 1.0,
-        "positive_focus": 0.0,
-        "negative_focus": 0.0,
-    }.items()
+    "config.patience": 0,
+    "config.average_weights": False,
+    "config.augment": False,
+    **{
+        f"config.hparams.{name}": value
+        for name, value in hparams.later_defaults().items()
+    },
 }
 # A schedule ends with the run, so its length belongs to the run.
 SCHEDULE = ("config.hparams.warmup_fraction", "config.hparams.final_rate")

@@ -6,6 +6,7 @@
 import contextlib
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,20 +61,43 @@ class RunFolder:
         self._writer = None
         if self.epochs_done < spec.num_epochs:
             self._writer = metrics_log.MetricWriter(workdir, self.epochs_done + 1)
-        self.best_value = max(
-            (line[spec.selection] for line in metrics_log.read(workdir)),
-            default=-math.inf,
-        )
+        self._values = [line[spec.selection] for line in metrics_log.read(workdir)]
 
     def num_epochs_done(self) -> int:
         """Returns the number of finished epochs."""
         return self.epochs_done
 
+    @property
+    def best_value(self) -> float:
+        """The largest validation metric so far, by which the epoch is selected."""
+        return max(self._values, default=-math.inf)
+
+    def _has_no_patience(self) -> bool:
+        return has_no_patience(self._values, self._spec.patience)
+
+    def is_finished(self) -> bool:
+        """Returns whether all epochs are trained, or the patience has run out."""
+        return self.epochs_done >= self._spec.num_epochs or self._has_no_patience()
+
+    def early_stop(self) -> str:
+        """Describes why training ended before the last epoch; empty if it did not."""
+        if self.epochs_done >= self._spec.num_epochs or not self._has_no_patience():
+            return ""
+        best = 1 + self._values.index(self.best_value)
+        return (
+            f"stopped early after epoch {self.epochs_done} of "
+            f"{self._spec.num_epochs}: {self._spec.selection} has not risen since "
+            f"epoch {best} (patience {self._spec.patience})"
+        )
+
     def state(self) -> train_state.TrainState:
         """Returns the state after the last finished epoch, or the initial state."""
-        model = self._spec.model
         if not self.epochs_done:
-            return train_state.create(jax.random.PRNGKey(self._spec.seed), model)
+            return train_state.create(
+                jax.random.PRNGKey(self._spec.seed),
+                self._spec.model,
+                averaged=self._spec.average_weights,
+            )
         return self._restore(self.epochs_done)
 
     def best_state(self) -> train_state.TrainState:
@@ -99,8 +123,7 @@ class RunFolder:
                 f"resuming after step {progress['steps_done']} of epoch "
                 f"{saved['epoch']}"
             )
-            like = train_state.shapes(self._spec.model)
-            state = checkpoints.restore_unfinished(self._workdir, like)
+            state = checkpoints.restore_unfinished(self._workdir, self._shapes())
             return ResumePoint(state, saved["epoch"], progress)
         self.discard_unfinished()  # its epoch has been finished since
         if self.epochs_done:
@@ -132,7 +155,7 @@ class RunFolder:
         saved = self._spec.metadata | {"epoch": self.epochs_done, "metrics": values}
         selection = values[self._spec.selection]
         checkpoints.save(self._manager, self.epochs_done, state, saved, selection)
-        self.best_value = max(self.best_value, selection)
+        self._values.append(selection)
         return values
 
     def save_unfinished(
@@ -173,12 +196,26 @@ class RunFolder:
         self.close()
 
     def _restore(self, epoch: int) -> train_state.TrainState:
-        like = train_state.shapes(self._spec.model)
-        return checkpoints.restore(self._manager, epoch, like)
+        return checkpoints.restore(self._manager, epoch, self._shapes())
+
+    def _shapes(self) -> train_state.TrainState:
+        return train_state.shapes(self._spec.model, self._spec.average_weights)
 
     def _check_same_run(self, saved: dict[str, Any]) -> None:
         saved_metadata.check(saved, run_spec.CONFIG_DEFAULTS_SINCE, self._workdir)
         metadata.check_same_run(saved, self._spec.metadata, self._workdir)
+
+
+def has_no_patience(values: Sequence[float], patience: int) -> bool:
+    """Returns whether the last epochs brought no better value.
+
+    Args:
+        values: validation metric of each epoch; larger is better.
+        patience: number of epochs without a better one that are too many; 0: no limit.
+    """
+    if not patience or len(values) <= patience:
+        return False
+    return max(values[-patience:]) <= max(values[:-patience])
 
 
 def describe_saved(workdir: Path, num_epochs: int) -> str:

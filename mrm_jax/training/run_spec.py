@@ -15,7 +15,7 @@ from mrm_jax.metrics import scores
 from mrm_jax.models.mrm_net import network as mrm_net
 from mrm_jax.runtime import devices
 from mrm_jax.training import metadata
-from mrm_jax.training.hparams import HParams
+from mrm_jax.training.hparams import AUGMENTATION, HParams
 
 # Options that were added to config.model later, with the values of runs before that.
 CONFIG_DEFAULTS_SINCE = {"compute_dtype": "float32"}
@@ -27,6 +27,7 @@ SIZES = {
     "seed": (0, 2**32 - 1),
     "batch_size": (1, 2**17),
     "num_epochs": (1, 10**6),
+    "patience": (0, 10**6),
     "model.width": (4, 1024),
 }
 NOT_NEGATIVE = (0, float("inf"))
@@ -47,6 +48,15 @@ HPARAMS = {
     "positive_weight": NOT_NEGATIVE,
     "positive_focus": NOT_NEGATIVE,
     "negative_focus": NOT_NEGATIVE,
+    "negative_margin": (0, 1),
+    "average_decay": (0, 1),
+    "shift": (0, 1),
+    "crop": (0, 1),
+    "amplitude": NOT_NEGATIVE,
+    "wander": NOT_NEGATIVE,
+    "noise": NOT_NEGATIVE,
+    "lead_dropout": (0, 1),
+    "mixup": (0, 1),
 }
 
 
@@ -62,17 +72,20 @@ class RunSpec:
     seed: int
     batch_size: int  # over all devices
     num_epochs: int
+    patience: int  # epochs without a better one after which to stop; 0: never
     selection_head: str  # its validation macro AUC selects the epoch
     data: shards.Shards
     label_set: str
     resident_bytes: int | None  # larger splits are streamed; None: as memory allows
     model: mrm_net.MRMNet
     hparams: HParams
+    average_weights: bool  # score with averages of the weights over the updates
+    augment: bool  # change the training records at random
     metadata: dict[str, Any]  # stored in every checkpoint
 
     def __post_init__(self) -> None:
         """Checks the values that are not checked elsewhere."""
-        for name in ("seed", "batch_size", "num_epochs"):
+        for name in ("seed", "batch_size", "num_epochs", "patience"):
             _check_size(name, getattr(self, name))
         if self.selection_head not in HEADS:
             raise ValueError(
@@ -80,6 +93,21 @@ class RunSpec:
             )
 
         _check_hparams(self.hparams)
+        self._check_used("augment", AUGMENTATION)
+        self._check_used("average_weights", ("average_decay",))
+
+    def _check_used(self, option: str, names: Sequence[str]) -> None:
+        """Checks that no value was set that an option would have to switch on."""
+        if getattr(self, option):
+            return
+        defaults = HParams()
+        for name in names:
+            if getattr(self.hparams, name) != getattr(defaults, name):
+                raise ValueError(
+                    f"hparams.{name} has no effect unless {option} is True. Set "
+                    f"`--config.{option}=True`, or leave its default, "
+                    f"{getattr(defaults, name):g}."
+                )
 
     @classmethod
     def from_checkpoint(
@@ -170,6 +198,7 @@ def build_run_spec(
         seed=config.seed,
         batch_size=config.batch_size,
         num_epochs=config.num_epochs,
+        patience=config.patience,
         selection_head=config.selection_head,
         data=data,
         label_set=label_set,
@@ -179,6 +208,8 @@ def build_run_spec(
             **config.hparams,
             total_steps=_total_steps(config, data.manifest.label_sets[label_set]),
         ),
+        average_weights=config.average_weights,
+        augment=config.augment,
         metadata={
             "config": metadata.plain(config.to_dict()),
             "data": metadata.describe_data(data.manifest, label_set),
@@ -203,9 +234,13 @@ def saved_config(saved: Mapping[str, Any]) -> ml_collections.ConfigDict:
         saved: metadata of the checkpoint.
     """
     config = ml_collections.ConfigDict(saved["config"])
-    for name, value in CONFIG_DEFAULTS_SINCE.items():
-        if name not in config.model:
-            config.model[name] = value
+    of_model = {f"config.model.{n}": v for n, v in CONFIG_DEFAULTS_SINCE.items()}
+    defaults: dict[str, Any] = metadata.LATER | of_model
+    for place, value in defaults.items():
+        _, *groups, last = place.split(".")
+        node = config[groups[0]] if groups else config
+        if last not in node:
+            node[last] = value
     return config
 
 

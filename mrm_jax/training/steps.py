@@ -9,7 +9,7 @@ import optax
 
 from mrm_jax.models.mrm_net import network
 from mrm_jax.models.outputs import Outputs
-from mrm_jax.training import losses, train_state
+from mrm_jax.training import augmentation, losses, train_state
 from mrm_jax.training.hparams import HParams
 from mrm_jax.training.input_pipeline import Batch
 
@@ -22,12 +22,18 @@ def train_step(
     hparams: HParams,
     *,
     model: network.MRMNet,
+    augment: bool = False,
 ) -> tuple[train_state.TrainState, Terms]:
     """Makes one update; returns the state and the mean loss, its terms and "grad_norm".
 
-    If model.axis_name is set, the batch is this device's share. Batch statistics,
-    losses and gradients are then those of the whole batch, on every device.
+    With `augment` the records are changed at random first, see `augmentation`. If
+    model.axis_name is set, the batch is this device's share. Batch statistics, losses
+    and gradients are then those of the whole batch, on every device.
     """
+    if augment:
+        key = jax.random.fold_in(state.rng, augmentation.STREAM)
+        key = jax.random.fold_in(key, state.step)
+        batch = augmentation.augment(batch, key, hparams, model.axis_name)
 
     def loss_fn(params):
         """Returns the mean loss, and its terms with the updated running averages."""
@@ -64,7 +70,7 @@ def train_step(
         batch_stats=batch_stats,
         opt_state=opt_state,
     )
-    return updated_state, terms
+    return train_state.with_averages(updated_state, hparams), terms
 
 
 def _clipped(grads, norm, clip_norm):
@@ -78,6 +84,5 @@ def predict_step(
     state: train_state.TrainState, batch: Batch, *, model: network.MRMNet
 ) -> tuple[jax.Array, jax.Array]:
     """Returns the scores [batch, label] in (0, 1) of the high and the low branch."""
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
-    outputs = cast(Outputs, model.apply(variables, batch.signal, train=False))
+    outputs = cast(Outputs, model.apply(state.variables, batch.signal, train=False))
     return jax.nn.sigmoid(outputs.high_logits), jax.nn.sigmoid(outputs.low_logits)

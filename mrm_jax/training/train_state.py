@@ -24,6 +24,17 @@ class TrainState:
     params: dict
     batch_stats: dict
     opt_state: optax.OptState
+    averages: dict | None = None  # of params and batch_stats; None: not kept
+
+    @property
+    def raw_variables(self) -> dict[str, Any]:
+        """The network's variables, as training changes them."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The network's variables for scoring: the averages, if they are kept."""
+        return self.raw_variables if self.averages is None else self.averages
 
 
 def optimizer(
@@ -50,13 +61,43 @@ def optimizer(
     )
 
 
-def shapes(model: nn.Module) -> TrainState:
+def with_averages(state: TrainState, hparams: HParams) -> TrainState:
+    """Moves the averages towards the variables of a state after its update.
+
+    They are exponential moving averages: a = d · a + (1 - d) · variables, with
+    d = min(average_decay, (1 + t) / (10 + t)) after t updates, so that they do not
+    remember the initial weights for long. The running averages of batch norm are
+    averaged alike: those of the newest weights would not fit the averaged ones.
+
+    Args:
+        state: state after an update; returned as it is if it keeps no averages.
+        hparams: hyperparameters, of which only `average_decay` is read.
+
+    References:
+        Polyak and Juditsky, 1992, doi 10.1137/0330046.
+    """
+    if state.averages is None:
+        return state
+    decay = jnp.minimum(hparams.average_decay, (1 + state.step) / (10 + state.step))
+    moved = jax.tree.map(
+        lambda new, old: optax.incremental_update(
+            new, old, (1 - decay).astype(old.dtype)
+        ),
+        state.raw_variables,
+        state.averages,
+    )
+    return dataclasses.replace(state, averages=moved)
+
+
+def shapes(model: nn.Module, averaged: bool = False) -> TrainState:
     """Returns the state of a model with shapes and types instead of values."""
-    return create.eval_shape(jax.random.PRNGKey(0), model)
+    return create.eval_shape(jax.random.PRNGKey(0), model, averaged=averaged)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "num_leads"))
-def create(rng: jax.Array, model: nn.Module, num_leads: int = 12) -> TrainState:
+@functools.partial(jax.jit, static_argnames=("model", "num_leads", "averaged"))
+def create(
+    rng: jax.Array, model: nn.Module, num_leads: int = 12, averaged: bool = False
+) -> TrainState:
     """Returns the state before the first step.
 
     The function is compiled, so that the network is traced once for its shapes and its
@@ -64,28 +105,34 @@ def create(rng: jax.Array, model: nn.Module, num_leads: int = 12) -> TrainState:
 
     Args:
         rng: raw key, [2] uint32, as from `jax.random.PRNGKey`.
-        model: an MRMNet.
+        model: the network.
         num_leads: number of leads of the signals.
+        averaged: whether the state keeps averages of the variables.
     """
     init_rng, _ = jax.random.split(rng)
     signal = jnp.zeros((1, model.num_samples, num_leads))
-    return begin(rng, model.init(init_rng, signal, train=False))
+    return begin(rng, model.init(init_rng, signal, train=False), averaged)
 
 
-def begin(rng: jax.Array, variables: Mapping[str, Any]) -> TrainState:
+def begin(
+    rng: jax.Array, variables: Mapping[str, Any], averaged: bool = False
+) -> TrainState:
     """Returns the state before the first step for given variables.
 
     Args:
         rng: raw key, which gives the same dropout as in `create`.
         variables: "params" and "batch_stats" of a model.
+        averaged: whether the state keeps averages of the variables.
     """
     _, state_rng = jax.random.split(rng)
+    parts = {name: variables[name] for name in ("params", "batch_stats")}
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         rng=state_rng,
-        params=variables["params"],
-        batch_stats=variables["batch_stats"],
-        opt_state=optimizer(HParams()).init(variables["params"]),
+        **parts,
+        opt_state=optimizer(HParams()).init(parts["params"]),
+        # Copies: a step reuses the memory of its state, which must not be shared.
+        averages=jax.tree.map(jnp.copy, parts) if averaged else None,
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mrm_jax.metrics.scores import SplitScores
-from mrm_jax.runtime import devices, preemption, progress
+from mrm_jax.runtime import console, devices, preemption, progress
 from mrm_jax.training import epoch as epoch_lib
 from mrm_jax.training import (
     input_pipeline,
@@ -22,6 +22,8 @@ def train(
 ) -> None:
     """Trains a run to its last epoch, and saves metrics and a checkpoint of each epoch.
 
+    With a patience, the last epoch is the one at which it runs out.
+
     Args:
         folder: folder of the run, opened with `processes.main_only`.
         spec: specification of the run.
@@ -32,13 +34,13 @@ def train(
         preemption.Preempted: if the run was preempted.
         FloatingPointError: if the loss is not finite. Checkpoints remain unchanged.
     """
-    if folder.num_epochs_done() >= spec.num_epochs:
+    if folder.is_finished():
         folder.resume_point()  # says so, and discards an unfinished epoch
         return
     with run_progress.RunProgress(spec.num_epochs) as shown:
         resume_point = folder.resume_point()
         train_loader, val_loader = scoring.loaders(spec)
-        train_call = epoch_lib.mapped(spec.model)
+        train_call = epoch_lib.mapped(spec.model, spec.augment)
         hparams = devices.replicate(spec.hparams)
         state = devices.replicate(resume_point.state)
         done_before = resume_point.progress
@@ -58,8 +60,12 @@ def train(
                 raise preemption.Preempted(place) from None
             metrics = folder.record(terms, scores, devices.unreplicate(state))
             shown.end_epoch(metrics)
+            if folder.is_finished():
+                break
             done_before = {}
     folder.discard_unfinished()
+    if reason := folder.early_stop():
+        console.say(reason)
 
 
 def _rows(

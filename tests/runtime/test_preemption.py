@@ -1,7 +1,6 @@
 """Tests of real signals to one process, at every stage of a run."""
 
 import functools
-import os
 import signal
 import subprocess
 import sys
@@ -11,8 +10,8 @@ import pytest
 
 from mrm_jax.runs import evaluation, experiment
 from mrm_jax.runtime import preemption
-from mrm_jax.training import checkpoints, input_pipeline, metrics_log
-from tests.helpers import commands, distributed_child, small_runs
+from mrm_jax.training import checkpoints, metrics_log
+from tests.helpers import commands, distributed_child, preempted, small_runs
 
 pytestmark = [
     pytest.mark.slow,
@@ -36,19 +35,6 @@ def unbroken(shards_dir, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "unbroken"
     run(shards_dir, workdir)
     return workdir
-
-
-def send_before_call(monkeypatch, number):
-    """Sends this process SIGTERM before a mapped call, counted from 0."""
-    calls, count = input_pipeline.SplitLoader.calls, iter(range(1000))
-
-    def counted(*args):
-        for call in calls(*args):
-            if next(count) == number:
-                os.kill(os.getpid(), signal.SIGTERM)
-            yield call
-
-    monkeypatch.setattr(input_pipeline.SplitLoader, "calls", counted)
 
 
 def history(workdir):
@@ -76,7 +62,7 @@ def test_a_preempted_run_equals_an_uninterrupted_one(
 ):
     number, preempted_at, resuming = case
     with monkeypatch.context() as patch:
-        send_before_call(patch, number)
+        preempted.send_before_call(patch, number)
         with pytest.raises(preemption.Preempted, match=preempted_at):
             run(shards_dir, tmp_path)
     capsys.readouterr()
@@ -95,7 +81,7 @@ def test_a_preempted_run_equals_an_uninterrupted_one(
 def test_an_unfinished_epoch_is_neither_best_nor_reported(
     shards_dir, unbroken, tmp_path, monkeypatch
 ):
-    send_before_call(monkeypatch, 6)
+    preempted.send_before_call(monkeypatch, 6)
     with pytest.raises(preemption.Preempted, match="step 2 of epoch 2"):
         run(shards_dir, tmp_path)
     with checkpoints.open_existing(tmp_path) as manager:
@@ -108,7 +94,7 @@ def test_being_preempted_twice_at_one_step_loses_nothing(
 ):
     for number in (1, 0):  # the second start is preempted before its first step
         with monkeypatch.context() as patch:
-            send_before_call(patch, number)
+            preempted.send_before_call(patch, number)
             with pytest.raises(preemption.Preempted, match="step 1 of epoch 1"):
                 run(shards_dir, tmp_path)
     run(shards_dir, tmp_path)
@@ -124,7 +110,7 @@ def test_progress_under_its_earlier_key_is_read():
 def test_resuming_an_epoch_with_another_configuration_raises(
     shards_dir, tmp_path, monkeypatch
 ):
-    send_before_call(monkeypatch, 1)
+    preempted.send_before_call(monkeypatch, 1)
     with pytest.raises(preemption.Preempted):
         run(shards_dir, tmp_path)
     config = small_runs.config(shards_dir)

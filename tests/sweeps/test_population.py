@@ -91,7 +91,7 @@ def metrics_of(means, scores):
     return values
 
 
-def alone(trial, data, model):
+def alone(trial, data, model, augment=False):
     """Trains a trial's run alone on one device, as mrm_jax.train does."""
     mapped = model.clone(axis_name=devices.AXIS)
     history = []
@@ -102,7 +102,7 @@ def alone(trial, data, model):
         hparams = devices.replicate(trial.hparams)
         for epoch in range(1, EPOCHS + 1):
             state, means = epoch_lib.train_epoch(
-                epoch_lib.mapped(mapped),
+                epoch_lib.mapped(mapped, augment),
                 state,
                 own["train"],
                 epoch_lib.Epoch(trial.rows(epoch)),
@@ -119,8 +119,12 @@ def runs_alone(data):
     return [alone(trial, data, MODEL) for trial in TRIALS]
 
 
-def make_population(batching, model=MODEL):
-    result = population.Population(model, len(TRIALS), BATCH_SIZE, batching)
+def program(batching, model=MODEL, augment=False):
+    return vectorised.Program(model, BATCH_SIZE, batching, augment)
+
+
+def make_population(batching, model=MODEL, augment=False):
+    result = population.Population(program(batching, model, augment), len(TRIALS))
     for slot, trial in enumerate(TRIALS):
         result.put(slot, trial.state(model), trial.hparams)
     return result
@@ -140,13 +144,20 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize(
-    ("batching", "model"),
-    [("vmap", small_states.MODEL), ("vmap", MODEL), ("loop", MODEL)],
-    ids=["vmap-mrm_net", "vmap", "loop"],
+    ("batching", "model", "augment"),
+    [
+        ("vmap", small_states.MODEL, False),
+        ("vmap", MODEL, False),
+        ("vmap", MODEL, True),
+        ("loop", MODEL, False),
+    ],
+    ids=["vmap-mrm_net", "vmap", "vmap-augmented", "loop"],
 )
-def test_a_run_in_a_population_equals_the_run_alone(batching, model, data, loaders):
-    runs_alone = [alone(trial, data, model) for trial in TRIALS]
-    runs = make_population(batching, model)
+def test_a_run_in_a_population_equals_the_run_alone(
+    batching, model, augment, data, loaders
+):
+    runs_alone = [alone(trial, data, model, augment) for trial in TRIALS]
+    runs = make_population(batching, model, augment)
     assert runs.size == 8  # two on each of four devices
     for epoch in range(EPOCHS):
         found = one_epoch(runs, loaders, dict(enumerate(TRIALS)), epoch + 1)
@@ -172,7 +183,7 @@ def test_a_whole_run_can_be_vmapped(data):
         states, terms = jax.jit(jax.vmap(run, (0, 0, None, 0)))(
             hparams, rngs, records, rows
         )
-        runs = population.Population(MODEL, 2, BATCH_SIZE, "loop")
+        runs = population.Population(program("loop"), 2)
         for slot, trial in enumerate(trials):
             runs.put(slot, small_states.create(MODEL, seed=trial.seed), trial.hparams)
         expected = runs.train(loader, dict(enumerate(rows)))
@@ -204,7 +215,7 @@ def test_a_diverging_run_does_not_affect_the_others(data, batching):
         wild = HParams(learning_rate=1e30)
         found = []
         for first in (TRIALS[0].hparams, wild):
-            runs = population.Population(MODEL, 8, BATCH_SIZE, batching)
+            runs = population.Population(program(batching), 8)
             for slot, hparams in ((0, first), (4, TRIALS[1].hparams)):
                 runs.put(slot, small_states.create(MODEL), hparams)
             rows = {slot: TRIALS[0].rows(1) for slot in (0, 4)}
@@ -223,7 +234,7 @@ def abstract_call():
     records = input_pipeline.Records(
         shape((32, 40, 12), np.int16), shape((32, 3), np.uint8), scalar, scalar
     )
-    both = jax.eval_shape(lambda: vectorised.empty(MODEL, 2))
+    both = jax.eval_shape(lambda: vectorised.empty(program("vmap"), 2))
     return both, records, shape((2, 3, 2), np.int32)
 
 
@@ -237,7 +248,7 @@ def test_batchings_lower_for_accelerators_without_communication(
         arguments = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct((4, *x.shape), x.dtype), abstract_call()
         )
-        call = vectorised.train_mapped(MODEL, batching)
+        call = vectorised.train_mapped(program(batching).resolved())
         exported = jax.export.export(
             jax.jit(lambda *given: call(*given)), platforms=ACCELERATORS
         )(*arguments)
@@ -273,11 +284,11 @@ def test_new_hyperparameters_and_runs_compile_nothing(loaders):
 )
 def test_invalid_arguments_raise(size, batching, message):
     with pytest.raises(ValueError, match=message):
-        population.Population(MODEL, size, BATCH_SIZE, batching)
+        population.Population(program(batching), size)
 
 
 def test_a_slot_that_does_not_exist_raises():
-    runs = population.Population(MODEL, 1, BATCH_SIZE)
+    runs = population.Population(program(None), 1)
     with pytest.raises(ValueError, match="from 0 to 3, got 4"):
         runs.put(4, TRIALS[0].state(), TRIALS[0].hparams)
 

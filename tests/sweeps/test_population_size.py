@@ -10,6 +10,7 @@ from tests.helpers import small_runs, small_states
 pytestmark = pytest.mark.slow
 
 BATCH_SIZE = 7
+PROGRAM = vectorised.Program(small_states.TINY, BATCH_SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -21,17 +22,16 @@ def loader(tmp_path_factory):
 
 
 def needs(loader, per_device, batching):
-    return population.call_bytes(
-        small_states.TINY, loader, BATCH_SIZE, per_device, batching
-    )
+    program = vectorised.Program(small_states.TINY, BATCH_SIZE, batching)
+    return population.call_bytes(program, loader, per_device)
 
 
 def largest(loader, at_most):
-    return population.largest(small_states.TINY, loader, BATCH_SIZE, at_most)
+    return population.largest(PROGRAM, loader, at_most)
 
 
 def state_bytes():
-    state = vectorised.empty(small_states.TINY, 1)
+    state = vectorised.empty(PROGRAM, 1)
     return sum(leaf.nbytes for leaf in jax.tree.leaves(state))
 
 
@@ -54,7 +54,7 @@ def accelerator(monkeypatch):
     """
     planned = []
 
-    def call_bytes(model, loader, batch_size, per_device, batching):
+    def call_bytes(program, loader, per_device):
         planned.append(per_device)
         # As XLA may do it: more than in proportion from the fourth on.
         return 60 + 40 * per_device + 30 * max(0, per_device - 3)

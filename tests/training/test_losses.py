@@ -75,10 +75,23 @@ def test_equal_focuses_are_the_focal_loss_of_optax():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("focus", [0.0, 1.0, 4.0])
+def test_a_margin_matches_values_by_hand(focus):
+    """A score of 3/4 counts as 3/4 - m where the label is absent, and not below 0."""
+    logits, absent = jnp.array([[LN3, -8.0, LN3]]), jnp.array([[0.0, 0, 1]])
+    hparams = HParams(negative_margin=0.25, negative_focus=focus)
+    found = losses.weighted_cross_entropy(logits, absent, hparams)
+    by_hand = (0.5**focus * np.log(2) + 0 + np.log(4 / 3)) / 3
+    np.testing.assert_allclose(found, [by_hand], rtol=1e-6)
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.05, 0.5])
 @pytest.mark.parametrize("focus", [0.0, 0.5, 2.0])
-def test_weighted_losses_and_gradients_stay_finite(focus):
+def test_weighted_losses_and_gradients_stay_finite(focus, margin):
     logits, labels = jnp.array([[1e4, -1e4, 0.0]]), jnp.array([[0.0, 1, 1]])
-    hparams = HParams(positive_focus=focus, negative_focus=focus)
+    hparams = HParams(
+        positive_focus=focus, negative_focus=focus, negative_margin=margin
+    )
     found, grads = jax.value_and_grad(
         lambda logits: losses.weighted_cross_entropy(logits, labels, hparams).sum()
     )(logits)

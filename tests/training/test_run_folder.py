@@ -43,3 +43,18 @@ def test_scores_of_0_and_1_have_a_finite_validation_loss():
     )
     assert found["val/bce_high"] == pytest.approx(-np.log(2.0**-24) / 2, rel=1e-3)
     assert found["val/bce_low"] == found["val/bce_high"]
+
+
+@pytest.mark.parametrize(
+    ("values", "patience", "stops"),
+    [
+        ([0.5, 0.6, 0.6, 0.55], 2, True),  # equal is no better
+        ([0.5, 0.6, 0.6, 0.61], 2, False),
+        ([0.6, 0.5, 0.5], 3, False),
+        ([0.6, 0.5, 0.5], 2, True),
+        ([0.6, 0.5, 0.5, 0.5], 0, False),
+        ([], 1, False),
+    ],
+)
+def test_patience_counts_epochs_without_a_better_one(values, patience, stops):
+    assert run_folder.has_no_patience(values, patience) == stops

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,3 +68,42 @@ def test_the_number_of_leads_matches_the_signals():
         lambda rng: train_state.create(rng, MODEL, num_leads=2), jax.random.PRNGKey(0)
     )
     assert state.params["stem"]["conv1"]["kernel"].shape == (11, 2, 4)
+
+
+def moved(state, value, decay):
+    """Returns the state after an update to `value`, and its averages."""
+    params = {"kernel": jnp.full(2, value)}
+    state = dataclasses.replace(state, step=state.step + 1, params=params)
+    return train_state.with_averages(state, HParams(average_decay=decay))
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3, 0.999])
+def test_averages_are_exponential_and_soon_forget_the_first_weights(decay):
+    variables = {
+        "params": {"kernel": jnp.zeros(2)},
+        "batch_stats": {"var": jnp.ones(2)},
+    }
+    state = train_state.begin(jax.random.PRNGKey(0), variables, averaged=True)
+    expected = 0.0
+    for step, value in enumerate([1.0, 3.0, -2.0, 5.0], 1):
+        state = moved(state, value, decay)
+        kept = min(decay, (1 + step) / (10 + step))
+        expected = kept * expected + (1 - kept) * value
+        found = state.variables["params"]["kernel"]
+        np.testing.assert_allclose(found, [expected] * 2, rtol=1e-6)
+    np.testing.assert_array_equal(state.variables["batch_stats"]["var"], [1, 1])
+
+
+def test_running_averages_of_batch_norm_are_averaged_alike():
+    variables = {"params": {}, "batch_stats": {"var": jnp.ones(1)}}
+    state = train_state.begin(jax.random.PRNGKey(0), variables, averaged=True)
+    state = dataclasses.replace(state, step=1, batch_stats={"var": jnp.array([3.0])})
+    state = train_state.with_averages(state, HParams(average_decay=0.1))
+    np.testing.assert_allclose(state.variables["batch_stats"]["var"], [2.8], rtol=1e-6)
+
+
+def test_a_state_without_averages_scores_with_its_weights():
+    variables = {"params": {"kernel": jnp.zeros(2)}, "batch_stats": {}}
+    state = train_state.begin(jax.random.PRNGKey(0), variables)
+    assert train_state.with_averages(state, HParams()) is state
+    assert state.variables == state.raw_variables == variables
