@@ -77,7 +77,7 @@ def report(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Returns all numbers of a report on three heads, with their intervals."""
     names = [str(i) for i in range(labels.shape[1])]
     records = np.arange(len(labels)).astype(np.str_)
-    split = SplitScores(records, labels, scores, scores**2)
+    split = SplitScores.of_two(records, labels, scores, scores**2)
     of_val = thresholds.Thresholds(0.5, (0.5,) * len(names), temperature=2.0)
     chosen = dict.fromkeys(split.heads, of_val)
     return summary.summarise(summary.Evaluated(split, chosen), names, names)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import harness
-from mrm_jax.metrics import seeds
+from mrm_jax.metrics import scores, seeds
 from mrm_jax.runtime import devices
 from mrm_jax.training import metadata as metadata_lib
 from mrm_jax.training import run_spec
@@ -59,11 +59,11 @@ def differences(curves: Curves, base: Curves) -> dict[str, Any]:
         "loss": _distance(curves["loss"], base["loss"]),
         "val_macro_auc": {
             head: _distance(curves["val_macro_auc"][head], base["val_macro_auc"][head])
-            for head in run_spec.HEADS
+            for head in scores.HEADS
         },
         "test_macro_auc": {
             head: abs(curves["test_macro_auc"][head] - base["test_macro_auc"][head])
-            for head in run_spec.HEADS
+            for head in scores.HEADS
         },
     }
 

@@ -8,15 +8,16 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import jax
 import numpy as np
 import torch
 
 from mrm_jax.interop import torch_model, torch_weights
-from mrm_jax.metrics import classification
+from mrm_jax.metrics import classification, scores
 from mrm_jax.metrics.scores import SplitScores
+from mrm_jax.models.mrm_net import network as mrm_net
 from mrm_jax.runtime import console, devices, progress
 from mrm_jax.training import epoch as epoch_lib
 from mrm_jax.training import input_pipeline, run_spec, scoring, train_state
@@ -93,12 +94,13 @@ class TorchSide:
     ):
         """Starts from `weights`, or from PyTorch's initialisation with spec.seed."""
         torch.manual_seed(spec.seed)
-        self._model, self._batch_size = spec.model, spec.batch_size
+        self._model = cast(mrm_net.MRMNet, spec.model)
+        self._batch_size = spec.batch_size
         self._net = torch_model.TorchMRMNet(
-            spec.model.num_labels,
-            spec.model.width,
-            exchange=spec.model.exchange,
-            eca_conv=spec.model.eca_conv,
+            self._model.num_labels,
+            self._model.width,
+            exchange=self._model.exchange,
+            eca_conv=self._model.eca_conv,
             dropout=float(spec.hparams.dropout_rate),
         )
         if weights is not None:
@@ -142,7 +144,7 @@ class TorchSide:
             ]
         high, low = np.concatenate(parts, axis=1)
         stored = self._splits[split]
-        return SplitScores(stored.names, stored.labels, high, low)
+        return SplitScores.of_two(stored.names, stored.labels, high, low)
 
     def _loss(self, signals: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         logits, stages = self._net(signals)
@@ -189,7 +191,7 @@ def train(name: str, side: Side, spec: run_spec.RunSpec) -> Curves:
     """Trains one side for spec.num_epochs epochs, on the batches of spec.seed."""
     start = time.perf_counter()
     num_records = spec.described_labels.records["train"]
-    curves = Curves([], {head: [] for head in run_spec.HEADS}, {}, 0.0)
+    curves = Curves([], {head: [] for head in scores.HEADS}, {}, 0.0)
     for epoch in range(1, spec.num_epochs + 1):
         rows = input_pipeline.shuffled_batches(
             num_records, spec.batch_size, spec.seed, epoch

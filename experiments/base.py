@@ -31,6 +31,8 @@ def get_config() -> ConfigDict:
     # Values that change the network or the compiled program (MRMNet).
     config.model = ConfigDict(
         {
+            "name": "mrm_net",  # another one takes its options from `options` only
+            "options": ConfigDict(),
             "width": 16,
             "mutual_stages": ("attention",),
             "feature_pairing": "channel_major",

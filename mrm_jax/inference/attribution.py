@@ -3,18 +3,17 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from mrm_jax.metrics import scores
+from mrm_jax.models import networks
 from mrm_jax.models.mrm_net import attention, mutual, network
-from mrm_jax.models.outputs import Outputs
 
-# head -> weights of the logits of the high and the low branch
-HEADS = {"high": (1.0, 0.0), "low": (0.0, 1.0), "mean": (0.5, 0.5)}
 STEPS = 64
 POINTS_PER_CALL = 22  # bounds the memory; 64 steps and both ends are three calls
 
@@ -26,16 +25,7 @@ class Target:
     """The logit to explain."""
 
     label: int  # index among the network's outputs
-    head: str = "mean"  # high, low, or the mean of both heads' logits
-
-    def __post_init__(self) -> None:
-        """Checks the head.
-
-        Raises:
-            ValueError: if it does not exist; lists the heads.
-        """
-        if self.head not in HEADS:
-            raise ValueError(f"head: expected one of {tuple(HEADS)}, got {self.head!r}")
+    head: str = scores.MEAN  # a branch, or the mean of all branches' logits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +43,7 @@ class Attribution:
 
 
 def integrated_gradients(
-    model: network.MRMNet,
+    model: networks.Network,
     variables: Mapping[str, Any],
     signal: Signal,
     baseline: Signal,
@@ -77,12 +67,14 @@ def integrated_gradients(
         steps: number of gradients on the line; the gap decreases with it.
 
     Raises:
-        ValueError: if the shapes differ, the label is unknown, or steps is below 1.
+        ValueError: if the shapes differ, the label or the head is unknown, or steps is
+            below 1.
 
     References:
         Sundararajan et al., 2017, arXiv 1703.01365.
     """
     _check(model, signal, baseline, target, steps)
+    of_branches = _branch_weights(model, target.head)
     # Both ends have no weight in the mean; they give the logits. The gap of the
     # midpoint rule was smaller than that of Gauss-Legendre (0.022 against 0.034 at 64
     # steps, nine records of the demo): the gradient jumps where a ReLU switches.
@@ -95,7 +87,7 @@ def integrated_gradients(
             variables,
             _line(baseline, signal, chosen),
             target.label,
-            HEADS[target.head],
+            of_branches,
             model=model,
         )
         logits.extend(np.asarray(of_call).tolist())
@@ -120,9 +112,11 @@ def zero_millivolts(signal: Signal, mean_mv: float, std_mv: float) -> Signal:
 
 
 def time_gates(
-    model: network.MRMNet, variables: Mapping[str, Any], signal: Signal
+    model: networks.Network, variables: Mapping[str, Any], signal: Signal
 ) -> dict[str, Float[np.ndarray, " time"]]:
     """Returns the time gate of each branch, in (0, 1), for every sample of a signal.
+
+    Networks other than MRM-Net have none.
 
     A gate multiplies the branch's feature map at each time step, but only in one of two
     copies. The other copy is weighted by channel and keeps every time step, so the
@@ -136,6 +130,8 @@ def time_gates(
         signal: [time, lead], standardised.
     """
     samples = np.arange(len(signal))
+    if not isinstance(model, network.MRMNet):
+        return {}
     return {
         head: np.interp(samples, centres, gate)
         for (head, centres), gate in zip(
@@ -174,21 +170,26 @@ def _logits_and_gradients(
     variables: Mapping[str, Any],
     points: Float[Array, "point time lead"],
     label: int,
-    head: tuple[float, float],
+    of_branches: tuple[float, ...],
     *,
-    model: network.MRMNet,
+    model: networks.Network,
 ) -> tuple[Float[Array, " point"], Float[Array, "point time lead"]]:
     """Returns a label's logit and its gradient at every point.
 
-    Label and head are traced, so a network is compiled once for all of them. All points
-    are one call, as XLA's CPU backend is slow at convolutions in a loop.
+    Label and weights of the branches are traced, so a network is compiled once for all
+    of them. All points are one call, as XLA's CPU backend is slow at convolutions in a
+    loop.
     """
 
     def total(points):
         """Returns the sum of the logits: points are independent, so are gradients."""
-        outputs = cast(Outputs, model.apply(variables, points, train=False))
-        high, low = outputs.high_logits[:, label], outputs.low_logits[:, label]
-        logits = head[0] * high + head[1] * low
+        outputs = model.apply(variables, points, train=False)
+        logits = sum(
+            weight * outputs.by_branch[branch][:, label]
+            for branch, weight in zip(
+                networks.branches(model), of_branches, strict=True
+            )
+        )
         return jnp.sum(logits), logits
 
     (_, logits), gradients = jax.value_and_grad(total, has_aux=True)(points)
@@ -212,8 +213,19 @@ def _gates(variables, signal, model):
     ]
 
 
+def _branch_weights(model: networks.Network, head: str) -> tuple[float, ...]:
+    """Returns the weight of each branch's logit in that of a head."""
+    branches = networks.branches(model)
+    heads = scores.heads_of(branches)
+    if head not in heads:
+        raise ValueError(f"head: expected one of {heads}, got {head!r}")
+    if head == scores.MEAN:
+        return (1 / len(branches),) * len(branches)
+    return tuple(float(branch == head) for branch in branches)
+
+
 def _check(
-    model: network.MRMNet,
+    model: networks.Network,
     signal: Signal,
     baseline: Signal,
     target: Target,

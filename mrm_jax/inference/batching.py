@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from mrm_jax.data import windows
-from mrm_jax.models.mrm_net import network
+from mrm_jax.models import networks
 from mrm_jax.runtime import devices
 from mrm_jax.training import input_pipeline, scoring, train_state
 
@@ -20,7 +20,7 @@ class Scorer:
 
     def __init__(
         self,
-        model: network.MRMNet,
+        model: networks.Network,
         state: train_state.TrainState,
         mean_uv: float,
         std_uv: float,
@@ -45,7 +45,7 @@ class Scorer:
     def score(
         self, cuts: Iterable[windows.Windowed]
     ) -> Iterator[tuple[windows.Windowed, np.ndarray]]:
-        """Yields each recording with its scores [branch, window, label], high first.
+        """Yields each recording with its scores [branch, window, label].
 
         A batch may hold windows of several recordings. Errors pass through in order,
         without scores.
@@ -80,7 +80,10 @@ class Scorer:
         )
         rows = self._shares - self._shares[:, :, :1]  # indices on the device
         branches = scoring.mapped(self._model)(self._state, records, rows)
-        joined = [devices.gather_batch(part, self._batch)[0] for part in branches]
+        joined = [
+            devices.gather_batch(branches[name], self._batch)[0]
+            for name in networks.branches(self._model)
+        ]
         return np.stack(joined, axis=1)[: len(signals_uv)]
 
 

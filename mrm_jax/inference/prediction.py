@@ -42,7 +42,7 @@ class Prediction(Mapping[str, float]):
     duration_s: float
     labels: tuple[str, ...]
     descriptions: tuple[str, ...]  # [label]
-    head: str  # head whose scores are reported, one of HEADS
+    head: str  # head whose scores are reported, one of window_scores
     thresholds: Mapping[str, float]  # label -> score from which it counts as found
     aggregate: str  # one of AGGREGATES
     window_s: float  # duration of a window; a shorter ECG is stretched to it
@@ -88,7 +88,7 @@ class Prediction(Mapping[str, float]):
         return tuple(sorted(reached, key=lambda label: -scores[label]))
 
     def scores_of(self, head: str) -> dict[str, float]:
-        """Returns the score of each label by one of HEADS."""
+        """Returns the score of each label by one head."""
         scores = AGGREGATES[self.aggregate](self.window_scores[head])
         return dict(zip(self.labels, map(float, scores), strict=True))
 
@@ -109,7 +109,7 @@ class Prediction(Mapping[str, float]):
             "duration_s": round(self.duration_s, 3),
             "num_windows": len(self.window_starts_s),
             "found": list(self.found),
-            "scores": {head: self.scores_of(head) for head in HEADS},
+            "scores": {head: self.scores_of(head) for head in self.window_scores},
             "notes": list(self.notes),
         }
         if windows:

@@ -15,6 +15,8 @@ import numpy as np
 
 from mrm_jax.data import files, recording, shards, windows
 from mrm_jax.inference import batching, explanation, prediction
+from mrm_jax.metrics import scores as scores_lib
+from mrm_jax.models import networks
 from mrm_jax.runs import trained_run
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ class Predictor:
     def __init__(self, run: trained_run.TrainedRun, head: str, threshold: float | None):
         """Puts the network on the devices."""
         run.require_data_spec()
-        prediction.check_choice("head", head, prediction.HEADS)
+        prediction.check_choice("head", head, run.heads)
         data = run.data
         own = run.thresholds[head]
         chosen = own.by_label if threshold is None else (threshold,) * len(run.labels)
@@ -253,7 +255,8 @@ class Predictor:
     def _prediction(
         self, cut: windows.Windows, scores: np.ndarray, aggregate: str
     ) -> prediction.Prediction:
-        high, low = scores  # [window, label] each
+        branches = dict(zip(networks.branches(self.run.model), scores, strict=True))
+        of_heads = scores_lib.of_heads(branches)
         return prediction.Prediction(
             name=cut.recording.name,
             source=cut.recording.source,
@@ -265,6 +268,6 @@ class Predictor:
             aggregate=aggregate,
             window_s=self.duration_s,
             window_starts_s=cut.start_s,
-            window_scores={"mean": (high + low) / 2, "high": high, "low": low},
+            window_scores={scores_lib.MEAN: of_heads[scores_lib.MEAN], **of_heads},
             notes=cut.notes,
         )

@@ -11,6 +11,7 @@ import numpy as np
 
 from mrm_jax.data import shards
 from mrm_jax.interop import torch_checkpoint, torch_optimizer, torch_weights
+from mrm_jax.models.mrm_net import network as mrm_net
 from mrm_jax.runs import trained_run
 from mrm_jax.runtime import locks, text
 from mrm_jax.training import (
@@ -108,9 +109,14 @@ def export_run(
             of the best epoch on the validation split.
 
     Raises:
-        ValueError: if there is no checkpoint.
+        ValueError: if there is no checkpoint, or the network is not MRM-Net.
     """
     run = trained_run.read(workdir, newest)
+    if not isinstance(run.model, mrm_net.MRMNet):
+        raise ValueError(
+            f"{workdir}: only MRM-Net has a form for PyTorch. Export the run instead, "
+            "for example with `python -m mrm_jax.export --format onnx`."
+        )
     hparams = run.metadata["config"]["hparams"]
     scores_averages = run.averages_weights and not newest
     weights = run.variables if scores_averages else run.state.raw_variables

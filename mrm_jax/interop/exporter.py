@@ -102,9 +102,16 @@ def network(
         run: trained run whose dataset is known.
         precision: of the parameters in the file; only npz stores another than float32.
     """
-    model = run.model.clone(mutual_stages=(), compute_dtype="float32")
+    wanted = {"mutual_stages": (), "compute_dtype": "float32"}
+    model = run.model.clone(
+        **{name: value for name, value in wanted.items() if hasattr(run.model, name)}
+    )
     described = metadata_lib.describe(run)
     return exported_model.Network(model, run.variables, described, precision)
+
+
+def _is_rounded(run: trained_run.TrainedRun) -> bool:
+    return getattr(run.model, "compute_dtype", "float32") != "float32"
 
 
 def export(
@@ -150,7 +157,7 @@ def export(
             )
         num_bytes = temporary.stat().st_size
     rounding = None
-    if run.model.compute_dtype != exported.model.compute_dtype:
+    if run.model != exported.model and _is_rounded(run):
         rounded = verify.own_scores(run, run.model, records)
         rounding = verify.largest_difference(rounded, own)
     return Result(num_bytes, difference, rounding)

@@ -48,7 +48,7 @@ def describe(run: trained_run.TrainedRun) -> dict[str, Any]:
             head: _thresholds(run.labels, chosen)
             for head, chosen in run.thresholds.items()
         },
-        "model": model_arguments(run.model),
+        "model": model_arguments(run),
         "run": {
             "epoch": run.epoch,
             "epochs_trained": run.epochs_trained,
@@ -73,9 +73,20 @@ _ORIGIN = tuple(
 )
 
 
-def model_arguments(model: network.MRMNet) -> dict[str, Any]:
-    """Returns the arguments of MRMNet that reproduce a network's scores."""
-    return {name: getattr(model, name) for name in MODEL}
+def model_arguments(run: trained_run.TrainedRun) -> dict[str, Any]:
+    """Returns the arguments that reproduce the scores of a run's network.
+
+    Those of other networks than MRM-Net have the "name" of the network beside them.
+    """
+    if isinstance(run.model, network.MRMNet):
+        return {name: getattr(run.model, name) for name in MODEL}
+    model = run.metadata["config"]["model"]
+    return {
+        "name": model["name"],
+        "num_labels": run.model.num_labels,
+        "num_samples": run.model.num_samples,
+        **model.get("options", {}),
+    }
 
 
 def _test_auc(run: trained_run.TrainedRun) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from mrm_jax.interop import exported_model
-from mrm_jax.models.mrm_net import network as mrm_net
+from mrm_jax.models import networks
 from mrm_jax.runs import weights_file
 
 SUFFIX = weights_file.SUFFIX
@@ -34,8 +34,17 @@ def read(path: Path) -> exported_model.Network:
         OSError: if the file does not exist.
     """
     variables, metadata = weights_file.read(path)
-    model = mrm_net.MRMNet(**metadata["model"], mutual_stages=())
+    arguments = dict(metadata["model"])
+    name = arguments.pop("name", networks.MRM_NET)
+    if name == networks.MRM_NET:
+        arguments["mutual_stages"] = ()
+    model: Any = networks.find(name)
+    model = model(**{n: _hashable(value) for n, value in arguments.items()})
     return exported_model.Network(model, variables, metadata)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:

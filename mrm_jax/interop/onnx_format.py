@@ -48,9 +48,9 @@ def write(path: Path, network: exported_model.Network) -> None:
     function = exported_model.function(network)
 
     def scores(signal_mv: jax.Array) -> tuple[jax.Array, ...]:
-        """Scores a batch and returns the outputs in the order of OUTPUTS."""
+        """Scores a batch and returns the outputs in their order."""
         found = function(signal_mv)
-        return tuple(found[name] for name in exported_model.OUTPUTS)
+        return tuple(found[name] for name in network.outputs)
 
     with _converting():
         graph = jax2onnx.to_onnx(
@@ -59,7 +59,7 @@ def write(path: Path, network: exported_model.Network) -> None:
             model_name="mrm_net",
             opset=OPSET,
             input_names=[exported_model.INPUT],
-            output_names=list(exported_model.OUTPUTS),
+            output_names=list(network.outputs),
         )
     graph.ir_version = IR_VERSION  # the graph uses nothing from later versions
     graph.doc_string = _describe(network)
@@ -82,14 +82,13 @@ def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:
 
     onnx.checker.check_model(str(path), full_check=True)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
     texts = session.get_modelmeta().custom_metadata_map
 
     def score(signal_mv: np.ndarray) -> dict[str, np.ndarray]:
         """Scores a batch of signals in millivolts."""
-        found = session.run(
-            list(exported_model.OUTPUTS), {exported_model.INPUT: signal_mv}
-        )
-        return dict(zip(exported_model.OUTPUTS, found, strict=True))
+        found = session.run(names, {exported_model.INPUT: signal_mv})
+        return dict(zip(names, found, strict=True))
 
     return {name: json.loads(text) for name, text in texts.items()}, score
 
@@ -113,12 +112,15 @@ def _converting() -> Iterator[None]:
 
 def _describe(network: exported_model.Network) -> str:
     said = network.metadata
+    heads = ""
+    if len(network.outputs) > 1:
+        heads = ": the mean of both branches, the high- and the low-resolution branch"
     samples, leads = network.record_shape
     return (
         f"{exported_model.INPUT}: ECG, float32 [batch, {samples}, {leads}], in mV at "
         f"{said['sampling_rate']} Hz, leads {', '.join(said['leads'])}. The graph "
-        f"standardises it.\n{', '.join(exported_model.OUTPUTS)}: [batch, "
-        f"{len(said['labels'])}], from 0 to 1, one score per label in the metadata: "
-        "the mean of both branches, the high- and the low-resolution branch.\n"
+        f"standardises it.\n{', '.join(network.outputs)}: [batch, "
+        f"{len(said['labels'])}], from 0 to 1, one score per label in the metadata"
+        f"{heads}.\n"
         f"{said['intended_use']}"
     )

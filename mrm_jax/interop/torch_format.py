@@ -32,6 +32,7 @@ def write(path: Path, network: exported_model.Network) -> None:
 
     Raises:
         ImportError: if PyTorch is not installed; says how to install it.
+        ValueError: if the network is not MRM-Net.
     """
     require()
     import torch
@@ -39,6 +40,11 @@ def write(path: Path, network: exported_model.Network) -> None:
     from mrm_jax.interop import torch_model
 
     arguments = network.metadata["model"]
+    if "name" in arguments:
+        raise ValueError(
+            f"{arguments['name']}: only MRM-Net has a form for PyTorch. Choose another "
+            "`--format`, such as onnx."
+        )
     scorer = torch_model.TorchScorer(
         torch_model.TorchMRMNet(
             arguments["num_labels"],

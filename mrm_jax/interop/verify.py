@@ -8,7 +8,7 @@ import numpy as np
 
 from mrm_jax.data import shards
 from mrm_jax.interop import exported_model, metadata
-from mrm_jax.models.mrm_net import network
+from mrm_jax.models import networks
 from mrm_jax.runs import trained_run, weights_file
 from mrm_jax.training import input_pipeline, steps
 
@@ -60,7 +60,7 @@ def of_noise(run: trained_run.TrainedRun, seed: int = 0) -> Records:
 
 
 def own_scores(
-    run: trained_run.TrainedRun, model: network.MRMNet, records: Records
+    run: trained_run.TrainedRun, model: networks.Network, records: Records
 ) -> dict[str, np.ndarray]:
     """Computes the run's scores for records, in the same way as its evaluation.
 
@@ -87,8 +87,8 @@ def own_scores(
             return steps.predict_step(state, batch, model=model)
 
     rows = np.arange(num_records, dtype=np.int32)
-    high, low = jax.device_get(jax.jit(score)(run.state, held, rows))
-    return dict(zip(exported_model.OUTPUTS, ((high + low) / 2, high, low), strict=True))
+    branches = jax.device_get(jax.jit(score)(run.state, held, rows))
+    return exported_model.named_scores(model, branches)
 
 
 def batch_sizes(num_records: int) -> list[int]:
@@ -104,10 +104,7 @@ def scores(
     """Computes a file's outputs for all signals, in batches of different sizes."""
     ends = np.cumsum(batch_sizes(len(signals_mv)))[:-1]
     parts = [score(batch) for batch in np.split(signals_mv, ends)]
-    return {
-        name: np.concatenate([part[name] for part in parts])
-        for name in exported_model.OUTPUTS
-    }
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def largest_difference(

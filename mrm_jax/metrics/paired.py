@@ -96,12 +96,16 @@ def compare(
     first, *others = runs
     for other in others:
         check_same_records(first, other)
+    heads = _shared_heads(runs)
     counts, note = significance.draw(first.scores.labels, first.labels, resamples, seed)
     rare = significance.is_rare(first.scores.labels)
     if counts is None:
-        values: list[ByHead] = [{head: {} for head in first.scores.heads} for _ in runs]
+        values: list[ByHead] = [{head: {} for head in heads} for _ in runs]
     else:
-        values = [resample(run, counts) for run in track(runs, len(runs))]
+        values = [
+            {head: resampled[head] for head in heads}
+            for resampled in (resample(run, counts) for run in track(runs, len(runs)))
+        ]
     return {
         "intervals": {
             "level": bootstrap.LEVEL,
@@ -123,6 +127,16 @@ def compare(
             for other, of_other in zip(others, values[1:], strict=True)
         ],
     }
+
+
+def _shared_heads(runs: Sequence[Contender]) -> list[str]:
+    """Returns the heads that all runs have: the mean, and branches of one network."""
+    first, *others = runs
+    return [
+        head
+        for head in first.scores.heads
+        if all(head in other.scores.heads for other in others)
+    ]
 
 
 def check_same_records(first: Contender, other: Contender) -> None:
@@ -169,7 +183,7 @@ def _compare_heads(
             )
             for metric in names.compared(ones[head].keys() & twos[head].keys())
         }
-        for head in ones
+        for head in values[0]
     }
 
 
@@ -189,7 +203,7 @@ def _compare_labels(
     matrix = first.scores.labels
     rare = significance.is_rare(matrix)
     heads: dict[str, list[dict[str, Any]]] = {}
-    for head in first.scores.heads:
+    for head in values[0]:
         one, two = (
             classification.evaluate_labels(run.scores.heads[head], matrix).auc
             for run in (first, other)

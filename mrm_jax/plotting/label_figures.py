@@ -48,7 +48,7 @@ def bars(
     axes.tick_params("y", length=0)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
-    _add_legend(canvas, primary, 1 - 24 / (height + 84))
+    _add_legend(canvas, _others(primary, rows), primary, 1 - 24 / (height + 84))
     canvas.suptitle(title, y=1 - 6 / (height + 84), va="top")
     return canvas
 
@@ -61,7 +61,7 @@ def _draw_bars(
     start: float,
 ) -> float:
     """Draws bars that begin at `start`; returns the lowest value drawn."""
-    values = {head: _column(rows, head, metric) for head in style_lib.HEAD_STYLES}
+    values = {head: _column(rows, head, metric) for head in _heads(rows)}
     barred, places = values[primary], np.arange(len(rows))
     axes.barh(places, barred - start, 0.72, start, label=primary, **BAR)
     ends = np.array(
@@ -74,7 +74,7 @@ def _draw_bars(
     # A gap after each pair, so that one line draws all intervals.
     gaps = np.insert(ends, 2, np.nan, axis=1).ravel()
     axes.plot(gaps, np.repeat(places, 3), "k|-", linewidth=1.2, label=INTERVAL)
-    for head in others(primary):
+    for head in _others(primary, rows):
         style = style_lib.HEAD_STYLES[head]
         mark: dict[str, Any] = {"marker": style.marker, "markeredgecolor": style.colour}
         axes.plot(
@@ -92,9 +92,11 @@ def _draw_bars(
     return float(drawn[np.isfinite(drawn)].min())
 
 
-def _add_legend(canvas: Figure, primary: str, top: float) -> None:
+def _add_legend(
+    canvas: Figure, marked: Sequence[str], primary: str, top: float
+) -> None:
     handles, names = canvas.axes[0].get_legend_handles_labels()
-    order = [names.index(name) for name in (primary, INTERVAL, *others(primary))]
+    order = [names.index(name) for name in (primary, INTERVAL, *marked)]
     canvas.legend(
         [handles[i] for i in order],
         [names[i] for i in order],
@@ -108,9 +110,13 @@ def _add_legend(canvas: Figure, primary: str, top: float) -> None:
     )
 
 
-def others(primary: str) -> list[str]:
+def _others(primary: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Returns the heads that are drawn as marks beside the primary head's bars."""
-    return [head for head in style_lib.HEAD_STYLES if head != primary]
+    return [head for head in _heads(rows) if head != primary]
+
+
+def _heads(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return style_lib.drawn_heads(rows[0]["heads"])
 
 
 def _column(rows: Sequence[Mapping[str, Any]], head: str, metric: str) -> np.ndarray:

@@ -60,7 +60,8 @@ def one_label(
     numbers = f"AUC {_text(of_head['auc'])}, AP {_text(of_head['average_precision'])}"
     title = f"{style_lib.shorten(row['label'])}: {numbers}"
     canvas, roc, pr = _panels(title, float(labels.mean()))
-    for head, style in style_lib.HEAD_STYLES.items():
+    for head in style_lib.drawn_heads(heads):
+        style = style_lib.HEAD_STYLES[head]
         found = curves.compute(heads[head], labels)
         _draw(roc, found.false_rate, found.recall, style)
         _draw(pr, *found.precision_recall, style, steps=True)

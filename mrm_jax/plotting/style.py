@@ -15,6 +15,7 @@ import contextlib
 import io
 import re
 import warnings
+from collections.abc import Collection
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
@@ -211,3 +212,8 @@ def _rewrite(name: str, value: str, prefix: str) -> str:
         return re.sub(r"^#", f"#{prefix}-", value)
     value = re.sub(r"font-family: [^;]*;? ?", "", value) if name == "style" else value
     return value.replace("url(#", f"url(#{prefix}-")
+
+
+def drawn_heads(heads: Collection[str]) -> list[str]:
+    """Returns those of some heads that have a style, in the order of drawing."""
+    return [head for head in HEAD_STYLES if head in heads]

@@ -119,6 +119,8 @@ def _panels(weighted: History, weights: Mapping[str, float]) -> list[Panel]:
     panels = [Panel("training loss and its weighted terms", losses, "nats", "log")]
     if not all(math.isnan(line["val/bce"]) for line in weighted):
         title = "weighted cross-entropy of both branches"
+        if all(math.isnan(line["train/bce_high"]) for line in weighted):
+            title = "cross-entropy"
         panels.append(Panel(title, SPLITS, "nats", "linear"))
     return [*panels, Panel("validation macro AUC", AUCS, "", "linear")]
 
@@ -133,7 +135,7 @@ def _weighted(history: History, weights: Mapping[str, float]) -> list[dict[str, 
                 found[key] = weights.get(name, math.nan) * line.get(key, math.nan)
         for split in ("train", "val"):
             parts = [found[f"{split}/{term}"] for term in BRANCH_TERMS]
-            found[f"{split}/bce"] = sum(parts)
+            found.setdefault(f"{split}/bce", sum(parts))  # there with one branch
         lines.append(found)
     return lines
 

@@ -68,7 +68,10 @@ def table(report: Mapping[str, Any], width: int) -> rich.table.Table:
 def label_table(report: Mapping[str, Any]) -> rich.table.Table:
     """Returns a table of the first SHOWN_LABELS labels' metrics by the primary head."""
     head = heads.primary(report["facts"])
-    whose = "mean of high and low" if head == "mean" else f"{head} score"
+    several = len(report[_split(report)]) > 1
+    whose = f"{head} score" if several else "score"
+    if several and head == "mean":
+        whose = "mean of high and low"
     result = tables.new(
         f"per label, {whose}; F1 at validation threshold",
         caveats.rare_labels(report["labels"], head),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mrm_jax.metrics import scores
+from mrm_jax.models import networks
 
 
 def primary(facts: Mapping[str, Any]) -> str:
@@ -25,6 +26,9 @@ def loss_weights(facts: Mapping[str, Any]) -> Mapping[str, float]:
 
 
 def untrained(facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the heads whose cross-entropy had no weight in the loss."""
+    """Returns the heads of MRM-Net whose cross-entropy had no weight in the loss."""
+    model = (facts.get("config") or {}).get("model") or {}
+    if model.get("name", networks.MRM_NET) != networks.MRM_NET:
+        return ()
     weights = loss_weights(facts)
     return tuple(head for head in scores.BRANCHES if weights.get(f"{head}_weight") == 0)

@@ -117,10 +117,12 @@ def _numbers(report: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
         "val": report.get("val") if split != "val" else None,
         "intervals": report["intervals"],
         "interval_of": report["intervals"]["heads"] or {},
-        "heads": list(style.HEAD_STYLES),
+        "heads": style.drawn_heads(report[split]),
         "primary": primary,
         "untrained": caveats.untrained(heads.untrained(facts)),
-        "marks": [MARKS[head] for head in label_figures.others(primary)],
+        "marks": [
+            MARKS[head] for head in style.drawn_heads(report[split]) if head != primary
+        ],
         "tiles": {key: names.SPLIT[key] for key in TILES if key in of_head},
         "metrics": names.of_split(of_head),
         "label_columns": {key: names.LABEL[key] for key in LABEL_COLUMNS},

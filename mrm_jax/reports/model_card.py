@@ -17,12 +17,14 @@ import jinja2
 import yaml
 
 from mrm_jax.data import manifest, preprocessing
-from mrm_jax.metrics import names, scores, significance
+from mrm_jax.metrics import names, significance
+from mrm_jax.models import networks
 from mrm_jax.reports import dataset_info, heads, model_card_rows
 from mrm_jax.runtime import atomic
 
 FILE = "MODEL_CARD.md"
 UNKNOWN = "unknown"
+MRM_NET = "MRM-Net"
 TASK = "multi-label-classification"
 TAGS = ("ecg", "electrocardiogram", "12-lead", TASK, "mrm-net", "jax", "flax")
 HUB_METRICS = {  # key of the report -> the Hub's name of that metric
@@ -82,6 +84,7 @@ def render(
         workdir=Path(workdir).as_posix(),
         repo_id=repo_id,
         facts=facts,
+        network=_network(facts["config"] or {}),
         versions=model_card_rows.Known(facts["versions"] or {}),
         config=yaml.safe_dump(facts["config"] or {}, sort_keys=False),
         num_parameters=num_parameters,
@@ -94,6 +97,11 @@ def render(
         **_describe_input(facts),
         **_describe_results(report, head),
     )
+
+
+def _network(config: Mapping[str, Any]) -> str:
+    name = (config.get("model") or {}).get("name", networks.MRM_NET)
+    return MRM_NET if name == networks.MRM_NET else name.rpartition(":")[2]
 
 
 def _describe_data(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,7 +160,7 @@ def _describe_results(report: Mapping[str, Any], head: str) -> dict[str, Any]:
     return {
         "split": split,
         "head": head,
-        "heads": scores.MEAN_FIRST,
+        "heads": model_card_rows.heads_of(report[split]),
         "metrics": model_card_rows.of_metrics(report[split], intervals["heads"] or {}),
         "num_macro": report[split][head].get("macro_labels"),
         "intervals": intervals,

@@ -18,6 +18,11 @@ class Known(dict[str, Any]):
         """Returns None."""
 
 
+def heads_of(of_heads: Mapping[str, Any]) -> list[str]:
+    """Returns the heads of a report that there are, the mean first."""
+    return [head for head in scores_lib.MEAN_FIRST if head in of_heads]
+
+
 def of_metrics(
     of_heads: Mapping[str, Any], intervals: Mapping[str, Any]
 ) -> list[list[str]]:
@@ -32,7 +37,7 @@ def of_metrics(
             title,
             *(
                 number(of_heads[head].get(key), (intervals.get(head) or {}).get(key))
-                for head in scores_lib.MEAN_FIRST
+                for head in heads_of(of_heads)
             ),
         ]
         for key, title in names.of_split(of_heads["mean"]).items()
@@ -67,9 +72,7 @@ def _of_label(found: Known) -> dict[str, str]:
 def of_calibration(of_heads: Mapping[str, Any]) -> list[list[str]]:
     """Returns each head's name, temperature and errors before and after scaling."""
     known = [
-        (head, Known(of_heads[head]))
-        for head in scores_lib.MEAN_FIRST
-        if of_heads.get(head)
+        (head, Known(of_heads[head])) for head in heads_of(of_heads) if of_heads[head]
     ]
     return [
         [

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from mrm_jax.metrics import scores as scores_lib
 from mrm_jax.metrics import summary
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.runtime import atomic, json_files, text
@@ -152,11 +153,16 @@ def read_scores(workdir: Path | str) -> SplitScores:
         ValueError: if the file is missing or damaged.
     """
     path = Path(workdir) / SCORES_FILE
-    names = ("names", "labels", "high", "low", "first_label")
     try:
         with path.open("rb") as file:
             stored = np.load(file, allow_pickle=False)  # compares CRC-32 checksums
-            return SplitScores(**{n: stored[n] for n in names if n in stored})
+            heads = [name for name in scores_lib.BRANCHES if name in stored]
+            return SplitScores(
+                stored["names"],
+                stored["labels"],
+                {head: stored[head] for head in heads or [scores_lib.MEAN]},
+                stored["first_label"] if "first_label" in stored else None,
+            )
     except Exception as error:  # NumPy raises almost anything for damaged files
         raise json_files.damaged(path, str(error), _advice(path)) from None
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrm_jax.metrics import classification, scores, thresholds
+from mrm_jax.metrics import classification, thresholds
 from mrm_jax.runtime import atomic, json_files
 
 FILE = "thresholds.json"
@@ -54,7 +54,7 @@ def write(
 
 
 def read(
-    workdir: Path, labels: Sequence[str], val_metrics: Mapping[str, Any], epoch: int
+    workdir: Path, saved: Mapping[str, Any], epoch: int, heads: Sequence[str]
 ) -> dict[str, thresholds.Thresholds]:
     """Returns the thresholds of each head.
 
@@ -64,25 +64,27 @@ def read(
 
     Args:
         workdir: folder of the run.
-        labels: [label], names of the network's outputs.
-        val_metrics: metrics of the checkpoint, such as "val/fmax_threshold_mean".
+        saved: metadata of the checkpoint, with its labels and its metrics, such as
+            "val/fmax_threshold_mean".
         epoch: epoch of the checkpoint.
+        heads: heads of the network.
 
     Raises:
         ValueError: if the file exists but is damaged.
     """
-    content = _read(workdir / FILE)
+    content = _read(workdir / FILE, heads)
+    labels, val_metrics = saved["data"]["labels"], saved["metrics"]
     if content is None or (content.epoch, content.labels) != (epoch, tuple(labels)):
         return {
             head: _same_for_all(
                 val_metrics.get(f"val/fmax_threshold_{head}"), len(labels)
             )
-            for head in scores.HEADS
+            for head in heads
         }
     return content.heads
 
 
-def _read(path: Path) -> _Content | None:
+def _read(path: Path, heads: Sequence[str]) -> _Content | None:
     """Returns the content of the file, or None if there is none."""
     if not path.is_file():
         return None
@@ -91,8 +93,8 @@ def _read(path: Path) -> _Content | None:
         f"Delete it, and write it again with `python -m mrm_jax.evaluate --run {run}`."
     )
     content = json_files.convert(json_files.load(path, advice), _Content, path, advice)
-    if set(content.heads) != set(scores.HEADS):
-        raise json_files.damaged(path, f"expected the heads {scores.HEADS}", advice)
+    if set(content.heads) != set(heads):
+        raise json_files.damaged(path, f"expected the heads {tuple(heads)}", advice)
     for head, chosen in content.heads.items():
         if len(chosen.by_label) != len(content.labels):
             why = f"heads.{head}.by_label: expected {len(content.labels)} numbers"

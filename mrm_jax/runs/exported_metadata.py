@@ -1,13 +1,12 @@
 """Reads back the metadata of an export, which `interop.metadata.describe` writes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from mrm_jax.metrics import scores
 from mrm_jax.metrics.thresholds import Thresholds
 from mrm_jax.training import metadata
 
@@ -51,11 +50,24 @@ def check(described: Mapping[str, Any], path: Path) -> None:
     missing += [key for key in RUN_KEYS if key not in found.run]
     if missing:
         raise _invalid(path, f"missing: {', '.join(missing)}")
-    if set(found.thresholds) != set(scores.HEADS):
-        raise _invalid(path, f"thresholds: expected the heads {scores.HEADS}")
     for head in found.thresholds.values():
         if set(head.by_label) != set(found.labels):
             raise _invalid(path, "thresholds: expected one for each label")
+
+
+def check_heads(described: Mapping[str, Any], heads: Sequence[str], path: Path) -> None:
+    """Checks that an export has the thresholds of its network's heads.
+
+    Args:
+        described: metadata that passed `check`.
+        heads: heads of the network.
+        path: file of the export, for the message.
+
+    Raises:
+        ValueError: if it has not.
+    """
+    if set(described["thresholds"]) != set(heads):
+        raise _invalid(path, f"thresholds: expected the heads {tuple(heads)}")
 
 
 def _invalid(path: Path, why: str) -> ValueError:

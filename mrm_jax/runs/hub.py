@@ -58,7 +58,8 @@ def push(
 
     _check_name(repo_id)
     with tempfile.TemporaryDirectory(prefix="mrm_jax_") as temporary:
-        shared_copy.write(trained_run.read(run), Path(temporary), repo_id)
+        own = trained_run.read(run, own_code=False)
+        shared_copy.write(own, Path(temporary), repo_id)
         with hub_errors.explained(api, repo_id, revision):
             address = str(api.create_repo(repo_id, private=private, exist_ok=True))
             if private and not api.model_info(repo_id).private:
@@ -110,7 +111,7 @@ def download(
         )
         if is_online:
             _verify(api, repo_id, folder)
-    trained_run.read(folder)
+    trained_run.read(folder, own_code=False)
     return folder
 
 

@@ -16,8 +16,8 @@ import jax
 import numpy as np
 
 from mrm_jax.data import shards
-from mrm_jax.metrics import thresholds
-from mrm_jax.models.mrm_net import network
+from mrm_jax.metrics import scores, thresholds
+from mrm_jax.models import networks
 from mrm_jax.reports import run_report, thresholds_file
 from mrm_jax.runs import exported_metadata, pretrained, weights_file
 from mrm_jax.training import checkpoints, run_spec, saved_metadata, train_state
@@ -52,12 +52,17 @@ class TrainedRun:
         return tuple(self.data["labels"])
 
     @functools.cached_property
-    def model(self) -> network.MRMNet:
+    def model(self) -> networks.Network:
         """The network for one device: `axis_name` is None."""
         config = run_spec.saved_config(self.metadata)
         num_samples = self.data["num_samples"] or DEFAULT_NUM_SAMPLES
         model = run_spec.network(config, len(self.labels), num_samples)
         return model.clone(axis_name=None)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads whose scores are reported, such as mean, high and low."""
+        return tuple(sorted(self.thresholds, key=lambda head: head != scores.MEAN))
 
     @property
     def averages_weights(self) -> bool:
@@ -147,7 +152,7 @@ class TrainedRun:
         return [name for name in INPUT_SPEC if self.data[name] is None]
 
 
-def read(run: Path | str, newest: bool = False) -> TrainedRun:
+def read(run: Path | str, newest: bool = False, own_code: bool = True) -> TrainedRun:
     """Reads a run, without the weights in its folder.
 
     A run that was imported without its data set adopts the one of its report: the
@@ -158,9 +163,12 @@ def read(run: Path | str, newest: bool = False) -> TrainedRun:
             a file that `python -m mrm_jax.export --format npz` wrote; or the name of a
             model in the package (`pretrained.names`).
         newest: whether to read the newest epoch, for training, instead of the best.
+        own_code: whether to import a network that is no part of the package, which
+            runs its code. The folder of a stranger must not choose it.
 
     Raises:
-        ValueError: if there is no such run, or it is damaged.
+        ValueError: if there is no such run, it is damaged, or its network may not be
+            imported.
     """
     path = Path(run)
     if path.is_file():
@@ -173,19 +181,28 @@ def read(run: Path | str, newest: bool = False) -> TrainedRun:
             "`python -m mrm_jax.train`, or name a model in the package: "
             f"{', '.join(pretrained.names())}."
         )
-    return _read_folder(path, newest).with_reported_data()
+    return _read_folder(path, newest, own_code).with_reported_data()
 
 
-def _read_folder(workdir: Path, newest: bool) -> TrainedRun:
+def _read_folder(workdir: Path, newest: bool, own_code: bool) -> TrainedRun:
     with checkpoints.open_existing(workdir) as manager:
         epochs_trained = manager.latest_step()
         epoch = epochs_trained if newest else checkpoints.best_epoch(manager)
         saved = checkpoints.read_metadata(manager, epoch)
     saved_metadata.check(saved, run_spec.CONFIG_DEFAULTS_SINCE, workdir)
-    chosen = thresholds_file.read(
-        workdir, saved["data"]["labels"], saved["metrics"], epoch
-    )
+    name = run_spec.saved_config(saved).model.name
+    if not own_code and not networks.is_shipped(name):
+        raise ValueError(
+            f"{workdir}: its network is {name}, which is no part of mrm_jax. Only runs "
+            "of the package's networks can be shared."
+        )
+    chosen = thresholds_file.read(workdir, saved, epoch, _heads(saved))
     return TrainedRun(workdir, epoch, epochs_trained, chosen, saved)
+
+
+def _heads(saved: Mapping[str, Any]) -> tuple[str, ...]:
+    name = run_spec.saved_config(saved).model.name
+    return scores.heads_of(networks.branches(networks.find(name)))
 
 
 def _read_file(path: Path, name: Path) -> TrainedRun:
@@ -194,6 +211,7 @@ def _read_file(path: Path, name: Path) -> TrainedRun:
     exported_metadata.check(described, path)
     saved = exported_metadata.checkpoint_metadata(described)
     saved_metadata.check(saved, run_spec.CONFIG_DEFAULTS_SINCE, path)
+    exported_metadata.check_heads(described, _heads(saved), path)
     run = TrainedRun(
         name,
         saved["epoch"],

@@ -126,8 +126,7 @@ class Population:
             scores = call(self._groups[group].state, *loader.records(shares))
             self._sort(group, scores, parts)
         return {
-            slot: scoring.split_scores(loader, *zip(*found, strict=True))
-            for slot, found in parts.items()
+            slot: scoring.split_scores(loader, found) for slot, found in parts.items()
         }
 
     def states(self, slots: Collection[int]) -> dict[int, train_state.TrainState]:

@@ -14,7 +14,7 @@ import flax.struct
 import jax
 import numpy as np
 
-from mrm_jax.models.mrm_net import network
+from mrm_jax.models import networks
 from mrm_jax.runtime import devices
 from mrm_jax.training import epoch, input_pipeline, scoring, steps, train_state
 from mrm_jax.training.hparams import HParams
@@ -27,7 +27,7 @@ ALIASES = {"unrolled": "loop"}  # alias from earlier versions
 class Program:
     """What runs must have in common to be computed by one compiled program."""
 
-    model: network.MRMNet  # its axis_name is ignored
+    model: networks.Network  # its axis_name is ignored
     batch_size: int  # records in a batch of each run
     batching: str | None = None  # how the runs on a device are batched
     augment: bool = False  # whether the training records are changed at random
@@ -86,7 +86,7 @@ def run(
     records: input_pipeline.Records,
     rows: jax.Array,
     *,
-    model: network.MRMNet,
+    model: networks.Network,
 ) -> tuple[train_state.TrainState, steps.Terms]:
     """Returns the state after a whole run and the terms of its steps, [step].
 

@@ -148,7 +148,7 @@ class Worker:
         rate = len(self._train) / (time.perf_counter() - start)
         sound = [p for p, terms in means.items() if _finite(list(terms.values()))]
         scores = runs.predict(self._val, sound, self._tracker("scoring"))
-        sound = [p for p in sound if _finite(scores[p].high) and _finite(scores[p].low)]
+        sound = [p for p in sound if _finite(scores[p].mean)]
         states = runs.states(sound)
         for slot, trial in list(live.items()):
             if slot not in sound:

@@ -13,6 +13,7 @@ import msgspec
 from absl import flags
 from ml_collections import config_flags
 
+from mrm_jax.models import networks
 from mrm_jax.runtime import text
 from mrm_jax.training import hparams, shipped_experiments
 
@@ -44,6 +45,9 @@ class _Model(msgspec.Struct, forbid_unknown_fields=True):
     exchange: bool
     eca_conv: bool
     compute_dtype: str = "float32"
+    # Later than 0.1.0, as in `metadata.LATER`.
+    name: str = networks.MRM_NET
+    options: dict[str, Any] = {}
 
 
 class _Experiment(msgspec.Struct, forbid_unknown_fields=True):

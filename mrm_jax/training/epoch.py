@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mrm_jax.models.mrm_net import network
+from mrm_jax.models import networks
 from mrm_jax.runtime import devices
 from mrm_jax.training import input_pipeline, steps, train_state
 from mrm_jax.training.hparams import HParams
@@ -24,7 +24,7 @@ def train_steps(
     rows: jax.Array,
     hparams: HParams,
     *,
-    model: network.MRMNet,
+    model: networks.Network,
     augment: bool = False,
 ) -> tuple[train_state.TrainState, steps.Terms]:
     """Makes one update for each row and returns the state and the terms of the loss.
@@ -53,7 +53,7 @@ def train_steps(
 
 
 @functools.lru_cache(maxsize=8)
-def mapped(model: network.MRMNet, augment: bool = False) -> TrainCall:
+def mapped(model: networks.Network, augment: bool = False) -> TrainCall:
     """Returns `train_steps` mapped over the devices; it reuses the state's memory."""
     call = functools.partial(train_steps, model=model, augment=augment)
     return devices.map_devices(call, donate_argnums=(0,))

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from mrm_jax.models import networks
 from mrm_jax.models.mrm_net import network
-from mrm_jax.models.outputs import Outputs
+from mrm_jax.models.outputs import Outputs, SingleOutput
 from mrm_jax.training.hparams import HParams
 
 Scalar = Float[Array, ""] | float
@@ -136,6 +137,24 @@ def symmetric_kl(
         )
     kl = distill_kl if divergence == "softmax" else bernoulli_kl
     return kl(a, b, temperature) + kl(b, a, temperature)
+
+
+def training_loss(
+    outputs: Outputs | SingleOutput,
+    labels: Float[Array, "batch label"],
+    hparams: HParams,
+    model: networks.Network,
+) -> tuple[Float[Array, " batch"], dict[str, Float[Array, " batch"]]]:
+    """Returns each record's training loss and its named terms, in nats.
+
+    It is `mrm_loss` for a network with two branches, and otherwise the cross-entropy
+    alone, "bce".
+    """
+    if isinstance(outputs, SingleOutput):
+        bce = weighted_cross_entropy(outputs.logits, labels, hparams)
+        return bce, {"bce": bce}
+    divergence = getattr(model, "logit_divergence", "softmax")
+    return mrm_loss(outputs, labels, hparams, logit_divergence=divergence)
 
 
 def mrm_loss(

@@ -14,6 +14,7 @@ from typing import Any
 
 from mrm_jax import version
 from mrm_jax.data import manifest as manifests
+from mrm_jax.models import networks
 from mrm_jax.training import hparams
 
 _NONE = object()  # equals nothing
@@ -36,6 +37,7 @@ LATER = {
     "config.patience": 0,
     "config.average_weights": False,
     "config.augment": False,
+    "config.model.name": networks.MRM_NET,
     **{
         f"config.hparams.{name}": value
         for name, value in hparams.later_defaults().items()

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mrm_jax.metrics import calibration, classification
-from mrm_jax.metrics.scores import BRANCHES, SplitScores
+from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.runtime import console, locks
 from mrm_jax.training import (
     checkpoints,
@@ -258,7 +258,8 @@ def epoch_values(
 
     "val/bce_high" and "val/bce_low" are the validation loss: the same cross-entropies
     as the training terms "train/bce_high" and "train/bce_low", in nats, not multiplied
-    by the branch's weight. A score of 0 or 1 in float32 counts as 16.7 nats.
+    by the branch's weight. A network with one branch has "val/bce". A score of 0 or 1
+    in float32 counts as 16.7 nats.
 
     Args:
         terms: means over the epoch's training records.
@@ -270,10 +271,11 @@ def epoch_values(
         found = classification.evaluate(scores, val.labels)
         values |= {f"val/{name}_{head}": value for name, value in found.items()}
     labels = jnp.asarray(val.labels, jnp.float32)
-    for branch in BRANCHES:
-        logits = calibration.logits_of(val.heads[branch])
+    for branch, scores in val.branches.items():
+        logits = calibration.logits_of(scores)
         loss = losses.weighted_cross_entropy(
             jnp.asarray(logits, jnp.float32), labels, hparams
         )
-        values[f"val/bce_{branch}"] = float(loss.mean())
+        name = f"val/bce_{branch}" if len(val.branches) > 1 else "val/bce"
+        values[name] = float(loss.mean())
     return values

@@ -160,7 +160,11 @@ class RunProgress:
 
 def _metrics(values: Mapping[str, float]) -> Iterator[str]:
     yield f"loss {values['train/loss']:.4f}"
-    first, *others = (f"{h} {values[f'val/macro_auc_{h}']:.4f}" for h in scores.HEADS)
+    aucs = {h: values.get(f"val/macro_auc_{h}") for h in scores.HEADS}
+    shown = {h: f"{h} {auc:.4f}" for h, auc in aucs.items() if auc is not None}
+    if len(shown) == 1:  # the mean of one branch needs no name
+        shown = {scores.MEAN: f"{aucs[scores.MEAN]:.4f}"}
+    first, *others = shown.values()
     yield f"val macro AUC {first}"
     yield from others
     yield f"{values['train/records_per_second']:.1f} records/s"

@@ -12,6 +12,7 @@ import ml_collections
 
 from mrm_jax.data import manifest, shards
 from mrm_jax.metrics import scores
+from mrm_jax.models import networks
 from mrm_jax.models.mrm_net import network as mrm_net
 from mrm_jax.runtime import devices
 from mrm_jax.training import metadata
@@ -21,7 +22,6 @@ from mrm_jax.training.hparams import AUGMENTATION, HParams
 CONFIG_DEFAULTS_SINCE = {"compute_dtype": "float32"}
 
 
-HEADS = scores.HEADS
 # Smallest and largest value; beyond them, memory would not suffice for anything.
 SIZES = {
     "seed": (0, 2**32 - 1),
@@ -77,7 +77,7 @@ class RunSpec:
     data: shards.Shards
     label_set: str
     resident_bytes: int | None  # larger splits are streamed; None: as memory allows
-    model: mrm_net.MRMNet
+    model: networks.Network
     hparams: HParams
     average_weights: bool  # score with averages of the weights over the updates
     augment: bool  # change the training records at random
@@ -87,9 +87,10 @@ class RunSpec:
         """Checks the values that are not checked elsewhere."""
         for name in ("seed", "batch_size", "num_epochs", "patience"):
             _check_size(name, getattr(self, name))
-        if self.selection_head not in HEADS:
+        heads = scores.heads_of(networks.branches(self.model))
+        if self.selection_head not in heads:
             raise ValueError(
-                f"selection_head: expected one of {HEADS}, got {self.selection_head!r}"
+                f"selection_head: expected one of {heads}, got {self.selection_head!r}"
             )
 
         _check_hparams(self.hparams)
@@ -241,6 +242,8 @@ def saved_config(saved: Mapping[str, Any]) -> ml_collections.ConfigDict:
         node = config[groups[0]] if groups else config
         if last not in node:
             node[last] = value
+    if "options" not in config.model:
+        config.model.options = ml_collections.ConfigDict()
     return config
 
 
@@ -277,12 +280,19 @@ def with_label_set(
 
 def network(
     config: ml_collections.ConfigDict, num_labels: int, num_samples: int
-) -> mrm_net.MRMNet:
+) -> networks.Network:
     """Returns the network of a configuration.
 
     Raises:
-        ValueError: if a value is invalid or does not fit the number of samples.
+        ValueError: if there is no such network, or a value is invalid or does not fit
+            the number of samples.
     """
+    if config.model.name != networks.MRM_NET:
+        return _other_network(config.model, num_labels, num_samples)
+    if config.model.options:
+        raise ValueError(
+            "model.options: MRM-Net has none; its options are values of config.model"
+        )
     _check_size("model.width", config.model.width)
     return mrm_net.MRMNet(
         num_labels=num_labels,
@@ -296,3 +306,27 @@ def network(
         compute_dtype=config.model.compute_dtype,
         axis_name=devices.AXIS,
     )
+
+
+def _other_network(
+    model: ml_collections.ConfigDict, num_labels: int, num_samples: int
+) -> networks.Network:
+    """Returns another network than MRM-Net, whose options are those of its class."""
+    found = networks.find(model.name)
+    fields = {field.name for field in dataclasses.fields(found)} - {"parent", "name"}
+    unknown = sorted(set(model.options) - fields)
+    if unknown:
+        raise ValueError(
+            f"model.options: {model.name} has no {', '.join(unknown)}; it has "
+            f"{', '.join(sorted(fields))}"
+        )
+    given = {
+        "num_labels": num_labels,
+        "num_samples": num_samples,
+        "compute_dtype": model.compute_dtype,
+        "axis_name": devices.AXIS,
+    }
+    options = {name: value for name, value in given.items() if name in fields}
+    for name, value in model.options.items():
+        options[name] = tuple(value) if isinstance(value, list) else value
+    return found(**options)

@@ -1,7 +1,7 @@
 """Scoring of a split, on all devices and with every record scored exactly once."""
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,12 +10,12 @@ import numpy as np
 from mrm_jax.data import shards
 from mrm_jax.metrics import classification
 from mrm_jax.metrics.scores import SplitScores
-from mrm_jax.models.mrm_net import network
+from mrm_jax.models import networks
 from mrm_jax.runtime import devices, preemption, progress
 from mrm_jax.training import input_pipeline, run_spec, steps, train_state
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
-PredictCall = Callable[..., tuple[jax.Array, jax.Array]]
+PredictCall = Callable[..., dict[str, jax.Array]]
 
 
 def predict_steps(
@@ -23,9 +23,9 @@ def predict_steps(
     records: input_pipeline.Records,
     rows: jax.Array,
     *,
-    model: network.MRMNet,
-) -> tuple[jax.Array, jax.Array]:
-    """Returns the scores [step, batch, label] of the high and the low branch."""
+    model: networks.Network,
+) -> dict[str, jax.Array]:
+    """Returns the scores [step, batch, label] of each branch, by its name."""
 
     def body(carry, batch_rows):
         """Scores one batch; there is nothing to carry."""
@@ -36,13 +36,13 @@ def predict_steps(
 
 
 @functools.lru_cache(maxsize=8)
-def mapped(model: network.MRMNet) -> PredictCall:
+def mapped(model: networks.Network) -> PredictCall:
     """Returns `predict_steps` mapped over the devices."""
     return devices.map_devices(functools.partial(predict_steps, model=model))
 
 
 def predict(
-    model: network.MRMNet,
+    model: networks.Network,
     state: train_state.TrainState,
     loader: input_pipeline.SplitLoader,
     batch_size: int,
@@ -59,41 +59,37 @@ def predict(
             progress.
     """
     rows = input_pipeline.sequential_batches(len(loader), batch_size)
-    parts = [
-        [devices.gather_batch(part, batch_size) for part in mapped(model)(state, *call)]
-        for call in track(loader.calls(rows), loader.num_calls(rows))
-    ]
-    return split_scores(loader, *zip(*parts, strict=True))
+    parts = []
+    for call in track(loader.calls(rows), loader.num_calls(rows)):
+        shares = mapped(model)(state, *call)
+        parts.append({b: devices.gather_batch(shares[b], batch_size) for b in shares})
+    return split_scores(loader, parts)
 
 
 def split_scores(
-    loader: input_pipeline.SplitLoader,
-    high: Sequence[np.ndarray],
-    low: Sequence[np.ndarray],
+    loader: input_pipeline.SplitLoader, parts: Sequence[Mapping[str, np.ndarray]]
 ) -> SplitScores:
     """Joins the scores of batches to those of a split, in its order.
 
     Args:
         loader: loader of the split.
-        high: scores of the high branch, [step, batch, label] for each call, with
+        parts: for each call, the scores [step, batch, label] of each branch, with
             padding in the last batch.
-        low: scores of the low branch, likewise.
 
     Raises:
         ValueError: if the shards are damaged. They are compared with their hashes in
             the background, and no score is returned before that is done.
     """
     loader.require_intact()
-    high_scores, low_scores = (
-        np.concatenate(parts).reshape(-1, parts[0].shape[-1])[: len(loader)]
-        for parts in (high, low)
-    )
+    joined = {b: np.concatenate([part[b] for part in parts]) for b in parts[0]}
     split = loader.split
     return SplitScores(
         names=split.names,
         labels=split.labels,
-        high=high_scores,
-        low=low_scores,
+        branches={
+            branch: scores.reshape(-1, scores.shape[-1])[: len(loader)]
+            for branch, scores in joined.items()
+        },
         first_label=split.first_label,
     )
 

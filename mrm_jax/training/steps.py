@@ -1,14 +1,12 @@
 """One training step and one scoring step, as pure functions of one device's share."""
 
 import dataclasses
-from typing import cast
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from mrm_jax.models.mrm_net import network
-from mrm_jax.models.outputs import Outputs
+from mrm_jax.models import networks
 from mrm_jax.training import augmentation, losses, train_state
 from mrm_jax.training.hparams import HParams
 from mrm_jax.training.input_pipeline import Batch
@@ -21,7 +19,7 @@ def train_step(
     batch: Batch,
     hparams: HParams,
     *,
-    model: network.MRMNet,
+    model: networks.Network,
     augment: bool = False,
 ) -> tuple[train_state.TrainState, Terms]:
     """Makes one update; returns the state and the mean loss, its terms and "grad_norm".
@@ -46,9 +44,7 @@ def train_step(
             rngs={"dropout": jax.random.fold_in(state.rng, state.step)},
             mutable=["batch_stats"],
         )
-        total, terms = losses.mrm_loss(
-            outputs, batch.labels, hparams, logit_divergence=model.logit_divergence
-        )
+        total, terms = losses.training_loss(outputs, batch.labels, hparams, model)
         means = jax.tree.map(
             lambda term: losses.masked_mean(term, batch.mask, model.axis_name),
             {"loss": total, **terms},
@@ -81,8 +77,8 @@ def _clipped(grads, norm, clip_norm):
 
 
 def predict_step(
-    state: train_state.TrainState, batch: Batch, *, model: network.MRMNet
-) -> tuple[jax.Array, jax.Array]:
-    """Returns the scores [batch, label] in (0, 1) of the high and the low branch."""
-    outputs = cast(Outputs, model.apply(state.variables, batch.signal, train=False))
-    return jax.nn.sigmoid(outputs.high_logits), jax.nn.sigmoid(outputs.low_logits)
+    state: train_state.TrainState, batch: Batch, *, model: networks.Network
+) -> dict[str, jax.Array]:
+    """Returns the scores [batch, label] in (0, 1) of each branch, by its name."""
+    outputs = model.apply(state.variables, batch.signal, train=False)
+    return jax.tree.map(jax.nn.sigmoid, outputs.by_branch)

@@ -5,12 +5,12 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
+from mrm_jax.models import networks
 from mrm_jax.training import schedules
 from mrm_jax.training.hparams import HParams
 
@@ -89,14 +89,14 @@ def with_averages(state: TrainState, hparams: HParams) -> TrainState:
     return dataclasses.replace(state, averages=moved)
 
 
-def shapes(model: nn.Module, averaged: bool = False) -> TrainState:
+def shapes(model: networks.Network, averaged: bool = False) -> TrainState:
     """Returns the state of a model with shapes and types instead of values."""
     return create.eval_shape(jax.random.PRNGKey(0), model, averaged=averaged)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "num_leads", "averaged"))
 def create(
-    rng: jax.Array, model: nn.Module, num_leads: int = 12, averaged: bool = False
+    rng: jax.Array, model: networks.Network, num_leads: int = 12, averaged: bool = False
 ) -> TrainState:
     """Returns the state before the first step.
 

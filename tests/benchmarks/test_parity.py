@@ -139,7 +139,7 @@ class Recorder:
     def score(self, split):
         labels = np.array([[0], [1]])
         high, low = np.array([[0.1], [0.2]]), np.array([[0.9], [0.1]])
-        return SplitScores(np.array(["a", "b"]), labels, high, low)
+        return SplitScores.of_two(np.array(["a", "b"]), labels, high, low)
 
 
 def test_order_depends_on_seed_and_epoch(flags):

@@ -52,7 +52,7 @@ def split_of(num_records: int, num_labels: int, seed: int = 0) -> SplitScores:
         for _ in range(2)
     )
     names = np.array([f"records100/00000/{i:05d}_lr" for i in range(num_records)])
-    return SplitScores(names, labels, high, low)
+    return SplitScores.of_two(names, labels, high, low)
 
 
 def read_signal_mv(rows: np.ndarray) -> np.ndarray:

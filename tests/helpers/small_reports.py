@@ -32,4 +32,4 @@ def split(
         for _ in range(2)
     )
     names = np.array([f"records100/{i:05d}_lr" for i in range(num_records)])
-    return SplitScores(names, labels, high, low, first if first_labels else None)
+    return SplitScores.of_two(names, labels, high, low, first if first_labels else None)

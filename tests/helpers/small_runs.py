@@ -9,6 +9,7 @@ import numpy as np
 from data_prep import shard_writer
 from experiments import base
 from mrm_jax.data import leads, manifest
+from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import run_report
 from mrm_jax.training import metrics_log
 
@@ -92,6 +93,11 @@ def train_flags(shards_dir: Path, workdir: Path) -> tuple[str, ...]:
     )
 
 
+def arrays(scores: SplitScores) -> dict[str, np.ndarray]:
+    """Returns the arrays of a split's scores by name."""
+    return {"names": scores.names, "labels": scores.labels, **scores.heads}
+
+
 def equal(one: Path, other: Path) -> bool:
     """Returns whether two runs have the same metrics and scores, to the digit."""
     lines = [metrics_log.read(folder) for folder in (one, other)]
@@ -99,6 +105,6 @@ def equal(one: Path, other: Path) -> bool:
         del line["train/records_per_second"]
     found = [run_report.read_scores(folder) for folder in (one, other)]
     return lines[0] == lines[1] and all(
-        np.array_equal(getattr(found[0], name), getattr(found[1], name))
-        for name in ("names", "labels", "high", "low")
+        np.array_equal(arrays(found[0])[name], arrays(found[1])[name])
+        for name in arrays(found[0])
     )

@@ -4,6 +4,8 @@ It is built from MRM-Net's layers and has its interface: two heads, a mutual pai
 norm over devices, and dropout with a key for each record.
 """
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax.numpy as jnp
 import pytest
@@ -16,6 +18,8 @@ from mrm_jax.training import run_spec
 
 class TinyNetwork(nn.Module):
     """One convolution for each of the two heads."""
+
+    BRANCHES: ClassVar = ("high", "low")
 
     num_labels: int
     num_samples: int

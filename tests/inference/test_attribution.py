@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from mrm_jax.inference import attribution
+from mrm_jax.metrics import scores
 from mrm_jax.models.mrm_net import stem
 from mrm_jax.models.outputs import Outputs
 from tests.helpers import small_runs, small_states
@@ -20,6 +22,8 @@ NUM_LEADS = 12
 @dataclasses.dataclass(frozen=True)
 class Linear:
     """A network whose logits are weighted sums of the signal."""
+
+    BRANCHES: ClassVar = ("high", "low")
 
     num_labels: int = 2
 
@@ -111,7 +115,7 @@ def test_gap_matches_the_midpoint_rule():
         assert (found.logit, found.baseline_logit) == (6, 0)
 
 
-@pytest.mark.parametrize("head", attribution.HEADS)
+@pytest.mark.parametrize("head", scores.HEADS)
 def test_attributions_sum_to_the_change_in_the_logit(head):
     variables, signal = small()
     baseline = attribution.zero_millivolts(signal, 0.1, 0.5)
@@ -132,7 +136,7 @@ def test_mean_attribution_is_the_mean_of_both_heads():
     variables, signal = small()
     values = {
         head: explain(variables, signal, np.zeros_like(signal), head=head).values
-        for head in attribution.HEADS
+        for head in scores.HEADS
     }
     mean = (values["high"] + values["low"]) / 2
     np.testing.assert_allclose(values["mean"], mean, atol=1e-6)

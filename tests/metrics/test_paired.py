@@ -22,7 +22,7 @@ def contender(name, seed, help_=0.3, **changes):
         name=name,
         facts={"seed": seed, "epoch": 3, "command": "train"},
         labels=LABELS,
-        scores=SplitScores(**fields),
+        scores=SplitScores.of_two(**fields),
         thresholds={"high": 0.5, "low": 0.4, "mean": 0.45},
     )
 
@@ -63,7 +63,9 @@ def test_intervals_use_differences_on_the_same_resamples():
     result = paired.compare([a, b], resamples=100, seed=7)
     labels = a.scores.labels
     counts = bootstrap.draw(labels, 100, np.random.default_rng(7))
-    one, two = (bootstrap.evaluate(r.scores.high, labels, counts, 0.5) for r in (a, b))
+    one, two = (
+        bootstrap.evaluate(r.scores.heads["high"], labels, counts, 0.5) for r in (a, b)
+    )
     differences = two["macro_ap"] - one["macro_ap"]
     found = result["others"][0]["heads"]["high"]["macro_ap"]
     np.testing.assert_allclose(
@@ -150,7 +152,7 @@ def test_the_official_score_is_compared_if_first_labels_are_known():
             name,
             {},
             list("123456789"),
-            SplitScores(
+            SplitScores.of_two(
                 np.arange(NUM_RECORDS).astype(str),
                 labels,
                 rng.random(labels.shape),

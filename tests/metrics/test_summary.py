@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -94,10 +95,10 @@ def test_a_label_has_its_metrics_at_its_own_threshold(report, splits):
     test, val = splits
     chosen = thresholds.choose(val)["high"]
     statistics = thresholds.per_record(
-        test.high, test.labels, np.array(chosen.by_label)
+        test.heads["high"], test.labels, np.array(chosen.by_label)
     )
     at_threshold = thresholds.aggregate(statistics, np.ones((1, 40)))
-    by_label = classification.evaluate_labels(test.high, test.labels)
+    by_label = classification.evaluate_labels(test.heads["high"], test.labels)
     for i, label in enumerate(report["labels"]):
         assert label["label"] == label["description"] == NAMES[i]
         assert label["positive_records"] == test.labels[:, i].sum()
@@ -164,9 +165,9 @@ def test_the_official_score_needs_all_first_labels():
         assert report["test"]["mean"][name] == report["val"]["mean"][name] == value
         low, high = ends[name]
         assert low <= value <= high
-    arrays = (known.names, known.labels, known.high, known.low)
+    arrays = (known.names, known.labels, known.heads["high"], known.heads["low"])
     without_3 = np.where(known.first_label == 3, -1, known.first_label)
-    unknown = SplitScores(*arrays, without_3)
+    unknown = SplitScores.of_two(*arrays, without_3)
     assert "cpsc_f1" not in evaluate(unknown, known)["test"]["mean"]
 
 
@@ -174,7 +175,7 @@ def test_a_label_without_both_classes_has_neither_number_nor_interval(splits):
     test, val = splits
     labels = test.labels.copy()
     labels[:, 1] = 0
-    spoilt = SplitScores(test.names, labels, test.high, test.low)
+    spoilt = dataclasses.replace(test, labels=labels)
     report = evaluate(spoilt, val)
     found = report["labels"][1]["heads"]["mean"]
     assert np.isnan(found["auc"]) and found["auc_interval"] is None
@@ -187,7 +188,7 @@ def test_a_label_without_both_classes_has_neither_number_nor_interval(splits):
 def test_labels_too_rare_to_resample_give_a_note_and_no_intervals(splits):
     rare = small_reports.split(3, 40, num_labels=40)
     labels = np.eye(40, dtype=np.uint8)
-    split = SplitScores(rare.names, labels, rare.high, rare.low)
+    split = dataclasses.replace(rare, labels=labels)
     report = evaluate(split, split)
     found = report["intervals"]
     assert found["note"].startswith("hardly any resample of the records has both class")

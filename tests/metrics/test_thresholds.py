@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mrm_jax.metrics import calibration, classification, thresholds
-from mrm_jax.metrics.scores import SplitScores
+from mrm_jax.metrics.scores import HEADS, SplitScores
 from mrm_jax.reports import thresholds_file
 
 LABELS = ("AF", "PAC")
@@ -10,7 +10,12 @@ LABELS = ("AF", "PAC")
 
 def split(scores, labels, low=None):
     names = np.array([str(i) for i in range(len(scores))])
-    return SplitScores(names, labels, scores, scores if low is None else low)
+    return SplitScores.of_two(names, labels, scores, scores if low is None else low)
+
+
+def read(folder, metrics, epoch):
+    saved = {"data": {"labels": LABELS}, "metrics": metrics}
+    return thresholds_file.read(folder, saved, epoch, HEADS)
 
 
 def column(*values):
@@ -104,11 +109,11 @@ def test_thresholds_file_round_trip(tmp_path):
     scores, labels = random_split()
     chosen = thresholds.choose(split(scores[:, :2], labels[:, :2]))
     thresholds_file.write(tmp_path, LABELS, chosen, epoch=7)
-    assert thresholds_file.read(tmp_path, LABELS, {}, epoch=7) == chosen
+    assert read(tmp_path, {}, epoch=7) == chosen
 
 
 def test_an_unevaluated_run_uses_the_checkpoints_threshold(tmp_path):
-    found = thresholds_file.read(tmp_path, LABELS, {"val/fmax_threshold_low": 0.31}, 1)
+    found = read(tmp_path, {"val/fmax_threshold_low": 0.31}, 1)
     low, mean = found["low"], found["mean"]
     assert (low.by_label, low.source) == ((0.31, 0.31), thresholds.OF_ALL)
     assert (mean.by_label, mean.source) == ((0.5, 0.5), thresholds.NOT_CHOSEN)

@@ -1,5 +1,6 @@
 import collections
 import copy
+import dataclasses
 import html.parser
 import re
 
@@ -147,9 +148,10 @@ def test_a_run_with_one_trained_head_shows_that_head(tmp_path, report, scores, f
     assert re.search(
         r"<details open>\s*<summary>Table of all labels, low", low_only.text
     )
-    worst = np.abs(scores.low - scores.labels).max(axis=1).argmax()
-    label = np.abs(scores.low - scores.labels)[worst].argmax()
-    assert low_only.says(f"score {scores.low[worst, label]:.3f}")
+    worst = np.abs(scores.heads["low"] - scores.labels).max(axis=1).argmax()
+    label = np.abs(scores.heads["low"] - scores.labels)[worst].argmax()
+    score = scores.heads["low"][worst, label]
+    assert low_only.says(f"score {score:.3f}")
     assert low_only.says(f"{scores.names[worst]}; true labels")
 
 
@@ -180,7 +182,7 @@ def test_labels_with_too_narrow_intervals_are_counted(tmp_path, report, scores):
 
 def test_text_from_data_is_escaped(tmp_path, report, scores):
     names = np.array([f"<i>{name}&" for name in scores.names])
-    strange = SplitScores(names, scores.labels, scores.high, scores.low)
+    strange = dataclasses.replace(scores, names=names)
     report["labels"][0]["description"] = "a < b & <script>alert(1)</script>"
     report["facts"] |= {"data_set": "<u>", "command": "a && b <c>"}
     found = write(tmp_path, report, strange)
@@ -235,7 +237,7 @@ def test_errors_are_listed_with_their_records(found, asked, scores):
 
 def test_a_model_without_errors_says_so(tmp_path):
     labels = np.array([[1, 0], [0, 1], [1, 0]] * 5, np.uint8)
-    perfect = SplitScores(
+    perfect = SplitScores.of_two(
         np.arange(15).astype(str), labels, labels * 0.8 + 0.1, labels * 0.8 + 0.1
     )
     found = write(tmp_path, page_data.report_of(perfect, ["A", "B"]), perfect)
@@ -244,7 +246,7 @@ def test_a_model_without_errors_says_so(tmp_path):
 
 
 def test_unknown_metadata_is_omitted(tmp_path, scores):
-    one_class = SplitScores(
+    one_class = SplitScores.of_two(
         scores.names[:4],
         np.eye(3, dtype=np.uint8)[[0] * 4],
         *[np.full((4, 3), 0.3)] * 2,
@@ -277,7 +279,7 @@ def test_only_the_best_and_worst_of_many_labels_have_curves():
 def test_each_head_predicts_by_its_own_scores_and_thresholds():
     labels = np.array([[1, 0], [0, 1]], np.uint8)
     high, low = np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([[0.3, 0.6], [0.6, 0.3]])
-    split = SplitScores(np.array(["a", "b"]), labels, high, low)
+    split = SplitScores.of_two(np.array(["a", "b"]), labels, high, low)
     rows = page_data.report_of(split, ["A", "B"])["labels"]
     rows[0]["heads"]["low"]["threshold"] = 0.2
     found = html_figures.predicted(rows, split, 0.5, "low")
@@ -289,7 +291,7 @@ def test_each_head_predicts_by_its_own_scores_and_thresholds():
 def test_pairs_match_values_by_hand():
     labels = np.array([[1, 0], [1, 0], [1, 1], [0, 1]], np.uint8)
     scores = np.array([[0.9, 0.9], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]])
-    split = SplitScores(np.array(list("abcd")), labels, scores, scores)
+    split = SplitScores.of_two(np.array(list("abcd")), labels, scores, scores)
     rows = page_data.report_of(split, ["A", "B"])["labels"]
     rows[1]["heads"]["mean"]["threshold"] = None
     assert html_figures.false_positive_pairs(rows, split, 0.5, "mean") == [

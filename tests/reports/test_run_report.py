@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import math
 
@@ -56,7 +57,8 @@ def test_the_report_has_metadata_and_all_metrics(finished, splits):
 
 def test_mean_is_the_mean_of_both_heads(splits):
     test, _ = splits
-    np.testing.assert_allclose(test.heads["mean"], test.high / 2 + test.low / 2)
+    both = test.heads["high"] / 2 + test.heads["low"] / 2
+    np.testing.assert_allclose(test.heads["mean"], both)
 
 
 def test_no_temporary_files_remain(finished):
@@ -125,7 +127,7 @@ def test_one_row_per_metric_and_head(finished):
 
 
 def test_undefined_values_are_null_or_empty_cells(tmp_path):
-    one = SplitScores(
+    one = SplitScores.of_two(
         np.array(["a"]),
         np.array([[1, 0, 0]]),
         np.array([[0.9, 0.1, 0.2]]),
@@ -190,9 +192,11 @@ def test_names_must_match_the_labels(tmp_path, splits):
 def test_arrays_of_other_records_raise(splits):
     test, val = splits
     with pytest.raises(ValueError, match=r"found \[\(30, 3\), \(40, 3\)\]"):
-        SplitScores(test.names, test.labels, test.high, val.low)
+        SplitScores.of_two(
+            test.names, test.labels, test.heads["high"], val.heads["low"]
+        )
     with pytest.raises(ValueError, match=r"lengths \[30, 40\]"):
-        SplitScores(val.names, test.labels, test.high, test.low)
+        dataclasses.replace(test, names=val.names)
 
 
 def test_a_run_without_a_report_raises(tmp_path):

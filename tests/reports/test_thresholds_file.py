@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mrm_jax.metrics import thresholds
+from mrm_jax.metrics import scores, thresholds
 from mrm_jax.reports import thresholds_file
 
 LABELS = ("AF", "RBBB")
@@ -13,7 +13,9 @@ CHOSEN = {
 
 
 def read(folder, labels=LABELS, epoch=3):
-    return thresholds_file.read(folder, labels, {"val/fmax_threshold_mean": 0.2}, epoch)
+    metrics = {"val/fmax_threshold_mean": 0.2}
+    saved = {"data": {"labels": labels}, "metrics": metrics}
+    return thresholds_file.read(folder, saved, epoch, scores.HEADS)
 
 
 def rewrite(folder, change):

@@ -75,7 +75,7 @@ def test_the_averaged_weights_score_and_the_others_are_trained_on(shards_dir, un
     apply = jax.jit(functools.partial(run.model.apply, train=False))
     for variables, expected in ((run.variables, True), (state.raw_variables, False)):
         logits = apply(variables, signal).high_logits
-        found = np.allclose(jax.nn.sigmoid(logits), reported.high, atol=1e-5)
+        found = np.allclose(jax.nn.sigmoid(logits), reported.heads["high"], atol=1e-5)
         assert found == expected
 
 

@@ -12,7 +12,7 @@ def split_of(logits, labels):
     """Returns the scores of logits [branch, record, label] in float32."""
     high, low = (np.asarray(jax.nn.sigmoid(each)) for each in logits)
     names = np.array([f"r{i}" for i in range(len(labels))])
-    return SplitScores(names, labels, high, low)
+    return SplitScores.of_two(names, labels, high, low)
 
 
 @pytest.mark.parametrize(

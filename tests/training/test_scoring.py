@@ -37,14 +37,14 @@ def test_every_record_is_scored_once_in_order(setup, scores):
         len(loader) == 32
     )  # no multiple of the batch, and the batch none of 4 devices
     np.testing.assert_array_equal(scores.names, loader.split.names)
-    assert scores.high.shape == scores.low.shape == (32, 3)
+    assert scores.heads["high"].shape == scores.heads["low"].shape == (32, 3)
 
 
 def test_scores_do_not_depend_on_uneven_batches(setup, scores):
     _, loader, model, state = setup
     uneven = scoring.predict(model, devices.replicate(state), loader, batch_size=11)
-    np.testing.assert_allclose(uneven.high, scores.high, rtol=1e-5)
-    np.testing.assert_allclose(uneven.low, scores.low, rtol=1e-5)
+    np.testing.assert_allclose(uneven.heads["high"], scores.heads["high"], rtol=1e-5)
+    np.testing.assert_allclose(uneven.heads["low"], scores.heads["low"], rtol=1e-5)
 
 
 def test_scores_equal_the_networks_output(setup, scores):
@@ -55,4 +55,4 @@ def test_scores_equal_the_networks_output(setup, scores):
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     outputs = model.apply(variables, jnp.asarray(signal, jnp.float32), train=False)
     expected = 1 / (1 + np.exp(-np.asarray(outputs.high_logits)))
-    np.testing.assert_allclose(scores.high[[3, 30]], expected, rtol=1e-4)
+    np.testing.assert_allclose(scores.heads["high"][[3, 30]], expected, rtol=1e-4)

@@ -4,6 +4,8 @@
 logits and feature maps of both branches.
 """
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -46,6 +48,8 @@ class MRMNet(nn.Module):
     References:
         Huang et al., 2024, arXiv 2406.16928.
     """
+
+    BRANCHES: ClassVar = ("high", "low")
 
     num_labels: int
     num_samples: int = 1000

@@ -1,0 +1,99 @@
+"""Finds a network by its name: one of ours, or a class of the user's own.
+
+Every network is a linen module with the attributes and the call of `Network`. Those
+that return `outputs.Outputs` name their branches in the class constant BRANCHES.
+"""
+
+import functools
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import flax.linen as nn
+
+MRM_NET = "mrm_net"
+SHIPPED = {MRM_NET: "mrm_jax.models.mrm_net.network:MRMNet"}
+SINGLE = ("single",)
+
+
+@runtime_checkable
+class Network(Protocol):
+    """What training, scoring and export need of a network besides its call.
+
+    `network(signal, *, train, mask, dropout_rate)` returns `outputs.SingleOutput`, or
+    `outputs.Outputs` if it has two branches; see `mrm_net.network.MRMNet`.
+    """
+
+    num_labels: int
+    num_samples: int
+    axis_name: str | None
+
+    def __hash__(self) -> int:
+        """Returns a hash of the attributes: programs are kept by network."""
+
+    def init(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the variables, as linen modules do."""
+
+    def apply(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the outputs, as linen modules do."""
+
+    def clone(self, **updates: Any) -> Any:
+        """Returns the network with other attributes, as linen modules do."""
+
+
+def is_shipped(name: str) -> bool:
+    """Returns whether a network is part of the package, so its code is known."""
+    return name in SHIPPED
+
+
+def find(name: str) -> type[nn.Module]:
+    """Returns the class of a network.
+
+    Args:
+        name: a name of SHIPPED, "FILE.py:CLASS" or "MODULE:CLASS".
+
+    A class of the user's own is imported, which runs the code of its file.
+
+    Raises:
+        ValueError: if there is no such network; lists those of the package.
+    """
+    place, colon, class_name = SHIPPED.get(name, name).rpartition(":")
+    if not colon:
+        raise ValueError(
+            f"model.name: expected one of {', '.join(SHIPPED)}, or FILE.py:CLASS or "
+            f"MODULE:CLASS for a network of your own, got {name!r}"
+        )
+    found = getattr(_module(place), class_name, None)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ValueError(f"model.name: {place} has no linen module {class_name!r}")
+    return found
+
+
+def branches(network: Any) -> tuple[str, ...]:
+    """Returns the names of the branches of a network or its class, in order."""
+    return getattr(network, "BRANCHES", SINGLE)
+
+
+def _module(place: str) -> Any:
+    if place.endswith(".py"):
+        return _of_file(str(Path(place).resolve()))
+    try:
+        return importlib.import_module(place)
+    except ImportError as error:
+        raise ValueError(f"model.name: cannot import {place} ({error})") from None
+
+
+@functools.cache
+def _of_file(path: str) -> Any:
+    """Returns the module of a file, once: programs are compiled for each class."""
+    if not Path(path).is_file():
+        raise ValueError(
+            f"model.name: {path} does not exist. The run needs the file of its network."
+        )
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"model.name: {path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
