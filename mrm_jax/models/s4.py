@@ -130,7 +130,7 @@ class S4Block(nn.Module):
 
     GELU and dropout follow the state spaces. A linear layer to twice the channels and a
     gated linear unit (GLU) mix them. Dropout, the residual connection and layer norm
-    come last. Both dropouts set whole channels of a record to 0, at all time steps.
+    come last. Dropout sets whole channels of a record to 0.
 
     Attributes: see `S4`.
     """
@@ -152,17 +152,26 @@ class S4Block(nn.Module):
             self.state_size, self.bidirectional, self.train_dynamics, name="state_space"
         )(signal)
         hidden = nn.gelu(hidden, approximate=False)
-        hidden = self._drop_channels(hidden, mask, dropout_rate)
+        hidden = ChannelDropout(self.axis_name)(hidden, mask, dropout_rate)
         hidden = layers.Linear(2 * signal.shape[-1], name="mix")(hidden)
         hidden = nn.glu(hidden)
-        hidden = self._drop_channels(hidden, mask, dropout_rate)
+        hidden = ChannelDropout(self.axis_name)(hidden, mask, dropout_rate)
         norm = layers.layer_norm("norm", TORCH_LAYER_NORM_EPSILON)
         return norm(signal + hidden).astype(signal.dtype)
 
-    def _drop_channels(self, signal, mask, rate):
-        """Returns the signal with a share `rate` of the channels of a record set to 0.
 
-        That is what PyTorch's Dropout2d does to [batch, channel, time].
-        """
+class ChannelDropout(nn.Module):
+    """Dropout of whole channels of a record, at all time steps, as in `layers.Dropout`.
+
+    That is what PyTorch's Dropout2d does to feature maps [batch, channel, time].
+    """
+
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self, signal: layers.FeatureMap, mask: layers.Mask, rate: jax.Array | float
+    ) -> layers.FeatureMap:
+        """Returns signal with a share `rate` of its channels set to 0."""
         ones = jnp.ones((signal.shape[0], 1, signal.shape[2]), signal.dtype)
-        return signal * layers.Dropout(self.axis_name)(ones, mask, rate)
+        return signal * layers.Dropout(self.axis_name, name="drop")(ones, mask, rate)
