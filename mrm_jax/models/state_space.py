@@ -222,22 +222,25 @@ def _initial_log_step(rng, shape):
 def _initial_outputs(rng, shape, log_step, length):
     """Returns C (I - Āᴸ) for a random C, as real and imaginary parts.
 
-    It is computed in the basis of HiPPO's matrix, in which all numbers are real.
+    Ā = 2 (I - Δ/2 A)⁻¹ - I has a closed form, as A is diagonal plus low-rank. LAPACK's
+    solvers of many small systems, called by XLA's threads, can wait for each other
+    forever on the CPU (jaxlib 0.10.2).
     """
-    dtype = log_step.dtype
-    matrix, _ = legs(2 * shape[-2])
-    _, basis = normal_plus_low_rank(2 * shape[-2])
-    change = jnp.asarray(np.stack([basis.real, basis.imag], -1), dtype)
-    drawn = jax.random.normal(rng, shape, dtype) / np.sqrt(2)
-    outputs = 2 * jnp.einsum("dcpi,spi->dcs", drawn, change)
-    identity = jnp.eye(len(matrix), dtype=dtype)[None]
-    half = jnp.exp(log_step)[:, None, None] * jnp.asarray(matrix / 2, dtype)[None]
-    # The matrices are lower triangular, and compile faster as such.
-    discrete = jax.scipy.linalg.solve_triangular(
-        identity - half, identity + half, lower=True
+    drawn = jax.random.normal(rng, shape, log_step.dtype) / np.sqrt(2)
+    outputs = _with_conjugates(_as_complex(drawn))
+    hippo, _ = normal_plus_low_rank(outputs.shape[-1])
+    eigenvalues, left, right, _ = (
+        _with_conjugates(jnp.asarray(part, outputs.dtype))[None] for part in hippo
     )
+    half = jnp.exp(log_step)[:, None] / 2
+    inverse = 1 / (1 - half * eigenvalues)  # [channel, state], without the low rank
+    scale = half / (1 + half * jnp.sum(right * inverse * left, -1, keepdims=True))
+    low_rank = (inverse * left * scale)[:, :, None] * (right * inverse)[:, None]
+    identity = jnp.eye(outputs.shape[-1], dtype=outputs.dtype)[None]
+    discrete = 2 * (inverse[:, None] * identity - low_rank) - identity
     correction = identity - jnp.linalg.matrix_power(discrete, length)
-    return jnp.einsum("dcr,crs,spi->dcpi", outputs, correction, change)
+    corrected = jnp.einsum("dcr,crs->dcs", outputs, correction)
+    return _as_pairs(corrected[..., : shape[-2]])
 
 
 def _with_conjugates(pairs):
