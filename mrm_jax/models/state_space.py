@@ -30,16 +30,14 @@ from mrm_jax.models import layers
 
 MIN_STEP, MAX_STEP = 0.001, 0.1  # of Δ at initialisation, the unit is a sample
 
-Pairs = Complex[Array, "channel pair"]
-
 
 class Dynamics(NamedTuple):
-    """What determines the state of each channel, in the basis that makes Λ diagonal."""
+    """What determines the states, in the basis V; without "channel" for one channel."""
 
-    eigenvalues: jax.Array  # [channel, pair], Λ
-    left: jax.Array  # [channel, pair], p
-    right: jax.Array  # [channel, pair], q
-    inputs: jax.Array  # [channel, pair], B
+    eigenvalues: jax.Array | np.ndarray  # [channel, pair], Λ
+    left: jax.Array | np.ndarray  # [channel, pair], p
+    right: jax.Array | np.ndarray  # [channel, pair], q
+    inputs: jax.Array | np.ndarray  # [channel, pair], B
 
 
 def legs(

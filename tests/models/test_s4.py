@@ -73,8 +73,16 @@ def test_number_of_parameters_with_trained_dynamics(num_labels, count):
     assert size(variables) == size(variables["params"]) == count
 
 
-def test_variables_are_real(variables):
-    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+@pytest.mark.parametrize("train_dynamics", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_variables_are_real_and_of_one_precision(dtype, train_dynamics):
+    with jax.enable_x64(dtype == "float64"):
+        model = dataclasses.replace(MODEL, train_dynamics=train_dynamics)
+        signal = jax.ShapeDtypeStruct((2, 40, 12), dtype)
+        found = jax.eval_shape(
+            lambda signal: model.init_with_output(KEY, signal, train=False), signal
+        )
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(found)} == {dtype}
 
 
 def test_trained_dynamics_run_with_empty_batch_stats(signal):

@@ -102,7 +102,10 @@ def test_the_kernel_equals_the_recurrence(dynamics, length):
     pairs = dynamics.left.shape[-1]
     outputs = complex_normal(np.random.default_rng(1), 2, CHANNELS, pairs)
     found = state_space.kernel(
-        log_step, Dynamics(*map(jnp.asarray, dynamics)), jnp.asarray(outputs), length
+        jnp.asarray(log_step),
+        Dynamics(*map(jnp.asarray, dynamics)),
+        jnp.asarray(outputs),
+        length,
     )
     assert found.dtype == jnp.float64
     expected = recurrence(log_step, dynamics, outputs, length)

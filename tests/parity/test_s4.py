@@ -147,7 +147,7 @@ def test_logits_and_gradients_of_a_training_step_agree(train_dynamics):
 
 def our_step(model, variables, signal):
     """Returns logits and gradients of a step without dropout."""
-    fixed = variables.get("batch_stats", {})
+    fixed = jax.tree.map(jnp.asarray, variables.get("batch_stats", {}))
 
     def loss_fn(params):
         """Returns the mean loss with the logits and the state after the step."""
