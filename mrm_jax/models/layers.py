@@ -210,10 +210,12 @@ def _move(running: nn.Variable, value: jax.Array) -> None:
     running.value = BATCH_NORM_DECAY * running.value + (1 - BATCH_NORM_DECAY) * value
 
 
-def layer_norm(name: str | None = None) -> nn.LayerNorm:
+def layer_norm(
+    name: str | None = None, epsilon: float = LAYER_NORM_EPSILON
+) -> nn.LayerNorm:
     """Returns a layer norm over the last axis, in two passes for precision."""
     return nn.LayerNorm(
-        epsilon=LAYER_NORM_EPSILON,
+        epsilon=epsilon,
         use_fast_variance=False,
         param_dtype=float,
         name=name,
