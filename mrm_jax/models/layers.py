@@ -1,11 +1,13 @@
 """Layers with PyTorch's conventions, on feature maps [batch, time, channel].
 
 Convolutions, linear layers, batch norm, layer norm, dropout and pooling compute what
-PyTorch's layers compute, with the same initialisation.
+PyTorch's layers compute, by default with the same initialisation.
 
 Everywhere in the network, `mask` is [batch], 1. for a record and 0. for padding, during
 training. `mask=None` means inference: running averages and no dropout.
 """
+
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -21,6 +23,7 @@ LAYER_NORM_EPSILON = 1e-6
 
 FeatureMap = Float[Array, "batch time channel"]
 Mask = Float[Array, " batch"] | None
+FanInInitializer = Callable[[int], nn.initializers.Initializer]
 
 
 def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
@@ -32,6 +35,21 @@ def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
         return jax.random.uniform(rng, shape, dtype, -bound, bound)
 
     return init
+
+
+def he_normal(fan_in: int) -> nn.initializers.Initializer:
+    """Returns the normal initialiser with variance 2 / fan_in, not truncated.
+
+    References:
+        He et al., 2015, arXiv 1502.01852; PyTorch's `kaiming_normal_`.
+    """
+    return nn.initializers.normal((2 / fan_in) ** 0.5)
+
+
+def zeros(fan_in: int) -> nn.initializers.Initializer:
+    """Returns the initialiser with 0, whatever the fan-in."""
+    del fan_in
+    return nn.initializers.zeros
 
 
 def convolve(
@@ -89,6 +107,7 @@ class Conv(nn.Module):
     taps: int
     stride: int = 1
     grouped: bool = False
+    kernel_init: FanInInitializer = torch_uniform
 
     @nn.compact
     def __call__(
@@ -97,7 +116,7 @@ class Conv(nn.Module):
         """Returns [batch, time_out, channels]."""
         inputs = GROUP_WIDTH if self.grouped else signal.shape[-1]
         shape = (self.taps, inputs, self.channels)
-        kernel = self.param("kernel", torch_uniform(self.taps * inputs), shape)
+        kernel = self.param("kernel", self.kernel_init(self.taps * inputs), shape)
         if not self.grouped:
             return convolve(signal, kernel, self.stride)
         blocks = [
@@ -122,22 +141,25 @@ def block_diagonal(
 
 
 class Linear(nn.Module):
-    """A linear layer on the last axis with PyTorch's initialisation."""
+    """A linear layer on the last axis, by default with PyTorch's initialisation."""
 
     features: int
     use_bias: bool = True
+    kernel_init: FanInInitializer = torch_uniform
+    bias_init: FanInInitializer = torch_uniform
 
     @nn.compact
     def __call__(
         self, inputs: Float[Array, "*batch channel"]
     ) -> Float[Array, "*batch feature"]:
         """Returns inputs · kernel + bias, in the precision of inputs."""
-        init = torch_uniform(inputs.shape[-1])
-        kernel = self.param("kernel", init, (inputs.shape[-1], self.features))
+        fan_in = inputs.shape[-1]
+        init = self.kernel_init(fan_in)
+        kernel = self.param("kernel", init, (fan_in, self.features))
         outputs = inputs @ kernel.astype(inputs.dtype)
         if self.use_bias:
-            bias = self.param("bias", init, (self.features,)).astype(inputs.dtype)
-            outputs = outputs + expand_dims(bias, outputs)
+            bias = self.param("bias", self.bias_init(fan_in), (self.features,))
+            outputs = outputs + expand_dims(bias.astype(inputs.dtype), outputs)
         return outputs
 
 
@@ -232,8 +254,11 @@ class Dropout(nn.Module):
 
     @nn.compact
     def __call__(
-        self, signal: FeatureMap, mask: Mask, rate: jax.Array | float
-    ) -> FeatureMap:
+        self,
+        signal: Float[Array, "batch *time channel"],
+        mask: Mask,
+        rate: jax.Array | float,
+    ) -> Float[Array, "batch *time channel"]:
         """Returns signal with a share `rate` set to 0, the rest divided by 1 - rate."""
         if mask is None or (isinstance(rate, float) and rate == 0):
             return signal
