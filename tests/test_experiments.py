@@ -9,6 +9,7 @@ from experiments import base
 from mrm_jax.models.mrm_net import network as mrm_net
 from mrm_jax.sweeps import search_space
 from mrm_jax.training import config as config_lib
+from mrm_jax.training import run_spec
 from mrm_jax.training.hparams import HParams
 from tests import conftest
 
@@ -41,7 +42,7 @@ def test_an_experiment_only_sets_options_of_the_base(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_is_a_valid_configuration(name):
     config = importlib.import_module(f"experiments.{name}").get_config()
-    mrm_net.MRMNet(num_labels=9, **config.model)
+    run_spec.network(config, num_labels=9, num_samples=1000)
     HParams(**config.hparams)
 
 
@@ -50,7 +51,8 @@ def test_the_base_is_the_reference_recipe():
     assert HParams(**config.hparams) == HParams()
     assert (config.batch_size, config.num_epochs) == (96, 40)
     reference = mrm_net.MRMNet(num_labels=9)
-    assert mrm_net.MRMNet(num_labels=9, **config.model) == reference
+    found = run_spec.network(config, num_labels=9, num_samples=1000)
+    assert found.clone(axis_name=None) == reference
 
 
 def test_each_label_set_has_one_experiment():
@@ -71,7 +73,7 @@ def test_a_sweep_varies_options_of_its_experiment(name):
     space = search_space.load(str(file), config)
     assert flat(config).keys() == flat(base.get_config()).keys()
     for values in space.programs:
-        network = search_space.apply(config, values).model
-        assert mrm_net.MRMNet(num_labels=9, **network)
+        applied = search_space.apply(config, values)
+        assert run_spec.network(applied, num_labels=9, num_samples=1000)
     for distribution in space.traced.values():
         assert distribution.low < distribution.high

@@ -13,7 +13,13 @@ from typing import Any, Protocol, runtime_checkable
 import flax.linen as nn
 
 MRM_NET = "mrm_net"
-SHIPPED = {MRM_NET: "mrm_jax.models.mrm_net.network:MRMNet"}
+SHIPPED = {
+    MRM_NET: "mrm_jax.models.mrm_net.network:MRMNet",
+    "resnet1d_wang": "mrm_jax.models.resnet1d_wang:ResNet1dWang",
+    "xresnet1d101": "mrm_jax.models.xresnet1d:XResNet1d101",
+    "inception1d": "mrm_jax.models.inception1d:Inception1d",
+    "s4": "mrm_jax.models.s4:S4",
+}
 SINGLE = ("single",)
 
 

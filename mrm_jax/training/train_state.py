@@ -125,7 +125,7 @@ def begin(
         averaged: whether the state keeps averages of the variables.
     """
     _, state_rng = jax.random.split(rng)
-    parts = {name: variables[name] for name in ("params", "batch_stats")}
+    parts = {name: variables.get(name, {}) for name in ("params", "batch_stats")}
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         rng=state_rng,

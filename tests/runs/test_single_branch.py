@@ -112,7 +112,7 @@ def test_it_is_compared_with_mrm_net_by_the_mean(
 
 
 def exported(workdir, folder, kind):
-    path = folder / f"own.{kind}"
+    path = folder / f"own{exporter.FORMATS[kind].SUFFIX}"
     flags = ["--run", str(workdir), "--format", kind, "--out", str(path)]
     assert export.main(flags) == 0
     return path
