@@ -38,13 +38,8 @@ def read(path: Path) -> exported_model.Network:
     name = arguments.pop("name", networks.MRM_NET)
     if name == networks.MRM_NET:
         arguments["mutual_stages"] = ()
-    model: Any = networks.find(name)
-    model = model(**{n: _hashable(value) for n, value in arguments.items()})
+    model = networks.build(name, arguments)
     return exported_model.Network(model, variables, metadata)
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:

@@ -4,9 +4,11 @@ Every network is a linen module with the attributes and the call of `Network`. T
 that return `outputs.Outputs` name their branches in the class constant BRANCHES.
 """
 
+import dataclasses
 import functools
 import importlib
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -74,6 +76,30 @@ def find(name: str) -> type[nn.Module]:
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise ValueError(f"model.name: {place} has no linen module {class_name!r}")
     return found
+
+
+def build(name: str, options: Mapping[str, Any], **given: Any) -> Network:
+    """Returns a network.
+
+    Args:
+        name: as in `find`.
+        options: arguments of its class, by name; lists become tuples.
+        given: further arguments, which are left out if the class has none of the name.
+
+    Raises:
+        ValueError: if there is no such network, or its class has no such option.
+    """
+    found: Any = find(name)
+    fields = {field.name for field in dataclasses.fields(found)} - {"parent", "name"}
+    unknown = sorted(set(options) - fields)
+    if unknown:
+        raise ValueError(
+            f"model.options: {name} has no {', '.join(unknown)}; it has "
+            f"{', '.join(sorted(fields))}"
+        )
+    known = {n: value for n, value in given.items() if n in fields}
+    hashable = {n: tuple(v) if isinstance(v, list) else v for n, v in options.items()}
+    return found(**(known | hashable))
 
 
 def branches(network: Any) -> tuple[str, ...]:

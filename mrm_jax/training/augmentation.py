@@ -8,7 +8,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Float, Int, UInt32
 
 from mrm_jax.training.hparams import HParams
 from mrm_jax.training.input_pipeline import Batch
@@ -18,6 +18,16 @@ Key = UInt32[Array, "2"]
 
 STREAM = 1  # of keys, apart from those of dropout
 WANDER_CYCLES = (0.5, 5.0)  # in a window; 0.05 to 0.5 Hz in 10 s
+
+
+def key_of(rng: Key, step: Int[Array, ""]) -> Key:
+    """Returns the key of a step, apart from those of its dropout.
+
+    Args:
+        rng: key of the run.
+        step: number of updates made before this one.
+    """
+    return jax.random.fold_in(jax.random.fold_in(rng, STREAM), step)
 
 
 def augment(

@@ -6,12 +6,8 @@ metadata contain checksums of both. Checkpoints of version 0.1.0 have none.
 
 import contextlib
 import dataclasses
-import errno
 import hashlib
 import json
-import logging
-import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +16,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from mrm_jax.training import train_state
+from mrm_jax.training import orbax_manager, train_state
 
 METRIC = "selection"
 CHECKSUMS = "checksums"
@@ -29,56 +25,6 @@ LONGEST_REASON = 300  # characters of an error of Orbax that are shown
 
 class DamagedError(ValueError):
     """A checkpoint that cannot be read or differs from its checksums."""
-
-
-class _Manager(ocp.CheckpointManager):
-    """A manager whose errors of a full disk say so.
-
-    It also leaves the check for preemption to `runtime.preemption`: Orbax before 0.12
-    fails with several processes if JAX's preemption service is off.
-    """
-
-    def reached_preemption(self, step: int) -> bool:
-        """Returns False."""
-        return False
-
-    def save(self, *args: Any, **kwargs: Any) -> bool:
-        """Saves a checkpoint; raises errors of the one before."""
-        with self._naming_a_full_disk():
-            return super().save(*args, **kwargs)
-
-    def wait_until_finished(self) -> None:
-        """Waits for checkpoints that are being written, and raises their errors."""
-        with self._naming_a_full_disk():
-            super().wait_until_finished()
-
-    @contextlib.contextmanager
-    def _naming_a_full_disk(self) -> Iterator[None]:
-        try:
-            yield
-        except ValueError as error:  # of TensorStore, several lines long
-            if os.strerror(errno.ENOSPC) not in str(error):
-                raise
-            raise OSError(
-                errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.directory)
-            ) from None
-
-
-def _is_not_of_orbax(record: logging.LogRecord) -> bool:
-    return "orbax" not in Path(record.pathname).parts
-
-
-def _report_unraisable(
-    found: Any, report: Callable[[Any], object] = sys.unraisablehook
-) -> None:
-    if str(found.exc_value) != "Event loop is closed":
-        report(found)
-
-
-# If a write fails, Orbax raises the error, but also logs its traceback once for each of
-# its threads, and leaves tasks behind whose event loop is closed.
-logging.getLogger("absl").addFilter(_is_not_of_orbax)
-sys.unraisablehook = _report_unraisable
 
 
 def open_folder(folder: Path, **options: Any) -> ocp.CheckpointManager:
@@ -97,7 +43,7 @@ def open_folder(folder: Path, **options: Any) -> ocp.CheckpointManager:
     )
     manager = None
     try:
-        manager = _Manager(
+        manager = orbax_manager.Manager(
             folder.absolute(),
             options=ocp.CheckpointManagerOptions(
                 create=False, multiprocessing_options=alone, **options

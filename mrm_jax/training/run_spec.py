@@ -288,7 +288,14 @@ def network(
             the number of samples.
     """
     if config.model.name != networks.MRM_NET:
-        return _other_network(config.model, num_labels, num_samples)
+        return networks.build(
+            config.model.name,
+            dict(config.model.options),
+            num_labels=num_labels,
+            num_samples=num_samples,
+            compute_dtype=config.model.compute_dtype,
+            axis_name=devices.AXIS,
+        )
     if config.model.options:
         raise ValueError(
             "model.options: MRM-Net has none; its options are values of config.model"
@@ -306,27 +313,3 @@ def network(
         compute_dtype=config.model.compute_dtype,
         axis_name=devices.AXIS,
     )
-
-
-def _other_network(
-    model: ml_collections.ConfigDict, num_labels: int, num_samples: int
-) -> networks.Network:
-    """Returns another network than MRM-Net, whose options are those of its class."""
-    found = networks.find(model.name)
-    fields = {field.name for field in dataclasses.fields(found)} - {"parent", "name"}
-    unknown = sorted(set(model.options) - fields)
-    if unknown:
-        raise ValueError(
-            f"model.options: {model.name} has no {', '.join(unknown)}; it has "
-            f"{', '.join(sorted(fields))}"
-        )
-    given = {
-        "num_labels": num_labels,
-        "num_samples": num_samples,
-        "compute_dtype": model.compute_dtype,
-        "axis_name": devices.AXIS,
-    }
-    options = {name: value for name, value in given.items() if name in fields}
-    for name, value in model.options.items():
-        options[name] = tuple(value) if isinstance(value, list) else value
-    return found(**options)

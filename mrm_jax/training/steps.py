@@ -29,8 +29,7 @@ def train_step(
     and gradients are then those of the whole batch, on every device.
     """
     if augment:
-        key = jax.random.fold_in(state.rng, augmentation.STREAM)
-        key = jax.random.fold_in(key, state.step)
+        key = augmentation.key_of(state.rng, state.step)
         batch = augmentation.augment(batch, key, hparams, model.axis_name)
 
     def loss_fn(params):
@@ -59,14 +58,15 @@ def train_step(
     updates, opt_state = train_state.optimizer(hparams, state.step).update(
         grads, state.opt_state, state.params
     )
-    updated_state = dataclasses.replace(
+    params = optax.apply_updates(state.params, updates)
+    state = dataclasses.replace(
         state,
         step=state.step + 1,
-        params=optax.apply_updates(state.params, updates),
+        params=params,
         batch_stats=batch_stats,
         opt_state=opt_state,
     )
-    return train_state.with_averages(updated_state, hparams), terms
+    return train_state.with_averages(state, hparams), terms
 
 
 def _clipped(grads, norm, clip_norm):
