@@ -30,7 +30,9 @@ def compute_in_float64() -> None:
     load, begin = input_pipeline.SplitLoader._load, train_state.begin
 
     input_pipeline.SplitLoader._load = lambda *args: float64.widen(load(*args))
-    train_state.begin = lambda rng, variables: begin(rng, float64.widen(variables))
+    train_state.begin = lambda rng, variables, *rest: begin(
+        rng, float64.widen(variables), *rest
+    )
 
 
 def prepare(devices: int, name: str, call: int) -> None:

@@ -82,7 +82,8 @@ def test_scores_are_float32(state, batch):
         model: jax.jit(functools.partial(steps.predict_step, model=model))(state, batch)
         for model in (SINGLE, HALF)
     }
-    for half, single in zip(scores[HALF], scores[SINGLE], strict=True):
+    for branch, single in scores[SINGLE].items():
+        half = scores[HALF][branch]
         assert half.dtype == jnp.float32
         np.testing.assert_allclose(half, single, atol=0.01)
 
