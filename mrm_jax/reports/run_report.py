@@ -156,11 +156,12 @@ def read_scores(workdir: Path | str) -> SplitScores:
     try:
         with path.open("rb") as file:
             stored = np.load(file, allow_pickle=False)  # compares CRC-32 checksums
-            heads = [name for name in scores_lib.BRANCHES if name in stored]
+            has_two = any(name in stored for name in scores_lib.BRANCHES)
+            heads = scores_lib.BRANCHES if has_two else (scores_lib.MEAN,)
             return SplitScores(
                 stored["names"],
                 stored["labels"],
-                {head: stored[head] for head in heads or [scores_lib.MEAN]},
+                {head: stored[head] for head in heads},
                 stored["first_label"] if "first_label" in stored else None,
             )
     except Exception as error:  # NumPy raises almost anything for damaged files

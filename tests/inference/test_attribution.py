@@ -11,7 +11,7 @@ import pytest
 from mrm_jax.inference import attribution
 from mrm_jax.metrics import scores
 from mrm_jax.models.mrm_net import stem
-from mrm_jax.models.outputs import Outputs
+from mrm_jax.models.outputs import Outputs, SingleOutput
 from tests.helpers import small_runs, small_states
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ class Cubic:
 
     def apply(self, variables, signal, train):
         logits = jnp.sum(signal**3, axis=(1, 2))[:, None]
-        return Outputs(logits, logits, {}, {}, ())
+        return SingleOutput(logits)
 
 
 @functools.cache
