@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mrm_jax.models import layers
+from mrm_jax.models import inputs, layers
 from mrm_jax.models.mrm_net import mutual, network
 from mrm_jax.models.outputs import SingleOutput
 
@@ -112,18 +112,14 @@ class PooledClassifier(nn.Module):
         Raises:
             ValueError: if the length of signal is not num_samples.
         """
-        if signal.shape[1] != self.num_samples:
-            raise ValueError(
-                f"signal: expected [batch, {self.num_samples}, lead], "
-                f"got {list(signal.shape)}"
-            )
-        if not train:
-            mask = None
-        elif mask is None:
-            mask = jnp.ones(signal.shape[0], signal.dtype)
         dtype = signal.dtype
-        if self.compute_dtype == "bfloat16":
-            signal = signal.astype(jnp.bfloat16)
+        signal, mask = inputs.prepare(
+            signal,
+            mask,
+            train=train,
+            num_samples=self.num_samples,
+            compute_dtype=self.compute_dtype,
+        )
         features = self.extract(signal, mask).astype(dtype)
         head = PooledHead(self.num_labels, self.head_width, self.axis_name, name="head")
         return SingleOutput(logits=head(features, mask, dropout_rate))

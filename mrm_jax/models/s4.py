@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mrm_jax.models import layers, state_space
+from mrm_jax.models import inputs, layers, state_space
 from mrm_jax.models.mrm_net import mutual, network
 from mrm_jax.models.outputs import SingleOutput
 
@@ -97,18 +97,14 @@ class S4(nn.Module):
         Raises:
             ValueError: if the length of signal is not num_samples.
         """
-        if signal.shape[1] != self.num_samples:
-            raise ValueError(
-                f"signal: expected [batch, {self.num_samples}, lead], "
-                f"got {list(signal.shape)}"
-            )
-        if not train:
-            mask = None
-        elif mask is None:
-            mask = jnp.ones(signal.shape[0], signal.dtype)
         dtype = signal.dtype
-        if self.compute_dtype == "bfloat16":
-            signal = signal.astype(jnp.bfloat16)
+        signal, mask = inputs.prepare(
+            signal,
+            mask,
+            train=train,
+            num_samples=self.num_samples,
+            compute_dtype=self.compute_dtype,
+        )
         features = layers.Linear(self.width, name="encoder")(signal)
         for number in range(1, self.num_layers + 1):
             block = S4Block(

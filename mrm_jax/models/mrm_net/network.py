@@ -8,10 +8,9 @@ from typing import ClassVar
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mrm_jax.models import layers
+from mrm_jax.models import inputs, layers
 from mrm_jax.models.mrm_net import branches, mutual, stem
 from mrm_jax.models.outputs import Outputs
 
@@ -117,18 +116,14 @@ class MRMNet(nn.Module):
         Raises:
             ValueError: if the length of signal is not num_samples.
         """
-        if signal.shape[1] != self.num_samples:
-            raise ValueError(
-                f"signal: expected [batch, {self.num_samples}, lead], "
-                f"got {list(signal.shape)}"
-            )
-        if not train:
-            mask = None
-        elif mask is None:
-            mask = jnp.ones(signal.shape[0], signal.dtype)
         dtype = signal.dtype
-        if self.compute_dtype == "bfloat16":
-            signal = signal.astype(jnp.bfloat16)
+        signal, mask = inputs.prepare(
+            signal,
+            mask,
+            train=train,
+            num_samples=self.num_samples,
+            compute_dtype=self.compute_dtype,
+        )
         common = self.stem(signal, mask)
         high, low = {}, {}
         high["multi_scale"] = self.high_scale(common, mask, dropout_rate)
