@@ -9,4 +9,5 @@ def get_config() -> ConfigDict:
     config = ptbxl_superdiagnostic.get_config()
     config.name = "s4"
     config.model.name = "s4"
+    config.model.options.crop_samples = 250  # 2.5 s, as published
     return config

@@ -245,10 +245,7 @@ def layer_norm(
 
 
 class Dropout(nn.Module):
-    """Dropout with a key per record, so that masks do not depend on the devices.
-
-    Record i of the whole batch draws from fold_in(key, i) on any device.
-    """
+    """Dropout with a key per record, so that masks do not depend on the devices."""
 
     axis_name: str | None = None
 
@@ -262,16 +259,27 @@ class Dropout(nn.Module):
         """Returns signal with a share `rate` set to 0, the rest divided by 1 - rate."""
         if mask is None or (isinstance(rate, float) and rate == 0):
             return signal
-        position = jnp.arange(len(signal))
-        if self.axis_name is not None and not self.is_initializing():
-            position += jax.lax.axis_index(self.axis_name) * len(signal)
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(
-            self.make_rng("dropout"), position
-        )
         keep = jax.vmap(
             lambda key: jax.random.bernoulli(key, 1 - rate, signal.shape[1:])
-        )(keys)
+        )(record_keys(self, len(signal)))
         return jnp.where(keep, signal / (1 - rate), 0).astype(signal.dtype)
+
+
+def record_keys(module: nn.Module, count: int) -> jax.Array:
+    """Returns keys [batch], one for each record, drawn from the rng "dropout".
+
+    Record i of the whole batch has fold_in(key, i) on any device.
+
+    Args:
+        module: the bound module that draws, whose axis_name is the devices' axis.
+        count: number of records on this device.
+    """
+    axis_name = getattr(module, "axis_name", None)
+    positions = jnp.arange(count)
+    if axis_name is not None and not module.is_initializing():
+        positions += jax.lax.axis_index(axis_name) * count
+    rng = module.make_rng("dropout")
+    return jax.vmap(jax.random.fold_in, (None, 0))(rng, positions)
 
 
 def max_pool(signal: FeatureMap) -> Float[Array, "batch time_out channel"]:

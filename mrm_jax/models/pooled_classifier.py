@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mrm_jax.models import inputs, layers
+from mrm_jax.models import crops, inputs, layers
 from mrm_jax.models.mrm_net import mutual, network
 from mrm_jax.models.outputs import SingleOutput
 
@@ -21,12 +21,15 @@ class PooledClassifier(nn.Module):
 
     Convolutions and linear layers start from `layers.he_normal`, biases from 0 and
     batch norms from scale 1 and bias 0, as in the benchmark's code. The benchmark
-    trains on crops of 2.5 s and takes the maximum of the scores of a record's crops.
-    This network sees a whole signal.
+    trains on crops of 2.5 s (crop_samples = 250) and takes the maximum of the scores of
+    a record's crops.
 
     Attributes:
         num_labels: number of labels.
         num_samples: number of time points of a signal, 1000 for 10 s at 100 Hz.
+        crop_samples: number of time points of the crops that the network sees, see
+            `crops`. The logits of a record are the largest of its crops. 0 shows the
+            network the whole signal.
         head_width: features of the hidden layer of the head.
         compute_dtype: precision of the feature maps between layers. "float32" keeps the
             precision of the signal; "bfloat16" halves their memory and is faster on
@@ -44,6 +47,7 @@ class PooledClassifier(nn.Module):
 
     num_labels: int
     num_samples: int = 1000
+    crop_samples: int = 0
     head_width: int = 128
     compute_dtype: str = "float32"
     axis_name: str | None = None
@@ -53,6 +57,7 @@ class PooledClassifier(nn.Module):
         super().__post_init__()
         mutual.check_choice("compute_dtype", self.compute_dtype, network.COMPUTE_DTYPES)
         self.check_sizes("num_labels", "num_samples", "head_width")
+        crops.check(self.crop_samples, self.num_samples)
 
     def check_sizes(self, *names: str) -> None:
         """Checks that attributes, or all elements of a tuple, are positive.
@@ -103,7 +108,8 @@ class PooledClassifier(nn.Module):
         Args:
             signal: standardised signal of num_samples time points, without unit.
             train: whether to use batch statistics, update the running averages (make
-                "batch_stats" mutable) and apply dropout (needs the rng "dropout").
+                "batch_stats" mutable) and apply dropout (needs the rng "dropout", as
+                do random crops).
             mask: [batch], 1. for a record, 0. for padding, which is excluded from the
                 batch statistics. None means no padding. Ignored unless `train`.
             dropout_rate: rate before the last layer, and half of it before the hidden
@@ -120,9 +126,11 @@ class PooledClassifier(nn.Module):
             num_samples=self.num_samples,
             compute_dtype=self.compute_dtype,
         )
-        features = self.extract(signal, mask).astype(dtype)
+        seen = crops.Crop(self.crop_samples, self.axis_name)(signal, mask)
+        features = self.extract(seen.signal, mask).astype(dtype)
         head = PooledHead(self.num_labels, self.head_width, self.axis_name, name="head")
-        return SingleOutput(logits=head(features, mask, dropout_rate))
+        logits = seen.by_record(head(features, mask, dropout_rate))
+        return SingleOutput(logits=crops.maximum(logits))
 
 
 class PooledHead(nn.Module):

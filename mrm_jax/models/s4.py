@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mrm_jax.models import inputs, layers, state_space
+from mrm_jax.models import crops, inputs, layers, state_space
 from mrm_jax.models.mrm_net import mutual, network
 from mrm_jax.models.outputs import SingleOutput
 
@@ -20,8 +20,8 @@ class S4(nn.Module):
     are those of the authors' code, whose state spaces have fixed dynamics: of Δ, A, B,
     C and D it trains C and D only. `train_dynamics` trains all, as Gu et al. do.
 
-    The authors train on crops of 2.5 s and average the scores of the crops of a record.
-    This network sees a whole signal.
+    The authors train on crops of 2.5 s (crop_samples = 250) and average the scores of
+    the crops of a record.
 
     There is no batch norm. "batch_stats" holds the fixed step sizes of the state
     spaces; with `train_dynamics` it is empty, and linen leaves it out of the variables.
@@ -29,6 +29,9 @@ class S4(nn.Module):
     Attributes:
         num_labels: number of labels.
         num_samples: number of time points of a signal, 1000 for 10 s at 100 Hz.
+        crop_samples: number of time points of the crops that the network sees, see
+            `crops`. The scores of a record are the means of its crops' scores. 0 shows
+            the network the whole signal.
         width: channels of the feature maps.
         state_size: size of the state of each channel, even.
         num_layers: number of blocks.
@@ -50,6 +53,7 @@ class S4(nn.Module):
 
     num_labels: int
     num_samples: int = 1000
+    crop_samples: int = 0
     width: int = 512
     state_size: int = 8
     num_layers: int = 4
@@ -75,6 +79,7 @@ class S4(nn.Module):
             raise ValueError(
                 f"state_size: expected a multiple of 2, got {self.state_size}"
             )
+        crops.check(self.crop_samples, self.num_samples)
 
     @nn.compact
     def __call__(
@@ -89,7 +94,8 @@ class S4(nn.Module):
 
         Args:
             signal: standardised signal of num_samples time points, without unit.
-            train: whether to apply dropout (needs the rng "dropout").
+            train: whether to apply dropout (needs the rng "dropout", as do random
+                crops).
             mask: [batch], 1. for a record, 0. for padding. Records do not influence
                 each other, so it changes nothing. Ignored unless `train`.
             dropout_rate: rate of both dropouts of all blocks; 0. needs no rng.
@@ -105,7 +111,8 @@ class S4(nn.Module):
             num_samples=self.num_samples,
             compute_dtype=self.compute_dtype,
         )
-        features = layers.Linear(self.width, name="encoder")(signal)
+        seen = crops.Crop(self.crop_samples, self.axis_name)(signal, mask)
+        features = layers.Linear(self.width, name="encoder")(seen.signal)
         for number in range(1, self.num_layers + 1):
             block = S4Block(
                 self.state_size,
@@ -116,9 +123,8 @@ class S4(nn.Module):
             )
             features = block(features, mask, dropout_rate)
         pooled = features.astype(dtype).mean(axis=1)
-        return SingleOutput(
-            logits=layers.Linear(self.num_labels, name="decoder")(pooled)
-        )
+        logits = layers.Linear(self.num_labels, name="decoder")(pooled)
+        return SingleOutput(logits=crops.mean_score(seen.by_record(logits)))
 
 
 class S4Block(nn.Module):
