@@ -84,7 +84,7 @@ def check(crop_samples: int, num_samples: int) -> None:
 
 
 def starts(num_samples: int, length: int) -> list[int]:
-    """Returns the first samples of the crops: half a crop apart, the last at the end."""
+    """Returns the first samples of the crops, half a crop apart; the last ends last."""
     last = num_samples - length
     return [*range(0, last, max(length // 2, 1)), last]
 
