@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mrm_jax.data import leads
+from mrm_jax.data import leads, splits
 from mrm_jax.data import manifest as manifests
 from mrm_jax.runtime import text
 
@@ -112,34 +112,26 @@ class Writer:
             self._filled = 0
 
     def _describe(self, table: LabelTable, folds: np.ndarray) -> manifests.LabelSet:
-        kept = table.matrix.any(axis=1)
-        in_split = {
-            s: kept & np.isin(folds, f) for s, f in manifests.SPLIT_FOLDS.items()
-        }
-        counts = {s: table.matrix[rows].sum(axis=0) for s, rows in in_split.items()}
-        mean, std = self._mean_std(np.flatnonzero(in_split["train"]))
-        return manifests.LabelSet(
+        rows = splits.rows_by_split(table.matrix, folds, manifests.SPLIT_FOLDS)
+        mean, std = self._mean_std(rows["train"])
+        entry = manifests.LabelSet(
             labels=table.labels,
             descriptions=table.descriptions,
             mean_uv=mean,
             std_uv=std,
-            records={s: int(rows.sum()) for s, rows in in_split.items()},
-            label_counts={
-                s: dict(zip(table.labels, map(int, count), strict=True))
-                for s, count in counts.items()
-            },
+            records={},
+            label_counts={},
             has_first_label=table.first_label is not None,
         )
+        return entry.with_counts(table.matrix, rows)
 
     def _mean_std(self, rows: np.ndarray) -> tuple[float, float]:
-        """Returns mean and population standard deviation from exact integer sums."""
-        if not len(rows):
-            return 0.0, 1.0  # unused: a set without training records is not trained on
-        count = len(rows) * self._num_samples * len(leads.LEADS)
-        total = sum(self._sums[row] for row in rows)
-        squares = sum(self._square_sums[row] for row in rows)
-        variance = (count * squares - total * total) / count**2
-        return total / count, variance**0.5
+        """Returns mean and population standard deviation of the given records."""
+        return splits.mean_std(
+            sum(self._sums[row] for row in rows),
+            sum(self._square_sums[row] for row in rows),
+            len(rows) * self._num_samples * len(leads.LEADS),
+        )
 
 
 def _save(path: Path, array: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from mrm_jax.version import VERSION
 COMMANDS = {
     "train": "train a network on prepared shards, and resume a run",
     "evaluate": "score a run on a split or on other data; compare runs; average seeds",
+    "cross_validate": "train and test ten runs on different folds, and pool them",
     "predict": "apply a run to ECG files, with plots and explanations",
     "export": "write a run as ONNX, StableHLO, PyTorch or NumPy file",
     "convert": "read or write checkpoints of the PyTorch reference",
@@ -55,7 +56,7 @@ def _help() -> str:
     listed = COMMANDS | {
         LIST: "list the experiments and the trained models that come with mrm_jax"
     }
-    lines = [f"  {name:<10} {text}" for name, text in listed.items()]
+    lines = [f"  {name:<14} {text}" for name, text in listed.items()]
     return HELP.format(commands="\n".join(lines))
 
 

@@ -67,8 +67,8 @@ records with mrm_jax.data.shards.load(FOLDER, verify_hashes=True)."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and trains; returns the exit status."""
     words = sys.argv[1:] if argv is None else argv
-    arguments = [_with_two_dashes(text) for text in words]
-    return _status(lambda: _run(arguments))
+    arguments = [with_two_dashes(text) for text in words]
+    return status(lambda: _run(arguments))
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -76,14 +76,14 @@ def _run(arguments: Sequence[str]) -> int:
         print(f"mrm_jax {VERSION}")
         return cli.DONE
     if not arguments or {"--help", "-h"} & set(arguments):
-        print(_help(arguments))
+        print(help_text(arguments, str(__doc__)))
         return cli.DONE
     config, workdir = parse(arguments)
     command = cli.command_line("mrm_jax.train", _with_workdir(arguments, workdir))
     cluster = parse_cluster(arguments)
     devices.use_compilation_cache()
     with distributed.initialize(cluster) if cluster else contextlib.nullcontext():
-        return _status(lambda: _train(config, workdir, command))
+        return status(lambda: _train(config, workdir, command))
 
 
 def _train(config: ml_collections.ConfigDict, workdir: Path, command: str) -> int:
@@ -98,7 +98,7 @@ def _train(config: ml_collections.ConfigDict, workdir: Path, command: str) -> in
     return cli.DONE
 
 
-def _status(run: Callable[[], int]) -> int:
+def status(run: Callable[[], int]) -> int:
     """Calls `run` and returns its exit status; prints a message if it stopped early."""
     return cli.run(
         lambda: _stoppable(run),
@@ -221,12 +221,13 @@ def _without_overrides(arguments: Sequence[str]) -> list[str]:
     return [text for text in arguments if not text.startswith("--config.")]
 
 
-def _with_two_dashes(text: str) -> str:
+def with_two_dashes(text: str) -> str:
     """Adds the second dash to -config, as later checks expect; absl accepts both."""
     return f"-{text}" if text.startswith("-config") else text
 
 
-def _help(arguments: Sequence[str]) -> str:
+def help_text(arguments: Sequence[str], description: str) -> str:
+    """Returns the description of a command and, after --config, the values."""
     asked = _without_overrides(
         [t for t in cli.expand_data(arguments) if t not in ("--help", "-h")]
     )
@@ -234,9 +235,9 @@ def _help(arguments: Sequence[str]) -> str:
         asked = [f"--config={config_lib.EXAMPLE}"]
     config = _parse_flags(asked).config
     if config is None:
-        return str(__doc__)
+        return description
     return "\n  ".join(
-        [f"{__doc__}\nValues of the experiment:", *config_lib.names(config)]
+        [f"{description}\nValues of the experiment:", *config_lib.names(config)]
     )
 
 

@@ -5,8 +5,11 @@ import hashlib
 import json
 import math
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mrm_jax import version
 from mrm_jax.data import leads as leads_lib
@@ -33,6 +36,25 @@ class LabelSet:
     records: dict[str, int]  # split -> records with a label of the set
     label_counts: dict[str, dict[str, int]]  # split -> label -> records
     has_first_label: bool
+
+    def with_counts(
+        self, matrix: np.ndarray, rows: Mapping[str, np.ndarray]
+    ) -> "LabelSet":
+        """Returns the entry with the numbers of records and labels of other splits.
+
+        Args:
+            matrix: [record, label], 0 or 1, of all records.
+            rows: split -> indices of its records.
+        """
+        counts = {split: matrix[own].sum(axis=0) for split, own in rows.items()}
+        return dataclasses.replace(
+            self,
+            records={split: len(own) for split, own in rows.items()},
+            label_counts={
+                split: dict(zip(self.labels, map(int, count), strict=True))
+                for split, count in counts.items()
+            },
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ A folder of shards holds
 No file is pickled, so a folder from an untrusted source is safe to load.
 """
 
+import copy
 import dataclasses
 import errno
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from mrm_jax.data import leads, verification
+from mrm_jax.data import leads, splits, verification
 from mrm_jax.data import manifest as manifests
+
+STATISTICS_RECORDS = 256  # records read at once to compute mean and deviation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,12 +108,49 @@ class Shards:
         """
         _require(label_set, self.manifest.label_sets, "label set", self.folder)
         folds = _require(split, self.manifest.split_folds, "split", self.folder)
-        matrix = self._labels(label_set)
-        rows = np.flatnonzero(np.isin(self.folds, folds) & matrix.any(axis=1))
+        matrix = self.label_matrix(label_set)
+        rows = splits.rows_by_split(matrix, self.folds, {split: folds})[split]
         first = None
         if self.manifest.label_sets[label_set].has_first_label:
             first = _load_array(self.folder, f"first_label-{label_set}.npy")[rows]
         return Split(rows, self.names[rows], matrix[rows], first)
+
+    def with_folds(self, split_folds: splits.SplitFolds, label_set: str) -> "Shards":
+        """Returns these shards with other folds for training, validation and test.
+
+        Numbers of records, mean and standard deviation are computed again, the latter
+        over the signals of the new training records. The result has no other label set.
+
+        Args:
+            split_folds: split -> its folds, see `splits.complete`.
+            label_set: name of the label set that is used.
+
+        Raises:
+            ValueError: if the folder has no such label set.
+        """
+        entry, matrix = self.label_set(label_set), self.label_matrix(label_set)
+        rows = splits.rows_by_split(matrix, self.folds, split_folds)
+        mean, std = self._mean_std(rows["train"])
+        entry = dataclasses.replace(
+            entry.with_counts(matrix, rows), mean_uv=mean, std_uv=std
+        )
+        found = copy.copy(self)
+        found.manifest = dataclasses.replace(
+            self.manifest,
+            split_folds=dict(split_folds),
+            label_sets={label_set: entry},
+        )
+        return found
+
+    def _mean_std(self, rows: np.ndarray) -> tuple[float, float]:
+        total = squares = count = 0
+        for start in range(0, len(rows), STATISTICS_RECORDS):
+            part = self.signals_uv(rows[start : start + STATISTICS_RECORDS])
+            wide = part.astype(np.int64)
+            total += int(wide.sum())
+            squares += int((wide * wide).sum())
+            count += part.size
+        return splits.mean_std(total, squares, count)
 
     def signals_uv(self, rows: np.ndarray) -> np.ndarray:
         """Returns signals [row, time, lead] in int16 microvolts, ordered as rows."""
@@ -123,7 +163,8 @@ class Shards:
             signals[here] = self._signals[part][rows[here] - self._starts[part]]
         return signals
 
-    def _labels(self, label_set: str) -> np.ndarray:
+    def label_matrix(self, label_set: str) -> np.ndarray:
+        """Returns the labels of all records, [record, label], uint8."""
         return _load_array(self.folder, f"labels-{label_set}.npy")
 
     def _check_arrays(self) -> None:
@@ -153,7 +194,7 @@ class Shards:
             )
         for name, label_set in self.manifest.label_sets.items():
             shape = (num_records, len(label_set.labels))
-            matrix = self._labels(name)
+            matrix = self.label_matrix(name)
             self._check(f"labels-{name}.npy", matrix, shape, np.uint8)
             self._check_range(f"labels-{name}.npy", matrix, 0, 1)
             if label_set.has_first_label:

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of metrics over runs that differ in their seed."""
+"""Mean and standard deviation of metrics over runs that differ in seed or folds."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ def summarise(
     runs: Sequence[Mapping[str, Any]],
     observed: Sequence[Mapping[str, Mapping[str, Any]]],
 ) -> dict[str, Any]:
-    """Returns the mean and standard deviation of each metric over several seeds.
+    """Returns the mean and standard deviation of each metric over several runs.
 
     Args:
-        runs: [run], workdir, seed and epoch, which identify the run.
-        observed: [run], metrics by head, from `paired.observe`.
+        runs: [run], what identifies the run, such as its folder and its seed.
+        observed: [run], metrics by head, such as from `paired.observe`.
 
     Returns:
         runs: as given.
@@ -39,9 +39,9 @@ def summarise(
     }
 
 
-def _summarise(values: Sequence[float]) -> dict[str, Any]:
+def _summarise(values: Sequence[Any]) -> dict[str, Any]:
     # NaN differs from itself, and JSON has none.
-    known = [None if value != value else float(value) for value in values]
+    known = [None if v is None or v != v else float(v) for v in values]
     found = {"mean": None, "sd": None} if None in known else mean_sd(values)
     return {**found, "values": known}
 

@@ -25,14 +25,13 @@ class Crops(NamedTuple):
     """What the network sees, and how many crops each record has."""
 
     signal: jax.Array  # [batch · crop, time, lead], the crops of a record side by side
-    mask: layers.Mask  # [batch], unchanged: in training each record has one crop
-    count: int  # crops of a record
+    per_record: int  # number of crops
 
     def by_record(
         self, logits: Float[Array, "batch_crop label"]
     ) -> Float[Array, "batch crop label"]:
         """Returns the logits of the crops of each record."""
-        return logits.reshape(-1, self.count, logits.shape[-1])
+        return logits.reshape(-1, self.per_record, logits.shape[-1])
 
 
 class Crop(nn.Module):
@@ -54,15 +53,15 @@ class Crop(nn.Module):
         Random places need the rng "dropout".
         """
         if not self.length or self.length == signal.shape[1]:
-            return Crops(signal, mask, 1)
+            return Crops(signal, 1)
         if mask is None:
-            first = starts(signal.shape[1], self.length)
-            crops = jnp.stack([signal[:, s : s + self.length] for s in first], axis=1)
-            return Crops(crops.reshape(-1, *crops.shape[2:]), None, len(first))
+            places = starts(signal.shape[1], self.length)
+            crops = jnp.stack([signal[:, s : s + self.length] for s in places], axis=1)
+            return Crops(crops.reshape(-1, *crops.shape[2:]), len(places))
         last = signal.shape[1] - self.length
         keys = layers.record_keys(self, len(signal))
         first = jax.vmap(lambda key: jax.random.randint(key, (), 0, last + 1))(keys)
-        return Crops(jax.vmap(self._one)(signal, first), mask, 1)
+        return Crops(jax.vmap(self._one)(signal, first), 1)
 
     def _one(
         self, signal: Float[Array, "time lead"], first: Int[Array, ""]

@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from mrm_jax.data import manifest, preprocessing
+from mrm_jax.data import manifest, preprocessing, splits
 from mrm_jax.metrics import names, significance
 from mrm_jax.models import networks
 from mrm_jax.reports import dataset_info, heads, model_card_rows
@@ -116,7 +116,7 @@ def _describe_data(facts: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "records": _counts(facts["records"] or {}),
         "folds": ", ".join(
-            f"{_span(folds)} {split}" for split, folds in manifest.SPLIT_FOLDS.items()
+            f"{_span(folds)} {split}" for split, folds in _folds(facts).items()
         ),
     }
 
@@ -245,8 +245,22 @@ def _counts(records: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {split}" for split, count in records.items())
 
 
+def _folds(facts: Mapping[str, Any]) -> splits.SplitFolds:
+    asked = ((facts.get("config") or {}).get("data") or {}).get("folds") or {}
+    return splits.complete(asked, manifest.SPLIT_FOLDS)
+
+
 def _span(folds: Sequence[int]) -> str:
-    return f"{folds[0]}–{folds[-1]}" if len(folds) > 1 else str(folds[0])
+    """Returns folds as text, such as "1–3 and 6"."""
+    spans: list[list[int]] = []
+    for fold in sorted(folds):
+        if spans and fold == spans[-1][-1] + 1:
+            spans[-1].append(fold)
+        else:
+            spans.append([fold])
+    return " and ".join(
+        f"{span[0]}–{span[-1]}" if len(span) > 1 else str(span[0]) for span in spans
+    )
 
 
 def _text(value: Any) -> str:

@@ -69,7 +69,7 @@ def compose(
             the scores are invalid (`classification.check`).
     """
     _check(facts, label_names, descriptions, evaluated.scores)
-    return _without_nan(
+    return without_nan(
         {
             "facts": {"evaluated_on": None, **facts, "split": evaluated.split},
             "num_labels": len(label_names),
@@ -88,7 +88,7 @@ def write(folder: Path | str, report: Mapping[str, Any], scores: SplitScores) ->
     """
     folder, facts = Path(folder), report["facts"]
     names = [label["label"] for label in report["labels"]]
-    _write_scores(folder / SCORES_FILE, names, scores)
+    write_scores(folder / SCORES_FILE, names, scores)
     _write_csv(folder / METRICS_FILE, _metric_rows(report, facts["split"]))
     _write_csv(folder / CSV_FILE, map(_label_row, report["labels"]))
     write_json(folder, report)
@@ -173,7 +173,14 @@ def _advice(path: Path) -> str:
     return f"Write it again with `python -m mrm_jax.evaluate --run {run}`."
 
 
-def _write_scores(path: Path, label_names: Sequence[str], split: SplitScores) -> None:
+def write_scores(path: Path, label_names: Sequence[str], split: SplitScores) -> None:
+    """Writes scores.npz, which `read_scores` reads.
+
+    Args:
+        path: the file.
+        label_names: [label], names of the labels.
+        split: scores of a split.
+    """
     arrays = {
         "names": np.asarray(split.names, np.str_),
         "labels": split.labels.astype(np.uint8),
@@ -229,12 +236,12 @@ def _cell(value: Any) -> Any:
     return f"{value:.6f}" if isinstance(value, float) else value
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """Returns the value with None for each number that JSON cannot store."""
     if isinstance(value, Mapping):
-        return {name: _without_nan(item) for name, item in value.items()}
+        return {name: without_nan(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

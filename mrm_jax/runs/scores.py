@@ -69,6 +69,9 @@ def open_data(
             f"{found['sha256']} now). Pass the shards of the run with `--data SHARDS`, "
             "or pass these to score them as external data."
         )
+    # The folds that the run was trained on are those of its own data set.
+    spec = run_spec.RunSpec.from_checkpoint(run.metadata, data, own_folds=False)
+    found = spec.metadata["data"]
     console.say(
         f"external data: {name(found)}. Normalisation statistics and thresholds are "
         f"those of {name(run.data)}, from {run.workdir}."

@@ -21,10 +21,17 @@ EXAMPLE = "cpsc2018"
 CONFIG_MODULE = "config_config"  # the name under which ml_collections loads a file
 
 
+class _Folds(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    train: tuple[int, ...] | None = None
+    val: tuple[int, ...] | None = None
+    test: tuple[int, ...] | None = None
+
+
 class _Data(msgspec.Struct, forbid_unknown_fields=True):
     shards: str | None
     label_set: str | None
     resident_gib: float | None
+    folds: _Folds = _Folds()  # later than 0.1.0
 
 
 _HParams: Any = msgspec.defstruct(

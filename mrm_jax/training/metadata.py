@@ -14,6 +14,7 @@ from typing import Any
 
 from mrm_jax import version
 from mrm_jax.data import manifest as manifests
+from mrm_jax.data import splits
 from mrm_jax.models import networks
 from mrm_jax.training import hparams
 
@@ -38,6 +39,7 @@ LATER = {
     "config.average_weights": False,
     "config.augment": False,
     "config.model.name": networks.MRM_NET,
+    **{f"config.data.folds.{name}": None for name in splits.NAMES},
     **{
         f"config.hparams.{name}": value
         for name, value in hparams.later_defaults().items()
@@ -139,28 +141,48 @@ def check_differ_in_seed(runs: Sequence[tuple[Path, Mapping[str, Any]]]) -> None
         ValueError: if a value differs that is not in SEEDS_MAY_CHANGE, or two runs have
             the same seed.
     """
-    (first, of_first), *others = runs
-    seen = {of_first["config"]["seed"]: first}
-    for folder, other in others:
-        differing = _differences(
-            _compared(of_first),
-            _compared(other),
-            {f"config.{name}" for name in SEEDS_MAY_CHANGE},
-            (f"in {first}", f"in {folder}"),
-        )
-        if differing:
-            raise ValueError(
-                "A summary over seeds needs runs that differ only in their seed. To "
-                "compare other runs, pass them with `--compare`. These differ:\n  "
-                + "\n  ".join(differing)
-            )
-        seed = other["config"]["seed"]
+    check_alike(
+        runs,
+        [f"config.{name}" for name in SEEDS_MAY_CHANGE],
+        "A summary over seeds needs runs that differ only in their seed. To compare "
+        "other runs, pass them with `--compare`.",
+    )
+    seen: dict[int, Path] = {}
+    for folder, run in runs:
+        seed = run["config"]["seed"]
         if seed in seen:
             raise ValueError(
                 f"The runs {seen[seed]} and {folder} have the same seed, {seed}. Pass "
                 "runs with different seeds, trained with `--config.seed=NUMBER`."
             )
         seen[seed] = folder
+
+
+def check_alike(
+    runs: Sequence[tuple[Path, Mapping[str, Any]]],
+    may_change: Sequence[str],
+    advice: str,
+) -> None:
+    """Checks that all runs have the values of the first one.
+
+    Args:
+        runs: folder and metadata of each run.
+        may_change: values that may differ, such as "config.seed" or "data.records".
+        advice: beginning of the error, which says what to do.
+
+    Raises:
+        ValueError: if another value differs; lists those of the first such run.
+    """
+    (first, of_first), *others = runs
+    for folder, other in others:
+        differing = _differences(
+            _compared(of_first),
+            _compared(other),
+            may_change,
+            (f"in {first}", f"in {folder}"),
+        )
+        if differing:
+            raise ValueError(f"{advice} These differ:\n  " + "\n  ".join(differing))
 
 
 def check_same_everywhere(runs: Sequence[Mapping[str, Any]]) -> None:

@@ -10,54 +10,16 @@ from typing import Any
 
 import ml_collections
 
-from mrm_jax.data import manifest, shards
+from mrm_jax.data import manifest, shards, splits
 from mrm_jax.metrics import scores
 from mrm_jax.models import networks
 from mrm_jax.models.mrm_net import network as mrm_net
 from mrm_jax.runtime import devices
-from mrm_jax.training import metadata
+from mrm_jax.training import metadata, ranges
 from mrm_jax.training.hparams import AUGMENTATION, HParams
 
 # Options that were added to config.model later, with the values of runs before that.
 CONFIG_DEFAULTS_SINCE = {"compute_dtype": "float32"}
-
-
-# Smallest and largest value; beyond them, memory would not suffice for anything.
-SIZES = {
-    "seed": (0, 2**32 - 1),
-    "batch_size": (1, 2**17),
-    "num_epochs": (1, 10**6),
-    "patience": (0, 10**6),
-    "model.width": (4, 1024),
-}
-NOT_NEGATIVE = (0, float("inf"))
-HPARAMS = {
-    "learning_rate": NOT_NEGATIVE,
-    "weight_decay": NOT_NEGATIVE,
-    "high_weight": NOT_NEGATIVE,
-    "low_weight": NOT_NEGATIVE,
-    "feature_weight": NOT_NEGATIVE,
-    "logit_weight": NOT_NEGATIVE,
-    "temperature": (1e-6, float("inf")),
-    "dropout_rate": (0, 1),
-    "label_smoothing": (0, 1),
-    "warmup_fraction": (0, 1),
-    "initial_rate": (0, 1),
-    "final_rate": NOT_NEGATIVE,
-    "clip_norm": NOT_NEGATIVE,
-    "positive_weight": NOT_NEGATIVE,
-    "positive_focus": NOT_NEGATIVE,
-    "negative_focus": NOT_NEGATIVE,
-    "negative_margin": (0, 1),
-    "average_decay": (0, 1),
-    "shift": (0, 1),
-    "crop": (0, 1),
-    "amplitude": NOT_NEGATIVE,
-    "wander": NOT_NEGATIVE,
-    "noise": NOT_NEGATIVE,
-    "lead_dropout": (0, 1),
-    "mixup": (0, 1),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,14 +48,14 @@ class RunSpec:
     def __post_init__(self) -> None:
         """Checks the values that are not checked elsewhere."""
         for name in ("seed", "batch_size", "num_epochs", "patience"):
-            _check_size(name, getattr(self, name))
+            ranges.check_size(name, getattr(self, name))
         heads = scores.heads_of(networks.branches(self.model))
         if self.selection_head not in heads:
             raise ValueError(
                 f"selection_head: expected one of {heads}, got {self.selection_head!r}"
             )
 
-        _check_hparams(self.hparams)
+        ranges.check_hparams(self.hparams)
         self._check_used("augment", AUGMENTATION)
         self._check_used("average_weights", ("average_decay",))
 
@@ -112,7 +74,10 @@ class RunSpec:
 
     @classmethod
     def from_checkpoint(
-        cls, saved: Mapping[str, Any], data: shards.Shards | None = None
+        cls,
+        saved: Mapping[str, Any],
+        data: shards.Shards | None = None,
+        own_folds: bool = True,
     ) -> "RunSpec":
         """Returns the specification of a trained run, to score records with it.
 
@@ -120,11 +85,15 @@ class RunSpec:
             saved: metadata of the checkpoint.
             data: shards to score, with any label set that has the run's labels.
                 Default: the run's own shards, at their location during training.
+            own_folds: whether the shards are split by the run's choice of folds.
+                Otherwise they are split as their manifest says.
 
         Raises:
             ValueError: if the shards are not there or have no such label set.
         """
         config = saved_config(saved)
+        if not own_folds:
+            config.data.folds = dict.fromkeys(splits.NAMES)
         if data is None:
             data = _load_own_shards(config)
         else:
@@ -153,21 +122,6 @@ class RunSpec:
         )
 
 
-def _check_size(name: str, found: int) -> None:
-    low, high = SIZES[name]
-    if not low <= found <= high:
-        raise ValueError(f"{name}: expected {low:,} to {high:,}, got {found:,}")
-
-
-def _check_hparams(hparams: HParams) -> None:
-    for name, (low, high) in HPARAMS.items():
-        value = float(getattr(hparams, name))
-        if not low <= value < high:
-            raise ValueError(
-                f"hparams.{name}: expected {low} <= value < {high}, got {value}"
-            )
-
-
 def build_run_spec(
     config: ml_collections.ConfigDict,
     command: str = "",
@@ -190,6 +144,7 @@ def build_run_spec(
             )
         data = shards.load(config.data.shards)
     label_set = config.data.label_set
+    data = _with_folds(data, config)
     num_labels = len(data.label_set(label_set).labels)
     resident_gib = config.data.resident_gib
     if resident_gib is not None and not 0 <= resident_gib < float("inf"):
@@ -220,6 +175,19 @@ def build_run_spec(
     )
 
 
+def _with_folds(
+    data: shards.Shards, config: ml_collections.ConfigDict
+) -> shards.Shards:
+    """Returns the shards with the splits that the configuration asks for."""
+    asked = config.data.folds
+    default = data.manifest.split_folds
+    chosen = {"train": asked.train, "val": asked.val, "test": asked.test}
+    folds = splits.complete(chosen, default)
+    if folds == default:
+        return data
+    return data.with_folds(folds, config.data.label_set)
+
+
 def _total_steps(
     config: ml_collections.ConfigDict, label_set: manifest.LabelSet
 ) -> float:
@@ -239,7 +207,11 @@ def saved_config(saved: Mapping[str, Any]) -> ml_collections.ConfigDict:
     defaults: dict[str, Any] = metadata.LATER | of_model
     for place, value in defaults.items():
         _, *groups, last = place.split(".")
-        node = config[groups[0]] if groups else config
+        node = config
+        for group in groups:
+            if group not in node:
+                node[group] = ml_collections.ConfigDict()
+            node = node[group]
         if last not in node:
             node[last] = value
     if "options" not in config.model:
@@ -300,7 +272,7 @@ def network(
         raise ValueError(
             "model.options: MRM-Net has none; its options are values of config.model"
         )
-    _check_size("model.width", config.model.width)
+    ranges.check_size("model.width", config.model.width)
     return mrm_net.MRMNet(
         num_labels=num_labels,
         num_samples=num_samples,

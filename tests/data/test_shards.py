@@ -226,3 +226,30 @@ def test_labels_in_another_order_are_a_different_set(folder):
         shards.load(folder).label_set_of(["b", "a"])
     with pytest.raises(ValueError, match="no label set with the labels c. It has\n"):
         shards.load(folder).label_set_of(["c"])
+
+
+def test_other_folds_change_splits_counts_and_statistics(folder):
+    found = shards.load(folder).with_folds(
+        {"train": (9, 10), "val": (8,), "test": (1,)}, "letters"
+    )
+    assert found.split("letters", "train").names.tolist() == ["r2", "r4"]
+    assert found.split("letters", "test").names.tolist() == ["r0"]
+    entry = found.label_set("letters")
+    assert entry.records == {"train": 2, "val": 1, "test": 1}
+    assert entry.label_counts["train"] == {"a": 1, "b": 2}
+    signals = signals_uv()[[2, 4]].astype(float)
+    statistics = (entry.mean_uv, entry.std_uv)
+    np.testing.assert_allclose(statistics, (signals.mean(), signals.std()), rtol=1e-12)
+
+
+def test_the_folds_of_the_manifest_give_its_entry_again(folder):
+    opened = shards.load(folder)
+    found = opened.with_folds(opened.manifest.split_folds, "letters")
+    assert found.label_set("letters") == opened.label_set("letters")
+
+
+def test_other_folds_leave_the_shards_as_they_were(folder):
+    opened = shards.load(folder)
+    before = opened.manifest
+    opened.with_folds({"train": (10,), "val": (9,), "test": (1,)}, "letters")
+    assert opened.manifest is before

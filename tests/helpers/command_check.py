@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from absl import flags as absl_flags
 
 from mrm_jax import __main__ as door
-from mrm_jax import train
+from mrm_jax import cross_validate, train
 from mrm_jax.training import config as config_lib
 from tests.helpers import our_programs, printed_commands
 
@@ -184,8 +184,8 @@ def _parse(module: str, words: Sequence[str]) -> str | None:
     except ImportError as error:
         package = (error.name or "").split(".")[0]
         return str(error) if package in our_programs.PACKAGES else None  # such as torch
-    if module == "mrm_jax.train":
-        return _parse_training(words)
+    if module in our_programs.OF_ABSL:
+        return _parse_training(module, words)
     source = (ROOT / f"{module.replace('.', '/')}.py").read_text()
     # A command that passes unknown flags on is stopped by a flag without its value.
     stop = _flag_with_value(module) if "parse_known_args" in source else NO_FLAG
@@ -206,14 +206,17 @@ def _parse(module: str, words: Sequence[str]) -> str | None:
     return None if complaint in expected else complaint
 
 
-def _parse_training(words: Sequence[str]) -> str | None:
+def _parse_training(module: str, words: Sequence[str]) -> str | None:
     config = _config(words)
     if config == NOT_SHIPPED:
         words = ["base" if word in {"mine.py", *WRITTEN} else word for word in words]
     try:
         with contextlib.chdir(ROOT):
-            train.parse(words)
-            train.parse_cluster(words)
+            if module == "mrm_jax.train":
+                train.parse(words)
+                train.parse_cluster(words)
+            else:
+                cross_validate.parse(words)
     except (ValueError, OSError, absl_flags.Error) as error:
         return str(error)
     return None

@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+# Their help is a text of ours, and absl reads their flags.
+OF_ABSL = ("mrm_jax.train", "mrm_jax.cross_validate")
 PACKAGES = ("mrm_jax", "data_prep", "benchmarks", "tests", "docs")
 
 
@@ -24,7 +26,7 @@ def usage(module: str) -> str:
     with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
         importlib.import_module(module).main(["--help"])
     text = printed.getvalue()
-    return text if module == "mrm_jax.train" else text.partition("\n\n")[0]
+    return text if module in OF_ABSL else text.partition("\n\n")[0]
 
 
 def takes(module: str, flag: str) -> bool:

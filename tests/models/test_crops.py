@@ -40,12 +40,12 @@ def build(name, **options):
 @pytest.mark.parametrize("length", [0, SAMPLES])
 def test_without_crops_the_whole_signal_is_seen(length, train):
     found = take(length=length, train=train)
-    assert found.signal is SIGNAL and found.count == 1
+    assert found.signal is SIGNAL and found.per_record == 1
 
 
 def test_a_training_crop_is_one_contiguous_part_of_its_record():
     found = take()
-    assert found.signal.shape == (BATCH, LENGTH, LEADS) and found.count == 1
+    assert found.signal.shape == (BATCH, LENGTH, LEADS) and found.per_record == 1
     assert (np.diff(found.signal, axis=1) == 1).all()
     np.testing.assert_array_equal(found.signal[:, 0, 0] // 100, np.arange(BATCH))
 
@@ -76,7 +76,7 @@ def test_training_crops_do_not_depend_on_the_number_of_devices(devices):
 
 def test_crops_for_scoring_cover_the_whole_signal():
     found = take(train=False)
-    assert found.mask is None and found.count == 4
+    assert found.per_record == 4
     starts = first_samples(found.signal).reshape(BATCH, 4)
     np.testing.assert_array_equal(starts, np.tile([0, 10, 20, 30], (BATCH, 1)))
 
