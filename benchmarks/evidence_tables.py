@@ -1,0 +1,182 @@
+"""Writes the tables of docs/results.md from the runs of benchmarks.evidence.
+
+A row's scores are averaged over its seeds, and the average is compared with that of the
+reference recipe on the same resamples of the test records. What was not run stays
+empty.
+
+Example: python -m benchmarks.evidence_tables
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import evidence, tables
+from mrm_jax.metrics import bootstrap, classification, scores, seeds, significance
+from mrm_jax.metrics.scores import SplitScores
+from mrm_jax.reports import run_report
+from mrm_jax.runtime import cli
+from mrm_jax.training import run_spec, train_state
+
+PAGE = tables.ROOT / "docs" / "results.md"
+HEADINGS = (
+    "network and recipe",
+    "seeds",
+    "parameters",
+    "validation macro AUC",
+    "test macro AUC by seed",
+    "of the averaged scores (95 % interval)",
+    "difference from the reference (95 % interval)",
+)
+EMPTY = "not run"
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """The finished runs of a row."""
+
+    reports: Sequence[dict[str, Any]]
+    averaged: SplitScores  # test scores of the primary head, averaged over the seeds
+
+    @property
+    def val(self) -> list[float]:
+        """The best validation macro AUC of each seed."""
+        return [r["val"][_head(r)]["macro_auc"] for r in self.reports]
+
+    @property
+    def test(self) -> list[float]:
+        """The test macro AUC of each seed."""
+        return [r["test"][_head(r)]["macro_auc"] for r in self.reports]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes the tables and returns the exit status."""
+    summary, _, rest = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog=cli.program(),
+        description=summary,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add, folder = parser.add_argument, evidence.RESULTS
+    add("--results", type=Path, default=folder, help="(default: benchmarks/results/)")
+    add("--page", type=Path, default=PAGE, help="(default: docs/results.md)")
+    add("--check", action="store_true", help="compare only, status 1 if they differ")
+    args = parser.parse_args(argv)
+    text = args.page.read_text()
+    made = tables.filled(text, all_tables(args.results))
+    if not args.check:
+        args.page.write_text(made)
+    return int(args.check and made != text)
+
+
+def all_tables(folder: Path) -> dict[str, str]:
+    """Returns the table of each label set by its name, in Markdown."""
+    label_sets = dict.fromkeys(row.label_set for row in evidence.ROWS)
+    return {f"results_{name}": table(folder, name) for name in label_sets}
+
+
+def table(folder: Path, label_set: str) -> str:
+    """Returns the table of the rows of a label set; the first one is the reference."""
+    rows = [row for row in evidence.ROWS if row.label_set == label_set]
+    found = [read(folder, row) for row in rows]
+    lines = [HEADINGS, ("---",) * len(HEADINGS)]
+    for row, results in zip(rows, found, strict=True):
+        lines.append(_cells(row, results, found[0]))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def read(folder: Path, row: evidence.Row) -> Results | None:
+    """Returns the finished runs of a row, or None if there is none."""
+    runs = [folder / row.name / f"seed{seed}" for seed in row.seeds]
+    runs = [run for run in runs if run_report.exists(run)]
+    if not runs:
+        return None
+    reports = [run_report.read(run) for run in runs]
+    parts = [run_report.read_scores(run) for run in runs]
+    chosen = [p.heads[_head(r)] for p, r in zip(parts, reports, strict=True)]
+    first = parts[0]
+    for part in parts[1:]:
+        if not np.array_equal(part.names, first.names):
+            raise ValueError(f"{folder / row.name}: the seeds have different records")
+    averaged = SplitScores(
+        first.names, first.labels, {scores.MEAN: np.mean(chosen, axis=0)}
+    )
+    return Results(reports, averaged)
+
+
+def _head(report: dict[str, Any]) -> str:
+    """Returns the head that selected the epoch: high, low or mean."""
+    return report["facts"]["selection"].rpartition("_")[2]
+
+
+def _cells(
+    row: evidence.Row, found: Results | None, reference: Results | None
+) -> tuple[str, ...]:
+    if found is None:
+        return (row.title, EMPTY, *[""] * (len(HEADINGS) - 2))
+    counts = _counts(found.averaged)
+    auc, resampled = _auc(found.averaged, counts)
+    difference = ""
+    if reference is not None and reference is not found:
+        _check_same_records(reference.averaged, found.averaged, row)
+        other, of_other = _auc(reference.averaged, counts)
+        ends = bootstrap.percentile(resampled - of_other)
+        difference = f"{auc - other:+.3f} ({ends[0]:+.3f} to {ends[1]:+.3f})"
+    low, high = bootstrap.percentile(resampled)
+    return (
+        row.title,
+        str(len(found.reports)),
+        f"{_parameters(found):,}",
+        _mean_sd(found.val),
+        _mean_sd(found.test),
+        f"{auc:.3f} ({low:.3f} to {high:.3f})",
+        difference,
+    )
+
+
+def _counts(split: SplitScores) -> np.ndarray:
+    """Returns how often each record occurs in each resample."""
+    labels = [str(number) for number in range(split.labels.shape[1])]
+    counts, note = significance.draw(
+        split.labels, labels, bootstrap.RESAMPLES, bootstrap.SEED
+    )
+    if counts is None:
+        raise ValueError(f"the test records cannot be resampled: {note}")
+    return counts
+
+
+def _auc(split: SplitScores, counts: np.ndarray) -> tuple[float, np.ndarray]:
+    """Returns the macro AUC, and that of each resample."""
+    found = classification.evaluate(split.mean, split.labels)["macro_auc"]
+    return found, bootstrap.evaluate(split.mean, split.labels, counts)["macro_auc"]
+
+
+def _check_same_records(one: SplitScores, two: SplitScores, row: evidence.Row) -> None:
+    same = np.array_equal(one.names, two.names)
+    if not same or not np.array_equal(one.labels, two.labels):
+        raise ValueError(
+            f"{row.name}: its test records or labels are not those of the reference"
+        )
+
+
+def _parameters(found: Results) -> int:
+    facts = found.reports[0]["facts"]
+    config = run_spec.saved_config(facts)
+    network = run_spec.network(config, len(facts["labels"]), facts["num_samples"])
+    return train_state.num_parameters(train_state.shapes(network).params)
+
+
+def _mean_sd(values: Sequence[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
+    return seeds.text(seeds.mean_sd(values))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
