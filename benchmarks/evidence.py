@@ -107,19 +107,24 @@ class Task:
         """Subfolder of the run, in the workdir and in the results."""
         return f"{self.row.name}/seed{self.seed}"
 
-    def command(self, data: str, workdir: Path, extra: Sequence[str]) -> list[str]:
+    def command(self, args: argparse.Namespace, extra: Sequence[str]) -> list[str]:
         """Returns the command that starts or resumes the training."""
         config = {
             "name": f"{self.row.label_set}_{self.row.name}",
             "seed": str(self.seed),
-            "data.shards": data,
+            "data.shards": args.data,
             "data.label_set": self.row.label_set,
-            "num_epochs": str(EPOCHS),
+            "num_epochs": str(args.epochs),
         }
         values = [f"{name}={value}" for name, value in config.items()]
         return [
             *(sys.executable, "-m", "mrm_jax.train"),
-            *("--config", self.row.experiment, "--workdir", str(workdir / self.name)),
+            *(
+                "--config",
+                self.row.experiment,
+                "--workdir",
+                str(args.workdir / self.name),
+            ),
             *(f"--config.{value}" for value in values),
             *extra,
         ]
@@ -169,7 +174,7 @@ def _train(
         with (workdir / "log.txt").open("a") as log:
             try:
                 status = subprocess.run(
-                    task.command(args.data, args.workdir, extra),
+                    task.command(args, extra),
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     timeout=left,
@@ -201,6 +206,7 @@ def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     folder = Path("runs/evidence")
     add("--workdir", type=Path, default=folder, help="for runs (default: %(default)s)")
     add("--results", type=Path, default=RESULTS, help="(default: benchmarks/results/)")
+    add("--epochs", type=int, default=EPOCHS, help="(default: %(default)s)")
     add("--jobs", type=int, default=1, help="runs at once (default: %(default)s)")
     add("--only", nargs="+", choices=[row.name for row in ROWS], help="rows to train")
     add("--minutes", type=float, help="time limit in minutes (default: none)")

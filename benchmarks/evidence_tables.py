@@ -1,8 +1,8 @@
-"""Writes the tables of docs/results.md from the runs of benchmarks.evidence.
+"""Writes the tables of docs/results.md and README.md from the finished runs.
 
-A row's scores are averaged over its seeds, and the average is compared with that of the
-reference recipe on the same resamples of the test records. What was not run stays
-empty.
+The runs are those of benchmarks.evidence. A row's scores are averaged over its seeds.
+The average is compared with that of the reference recipe on the same resamples of the
+test records. What was not run stays empty.
 
 Example: python -m benchmarks.evidence_tables
 """
@@ -24,6 +24,7 @@ from mrm_jax.runtime import cli
 from mrm_jax.training import run_spec, train_state
 
 PAGE = tables.ROOT / "docs" / "results.md"
+README = tables.ROOT / "README.md"
 HEADINGS = (
     "network and recipe",
     "seeds",
@@ -33,6 +34,8 @@ HEADINGS = (
     "of the averaged scores (95 % interval)",
     "difference from the reference (95 % interval)",
 )
+SHORT = ("network and recipe", "seeds", *HEADINGS[4:])
+SHOWN = ("reference", "tuned", "no_mutual_loss", "xresnet1d101", "resnet1d_wang", "s4")
 EMPTY = "not run"
 
 
@@ -65,14 +68,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add, folder = parser.add_argument, evidence.RESULTS
     add("--results", type=Path, default=folder, help="(default: benchmarks/results/)")
-    add("--page", type=Path, default=PAGE, help="(default: docs/results.md)")
+    add(
+        "--page",
+        type=Path,
+        default=PAGE,
+        help="(default: docs/results.md)",
+    )
     add("--check", action="store_true", help="compare only, status 1 if they differ")
     args = parser.parse_args(argv)
-    text = args.page.read_text()
-    made = tables.filled(text, all_tables(args.results))
-    if not args.check:
-        args.page.write_text(made)
-    return int(args.check and made != text)
+    pages = {args.page: all_tables(args.results)}
+    if args.page == PAGE:
+        pages[README] = {"results": short_table(args.results)}
+    differ = False
+    for page, made_tables in pages.items():
+        text = page.read_text()
+        made = tables.filled(text, made_tables)
+        differ |= made != text
+        if not args.check:
+            page.write_text(made)
+    return int(args.check and differ)
 
 
 def all_tables(folder: Path) -> dict[str, str]:
@@ -85,9 +99,26 @@ def table(folder: Path, label_set: str) -> str:
     """Returns the table of the rows of a label set; the first one is the reference."""
     rows = [row for row in evidence.ROWS if row.label_set == label_set]
     found = [read(folder, row) for row in rows]
-    lines = [HEADINGS, ("---",) * len(HEADINGS)]
-    for row, results in zip(rows, found, strict=True):
-        lines.append(_cells(row, results, found[0]))
+    cells = [
+        _cells(row, results, found[0]) for row, results in zip(rows, found, strict=True)
+    ]
+    return _markdown(HEADINGS, cells)
+
+
+def short_table(folder: Path) -> str:
+    """Returns the finished rows among SHOWN with the columns SHORT, in Markdown."""
+    rows = [row for row in evidence.ROWS if row.name in SHOWN]
+    found = {row: read(folder, row) for row in rows}
+    cells = [
+        _cells(row, results, found[rows[0]])
+        for row, results in found.items()
+        if results
+    ]
+    return _markdown(SHORT, [(*of_row[:2], *of_row[4:]) for of_row in cells])
+
+
+def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
