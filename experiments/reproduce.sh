@@ -7,7 +7,7 @@
 # JOBS    number of runs that share the machine or the GPU (default: 1)
 #
 # It may be stopped at any time: the same command goes on. Run it from the root of a
-# clone, in the environment of `make install`. PYTHON names another interpreter.
+# clone, in an environment where mrm_jax is installed. PYTHON names another interpreter.
 #
 # Expected time on one H200, from 11,052 records/s (docs/benchmarks.md): 62 s of training
 # steps for each run of MRM-Net with 17,111 records and 40 epochs, so about half an hour
@@ -22,8 +22,7 @@ runs=runs/ptbxl
 page=$runs/results.md
 
 if [ ! -f "$shards/manifest.json" ]; then
-    echo "$shards holds no shards. Prepare them first:" >&2
-    echo "    python -m data_prep.ptbxl --raw_dir ptb-xl/ --out $shards" >&2
+    echo "$shards holds no shards. Prepare PTB-XL first, see docs/data.md." >&2
     exit 2
 fi
 "$python" -m benchmarks.evidence --data "$shards" --jobs "$jobs" --epochs 40 \
