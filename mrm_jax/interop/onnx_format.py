@@ -40,6 +40,8 @@ def write(path: Path, network: exported_model.Network) -> None:
 
     Raises:
         ImportError: if jax2onnx is not installed; says how to install it.
+        ValueError: if jax2onnx cannot convert an operation of the network, such as the
+            Fourier transforms of S4.
     """
     _require("jax2onnx", "onnx")
     import jax2onnx
@@ -53,14 +55,20 @@ def write(path: Path, network: exported_model.Network) -> None:
         return tuple(found[name] for name in network.outputs)
 
     with _converting():
-        graph = jax2onnx.to_onnx(
-            scores,
-            [("batch", *network.record_shape)],
-            model_name="mrm_net",
-            opset=OPSET,
-            input_names=[exported_model.INPUT],
-            output_names=list(network.outputs),
-        )
+        try:
+            graph = jax2onnx.to_onnx(
+                scores,
+                [("batch", *network.record_shape)],
+                model_name="mrm_net",
+                opset=OPSET,
+                input_names=[exported_model.INPUT],
+                output_names=list(network.outputs),
+            )
+        except NotImplementedError as error:
+            raise ValueError(
+                f"jax2onnx cannot convert this network to ONNX ({error}). Export it "
+                "with `--format stablehlo` or `--format npz`."
+            ) from None
     graph.ir_version = IR_VERSION  # the graph uses nothing from later versions
     graph.doc_string = _describe(network)
     graph.producer_name, graph.producer_version = network.metadata["software"].split()
