@@ -240,7 +240,8 @@ def test_an_empty_split_raises(runs, data, tmp_path, capsys):
 def test_imported_weights_adopt_the_first_data_set(data, tmp_path, capsys):
     facts = run_spec.build_run_spec(small_runs.config(data / "own")).metadata
     unknown = dict.fromkeys(facts["data"]) | {"labels": list(small_runs.LABELS)}
-    config = facts["config"] | {"data": dict.fromkeys(facts["config"]["data"])}
+    of_data = facts["config"]["data"] | {"shards": None, "label_set": None}
+    config = facts["config"] | {"data": of_data}
     write_run(tmp_path / "run", data / "own", data=unknown, config=config)
     assert run(tmp_path / "run") == 2
     assert "imported without its data set. Pass `--data SHARDS`" in failed(capsys)
