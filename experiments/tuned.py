@@ -26,14 +26,14 @@ def get_config(network: str = "mrm_net") -> ConfigDict:
     if network not in EXPERIMENTS:
         raise ValueError(f"expected one of {', '.join(EXPERIMENTS)}, got {network}")
     config = EXPERIMENTS[network].get_config()
-    config.name = f"tuned_{network}"
+    config.name = "tuned" if network == "mrm_net" else f"tuned_{network}"
+    config.batch_size = 32
     config.average_weights = True
     config.augment = True
     config.hparams.update(
-        learning_rate=2e-3,
         warmup_fraction=0.1,  # then half a cosine
         final_rate=0.01,
         weight_decay=0.05,
-        average_decay=0.98,  # of 25 updates an epoch
+        average_decay=0.99,
     )
     return config
