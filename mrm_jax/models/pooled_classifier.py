@@ -126,7 +126,7 @@ class PooledClassifier(nn.Module):
             num_samples=self.num_samples,
             compute_dtype=self.compute_dtype,
         )
-        seen = crops.Crop(self.crop_samples, self.axis_name)(signal, mask)
+        seen = crops.Crop(self.crop_samples, self.axis_name, name="crop")(signal, mask)
         features = self.extract(seen.signal, mask).astype(dtype)
         head = PooledHead(self.num_labels, self.head_width, self.axis_name, name="head")
         logits = seen.by_record(head(features, mask, dropout_rate))

@@ -111,7 +111,7 @@ class S4(nn.Module):
             num_samples=self.num_samples,
             compute_dtype=self.compute_dtype,
         )
-        seen = crops.Crop(self.crop_samples, self.axis_name)(signal, mask)
+        seen = crops.Crop(self.crop_samples, self.axis_name, name="crop")(signal, mask)
         features = layers.Linear(self.width, name="encoder")(seen.signal)
         for number in range(1, self.num_layers + 1):
             block = S4Block(

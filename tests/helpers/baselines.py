@@ -23,14 +23,14 @@ def size(tree):
 
 
 def feature_map_shapes(model):
-    """Returns name -> shape of the feature maps of all parts but the head."""
+    """Returns name -> shape of the feature maps of the parts between crop and head."""
     shapes = jax.eval_shape(
         lambda signal: model.init_with_output(
             jax.random.key(0), signal, train=False, capture_intermediates=True
         )[1]["intermediates"],
         jax.ShapeDtypeStruct((2, model.num_samples, LEADS), jnp.float32),
     )
-    del shapes["head"], shapes["__call__"]
+    del shapes["crop"], shapes["head"], shapes["__call__"]
     return {name: part["__call__"][0].shape for name, part in shapes.items()}
 
 
