@@ -5,7 +5,7 @@ sees crops at regular places, which overlap by half, and their logits are combin
 those of the record.
 
 References:
-    Strodthoff et al., 2021, arXiv 2004.13701, section II.C.
+    Strodthoff et al., 2021, arXiv 2004.13701.
 """
 
 from typing import NamedTuple

@@ -274,8 +274,7 @@ def record_keys(module: nn.Module, count: int) -> jax.Array:
         module: the bound module that draws, whose axis_name is the devices' axis.
         count: number of records on this device.
     """
-    axis_name = getattr(module, "axis_name", None)
-    positions = jnp.arange(count)
+    positions, axis_name = jnp.arange(count), getattr(module, "axis_name", None)
     if axis_name is not None and not module.is_initializing():
         positions += jax.lax.axis_index(axis_name) * count
     rng = module.make_rng("dropout")
