@@ -24,6 +24,7 @@ class LabelTable:
     descriptions: tuple[str, ...]  # [label], plain text, with the source's code
     matrix: np.ndarray  # [record, label], uint8
     first_label: np.ndarray | None = None  # [record], int16, -1 if unknown
+    with_negatives: bool = False  # use records without any label, as negatives
 
 
 class Writer:
@@ -112,7 +113,9 @@ class Writer:
             self._filled = 0
 
     def _describe(self, table: LabelTable, folds: np.ndarray) -> manifests.LabelSet:
-        rows = splits.rows_by_split(table.matrix, folds, manifests.SPLIT_FOLDS)
+        rows = splits.rows_by_split(
+            table.matrix, folds, manifests.SPLIT_FOLDS, table.with_negatives
+        )
         mean, std = self._mean_std(rows["train"])
         entry = manifests.LabelSet(
             labels=table.labels,
@@ -122,6 +125,7 @@ class Writer:
             records={},
             label_counts={},
             has_first_label=table.first_label is not None,
+            with_negatives=table.with_negatives,
         )
         return entry.with_counts(table.matrix, rows)
 

@@ -22,6 +22,7 @@ MANIFEST = "manifest.json"
 # Field -> JSON key, where they differ: manifests on disk have these keys.
 JSON_KEYS = {"num_skipped": "num_rejected", "length_policy": "length_rule"}
 JSON_FIELDS = {key: field for field, key in JSON_KEYS.items()}
+OPTIONAL = {"with_negatives"}  # fields that manifests may lack
 ADVICE = "Build the shards again."
 
 
@@ -33,9 +34,18 @@ class LabelSet:
     descriptions: tuple[str, ...]
     mean_uv: float  # over samples and leads of the set's training records
     std_uv: float  # population standard deviation, likewise
-    records: dict[str, int]  # split -> records with a label of the set
+    records: dict[str, int]  # split -> records, see with_negatives
     label_counts: dict[str, dict[str, int]]  # split -> label -> records
     has_first_label: bool
+    # Whether records without any label are used, as negatives of all labels.
+    with_negatives: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields, without new ones that earlier versions do not read."""
+        fields = dataclasses.asdict(self)
+        if not self.with_negatives:
+            del fields["with_negatives"]
+        return fields
 
     def with_counts(
         self, matrix: np.ndarray, rows: Mapping[str, np.ndarray]
@@ -119,6 +129,9 @@ def read(folder: Path | str) -> Manifest:
 def write(manifest: Manifest, folder: Path) -> None:
     """Writes the manifest of a folder of shards."""
     fields = dataclasses.asdict(manifest)
+    fields["label_sets"] = {
+        name: label_set.to_dict() for name, label_set in manifest.label_sets.items()
+    }
     entries = {JSON_KEYS.get(name, name): value for name, value in fields.items()}
     text = json.dumps(json_files.sealed(entries), indent=1)
     (folder / MANIFEST).write_text(text + "\n")
@@ -126,6 +139,7 @@ def write(manifest: Manifest, folder: Path) -> None:
 
 def _check_fields(path: Path, record: type, fields: dict[str, Any]) -> None:
     known = {field.name for field in dataclasses.fields(record)}
+    fields = dict.fromkeys(known & OPTIONAL) | fields
     if set(fields) != known:
         raise ValueError(
             f"{path}: missing {sorted(known - set(fields))}, "

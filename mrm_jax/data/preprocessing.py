@@ -34,7 +34,7 @@ _INT16 = np.iinfo(np.int16)
 
 def prepare_uv(
     signal_mv: np.ndarray,
-    source_rate: int,
+    source_rate: float,
     sampling_rate: int,
     num_samples: int,
     length_policy: str,

@@ -30,7 +30,7 @@ STATISTICS_RECORDS = 256  # records read at once to compute mean and deviation
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """The records of one split that have a label of one label set."""
+    """The records of one split in one label set."""
 
     rows: np.ndarray  # [record], int64, indices into the shards
     names: np.ndarray  # [record], text
@@ -101,19 +101,31 @@ class Shards:
         )
 
     def split(self, label_set: str, split: str) -> Split:
-        """Returns the records of `split` that carry a label of `label_set`.
+        """Returns the records of `split` in `label_set`.
 
         Raises:
             ValueError: if the folder has no such label set or split.
         """
-        _require(label_set, self.manifest.label_sets, "label set", self.folder)
         folds = _require(split, self.manifest.split_folds, "split", self.folder)
         matrix = self.label_matrix(label_set)
-        rows = splits.rows_by_split(matrix, self.folds, {split: folds})[split]
+        rows = self.rows_by_split(label_set, {split: folds})[split]
         first = None
         if self.manifest.label_sets[label_set].has_first_label:
             first = _load_array(self.folder, f"first_label-{label_set}.npy")[rows]
         return Split(rows, self.names[rows], matrix[rows], first)
+
+    def rows_by_split(
+        self, label_set: str, split_folds: Mapping[str, Sequence[int]]
+    ) -> dict[str, np.ndarray]:
+        """Returns the records of a label set in each split, as indices.
+
+        Raises:
+            ValueError: if the folder has no such label set.
+        """
+        entry, matrix = self.label_set(label_set), self.label_matrix(label_set)
+        return splits.rows_by_split(
+            matrix, self.folds, split_folds, entry.with_negatives
+        )
 
     def with_folds(self, split_folds: splits.SplitFolds, label_set: str) -> "Shards":
         """Returns these shards with other folds for training, validation and test.
@@ -129,7 +141,7 @@ class Shards:
             ValueError: if the folder has no such label set.
         """
         entry, matrix = self.label_set(label_set), self.label_matrix(label_set)
-        rows = splits.rows_by_split(matrix, self.folds, split_folds)
+        rows = self.rows_by_split(label_set, split_folds)
         mean, std = self._mean_std(rows["train"])
         entry = dataclasses.replace(
             entry.with_counts(matrix, rows), mean_uv=mean, std_uv=std
@@ -164,7 +176,12 @@ class Shards:
         return signals
 
     def label_matrix(self, label_set: str) -> np.ndarray:
-        """Returns the labels of all records, [record, label], uint8."""
+        """Returns the labels of all records, [record, label], uint8.
+
+        Raises:
+            ValueError: if the folder has no such label set.
+        """
+        self.label_set(label_set)
         return _load_array(self.folder, f"labels-{label_set}.npy")
 
     def _check_arrays(self) -> None:

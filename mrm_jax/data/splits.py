@@ -56,18 +56,22 @@ def _check(name: str, folds: Sequence[int]) -> None:
 
 
 def rows_by_split(
-    matrix: np.ndarray, folds: np.ndarray, split_folds: Mapping[str, Sequence[int]]
+    matrix: np.ndarray,
+    folds: np.ndarray,
+    split_folds: Mapping[str, Sequence[int]],
+    with_negatives: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Returns the records of each split that carry a label, as indices.
+    """Returns the records of each split, as indices.
 
     Args:
         matrix: [record, label], 0 or 1.
         folds: [record], 1 to 10.
         split_folds: split -> its folds.
+        with_negatives: whether records without any label belong to the splits.
     """
-    labelled = matrix.any(axis=1)
+    used = np.full(len(matrix), True) if with_negatives else matrix.any(axis=1)
     return {
-        name: np.flatnonzero(labelled & np.isin(folds, own))
+        name: np.flatnonzero(used & np.isin(folds, own))
         for name, own in split_folds.items()
     }
 

@@ -19,7 +19,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from mrm_jax.data import shards, splits
+from mrm_jax.data import splits
 from mrm_jax.metrics import seeds, summary, thresholds
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import cross_validation as files
@@ -191,10 +191,7 @@ def _describe(
 
 
 def _size(spec: run_spec.RunSpec, fold: int) -> int:
-    data: shards.Shards = spec.data
-    in_fold = splits.rows_by_split(
-        data.label_matrix(spec.label_set), data.folds, {"fold": (fold,)}
-    )
+    in_fold = spec.data.rows_by_split(spec.label_set, {"fold": (fold,)})
     return len(in_fold["fold"])
 
 

@@ -3,7 +3,6 @@
 It tells whether two runs are the same, or differ only in their seed.
 """
 
-import dataclasses
 import hashlib
 import json
 import platform
@@ -79,7 +78,7 @@ def describe_labels(labels: Sequence[str]) -> dict[str, Any]:
 
 def _hash(manifest: manifests.Manifest, label_set: manifests.LabelSet) -> str:
     """Returns a hash of the data, independent of the version that wrote the shards."""
-    content = {"files": manifest.files, "label_set": dataclasses.asdict(label_set)}
+    content = {"files": manifest.files, "label_set": label_set.to_dict()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
