@@ -19,6 +19,7 @@ from data_prep import (
     command,
     cpsc_format,
     csv_tables,
+    folds,
     readers,
     shard_writer,
 )
@@ -68,8 +69,8 @@ def index(
         rows = cpsc_format.read_reference_rows(reference_csv)
         reference = {row.key: row for row in rows}
     folds_csv = folds_csv or _default_folds(raw_dir)
-    folds = {row.key: row for row in _fold_rows(folds_csv)}
-    classes, skipped = _label(paths, folds, reference)
+    fold_rows = {row.key: row for row in folds.read_rows(folds_csv)}
+    classes, skipped = _label(paths, fold_rows, reference)
     if version is None:
         version = "public-6877" if len(paths) == PUBLIC_RECORDS else "subset"
     sources = {folds_csv.name: manifest.sha256(folds_csv)}
@@ -82,7 +83,7 @@ def index(
         version=version,
         names=list(classes),
         paths=[paths[name] for name in classes],
-        folds=np.array([_fold(name, folds) for name in classes], np.int8),
+        folds=np.array([_fold(name, fold_rows) for name in classes], np.int8),
         tables={
             LABEL_SET: _table(list(classes.values()), ordered=reference is not None)
         },
@@ -118,38 +119,15 @@ def find_records(raw_dir: Path) -> dict[str, Path]:
     return paths
 
 
-def read_folds(path: Path) -> dict[str, int]:
-    """Returns the fold of each record.
-
-    Raises:
-        ValueError: if the file is missing, lacks a column, or has an invalid row.
-    """
-    rows = _fold_rows(path)
-    for row in rows:
-        if row.reason:
-            raise ValueError(f"{path}: {row.reason}")
-    return {row.key: row.values["fold"] for row in rows if row.values}
-
-
-def _fold_rows(path: Path) -> list[csv_tables.Row]:
-    columns = {"record": csv_tables.text, "fold": csv_tables.whole_number(1, 10)}
-    try:
-        return csv_tables.read(path, "record", columns)
-    except FileNotFoundError:
-        raise ValueError(
-            f"{path} was not found. It is a CSV file with the columns record and fold."
-        ) from None
-
-
-def _fold(name: str, folds: Mapping[str, csv_tables.Row]) -> int:
+def _fold(name: str, rows: Mapping[str, csv_tables.Row]) -> int:
     """Returns the fold of a record.
 
     Raises:
         ValueError: "REASON: detail", if its row is missing or invalid.
     """
-    if name not in folds:
+    if name not in rows:
         raise ValueError(f"no fold: the table of folds has no {name}")
-    row = folds[name]
+    row = rows[name]
     if row.values is None:
         raise ValueError(row.reason)
     return row.values["fold"]
@@ -173,7 +151,7 @@ def _find_reference(raw_dir: Path) -> Path | None:
 
 def _label(
     paths: Mapping[str, Path],
-    folds: Mapping[str, csv_tables.Row],
+    fold_rows: Mapping[str, csv_tables.Row],
     reference: Mapping[str, csv_tables.Row] | None,
 ) -> tuple[dict[str, list[int]], list[tuple[str, str]]]:
     """Returns the classes of the records with a fold and labels, and all others.
@@ -184,7 +162,7 @@ def _label(
     for name, path in paths.items():
         try:
             found = _classes(name, path, reference)
-            _fold(name, folds)
+            _fold(name, fold_rows)
             classes[name] = found
         except ValueError as error:
             skipped.append((name, str(error)))

@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from data_prep import cpsc2018, cpsc_format
+from data_prep import cpsc2018, cpsc_format, folds
 from mrm_jax.data import preprocessing, shards
 from tests.helpers import raw_records
 
@@ -172,7 +172,7 @@ def test_given_folds_override_the_defaults(tmp_path):
 def test_invalid_folds_raise(tmp_path, text, message):
     (tmp_path / "folds.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
-        cpsc2018.read_folds(tmp_path / "folds.csv")
+        folds.read(tmp_path / "folds.csv")
 
 
 def test_caller_sets_name_and_version(tmp_path):

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from data_prep import cpsc2018
+from data_prep import cpsc2018, folds
 from mrm_jax.data import shards
 from mrm_jax.reports import run_report, thresholds_file
 from tests.helpers import commands, outcomes, raw_records, small_runs
@@ -117,7 +117,7 @@ def test_a_preparation_on_a_full_disk_leaves_no_folder(disk, tmp_path):
         "tmpfs with little space; more space, the same command again",
     )
     raw, output, out = tmp_path / "raw", tmp_path / "output", disk / "shards"
-    names = list(cpsc2018.read_folds(cpsc2018.SHIPPED_FOLDS))
+    names = list(folds.read(cpsc2018.SHIPPED_FOLDS))
     raw_records.write_challenge(raw, names[:40])
     flags = ("--raw_dir", raw, "--out", out, "--jobs", "1")
     assert commands.run("data_prep.cpsc2018", *flags, output=output) == 0

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from data_prep import cpsc2018
+from data_prep import cpsc2018, folds
 from mrm_jax.data import shards
 from mrm_jax.interop import npz_format
 from mrm_jax.reports import run_report, thresholds_file
@@ -127,7 +127,7 @@ def test_a_killed_preparation_leaves_a_whole_folder_or_none(tmp_path):
         "SIGKILL at a random time, the same command again",
     )
     raw, output = tmp_path / "raw", tmp_path / "output"
-    names = list(cpsc2018.read_folds(cpsc2018.SHIPPED_FOLDS))
+    names = list(folds.read(cpsc2018.SHIPPED_FOLDS))
     raw_records.write_challenge(raw, names[:400])
 
     def flags(folder):
