@@ -100,7 +100,8 @@ def finished(
         manifest = shards.load(out_dir).manifest
     except ValueError as error:
         raise ValueError(f"{error} {advice}") from None
-    for field, expected in _facts(index, reading).items():
+    facts = _facts(index, reading) | {"num_samples": reading.num_samples}
+    for field, expected in facts.items():
         found = getattr(manifest, field)
         if found != expected:
             raise ValueError(

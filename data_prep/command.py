@@ -21,8 +21,13 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_known_args(renamed, namespace)
 
 
-def parser(doc: str | None) -> argparse.ArgumentParser:
-    """Returns a parser with the common flags; `doc` is the command's docstring."""
+def parser(doc: str | None, raw_dir: bool = True) -> argparse.ArgumentParser:
+    """Returns a parser with the common flags.
+
+    Args:
+        doc: docstring of the command.
+        raw_dir: whether the flag --raw_dir is one of them.
+    """
     summary, _, rest = (doc or "").partition("\n\n")
     flags = _Parser(
         prog=cli.program(),
@@ -31,9 +36,10 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     cli.add_version(flags)
-    flags.add_argument(
-        "--raw_dir", type=Path, required=True, help="folder of the raw records"
-    )
+    if raw_dir:
+        flags.add_argument(
+            "--raw_dir", type=Path, required=True, help="folder of the raw records"
+        )
     flags.add_argument(
         "--out",
         dest="out_dir",
@@ -80,18 +86,34 @@ def run(
         reading: how each record is read and converted.
         args: out_dir, strict, jobs and dask, as parsed by `parser`.
     """
-    joined: contextlib.AbstractContextManager[dask_cluster.Cluster | None]
-    joined = dask_cluster.connect(args.dask) if args.dask else contextlib.nullcontext()
-    try:
+
+    def prepare() -> None:
+        joined: contextlib.AbstractContextManager[dask_cluster.Cluster | None]
+        joined = contextlib.nullcontext()
+        if args.dask:
+            joined = dask_cluster.connect(args.dask)
         with joined as cluster:
             _build(make_index(cluster), reading, args, cluster)
+
+    return status(prepare, args.out_dir)
+
+
+def status(action: Callable[[], None], out_dir: Path) -> int:
+    """Calls a function and returns the exit status; prints why it stopped early.
+
+    Args:
+        action: function that prepares shards.
+        out_dir: folder that it writes last of all.
+    """
+    try:
+        action()
         return 0
     except (OSError, ValueError) as error:
         cli.say_error(f"error: {cli.error_text(error)}")
         return 1
     except KeyboardInterrupt:
         cli.say_error(
-            f"Interrupted. {args.out_dir} was not written. Run the same command again "
+            f"Interrupted. {out_dir} was not written. Run the same command again "
             "to start over."
         )
         return cli.INTERRUPTED

@@ -16,7 +16,7 @@ BATCH = 32  # records per call of a worker, as a call costs more than reading on
 RECORDS_PER_WORKER = 2048  # starting a process takes as long as reading these
 NUM_CHECKED = 8  # records that each worker of a cluster reads as a check
 
-Reader = Callable[[Path], tuple[np.ndarray, int]]
+Reader = Callable[[Path], tuple[np.ndarray, float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Reading:
     """How each record is read and converted."""
 
     read: Reader  # path -> signal [time, lead] in mV, rate in Hz
-    source_rate: int  # Hz; records of another rate are skipped
+    source_rate: int | None  # Hz; records of another rate are skipped; None: any rate
     sampling_rate: int  # Hz, in the shards
     num_samples: int  # in the shards
     length_policy: str  # one of preprocessing.LENGTH_POLICIES
@@ -103,7 +103,7 @@ def _read_one(path: Path, reading: Reading) -> Converted | str:
     """Returns the converted record, or the reason to skip it."""
     try:
         signal_mv, rate = reading.read(path)
-        if rate != reading.source_rate:
+        if reading.source_rate not in (None, rate):
             return f"wrong rate: expected {reading.source_rate} Hz, found {rate} Hz"
         signal_uv = preprocessing.prepare_uv(
             signal_mv,

@@ -1,0 +1,134 @@
+"""Reads tables of labels: CSV files with any delimiter and encoding, and Parquet."""
+
+import contextlib
+import csv
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mrm_jax.runtime import extras
+
+ENCODING = "utf-8-sig"  # with or without a byte order mark
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+PARQUET = (".parquet", ".pq")
+SAMPLE_ROWS = 1000
+
+Row = tuple[int, Sequence[str]]  # number of its last line in the file, and its cells
+
+
+class Table:
+    """An open table, whose rows are read when they are needed."""
+
+    def __init__(self, path: Path, encoding: str = ENCODING):
+        """Reads the names of the columns.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file is no table, or has a column twice.
+        """
+        self.path = path
+        self._encoding = encoding
+        self._is_parquet = path.suffix.lower() in PARQUET
+        self._delimiter = "" if self._is_parquet else self._find_delimiter()
+        self.columns = [name.strip() for name in next(self._lines())[1]]
+        double = [name for name in self.columns if self.columns.count(name) > 1]
+        if double:
+            raise ValueError(f"{path}: column {double[0]!r} exists twice. Rename one.")
+
+    def __str__(self) -> str:
+        """Returns the name of the file and its delimiter, for the user."""
+        if self._is_parquet:
+            return self.path.name
+        return f"{self.path.name}, separated by {DELIMITERS[self._delimiter]}"
+
+    def rows(self) -> Iterator[Row]:
+        """Yields line number and stripped cells of each row that is not empty.
+
+        Raises:
+            ValueError: if a row is not CSV in this encoding.
+        """
+        lines = self._lines()
+        next(lines)
+        for line, cells in lines:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped):
+                yield line, stripped
+
+    @functools.cached_property
+    def sample(self) -> dict[str, list[str]]:
+        """The first cells of each column, from complete rows.
+
+        Raises:
+            ValueError: if there are none.
+        """
+        width, found = len(self.columns), []
+        for _, cells in self.rows():
+            found += [cells] if len(cells) == width else []
+            if len(found) == SAMPLE_ROWS:
+                break
+        if not found:
+            raise ValueError(f"{self.path}: expected a header row and records")
+        return dict(zip(self.columns, map(list, zip(*found, strict=True)), strict=True))
+
+    def _find_delimiter(self) -> str:
+        with self._naming(), self.path.open(encoding=self._encoding) as file:
+            line = file.readline()
+            widths = {
+                delimiter: len(next(csv.reader([line], delimiter=delimiter), []))
+                for delimiter in DELIMITERS
+            }
+        return max(widths, key=lambda delimiter: widths[delimiter])
+
+    def _lines(self) -> Iterator[Row]:
+        """Yields the header row, even if it is empty, and all rows."""
+        if self._is_parquet:
+            yield from self._parquet_lines()
+            return
+        with (
+            self._naming(),
+            self.path.open(newline="", encoding=self._encoding) as file,
+        ):
+            reader = csv.reader(file, delimiter=self._delimiter, strict=True)
+            yield 1, next(reader, [])
+            for cells in reader:
+                yield reader.line_num, cells
+
+    def _parquet_lines(self) -> Iterator[Row]:
+        import pandas as pd  # here, as it takes half a second
+
+        extras.require("Parquet files need pyarrow", "table", "pyarrow")
+        try:
+            frame = pd.read_parquet(self.path)
+        except ValueError as error:  # pyarrow's own errors are ValueErrors
+            raise ValueError(f"{self.path} is not a Parquet table ({error}).") from None
+        yield 1, list(map(str, frame.columns))
+        rows = frame.itertuples(index=False, name=None)
+        for line, cells in enumerate(rows, start=2):
+            yield line, [_text(cell) for cell in cells]
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Names the file in errors of the CSV reader and the decoder."""
+        try:
+            yield
+        except (csv.Error, UnicodeError) as error:
+            raise ValueError(
+                f"{self.path} is not a CSV table in {self._encoding} ({error}). Name "
+                "another encoding with --encoding, such as cp1252 or utf-16."
+            ) from None
+        except LookupError:
+            raise ValueError(f"--encoding: {self._encoding} is unknown") from None
+
+
+def _text(cell: object) -> str:
+    """Returns the text of a cell; lists are separated by semicolons."""
+    if cell is None or cell != cell:  # NaN is not equal to itself
+        return ""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool | int):
+        return str(int(cell))
+    if isinstance(cell, Sequence) or hasattr(cell, "tolist") and hasattr(cell, "shape"):
+        items = cell if isinstance(cell, Sequence) else cell.tolist()
+        return ";".join(map(str, items)) if isinstance(items, Sequence) else str(items)
+    return str(cell)

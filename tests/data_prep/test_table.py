@@ -1,0 +1,137 @@
+import json
+
+import numpy as np
+import pytest
+
+from data_prep import folds, table
+from mrm_jax.data import shards
+from tests.helpers import raw_records
+
+NUM = 40
+
+
+@pytest.fixture
+def clinic(tmp_path):
+    """A table and records of 250 Hz: WFDB in sub-folders, .npy and .csv beside them."""
+    records = tmp_path / "ecgs"
+    rows = ["record,patient,AF,LBBB"]
+    rng = np.random.default_rng(0)
+    for number in range(NUM):
+        name = f"r{number:02}"
+        rows.append(f"{name},p{number // 2},{number % 2},{int(number % 5 == 0)}")
+        folder = records / f"part{number % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        raw_records.write_wfdb(
+            folder / name, raw_records.digital(2500, number), 250, padding=24
+        )
+    np.save(records / "plain.npy", rng.normal(0, 0.3, (2500, 12)))
+    rows += ["plain,q1,1,1", "gone,q2,0,1", "bad,q3,2,0"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def run(folder, *flags, out="mine"):
+    places = ("--labels", folder / "labels.csv", "--records", folder / "ecgs")
+    words = (*places, "--out", folder / "shards" / out, *flags)
+    return table.main(list(map(str, words)))
+
+
+def test_a_table_becomes_shards(clinic, capsys):
+    assert run(clinic, "--sampling_rate", "250") == 0
+    printed = capsys.readouterr().out
+    assert "labels   2 columns: AF, LBBB" in printed
+    assert "line 44, column 'AF': expected 0 or 1, found '2'" in printed
+    assert "--config.data.label_set=labels --config.name=mine" in printed
+    data = shards.load(clinic / "shards/mine", verify_hashes=True)
+    entry = data.label_set("labels")
+    assert (entry.labels, entry.with_negatives) == (("AF", "LBBB"), True)
+    assert data.manifest.num_records == NUM + 1
+    assert data.manifest.num_skipped == 2
+    assert sum(entry.records.values()) == NUM + 1  # also those without a label
+    rejected = (clinic / "shards/mine/rejected.csv").read_text()
+    assert "gone,missing file: gone is not in" in rejected
+    assert "bad,\"invalid row: labels.csv, line 44, column 'AF'" in rejected
+    expected = [[n % 2, int(n % 5 == 0)] for n in range(NUM)]
+    by_name = dict(zip(data.names, data.label_matrix("labels").tolist(), strict=True))
+    assert [by_name[f"r{number:02}"] for number in range(NUM)] == expected
+    assert by_name["plain"] == [1, 1]
+
+
+def test_signals_are_those_of_the_files(clinic):
+    from mrm_jax.data import preprocessing, wfdb_files
+
+    assert run(clinic, "--sampling_rate", "250") == 0
+    data = shards.load(clinic / "shards/mine")
+    row = data.names.tolist().index("r04")
+    signal_mv, rate = wfdb_files.read_record(clinic / "ecgs/part1/r04")
+    expected = preprocessing.prepare_uv(signal_mv, rate, 100, 1000, "stretch-or-cut")
+    np.testing.assert_array_equal(data.signals_uv(np.array([row]))[0], expected)
+
+
+def test_folds_are_frozen_beside_the_shards(clinic):
+    assert run(clinic, "--sampling_rate", "250") == 0
+    path = clinic / "shards/mine.folds.csv"
+    before = folds.read(path)
+    for number in range(NUM // 2):
+        assert before[f"r{2 * number:02}"] == before[f"r{2 * number + 1:02}"]
+    labels = clinic / "labels.csv"
+    labels.write_text(labels.read_text() + "new,p3,1,0\n")
+    assert run(clinic, "--sampling_rate", "250", "--folds", str(path), out="two") == 0
+    after = folds.read(path)
+    assert {name: after[name] for name in before} == before
+    assert after["new"] == before["r06"]  # of the same patient
+
+
+def test_a_finished_build_is_kept_and_another_one_is_refused(clinic, capsys):
+    flags = ("--sampling_rate", "250")
+    assert run(clinic, *flags) == 0
+    assert run(clinic, *flags) == 0
+    assert "already finished, nothing to do" in capsys.readouterr().out
+    assert run(clinic, *flags, "--label_columns", "LBBB") == 1
+    assert "holds a finished build with another sources" in capsys.readouterr().err
+    assert run(clinic, *flags, "--duration", "5") == 1
+    assert "another num_samples: expected 500, found 1000" in capsys.readouterr().err
+
+
+def test_unlabelled_records_can_be_omitted(clinic):
+    assert run(clinic, "--sampling_rate", "250", "--omit_unlabelled") == 0
+    path = clinic / "shards/mine/manifest.json"
+    entry = json.loads(path.read_text())["label_sets"]["labels"]
+    assert "with_negatives" not in entry  # as in shards of earlier versions
+    assert sum(entry["records"].values()) == NUM // 2 + NUM // 10 + 1
+
+
+def test_a_dry_run_writes_nothing(clinic, capsys):
+    assert run(clinic, "--dry_run") == 0
+    printed = capsys.readouterr().out
+    assert "41 of 42 records have a file\n  missing file: gone" in printed
+    assert printed.splitlines()[-1] == "nothing was written"
+    assert not (clinic / "shards").exists()
+
+
+def test_records_without_a_rate_ask_for_it(clinic):
+    assert run(clinic) == 0
+    rejected = (clinic / "shards/mine/rejected.csv").read_text()
+    assert (
+        "no rate: plain.npy does not store its sampling rate. Pass it with" in rejected
+    )
+
+
+def test_without_patients_the_user_is_warned(clinic, capsys):
+    labels = clinic / "labels.csv"
+    labels.write_text(labels.read_text().replace("patient", "who"))
+    assert run(clinic, "--dry_run") == 0
+    assert "warning: no column of patients" in capsys.readouterr().out
+    flags = ("--patient_column", "who")
+    assert run(clinic, "--dry_run", *flags) == 0
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_wrong_flags_and_folders_are_named(clinic, capsys):
+    assert run(clinic, "--unit", "pV") == 1
+    assert "wrong unit: expected mV, uV, V, found 'pV'" in capsys.readouterr().err
+    assert run(clinic, "--folds", "nowhere.csv") == 1
+    assert "nowhere.csv was not found" in capsys.readouterr().err
+    words = ["--labels", str(clinic / "labels.csv"), "--records", "x", "--out", "y"]
+    assert table.main(words) == 1
+    assert "--records: there is no folder x" in capsys.readouterr().err
