@@ -5,6 +5,7 @@ import csv
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from mrm_jax.runtime import extras
 
@@ -96,7 +97,7 @@ class Table:
     def _parquet_lines(self) -> Iterator[Row]:
         import pandas as pd  # here, as it takes half a second
 
-        extras.require("Parquet files need pyarrow", "table", "pyarrow")
+        extras.require("Parquet files need pyarrow", "files", "pyarrow")
         try:
             frame = pd.read_parquet(self.path)
         except ValueError as error:  # pyarrow's own errors are ValueErrors
@@ -120,15 +121,13 @@ class Table:
             raise ValueError(f"--encoding: {self._encoding} is unknown") from None
 
 
-def _text(cell: object) -> str:
-    """Returns the text of a cell; lists are separated by semicolons."""
-    if cell is None or cell != cell:  # NaN is not equal to itself
+def _text(cell: Any) -> str:
+    """Returns the text of a cell; the items of a list are separated by semicolons."""
+    import pandas as pd
+
+    value = cell.tolist() if hasattr(cell, "tolist") else cell  # NumPy's
+    if isinstance(value, list):
+        return ";".join(map(str, value))
+    if pd.isna(value):
         return ""
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, bool | int):
-        return str(int(cell))
-    if isinstance(cell, Sequence) or hasattr(cell, "tolist") and hasattr(cell, "shape"):
-        items = cell if isinstance(cell, Sequence) else cell.tolist()
-        return ";".join(map(str, items)) if isinstance(items, Sequence) else str(items)
-    return str(cell)
+    return str(int(value) if isinstance(value, bool) else value)

@@ -24,8 +24,9 @@ Usage: mrm-jax COMMAND [FLAGS]
 {commands}
 
 `mrm-jax COMMAND --help` explains a command, `mrm-jax --version` prints the version.
-Data are prepared with `python -m data_prep.ptbxl`, `python -m data_prep.cpsc2018` or,
-for synthetic records, `python -m data_prep.synthetic`; each has --help."""
+Data are prepared with `python -m data_prep.table` for your own ECGs and a table of
+labels, `python -m data_prep.ptbxl`, `python -m data_prep.cpsc2018` or, for synthetic
+records, `python -m data_prep.synthetic`; each has --help."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
