@@ -98,17 +98,23 @@ def _parse_class(cell: str) -> int | None:
     return csv_tables.whole_number(1)(cell) if csv_tables.optional_text(cell) else None
 
 
+def read_codes(path: Path) -> list[str]:
+    """Returns the codes in the Dx lines of a WFDB header, in the order of the lines."""
+    codes = []
+    for line in path.read_text("ascii", errors="ignore").splitlines():
+        key, _, value = line.lstrip("# \t").partition(":")
+        if line.startswith("#") and key.strip() == "Dx":
+            codes += [code.strip() for code in value.split(",") if code.strip()]
+    return codes
+
+
 def read_header_classes(path: Path) -> list[int]:
     """Returns the classes in the Dx lines of a WFDB header, in the order of the lines.
 
     Raises:
         ValueError: "REASON: detail", if there is no class or an unknown one.
     """
-    codes = []
-    for line in path.read_text("ascii", errors="ignore").splitlines():
-        key, _, value = line.lstrip("# \t").partition(":")
-        if line.startswith("#") and key.strip() == "Dx":
-            codes += [code.strip() for code in value.split(",") if code.strip()]
+    codes = read_codes(path)
     if not codes:
         raise ValueError(
             f"no label: {path.name} names no class in a line '# Dx:', and there is no "

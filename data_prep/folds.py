@@ -15,8 +15,9 @@ import numpy as np
 
 from data_prep import csv_tables
 from mrm_jax.data import splits
-from mrm_jax.runtime import atomic
+from mrm_jax.runtime import atomic, console
 
+SUFFIX = ".folds.csv"
 COLUMNS = {"record": csv_tables.text, "fold": csv_tables.whole_number(1, 10)}
 
 
@@ -142,6 +143,43 @@ def write(path: Path, folds: Mapping[str, int]) -> None:
         csv.writer(file, lineterminator="\n").writerows(
             [tuple(COLUMNS), *folds.items()]
         )
+
+
+def file_beside(out_dir: Path) -> Path:
+    """Returns the file that freezes the folds of a folder of shards."""
+    return out_dir.with_name(f"{out_dir.name}{SUFFIX}")
+
+
+def frozen(
+    path: Path,
+    names: Sequence[str],
+    matrix: np.ndarray,
+    patients: Sequence[str] | np.ndarray,
+    seed: int = 0,
+    save: bool = True,
+) -> np.ndarray:
+    """Returns the fold of each record, and stores the new ones.
+
+    Args:
+        path: table of folds, which need not exist. Its records keep their folds.
+        names: [record].
+        matrix: [record, label], 0 or 1.
+        patients: [record], names of the patients.
+        seed: as in `stratify`.
+        save: whether to write the table if there are new records.
+
+    Raises:
+        ValueError: if the table is invalid.
+    """
+    fold_of = read(path) if path.is_file() else {}
+    known = np.array([fold_of.get(name, 0) for name in names], np.int8)
+    found = stratify(matrix, of_patients(patients), known, seed)
+    num_new = int(np.sum(known == 0))
+    if num_new and save:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, fold_of | dict(zip(names, found.tolist(), strict=True)))
+    console.say(f"folds: {len(names) - num_new:,} from {path}, {num_new:,} new")
+    return found
 
 
 def of_patients(names: Sequence[str] | np.ndarray) -> np.ndarray:

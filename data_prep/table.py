@@ -44,7 +44,6 @@ from mrm_jax.data import files, manifest, preprocessing, recording, splits
 from mrm_jax.runtime import cli, console
 
 LABEL_SET = "labels"
-FOLDS_SUFFIX = ".folds.csv"
 VERSION_DIGITS = 12  # of the table's SHA-256
 LISTED = 5  # examples of problems that are printed
 
@@ -141,20 +140,17 @@ def _folds(parsed: label_rows.Parsed, args: argparse.Namespace) -> np.ndarray:
     if parsed.folds is not None:
         _warn_of_patients(parsed.patients, parsed.folds)
         return parsed.folds
-    path = args.folds or args.out_dir.with_name(f"{args.out_dir.name}{FOLDS_SUFFIX}")
-    fold_of = folds.read(path) if args.folds or path.is_file() else {}
-    frozen = np.array([fold_of.get(name, 0) for name in parsed.names], np.int8)
-    patients = parsed.names if parsed.patients is None else parsed.patients
-    numbers = folds.of_patients(patients)
-    found = folds.stratify(parsed.matrix, numbers, frozen, args.seed)
+    if args.folds and not args.folds.is_file():
+        raise ValueError(f"--folds: {args.folds} was not found")
+    found = folds.frozen(
+        args.folds or folds.file_beside(args.out_dir),
+        parsed.names,
+        parsed.matrix,
+        parsed.names if parsed.patients is None else parsed.patients,
+        args.seed,
+        save=not args.dry_run,
+    )
     _warn_of_patients(parsed.patients, found)
-    num_new = int(np.sum(frozen == 0))
-    if args.dry_run or not num_new:
-        console.say(f"folds: {len(frozen) - num_new:,} in {path}, {num_new:,} new")
-        return found
-    args.out_dir.parent.mkdir(parents=True, exist_ok=True)
-    folds.write(path, fold_of | dict(zip(parsed.names, found.tolist(), strict=True)))
-    console.say(f"folds: {num_new:,} new records -> {path}")
     return found
 
 
