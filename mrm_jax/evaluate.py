@@ -14,6 +14,12 @@ own normalisation statistics and thresholds are used:
 
   python -m mrm_jax.evaluate --run runs/ptbxl_form --data shards/my_hospital
 
+Data with other labels: only labels of the same meaning are compared, by their SNOMED CT
+codes or by a CSV file with the columns label (of the run) and data_label:
+
+  python -m mrm_jax.evaluate --run ptbxl-subset-all --data shards/georgia \\
+      --map_labels --out georgia
+
 Paired comparison of runs B, C, ... with A on the same records and resamples. The
 differences, their intervals and p-values go to RUN_A/evaluations/test-compared-with-B:
 
@@ -60,6 +66,8 @@ def _run(args: argparse.Namespace, command: str) -> None:
         resamples=args.resamples,
         seed=args.seed,
         command=command,
+        map_labels=args.map_labels is not None,
+        label_map=Path(args.map_labels) if args.map_labels else None,
     )
     if not args.compare:
         if len(args.run) == 1:
@@ -101,6 +109,14 @@ def _flags() -> argparse.ArgumentParser:
         metavar="SHARDS",
         help="folder of shards: the run's own if they have moved, or external data "
         "(default: the shards of the training, at their original path)",
+    )
+    flags.add_argument(
+        "--map_labels",
+        metavar="CSV",
+        nargs="?",
+        const="",
+        help="compare the labels of --data that mean the same as those of the run "
+        "(default of CSV: by SNOMED CT codes)",
     )
     flags.add_argument(
         "--out",

@@ -25,8 +25,6 @@ import numpy as np
 from mrm_jax.data import leads, splits, verification
 from mrm_jax.data import manifest as manifests
 
-STATISTICS_RECORDS = 256  # records read at once to compute mean and deviation
-
 
 @dataclasses.dataclass(frozen=True)
 class Split:
@@ -42,6 +40,14 @@ class Split:
         return len(self.rows)
 
 
+@dataclasses.dataclass(frozen=True)
+class LabelledRecords:
+    """A label set that is not stored in the folder."""
+
+    matrix: np.ndarray  # [record, label], uint8
+    used: np.ndarray  # [record], whether it belongs to the set
+
+
 class Shards:
     """An open folder of shards; signals are read from disk when requested."""
 
@@ -54,6 +60,9 @@ class Shards:
         self._signals = [
             _load_array(folder, name, mmap_mode="r") for name in _signal_files(manifest)
         ]
+        self._derived: LabelledRecords | None = (
+            None  # in place of the label sets on disk
+        )
         self._starts = np.cumsum([0, *(len(part) for part in self._signals)])
         self._check_arrays()
         self._verification = verification.Verification(
@@ -123,46 +132,26 @@ class Shards:
             ValueError: if the folder has no such label set.
         """
         entry, matrix = self.label_set(label_set), self.label_matrix(label_set)
-        return splits.rows_by_split(
+        rows = splits.rows_by_split(
             matrix, self.folds, split_folds, entry.with_negatives
         )
+        if self._derived is None:
+            return rows
+        return {name: own[self._derived.used[own]] for name, own in rows.items()}
 
-    def with_folds(self, split_folds: splits.SplitFolds, label_set: str) -> "Shards":
-        """Returns these shards with other folds for training, validation and test.
-
-        Numbers of records, mean and standard deviation are computed again, the latter
-        over the signals of the new training records. The result has no other label set.
+    def derived(
+        self, manifest: manifests.Manifest, label_set: LabelledRecords | None = None
+    ) -> "Shards":
+        """Returns these shards with another manifest, for `derived_shards`.
 
         Args:
-            split_folds: split -> its folds, see `splits.complete`.
-            label_set: name of the label set that is used.
-
-        Raises:
-            ValueError: if the folder has no such label set.
+            manifest: the manifest.
+            label_set: the labels of its only label set. Default: those on disk.
         """
-        entry, matrix = self.label_set(label_set), self.label_matrix(label_set)
-        rows = self.rows_by_split(label_set, split_folds)
-        mean, std = self._mean_std(rows["train"])
-        entry = dataclasses.replace(
-            entry.with_counts(matrix, rows), mean_uv=mean, std_uv=std
-        )
         found = copy.copy(self)
-        found.manifest = dataclasses.replace(
-            self.manifest,
-            split_folds=dict(split_folds),
-            label_sets={label_set: entry},
-        )
+        found.manifest = manifest
+        found._derived = label_set or self._derived
         return found
-
-    def _mean_std(self, rows: np.ndarray) -> tuple[float, float]:
-        total = squares = count = 0
-        for start in range(0, len(rows), STATISTICS_RECORDS):
-            part = self.signals_uv(rows[start : start + STATISTICS_RECORDS])
-            wide = part.astype(np.int64)
-            total += int(wide.sum())
-            squares += int((wide * wide).sum())
-            count += part.size
-        return splits.mean_std(total, squares, count)
 
     def signals_uv(self, rows: np.ndarray) -> np.ndarray:
         """Returns signals [row, time, lead] in int16 microvolts, ordered as rows."""
@@ -182,6 +171,8 @@ class Shards:
             ValueError: if the folder has no such label set.
         """
         self.label_set(label_set)
+        if self._derived is not None:
+            return self._derived.matrix
         return _load_array(self.folder, f"labels-{label_set}.npy")
 
     def _check_arrays(self) -> None:

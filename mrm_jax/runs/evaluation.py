@@ -14,7 +14,7 @@ from mrm_jax.metrics import bootstrap, classification, paired, seeds, thresholds
 from mrm_jax.metrics import summary as summary_lib
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import comparison, heads, latex, seed_summary
-from mrm_jax.runs import reporting, result_folder, trained_run
+from mrm_jax.runs import label_mapping, reporting, result_folder, trained_run
 from mrm_jax.runs import scores as scores_lib
 from mrm_jax.runs.trained_run import TrainedRun
 from mrm_jax.runtime import console, devices, locks, progress
@@ -36,6 +36,8 @@ class EvaluationConfig:
     resamples: int = bootstrap.RESAMPLES
     seed: int = bootstrap.SEED  # seed of the resamples
     command: str = ""  # command line, stored in the results
+    map_labels: bool = False  # whether labels of the same meaning are compared
+    label_map: Path | None = None  # CSV file; None: by SNOMED CT codes
 
     def open_data(self) -> shards.Shards | None:
         """Opens the shards that `data` names, if it names any.
@@ -95,7 +97,11 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
             results would overwrite those of a run.
     """
     (run,) = _read([workdir], config)
-    records = scores_lib.open_data(run, config.open_data())
+    data, label_map = config.open_data(), None
+    if config.map_labels:
+        mapped = label_mapping.reduce(run, data, config.label_map)
+        run, data, label_map = mapped.run, mapped.data, mapped.labels
+    records = scores_lib.open_data(run, data)
     spec, external = records.spec, records.external
     is_report = external is None and config.split == "test"
     folder = config.folder(workdir, external, is_report=is_report)
@@ -115,6 +121,8 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
         else:
             history = metrics_log.read(workdir)
             report = reporting.write(folder, spec, described, evaluated, history)
+            if label_map is not None:
+                label_mapping.write(folder, label_map)
     reporting.show(report, folder)
     return report
 
@@ -230,6 +238,10 @@ def _read(workdirs: Sequence[Path], config: EvaluationConfig) -> list[TrainedRun
 def _score_all(
     runs: Sequence[TrainedRun], config: EvaluationConfig
 ) -> list[scores_lib.ScoredSplit]:
+    if config.map_labels:
+        raise ValueError(
+            "`--map_labels` evaluates one run at a time. Leave out the other runs."
+        )
     data = config.open_data()
     scored = [scores_lib.score(run, config.split, data) for run in runs]
     _say_undefined(runs[0].labels, scored[0].scores, config.split)

@@ -10,7 +10,7 @@ from typing import Any
 
 import ml_collections
 
-from mrm_jax.data import manifest, shards, splits
+from mrm_jax.data import derived_shards, manifest, shards, splits
 from mrm_jax.metrics import scores
 from mrm_jax.models import networks
 from mrm_jax.models.mrm_net import network as mrm_net
@@ -185,7 +185,7 @@ def _with_folds(
     folds = splits.complete(chosen, default)
     if folds == default:
         return data
-    return data.with_folds(folds, config.data.label_set)
+    return derived_shards.with_folds(data, folds, config.data.label_set)
 
 
 def _total_steps(

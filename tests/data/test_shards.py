@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_prep import shard_writer
-from mrm_jax.data import manifest, shards
+from mrm_jax.data import derived_shards, manifest, shards
 
 FOLDS = np.array([1, 8, 9, 10, 10])
 LETTERS = np.array([[1, 0], [0, 1], [1, 1], [0, 0], [0, 1]], np.uint8)
@@ -229,8 +229,8 @@ def test_labels_in_another_order_are_a_different_set(folder):
 
 
 def test_other_folds_change_splits_counts_and_statistics(folder):
-    found = shards.load(folder).with_folds(
-        {"train": (9, 10), "val": (8,), "test": (1,)}, "letters"
+    found = derived_shards.with_folds(
+        shards.load(folder), {"train": (9, 10), "val": (8,), "test": (1,)}, "letters"
     )
     assert found.split("letters", "train").names.tolist() == ["r2", "r4"]
     assert found.split("letters", "test").names.tolist() == ["r0"]
@@ -244,12 +244,14 @@ def test_other_folds_change_splits_counts_and_statistics(folder):
 
 def test_the_folds_of_the_manifest_give_its_entry_again(folder):
     opened = shards.load(folder)
-    found = opened.with_folds(opened.manifest.split_folds, "letters")
+    found = derived_shards.with_folds(opened, opened.manifest.split_folds, "letters")
     assert found.label_set("letters") == opened.label_set("letters")
 
 
 def test_other_folds_leave_the_shards_as_they_were(folder):
     opened = shards.load(folder)
     before = opened.manifest
-    opened.with_folds({"train": (10,), "val": (9,), "test": (1,)}, "letters")
+    derived_shards.with_folds(
+        opened, {"train": (10,), "val": (9,), "test": (1,)}, "letters"
+    )
     assert opened.manifest is before
