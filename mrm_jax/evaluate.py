@@ -10,15 +10,15 @@ Evaluating the run's own test fold rewrites its report. All other results go to
 RUN/evaluations/SPLIT, or SPLIT-DATA for external data, and leave the report unchanged.
 
 External data with the same kind of signals and labels (external validation). The run's
-own normalisation statistics and thresholds are used:
+own normalisation statistics and thresholds are used. --split all scores every record:
 
-  python -m mrm_jax.evaluate --run runs/ptbxl_form --data shards/my_hospital
+  python -m mrm_jax.evaluate --run runs/ptbxl_form --data shards/my_hospital --split all
 
 Data with other labels: only labels of the same meaning are compared, by their SNOMED CT
 codes or by a CSV file with the columns label (of the run) and data_label:
 
   python -m mrm_jax.evaluate --run ptbxl-subset-all --data shards/georgia \\
-      --map_labels --out georgia
+      --map_labels --split all --out georgia
 
 Paired comparison of runs B, C, ... with A on the same records and resamples. The
 differences, their intervals and p-values go to RUN_A/evaluations/test-compared-with-B:
@@ -38,7 +38,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mrm_jax.data import manifest
+from mrm_jax.data import splits
 from mrm_jax.metrics import bootstrap
 from mrm_jax.runs import evaluation, trained_run
 from mrm_jax.runtime import cli, devices
@@ -100,9 +100,10 @@ def _flags() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--split",
-        choices=list(manifest.SPLIT_FOLDS),
+        choices=[*splits.NAMES, splits.ALL],
         default="test",
-        help="split whose records are scored (default: %(default)s)",
+        help="split whose records are scored; all records only of external data "
+        "(default: %(default)s)",
     )
     flags.add_argument(
         "--data",

@@ -110,12 +110,13 @@ class Shards:
         )
 
     def split(self, label_set: str, split: str) -> Split:
-        """Returns the records of `split` in `label_set`.
+        """Returns the records of `split`, or all of them, in `label_set`.
 
         Raises:
             ValueError: if the folder has no such label set or split.
         """
-        folds = _require(split, self.manifest.split_folds, "split", self.folder)
+        known = self.manifest.split_folds | {splits.ALL: splits.FOLDS}
+        folds = _require(split, known, "split", self.folder)
         matrix = self.label_matrix(label_set)
         rows = self.rows_by_split(label_set, {split: folds})[split]
         first = None

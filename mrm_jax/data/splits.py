@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 NAMES = ("train", "val", "test")
+ALL = "all"  # every record; not for training
 FOLDS = tuple(range(1, 11))
 
 SplitFolds = dict[str, tuple[int, ...]]

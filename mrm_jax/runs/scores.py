@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mrm_jax.data import manifest, shards
+from mrm_jax.data import manifest, shards, splits
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import run_report
 from mrm_jax.runs import trained_run
@@ -89,8 +89,14 @@ def compute(
     """Scores every record of a split with a run.
 
     Raises:
-        ValueError: if no record of the split has a label of the label set.
+        ValueError: if no record of the split has a label of the label set, or if all
+            records of the run's own data are asked for.
     """
+    if split == splits.ALL and records.external is None:
+        raise ValueError(
+            f"{run.workdir} was trained on a part of these records. Choose `--split "
+            "test`, or other data with `--data SHARDS`."
+        )
     state = devices.replicate(run.state)
     return scoring.score(records.spec, state, split, preemption.PreemptionHandler())
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.traverse_util
-import numpy as np
+import jax.numpy as jnp
 
 from mrm_jax.models import networks
 from mrm_jax.training import train_state
@@ -46,9 +46,7 @@ def select(
     axes = label_axes(model)
     flat = flax.traverse_util.flatten_dict(dict(variables))
     kept = {
-        path: np.take(np.asarray(value), list(outputs), axes[path])
-        if path in axes
-        else value
+        path: jnp.take(value, jnp.array(outputs), axes[path]) if path in axes else value
         for path, value in flat.items()
     }
     return flax.traverse_util.unflatten_dict(kept)

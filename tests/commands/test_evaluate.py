@@ -215,6 +215,60 @@ def test_incompatible_data_raise(runs, monkeypatch, name, value, message):
         )
 
 
+def test_labels_of_the_same_meaning_are_compared(runs, data, tmp_path, capsys):
+    other = tmp_path / "other"
+    names = ("a", "b", "c")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(small_runs, "LABELS", names)
+        small_runs.write_shards(other, RECORDS_PER_FOLD, seed=5)
+    table = tmp_path / "map.csv"
+    table.write_text("label,data_label\nloud,a\nslow,b\nslow,c\n")
+    flags = ("--data", other, "--split", "all", "--out", tmp_path / "out")
+    assert run(runs / "s1", *flags, "--map_labels") == 2
+    assert "no label means the same as one of" in failed(capsys)
+    assert run(runs / "s1", *flags, "--map_labels", table) == 0
+    printed = capsys.readouterr().out
+    assert "labels of waves with the same meaning: slow = b or c, loud = a" in printed
+    assert "labels of the run without one: fast" in printed
+    report = run_report.read(tmp_path / "out")
+    assert report["facts"]["labels"] == ["slow", "loud"]
+    with np.load(tmp_path / "out" / "scores.npz") as stored:
+        found, labels = stored["high"], stored["labels"]
+    matrix = shards.load(other).label_matrix("waves")
+    expected = np.stack([matrix[:, 1:].max(axis=1), matrix[:, 0]], axis=1)
+    np.testing.assert_array_equal(labels, expected)
+    whole = _all_scores(other, seed=1, moments_of=data / "own")
+    np.testing.assert_allclose(found, whole[:, [0, 2]], rtol=1e-4)
+    lines = (tmp_path / "out" / "label_map.csv").read_text().splitlines()
+    assert lines == ["label,data_label", "slow,b;c", "loud,a", "fast,"]
+
+
+def _all_scores(shards_dir, seed, moments_of):
+    opened = shards.load(shards_dir)
+    told = shards.load(moments_of).label_set("waves")
+    every = np.arange(opened.manifest.num_records)
+    signal = (opened.signals_uv(every) - told.mean_uv) / told.std_uv
+    return jax.nn.sigmoid(_apply(seed)(signal.astype(np.float32)))
+
+
+def test_mapping_labels_needs_other_data_and_one_run(runs, data, capsys):
+    assert run(runs / "s1", "--map_labels") == 2
+    assert "`--map_labels` needs the other data" in failed(capsys)
+    several = (runs / "s1", runs / "s2", "--data", data / "other", "--map_labels")
+    assert run(*several) == 2
+    assert "evaluates one run at a time" in failed(capsys)
+
+
+def test_all_records_are_scored_of_other_data_only(runs, data, capsys):
+    assert run(runs / "s1", "--split", "all") == 2
+    assert "was trained on a part of these records" in failed(capsys)
+    assert run(runs / "s1", "--split", "all", "--data", data / "other") == 0
+    report = run_report.read(runs / "s1" / "evaluations" / "all-waves-1")
+    assert report["facts"]["split"] == "all"
+    with np.load(runs / "s1" / "evaluations" / "all-waves-1" / "scores.npz") as stored:
+        assert len(stored["high"]) == 10 * RECORDS_PER_FOLD
+
+
 def test_labels_with_one_class_are_listed_and_excluded(runs, data, tmp_path, capsys):
     rare = shutil.copytree(data / "other", tmp_path / "rare")
     matrix = np.load(rare / "labels-waves.npy")
@@ -398,7 +452,7 @@ def test_help_explains_every_flag_with_examples(capsys):
     assert "python -m mrm_jax.evaluate --run runs/A --compare runs/B" in text
 
 
-@pytest.mark.parametrize("flags", [["--resamples", "0"], ["--split", "all"]])
+@pytest.mark.parametrize("flags", [["--resamples", "0"], ["--split", "part"]])
 def test_a_flag_out_of_range_is_rejected(runs, flags):
     with pytest.raises(SystemExit) as ended:
         run(runs / "s1", *flags)

@@ -255,3 +255,28 @@ def test_other_folds_leave_the_shards_as_they_were(folder):
         opened, {"train": (10,), "val": (9,), "test": (1,)}, "letters"
     )
     assert opened.manifest is before
+
+
+def test_labels_can_be_made_of_others(folder):
+    opened = shards.load(folder)
+    columns = {"either": ("a", "b"), "B": ("b",)}
+    found = derived_shards.with_labels(opened, "letters", columns)
+    assert list(found.manifest.label_sets) == ["letters (mapped)"]
+    everything = found.split("letters (mapped)", "all")
+    assert everything.names.tolist() == ["r0", "r1", "r2", "r4"]  # r3 has no letter
+    assert everything.labels.tolist() == [[1, 0], [1, 1], [1, 1], [1, 1]]
+    entry = found.label_set("letters (mapped)")
+    assert entry.records == {"train": 2, "val": 1, "test": 1}
+    assert entry.label_counts["train"] == {"either": 2, "B": 1}
+    assert opened.split("letters", "test").labels.tolist() == [[0, 1]]
+
+
+def test_records_without_the_new_labels_are_negatives(folder):
+    opened = shards.load(folder)
+    found = derived_shards.with_labels(opened, "letters", {"A": ("a",)})
+    assert found.split("letters (mapped)", "all").labels.tolist() == [
+        [1],
+        [0],
+        [1],
+        [0],
+    ]
