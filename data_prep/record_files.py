@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from data_prep import readers
-from mrm_jax.data import files, leads
+from mrm_jax.data import device_files, files, leads
 
 # A record with several files is read through the first of these.
-SUFFIXES = (".hea", ".npy", ".csv", ".mat", ".dat")
+SUFFIXES = (".hea", ".npy", ".csv", *device_files.SUFFIXES, ".mat", ".dat")
 
 
 class RecordFiles:

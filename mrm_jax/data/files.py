@@ -6,15 +6,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mrm_jax.data import cpsc_mat, recording, tables, wfdb_files
+from mrm_jax.data import cpsc_mat, device_files, recording, tables, wfdb_files
 from mrm_jax.data import leads as lead_names
 
 TABLES = (".npy", ".csv")
-KINDS = "WFDB (.hea, .dat, .mat, or no ending), the .mat of CPSC2018, .npy and .csv"
+KINDS = (
+    "WFDB (.hea, .dat, .mat, or no ending), the .mat of CPSC2018, .npy, .csv, and "
+    f"{device_files.KINDS}"
+)
 # Files that may hold ECGs, but are not read. They are counted, as other files are not.
 UNREAD = (
-    *(".bdf", ".dcm", ".dicom", ".ecg", ".edf", ".gdf", ".h5", ".hdf5", ".npz"),
-    *(".parquet", ".pickle", ".pkl", ".scp", ".xlsx", ".xml"),
+    *(".bdf", ".ecg", ".gdf", ".h5", ".hdf5", ".npz"),
+    *(".parquet", ".pickle", ".pkl", ".xlsx"),
     *(".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip"),
 )
 _WFDB = (".hea", ".dat")
@@ -71,6 +74,8 @@ def read(path: Path | str, form: TableForm | None = None) -> recording.Recording
         raise ValueError(f"missing file: {missing.name}")
     if kind in TABLES:
         return _read_table(path, form)
+    if kind in device_files.SUFFIXES:
+        return device_files.read(path)
     if kind == ".mat" and not header.exists():
         return recording.Recording(
             path.stem,
@@ -103,7 +108,7 @@ def find(paths: Sequence[Path | str]) -> Found:
             records[_stands_for(path)] = None
             continue
         files = [file for file in _walk(path) if file.is_file()]
-        unread += sorted(file for file in files if file.suffix.lower() in UNREAD)
+        unread += sorted(file for file in files if _is_unread(file))
         for file in _one_per_record(files):
             if file.suffix.lower() != ".csv" or tables.is_record(file):
                 records[file] = None
@@ -124,10 +129,19 @@ def _stands_for(path: Path) -> Path:
     return header if header.is_file() else path
 
 
+def _is_unread(path: Path) -> bool:
+    """Returns whether a file may hold an ECG, but is of a kind that is not read."""
+    return path.suffix.lower() in UNREAD or not device_files.is_record(path)
+
+
 def _one_per_record(paths: Sequence[Path]) -> list[Path]:
     """Returns one file for each record, sorted: the header if there is one."""
-    kinds = (*_WFDB, ".mat", *TABLES)
-    files = {path for path in paths if path.suffix.lower() in kinds}
+    kinds = (*_WFDB, ".mat", *TABLES, *device_files.SUFFIXES)
+    files = {
+        path
+        for path in paths
+        if path.suffix.lower() in kinds and device_files.is_record(path)
+    }
     headers = {path for path in files if path.suffix.lower() == ".hea"}
     parts = {part for header in headers for part in wfdb_files.named_files(header)}
     parts |= {path.with_suffix(path.suffix.swapcase()) for path in parts}

@@ -123,9 +123,9 @@ def test_tables_without_a_rate_raise(tmp_path):
 
 
 def test_unsupported_kinds_raise(tmp_path):
-    (tmp_path / "r.edf").write_bytes(b"0")
-    with pytest.raises(ValueError, match="^unknown kind: r.edf: expected WFDB"):
-        files.read(tmp_path / "r.edf")
+    (tmp_path / "r.gdf").write_bytes(b"0")
+    with pytest.raises(ValueError, match="^unknown kind: r.gdf: expected WFDB"):
+        files.read(tmp_path / "r.gdf")
 
 
 def test_missing_files_raise():
@@ -179,12 +179,12 @@ def test_damaged_headers_stay_records(tmp_path, text):
 
 
 def test_counts_files_of_kinds_that_are_not_read(tmp_path):
-    for name in ("a.edf", "b.EDF", "c.h5", "d.xml", "e.zip", "notes.txt", "f.atr"):
+    for name in ("a.gdf", "b.GDF", "c.h5", "d.xml", "e.zip", "notes.txt", "f.atr"):
         (tmp_path / name).write_bytes(b"0")
     with pytest.raises(
         ValueError,
         match="no record was found. Skipped: files of kinds that are not read: "
-        "2 .edf, 1 .h5, 1 .xml, 1 .zip. Supported files: WFDB",
+        "2 .gdf, 1 .h5, 1 .xml, 1 .zip. Supported files: WFDB",
     ):
         files.find([tmp_path])
     small_predictions.write_record(tmp_path / "r")
