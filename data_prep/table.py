@@ -13,8 +13,8 @@ They are written beside the shards, to OUT.folds.csv, and used again by later bu
 which new records may join.
 
 Records may be WFDB, EDF, DICOM, GE MUSE, HL7 aECG, SCP-ECG, NumPy or CSV files of any
-sampling rate, with the twelve leads or with the chest leads and two limb leads. Those that cannot be used are listed with the
-reason.
+sampling rate, with the twelve leads or with the chest leads and two limb leads. Those
+that cannot be used are listed with the reason.
 
 Example: python -m data_prep.table --labels labels.csv --records ecgs/ \\
     --out shards/mine

@@ -29,6 +29,14 @@ def get_config() -> ConfigDict:
             "folds": {name: placeholder(tuple) for name in ("train", "val", "test")},
         }
     )
+    # Start from the weights of another run (--init_from), see docs/training.md.
+    config.init = ConfigDict(
+        {
+            "run": placeholder(str),
+            "freeze": (),  # modules whose weights do not change, such as "stem"
+            "statistics": "data",  # mean and deviation: of the data, or of the run
+        }
+    )
     config.hparams = _hparams()
     # Values that change the network or the compiled program (MRMNet).
     config.model = ConfigDict(
@@ -71,6 +79,7 @@ def _hparams() -> ConfigDict:
             "negative_focus": 0.0,
             "negative_margin": 0.0,
             "average_decay": 0.999,  # with average_weights
+            "inherited_rate": 1.0,  # with init.run: relative rate of its weights
             # With augment: each is off at 0 (training/augmentation).
             "shift": 0.1,
             "crop": 0.1,

@@ -11,6 +11,11 @@ Flags:
                          contains (python -m mrm_jax list); required
   --data SHARDS          folder of prepared shards, in place of the experiment's;
                          the same as --config.data.shards=SHARDS
+  --init_from RUN        starts from the weights of another run: a folder, an .npz
+                         export, a shipped model or a .pth file; labels may be others.
+                         The same as --config.init.run=RUN
+  --freeze MODULE,...    modules whose weights do not change, such as stem,extractor;
+                         the same as --config.init.freeze
   --workdir FOLDER       folder for checkpoints, metrics and the report
                          (default: runs/NAME, with the name from the experiment)
   --config.NAME=VALUE    overrides a value of the experiment file
@@ -50,12 +55,17 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from mrm_jax.runs import experiment
+from mrm_jax.runs import experiment, transfer
 from mrm_jax.runtime import cli, devices, distributed, preemption, processes
 from mrm_jax.training import config as config_lib
 from mrm_jax.training import run_folder, shipped_experiments
 from mrm_jax.version import VERSION
 
+SHORT = {
+    "--data": "data.shards",
+    "--init_from": "init.run",
+    "--freeze": "init.freeze",
+}
 RESUME = "Run the same command again to resume."
 NOT_FINITE_STATUS = 3
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
@@ -89,13 +99,23 @@ def _run(arguments: Sequence[str]) -> int:
 def _train(config: ml_collections.ConfigDict, workdir: Path, command: str) -> int:
     try:
         with preemption.PreemptionHandler() as handler:
-            experiment.train_and_evaluate(config, workdir, command, handler)
+            source = _pytorch_source(config)
+            experiment.train_and_evaluate(config, workdir, command, handler, source)
     except KeyboardInterrupt:
         if not processes.is_main():  # the others need not see the folder
             raise
         saved = run_folder.describe_saved(workdir, config.num_epochs)
         raise KeyboardInterrupt(f"Interrupted. {saved}") from None
     return cli.DONE
+
+
+def _pytorch_source(config: ml_collections.ConfigDict) -> transfer.Source | None:
+    """Returns the first weights if they are in a PyTorch file."""
+    if not (config.init.run or "").endswith((".pth", ".pt")):
+        return None
+    from mrm_jax.interop import torch_source  # imports PyTorch
+
+    return torch_source.read(Path(config.init.run))
 
 
 def status(run: Callable[[], int]) -> int:
@@ -127,7 +147,7 @@ def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
         flags.Error: if a value is invalid.
         OSError: if the experiment file does not exist.
     """
-    arguments = cli.expand_data(arguments)
+    arguments = expand(arguments)
     file = _config_file(arguments)
     if file is None:
         raise ValueError(
@@ -142,13 +162,31 @@ def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
     return values.config, Path(values.workdir or f"runs/{values.config.name}")
 
 
+def expand(arguments: Sequence[str]) -> list[str]:
+    """Replaces the short flags by the values of the experiment that they stand for.
+
+    Raises:
+        ValueError: if one has no value.
+    """
+    return [_freeze_as_tuple(text) for text in cli.expand_flags(arguments, SHORT)]
+
+
+def _freeze_as_tuple(text: str) -> str:
+    """Writes a list of modules as ml_collections reads a tuple."""
+    start, equals, value = text.partition("=")
+    if start != f"--config.{SHORT['--freeze']}" or value.startswith("("):
+        return text
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    return f"{start}{equals}{names!r}"
+
+
 def parse_cluster(arguments: Sequence[str]) -> distributed.Cluster | None:
     """Returns the cluster of a run on several hosts, or None for a single process.
 
     Raises:
         ValueError: if the flags contradict each other.
     """
-    values = _parse_flags(cli.expand_data(arguments))
+    values = _parse_flags(expand(arguments))
     by_hand = (values.coordinator, values.num_processes, values.process_id)
     if values.distributed and by_hand != (None, None, None):
         raise ValueError(
@@ -229,7 +267,7 @@ def with_two_dashes(text: str) -> str:
 def help_text(arguments: Sequence[str], description: str) -> str:
     """Returns the description of a command and, after --config, the values."""
     asked = _without_overrides(
-        [t for t in cli.expand_data(arguments) if t not in ("--help", "-h")]
+        [t for t in expand(arguments) if t not in ("--help", "-h")]
     )
     if not asked:
         asked = [f"--config={config_lib.EXAMPLE}"]

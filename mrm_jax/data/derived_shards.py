@@ -80,6 +80,24 @@ def with_labels(
     )
 
 
+def with_mean_std(
+    data: shards.Shards, label_set: str, mean_uv: float, std_uv: float
+) -> shards.Shards:
+    """Returns shards whose signals are standardised with other statistics.
+
+    Args:
+        data: the shards.
+        label_set: name of the label set that is used.
+        mean_uv: mean, microvolts.
+        std_uv: standard deviation, microvolts.
+    """
+    entry = dataclasses.replace(
+        data.label_set(label_set), mean_uv=mean_uv, std_uv=std_uv
+    )
+    changed = data.manifest.label_sets | {label_set: entry}
+    return data.derived(dataclasses.replace(data.manifest, label_sets=changed))
+
+
 def _mean_std(data: shards.Shards, rows: np.ndarray) -> tuple[float, float]:
     total = squares = count = 0
     for start in range(0, len(rows), STATISTICS_RECORDS):

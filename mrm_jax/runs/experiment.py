@@ -6,7 +6,7 @@ from typing import Any
 import ml_collections
 
 from mrm_jax.reports import run_report
-from mrm_jax.runs import reporting
+from mrm_jax.runs import reporting, transfer
 from mrm_jax.runtime import console, devices, preemption, processes
 from mrm_jax.training import metadata, run_folder, run_spec, trainer
 
@@ -16,6 +16,7 @@ def train_and_evaluate(
     workdir: Path,
     command: str = "",
     handler: preemption.PreemptionHandler | None = None,
+    source: transfer.Source | None = None,
 ) -> dict[str, Any]:
     """Trains and evaluates a run, resumes it, or reads its report if it is finished.
 
@@ -27,6 +28,7 @@ def train_and_evaluate(
         workdir: folder for everything that the run writes.
         command: command line, stored in the report so that others can repeat the run.
         handler: preemption handler. Default: the run cannot be preempted.
+        source: the first weights. Default: those of config.init.run, if it names any.
 
     Returns:
         The content of report.json.
@@ -38,7 +40,9 @@ def train_and_evaluate(
         preemption.Preempted: if the run was preempted; a later call resumes it.
     """
     handler = handler or preemption.PreemptionHandler()
-    spec = processes.all_or_raise(lambda: run_spec.build_run_spec(config, command))
+    spec = processes.all_or_raise(
+        lambda: transfer.prepare(run_spec.build_run_spec(config, command), source)
+    )
     metadata.check_same_everywhere(processes.gather(spec.metadata))
     console.say(f"{spec.headline()}\n{_describe_work(spec)} -> {workdir}")
     with processes.main_only(lambda: run_folder.RunFolder(spec, workdir)) as folder:

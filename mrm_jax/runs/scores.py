@@ -1,12 +1,11 @@
 """Scores of a trained run on a split of its own or of external data."""
 
-import copy
 import dataclasses
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from mrm_jax.data import manifest, shards, splits
+from mrm_jax.data import derived_shards, manifest, shards, splits
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import run_report
 from mrm_jax.runs import trained_run
@@ -60,8 +59,10 @@ def open_data(
         _check_input(data.manifest, run, data)
     spec = run_spec.RunSpec.from_checkpoint(run.metadata, data)
     found = spec.metadata["data"]
-    if run.data["sha256"] in (None, found["sha256"]):
+    if run.data["sha256"] is None:
         return EvaluationData(spec, None)
+    if run.data["sha256"] == found["sha256"]:
+        return EvaluationData(_standardised(spec, run), None)
     if data is None:
         raise ValueError(
             f"{spec.data.folder}: these are no longer the shards that {run.workdir} "
@@ -77,9 +78,8 @@ def open_data(
         f"those of {name(run.data)}, from {run.workdir}."
     )
     saved = spec.metadata | {"data": run.data, "config": run.metadata["config"]}
-    normalised = _with_mean_std(spec, run.data)
     return EvaluationData(
-        dataclasses.replace(spec, data=normalised, metadata=saved), found
+        dataclasses.replace(_standardised(spec, run), metadata=saved), found
     )
 
 
@@ -180,12 +180,17 @@ def _check_input(
         )
 
 
-def _with_mean_std(spec: run_spec.RunSpec, data: Mapping[str, Any]) -> shards.Shards:
-    """Returns the shards of spec with the mean and std of another data set."""
-    found = spec.data.manifest
-    mean_std = {key: data[key] for key in ("mean_uv", "std_uv")}
-    label_set = dataclasses.replace(found.label_sets[spec.label_set], **mean_std)
-    changed = found.label_sets | {spec.label_set: label_set}
-    data_of_run = copy.copy(spec.data)
-    data_of_run.manifest = dataclasses.replace(found, label_sets=changed)
-    return data_of_run
+def _standardised(
+    spec: run_spec.RunSpec, run: trained_run.TrainedRun
+) -> run_spec.RunSpec:
+    """Returns spec with the mean and standard deviation that the run was trained with.
+
+    They are those of its own data set or, after `init.statistics=run`, of the run that
+    it started from.
+    """
+    mean_std = {key: run.data[key] for key in ("mean_uv", "std_uv")}
+    return dataclasses.replace(
+        spec,
+        data=derived_shards.with_mean_std(spec.data, spec.label_set, **mean_std),
+        metadata=spec.metadata | {"data": spec.metadata["data"] | mean_std},
+    )

@@ -85,26 +85,27 @@ def rename_flags(words: Sequence[str], renamed: Mapping[str, str]) -> list[str]:
     return found
 
 
-def expand_data(words: Sequence[str]) -> list[str]:
-    """Replaces --data SHARDS by the value of the experiment that it stands for.
+def expand_flags(words: Sequence[str], short: Mapping[str, str]) -> list[str]:
+    """Replaces short flags by the values of the experiment that they stand for.
 
     Args:
         words: words of the command line, without the program.
+        short: flag, such as "--data" -> value, such as "data.shards".
 
     Raises:
-        ValueError: if --data has no value.
+        ValueError: if a short flag has no value.
     """
     found: list[str] = []
     rest = iter(words)
     for word in rest:
         flag, equals, value = word.partition("=")
-        if flag != "--data":
+        if flag not in short:
             found.append(word)
             continue
-        folder = value if equals else next(rest, "")
-        if not folder or folder.startswith("--"):
-            raise ValueError("--data: expected a folder of shards")
-        found.append(f"--config.data.shards={folder}")
+        given = value if equals else next(rest, "")
+        if not given or given.startswith("--"):
+            raise ValueError(f"{flag}: expected a value")
+        found.append(f"--config.{short[flag]}={given}")
     return found
 
 

@@ -34,6 +34,12 @@ class _Data(msgspec.Struct, forbid_unknown_fields=True):
     folds: _Folds = _Folds()  # later than 0.1.0
 
 
+class _Init(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    run: str | None = None
+    freeze: tuple[str, ...] = ()
+    statistics: str = "data"
+
+
 _HParams: Any = msgspec.defstruct(
     "_HParams",
     [
@@ -72,6 +78,7 @@ class _Experiment(msgspec.Struct, forbid_unknown_fields=True):
     patience: int = 0
     average_weights: bool = False
     augment: bool = False
+    init: _Init = _Init()
 
 
 def load(file: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mrm_jax.models import networks
 from mrm_jax.runtime import devices
+from mrm_jax.training import inherited as inherited_lib
 from mrm_jax.training import input_pipeline, steps, train_state
 from mrm_jax.training.hparams import HParams
 
@@ -23,9 +24,7 @@ def train_steps(
     records: input_pipeline.Records,
     rows: jax.Array,
     hparams: HParams,
-    *,
-    model: networks.Network,
-    augment: bool = False,
+    **options: Any,
 ) -> tuple[train_state.TrainState, steps.Terms]:
     """Makes one update for each row and returns the state and the terms of the loss.
 
@@ -37,8 +36,7 @@ def train_steps(
         records: records that `rows` index.
         rows: [step, batch], record numbers or padding.
         hparams: hyperparameters.
-        model: the network.
-        augment: whether the records are changed at random.
+        options: model, augment and inherited, as in `steps.train_step`.
 
     Returns:
         The state after the last update, and the terms, each [step].
@@ -47,15 +45,21 @@ def train_steps(
     def body(state, batch_rows):
         """Makes one update."""
         batch = input_pipeline.take(records, batch_rows)
-        return steps.train_step(state, batch, hparams, model=model, augment=augment)
+        return steps.train_step(state, batch, hparams, **options)
 
     return devices.loop(body, state, rows)
 
 
 @functools.lru_cache(maxsize=8)
-def mapped(model: networks.Network, augment: bool = False) -> TrainCall:
+def mapped(
+    model: networks.Network,
+    augment: bool = False,
+    inherited: inherited_lib.Inherited | None = None,
+) -> TrainCall:
     """Returns `train_steps` mapped over the devices; it reuses the state's memory."""
-    call = functools.partial(train_steps, model=model, augment=augment)
+    call = functools.partial(
+        train_steps, model=model, augment=augment, inherited=inherited
+    )
     return devices.map_devices(call, donate_argnums=(0,))
 
 

@@ -56,6 +56,7 @@ class HParams:
     negative_focus: jax.Array | float = 0.0
     negative_margin: jax.Array | float = 0.0
     average_decay: jax.Array | float = 0.999  # see `train_state.with_averages`
+    inherited_rate: jax.Array | float = 1.0  # see `inherited.scale_updates`
     # Read only with augmentation, see `augmentation.augment`.
     shift: jax.Array | float = 0.1
     crop: jax.Array | float = 0.1

@@ -33,11 +33,14 @@ RESUME_MAY_CHANGE = (
     "data.resident_gib",
 )
 # Options that were added after 0.1.0, with the values of runs before.
-LATER = {
+LATER: dict[str, Any] = {
     "config.patience": 0,
     "config.average_weights": False,
     "config.augment": False,
     "config.model.name": networks.MRM_NET,
+    "config.init.run": None,
+    "config.init.freeze": [],
+    "config.init.statistics": "data",
     **{f"config.data.folds.{name}": None for name in splits.NAMES},
     **{
         f"config.hparams.{name}": value

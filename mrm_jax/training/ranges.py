@@ -30,6 +30,7 @@ HPARAMS = {
     "negative_focus": NOT_NEGATIVE,
     "negative_margin": (0, 1),
     "average_decay": (0, 1),
+    "inherited_rate": NOT_NEGATIVE,
     "shift": (0, 1),
     "crop": (0, 1),
     "amplitude": NOT_NEGATIVE,

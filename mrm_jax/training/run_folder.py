@@ -93,11 +93,10 @@ class RunFolder:
     def state(self) -> train_state.TrainState:
         """Returns the state after the last finished epoch, or the initial state."""
         if not self.epochs_done:
-            return train_state.create(
-                jax.random.PRNGKey(self._spec.seed),
-                self._spec.model,
-                averaged=self._spec.average_weights,
-            )
+            spec, rng = self._spec, jax.random.PRNGKey(self._spec.seed)
+            if spec.initial is not None:
+                return train_state.begin(rng, spec.initial, spec.average_weights)
+            return train_state.create(rng, spec.model, averaged=spec.average_weights)
         return self._restore(self.epochs_done)
 
     def best_state(self) -> train_state.TrainState:

@@ -15,6 +15,7 @@ from mrm_jax.metrics import scores
 from mrm_jax.models import networks
 from mrm_jax.models.mrm_net import network as mrm_net
 from mrm_jax.runtime import devices
+from mrm_jax.training import inherited as inherited_lib
 from mrm_jax.training import metadata, ranges
 from mrm_jax.training.hparams import AUGMENTATION, HParams
 
@@ -44,6 +45,9 @@ class RunSpec:
     average_weights: bool  # score with averages of the weights over the updates
     augment: bool  # change the training records at random
     metadata: dict[str, Any]  # stored in every checkpoint
+    # With init.run, see `runs.transfer`: what was taken over, and the first weights.
+    inherited: inherited_lib.Inherited | None = None
+    initial: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Checks the values that are not checked elsewhere."""

@@ -8,6 +8,7 @@ import optax
 
 from mrm_jax.models import networks
 from mrm_jax.training import augmentation, losses, train_state
+from mrm_jax.training import inherited as inherited_lib
 from mrm_jax.training.hparams import HParams
 from mrm_jax.training.input_pipeline import Batch
 
@@ -21,12 +22,14 @@ def train_step(
     *,
     model: networks.Network,
     augment: bool = False,
+    inherited: inherited_lib.Inherited | None = None,
 ) -> tuple[train_state.TrainState, Terms]:
     """Makes one update; returns the state and the mean loss, its terms and "grad_norm".
 
     With `augment` the records are changed at random first, see `augmentation`. If
     model.axis_name is set, the batch is this device's share. Batch statistics, losses
-    and gradients are then those of the whole batch, on every device.
+    and gradients are then those of the whole batch, on every device. With `inherited`,
+    weights of another run are frozen or change more slowly.
     """
     if augment:
         key = augmentation.key_of(state.rng, state.step)
@@ -58,6 +61,8 @@ def train_step(
     updates, opt_state = train_state.optimizer(hparams, state.step).update(
         grads, state.opt_state, state.params
     )
+    if inherited is not None:
+        updates = inherited_lib.scale_updates(updates, inherited, hparams)
     params = optax.apply_updates(state.params, updates)
     state = dataclasses.replace(
         state,

@@ -40,7 +40,7 @@ def train(
     with run_progress.RunProgress(spec.num_epochs) as shown:
         resume_point = folder.resume_point()
         train_loader, val_loader = scoring.loaders(spec)
-        train_call = epoch_lib.mapped(spec.model, spec.augment)
+        train_call = epoch_lib.mapped(spec.model, spec.augment, spec.inherited)
         hparams = devices.replicate(spec.hparams)
         state = devices.replicate(resume_point.state)
         done_before = resume_point.progress

@@ -28,16 +28,19 @@ def test_old_flags_of_sweeps_are_renamed():
     assert (args.batching, args.heartbeat_s, args.timeout_s) == ("loop", 2, 7)
 
 
+SHORT = {"--data": "data.shards"}
+
+
 @pytest.mark.parametrize("words", [["--data", "a b"], ["--data=a b"]])
 def test_data_stands_for_a_value_of_the_experiment(words):
-    found = cli.expand_data(["--config=x", *words, "--workdir=w"])
+    found = cli.expand_flags(["--config=x", *words, "--workdir=w"], SHORT)
     assert found == ["--config=x", "--config.data.shards=a b", "--workdir=w"]
 
 
 @pytest.mark.parametrize("words", [["--data"], ["--data="], ["--data", "--config=x"]])
 def test_data_without_a_folder_raises(words):
-    with pytest.raises(ValueError, match="--data: expected a folder of shards"):
-        cli.expand_data(words)
+    with pytest.raises(ValueError, match="--data: expected a value"):
+        cli.expand_flags(words, SHORT)
 
 
 def test_preparation_accepts_a_hidden_old_flag(capsys):
