@@ -90,6 +90,7 @@ def render(
         num_parameters=num_parameters,
         is_imported=_is_imported(facts),
         untrained=" and ".join(heads.untrained(facts)),
+        init=_describe_init(facts),
         front_matter=_front_matter(
             (repo_id or Path(workdir).resolve().name).split("/")[-1], report, head
         ),
@@ -102,6 +103,22 @@ def render(
 def _network(config: Mapping[str, Any]) -> str:
     name = (config.get("model") or {}).get("name", networks.MRM_NET)
     return MRM_NET if name == networks.MRM_NET else name.rpartition(":")[2]
+
+
+def _describe_init(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns how the run used the weights of another one, if it did."""
+    if not facts["init"]:
+        return None
+    wanted, rate = facts["config"]["init"], facts["config"]["hparams"]["inherited_rate"]
+    frozen = ", ".join(wanted["freeze"])
+    how = f"Frozen modules: {frozen}. " if frozen else "No module was frozen. "
+    if rate != 1:
+        how += (
+            f"Other weights of that run changed at {rate:g} times the learning rate. "
+        )
+    whose = "that run" if wanted["statistics"] == "run" else "these data"
+    how += f"Signals are standardised with the statistics of {whose}."
+    return {**facts["init"], "how": how}
 
 
 def _describe_data(facts: Mapping[str, Any]) -> dict[str, Any]:

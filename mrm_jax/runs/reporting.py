@@ -67,6 +67,7 @@ def describe(
         "devices": devices.describe(),
         **{name: spec.metadata[name] for name in ("command", "config", "versions")},
         "split": split,
+        **{key: spec.metadata[key] for key in ("init",) if key in spec.metadata},
         **{"evaluated_on": None, "evaluated_by": "", **more},
     }
 

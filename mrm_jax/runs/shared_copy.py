@@ -20,6 +20,7 @@ from mrm_jax.training import checkpoints, metrics_log, train_state
 
 CARD = "README.md"
 COMMANDS = ("command", "evaluated_by")  # of the metadata
+TREES = ("config", "init")  # of the metadata, with texts anywhere in them
 COPIED = (
     thresholds_file.FILE,
     run_report.CSV_FILE,
@@ -78,7 +79,7 @@ def without_locations(metadata: Mapping[str, Any]) -> dict[str, Any]:
     commands = {name: metadata[name] for name in COMMANDS if name in metadata}
     return {
         **metadata,
-        "config": _shortened(metadata["config"]),
+        **{key: _shortened(metadata[key]) for key in TREES if key in metadata},
         **{name: _shorten_command(command) for name, command in commands.items()},
     }
 

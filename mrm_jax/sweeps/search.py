@@ -75,6 +75,11 @@ def run(
         preemption.Preempted: if the worker was preempted; a later call resumes.
     """
     config = config_lib.load(options.config_file, options.overrides)
+    if config.init.run:
+        raise ValueError(
+            "init.run: a sweep trains from new weights. Leave it out, or train single "
+            "runs with `python -m mrm_jax.train --init_from RUN`."
+        )
     space = search_space.load(options.config_file, config)
     search_space.check_trainable(config, space)
     spec = run_spec.build_run_spec(config, command)

@@ -60,7 +60,7 @@ def check_frozen(modules: Sequence[str], params: Mapping[str, Any]) -> None:
     paths = list(flax.traverse_util.flatten_dict(params))
     for name in modules:
         if not any(is_in(path, [name]) for path in paths):
-            known = sorted({"/".join(path[:2]) for path in paths if len(path) > 1})
+            known = sorted({"/".join(path[:-1][:2]) for path in paths})
             raise ValueError(
                 f"init.freeze: the network has no module {name!r}; it has "
                 f"{', '.join(known)}"

@@ -103,7 +103,9 @@ class RunSpec:
         else:
             config.data.shards = str(data.folder)
         config = with_label_set(config, data, saved["data"]["labels"])
-        return build_run_spec(config, saved["command"], data)
+        spec = build_run_spec(config, saved["command"], data)
+        kept = {key: saved[key] for key in ("init",) if key in saved}
+        return dataclasses.replace(spec, metadata=spec.metadata | kept)
 
     @property
     def selection(self) -> str:
