@@ -84,7 +84,7 @@ TRAIN = "python -m mrm_jax.train --config demo"
     ("command", "wrong"),
     [
         (f"{EVALUATE} --shards x", "--shards is not a flag of mrm_jax.evaluate"),
-        (f"{EVALUATE} --split all", "argument --split: invalid choice: 'all'"),
+        (f"{EVALUATE} --split part", "argument --split: invalid choice: 'part'"),
         (f"{EVALUATE} --resamples many", "argument --resamples: invalid"),
         ("python -m mrm_jax.evaluate", "arguments are required: --run"),
         ("python -m mrm_jax.export --run runs/a", "arguments are required: --format"),

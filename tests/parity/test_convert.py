@@ -290,3 +290,23 @@ def test_without_data_evaluation_requires_data(files):
     assert run(files, "bare.pth") == 0
     with pytest.raises(ValueError, match="`--data SHARDS`"):
         evaluation.evaluate_run(files / "run")
+
+
+def test_a_training_starts_from_a_pytorch_file(trained, shards_dir, tmp_path):
+    from mrm_jax.interop import torch_source
+    from mrm_jax.runs import transfer
+    from mrm_jax.training import run_spec
+
+    net, _ = trained
+    path = tmp_path / "net.pth"
+    torch.save({"model_state_dict": net.state_dict()}, path)
+    config = small_runs.config(shards_dir)
+    config.model.width = CASE.width
+    config.init.run = str(path)
+    spec = transfer.prepare(run_spec.build_run_spec(config), torch_source.read(path))
+    stem = spec.initial["params"]["stem"]["conv1"]["kernel"]
+    theirs = net.state_dict()["BaseBlock.conv_block1.0.weight"].numpy()
+    np.testing.assert_array_equal(stem, theirs.transpose(2, 1, 0))
+    # PyTorch's file names no labels, so its outputs are not taken for ours.
+    assert spec.metadata["init"]["labels_taken"] == []
+    assert spec.metadata["init"]["labels_new"] == list(small_runs.LABELS)
