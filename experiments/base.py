@@ -25,6 +25,7 @@ def get_config() -> ConfigDict:
             "label_set": "all",
             # Larger splits are streamed. None means half of the device's memory.
             "resident_gib": placeholder(float),
+            "leads": placeholder(tuple),  # such as ("I", "II"); None: all
             # None: 10 is the test fold, 9 validates, and all others train.
             "folds": {name: placeholder(tuple) for name in ("train", "val", "test")},
         }

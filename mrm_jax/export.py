@@ -92,7 +92,9 @@ def _export(args: argparse.Namespace) -> None:
         run.require_folder("--out")
     data = None if args.without_data else _shards(run, args.data)
     run = exporter.with_data(run, data)
-    records = verify.of_noise(run) if data is None else verify.of_shards(data)
+    records = verify.of_noise(run)
+    if data is not None:
+        records = verify.of_shards(data, run.data["leads"])
     path = args.out or run.workdir / f"model{exporter.FORMATS[args.format].SUFFIX}"
     console.say(
         f"{run.workdir}: epoch {run.epoch}, {len(run.labels)} labels, signals of "

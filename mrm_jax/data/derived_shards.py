@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mrm_jax.data import shards, splits
+from mrm_jax.data import leads, shards, splits
 
 STATISTICS_RECORDS = 256  # records read at once to compute mean and deviation
 
@@ -78,6 +78,43 @@ def with_labels(
     return data.derived(
         dataclasses.replace(manifest, label_sets={name: counted}), labelled
     )
+
+
+def with_leads(
+    data: shards.Shards, names: Sequence[str], label_set: str
+) -> shards.Shards:
+    """Returns shards with some of the leads.
+
+    Mean and standard deviation are computed again, over the training records. The
+    result has no other label set.
+
+    Args:
+        data: the shards.
+        names: standard names of leads, in the order of the result.
+        label_set: name of the label set that is used.
+
+    Raises:
+        ValueError: if the shards lack a lead, or one is named twice.
+    """
+    selected = select_leads(data, names)
+    rows = data.rows_by_split(label_set, data.manifest.split_folds)
+    found = with_mean_std(selected, label_set, *_mean_std(selected, rows["train"]))
+    own = {label_set: found.label_set(label_set)}
+    return found.derived(dataclasses.replace(found.manifest, label_sets=own))
+
+
+def select_leads(data: shards.Shards, names: Sequence[str]) -> shards.Shards:
+    """Returns shards with some of the leads, and the statistics of all of them.
+
+    Args:
+        data: the shards.
+        names: standard names of leads, in the order of the result.
+
+    Raises:
+        ValueError: if the shards lack a lead, or one is named twice.
+    """
+    leads.check_subset(names, data.manifest.leads)
+    return data.derived(dataclasses.replace(data.manifest, leads=tuple(names)))
 
 
 def with_mean_std(

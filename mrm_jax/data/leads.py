@@ -74,29 +74,30 @@ def standard_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def complete(
-    signal: np.ndarray, names: Sequence[str]
+    signal: np.ndarray, names: Sequence[str], wanted: Sequence[str] = LEADS
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns the twelve leads, [time, lead], and notes on those that were computed.
+    """Returns the wanted leads, [time, lead], and notes on those that were computed.
 
     Args:
-        signal: [time, lead]; leads beyond the twelve are ignored.
+        signal: [time, lead]; leads that are not wanted are ignored.
         names: [lead], standard names.
+        wanted: standard names of some of the twelve leads, in the order of the result.
 
     Raises:
         ValueError: "missing lead: ..." if a lead is missing and cannot be computed.
     """
-    _check_enough(names)
+    _check_enough(names, wanted)
     column = {name: i for i, name in enumerate(names)}
-    missing = [lead for lead in LEADS if lead not in column]
+    missing = [lead for lead in wanted if lead not in column]
     there = [lead for lead in LIMB if lead in column]
     if not missing:
-        return signal[:, [column[lead] for lead in LEADS]], ()
+        return signal[:, [column[lead] for lead in wanted]], ()
     pair = there[:2]
     computed = _from_two(signal[:, [column[lead] for lead in pair]], pair, missing)
     ordered = np.stack(
         [
             computed[lead] if lead in computed else signal[:, column[lead]]
-            for lead in LEADS
+            for lead in wanted
         ],
         axis=1,
     )
@@ -104,12 +105,16 @@ def complete(
     return ordered, (note,)
 
 
-def contradictions(signal: np.ndarray) -> tuple[str, ...]:
-    """Returns a warning if the limb leads of a signal [time, 12] are inconsistent.
+def contradictions(signal: np.ndarray, names: Sequence[str] = LEADS) -> tuple[str, ...]:
+    """Returns a warning if the limb leads of a signal [time, lead] are inconsistent.
 
-    Constant offsets are ignored, as amplifiers add them.
+    Constant offsets are ignored, as amplifiers add them. Less than six limb leads are
+    not checked.
     """
-    limb = signal[:: max(1, len(signal) // _ENOUGH_SAMPLES), : len(LIMB)]
+    if not set(LIMB) <= set(names):
+        return ()
+    columns = [list(names).index(lead) for lead in LIMB]
+    limb = signal[:: max(1, len(signal) // _ENOUGH_SAMPLES), columns]
     limb = limb - limb.mean(axis=0)
     size, rest = np.std(limb), np.std(limb @ _IMPOSSIBLE)
     if rest <= CONTRADICTION * size:
@@ -120,19 +125,35 @@ def contradictions(signal: np.ndarray) -> tuple[str, ...]:
     )
 
 
+def check_subset(names: Sequence[str], known: Sequence[str] = LEADS) -> None:
+    """Checks names of leads that were chosen out of others.
+
+    Raises:
+        ValueError: if there is none, one occurs twice, or one is unknown.
+    """
+    unknown = [name for name in names if name not in known]
+    if unknown or not names or len(set(names)) < len(names):
+        raise ValueError(
+            f"leads: expected one or more different leads of {_spelt(known)}, found "
+            f"{_spelt(names) or 'none'}"
+        )
+
+
 def spelt(lead: str) -> str:
     """Returns a lead as cardiologists write it: aVR, not AVR."""
     return f"a{lead[1:]}" if lead.startswith("AV") else lead
 
 
-def _check_enough(names: Sequence[str]) -> None:
-    missing = [lead for lead in LEADS if lead not in names]
+def _check_enough(names: Sequence[str], wanted: Sequence[str]) -> None:
+    missing = [lead for lead in wanted if lead not in names]
     limb = [lead for lead in LIMB if lead in names]
     lost = missing if len(limb) < 2 else [lead for lead in missing if lead not in LIMB]
     if not lost:
         return
     why = "every chest lead is required"
-    if any(lead in LIMB for lead in lost):
+    if tuple(wanted) != LEADS:
+        why = f"the network needs {_spelt(wanted)}"
+    elif any(lead in LIMB for lead in lost):
         why = f"two limb leads determine the other four, but {why}"
     found = ", ".join(map(spelt, names)) or "none"
     raise ValueError(f"missing lead: no {_spelt(lost)} ({why}); found {found}")

@@ -8,6 +8,7 @@ that cannot affect the result are dropped before, which saves time on long recor
 import fractions
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -138,7 +139,9 @@ def to_microvolts(signal_mv: np.ndarray) -> np.ndarray:
     return signal_uv.astype(np.int16)
 
 
-def check_finite(signal_mv: np.ndarray, sampling_rate: float) -> None:
+def check_finite(
+    signal_mv: np.ndarray, sampling_rate: float, names: Sequence[str] = leads.LEADS
+) -> None:
     """Raises ValueError "missing samples: ..." if a sample is NaN or infinite."""
     finite = np.isfinite(signal_mv)
     if not len(signal_mv):
@@ -148,19 +151,19 @@ def check_finite(signal_mv: np.ndarray, sampling_rate: float) -> None:
         raise ValueError(
             f"missing samples: {np.sum(~finite)} of {finite.size} are NaN or infinite, "
             f"from {times_s[0]:.2f} s to {times_s[-1]:.2f} s "
-            f"in {_leads(~finite.all(axis=0))}"
+            f"in {_leads(~finite.all(axis=0), names)}"
         )
 
 
-def check_not_flat(signal_uv: np.ndarray) -> None:
+def check_not_flat(signal_uv: np.ndarray, names: Sequence[str] = leads.LEADS) -> None:
     """Raises ValueError "flat lead: ..." if a lead never changes."""
     flat = (signal_uv == signal_uv[0]).all(axis=0)
     if flat.any():
-        raise ValueError(f"flat lead: {_leads(flat)} constant")
+        raise ValueError(f"flat lead: {_leads(flat, names)} constant")
 
 
-def _leads(chosen: np.ndarray) -> str:
-    return ", ".join(np.array(leads.LEADS)[chosen])
+def _leads(chosen: np.ndarray, names: Sequence[str]) -> str:
+    return ", ".join(np.array(names)[chosen])
 
 
 def _polyphase(signal: np.ndarray, up: int, down: int) -> np.ndarray:

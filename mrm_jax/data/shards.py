@@ -60,6 +60,7 @@ class Shards:
         self._signals = [
             _load_array(folder, name, mmap_mode="r") for name in _signal_files(manifest)
         ]
+        self._columns: Any = slice(None)  # leads that are read
         self._derived: LabelledRecords | None = (
             None  # in place of the label sets on disk
         )
@@ -152,6 +153,8 @@ class Shards:
         found = copy.copy(self)
         found.manifest = manifest
         found._derived = label_set or self._derived
+        if manifest.leads != self.manifest.leads:
+            found._columns = [leads.LEADS.index(name) for name in manifest.leads]
         return found
 
     def signals_uv(self, rows: np.ndarray) -> np.ndarray:
@@ -162,7 +165,8 @@ class Shards:
         part_of = np.searchsorted(self._starts, rows, side="right") - 1
         for part in np.unique(part_of):
             here = part_of == part
-            signals[here] = self._signals[part][rows[here] - self._starts[part]]
+            read = self._signals[part][rows[here] - self._starts[part]]
+            signals[here] = read[..., self._columns]
         return signals
 
     def label_matrix(self, label_set: str) -> np.ndarray:

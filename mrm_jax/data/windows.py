@@ -23,11 +23,12 @@ READ_AHEAD = 64  # most records read in advance; bounds the memory
 
 @dataclasses.dataclass(frozen=True)
 class InputSpec:
-    """The input of a network; its leads are always leads.LEADS, in microvolts."""
+    """The input of a network, in microvolts."""
 
     sampling_rate: int  # Hz
     num_samples: int  # of a window
     length_policy: str  # of its shards, one of preprocessing.LENGTH_POLICIES
+    leads: tuple[str, ...] = leads.LEADS  # standard names
 
     @property
     def duration_s(self) -> float:
@@ -43,6 +44,7 @@ class Windows:
     signals_uv: np.ndarray  # [window, time, lead], int16
     start_s: tuple[float, ...]  # [window], start in the recording, seconds
     notes: tuple[str, ...]  # conversions and warnings
+    leads: tuple[str, ...] = leads.LEADS  # of signals_uv
 
 
 Windowed = Windows | ValueError  # the windows, or why the recording was skipped
@@ -66,19 +68,20 @@ def cut(
             the amplitude is implausible, the signal was normalised, or the recording is
             too short.
     """
-    signal_mv, computed = leads.complete(recording.signal_mv, recording.leads)
+    names = expected.leads
+    signal_mv, computed = leads.complete(recording.signal_mv, recording.leads, names)
     size, rate = expected.num_samples, expected.sampling_rate
     source_rate = recording.sampling_rate
     if first_only:
         signal_mv = signal_mv[: preprocessing.num_used(size, source_rate, rate)]
-    preprocessing.check_finite(signal_mv, source_rate)
-    preprocessing.check_not_flat(signal_mv)
+    preprocessing.check_finite(signal_mv, source_rate, names)
+    preprocessing.check_not_flat(signal_mv, names)
     doubts = plausibility.check(signal_mv, source_rate, recording.unit)
     resampled = preprocessing.resample(signal_mv, source_rate, rate)
     notes = [
         *_conversions(recording, expected),
         *computed,
-        *leads.contradictions(signal_mv),
+        *leads.contradictions(signal_mv, names),
         *doubts,
     ]
     if len(resampled) < size:
@@ -88,7 +91,7 @@ def cut(
     starts = [0] if first_only else _starts(len(resampled), size)
     parts = [_window_uv(resampled, start, expected) for start in starts]
     start_s = tuple(start / rate for start in starts)
-    return Windows(recording, np.stack(parts), start_s, tuple(notes))
+    return Windows(recording, np.stack(parts), start_s, tuple(notes), names)
 
 
 def _conversions(
@@ -127,7 +130,7 @@ def _window_uv(resampled: np.ndarray, start: int, expected: InputSpec) -> np.nda
     try:
         window = resampled[start : start + expected.num_samples]
         signal_uv = preprocessing.to_microvolts(window)
-        preprocessing.check_not_flat(signal_uv)
+        preprocessing.check_not_flat(signal_uv, expected.leads)
     except ValueError as error:
         if not start:
             raise

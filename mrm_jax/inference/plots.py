@@ -54,7 +54,7 @@ def draw(
     return ecg_paper.draw(
         _window_mv(cut, result, window),
         cut.recording.sampling_rate,
-        leads.LEADS,
+        cut.leads,
         "\n".join([*lines, *_facts(result, window)]),
         overlay=overlay,
     )
@@ -63,12 +63,12 @@ def draw(
 def _window_mv(
     cut: windows.Windows, result: prediction.Prediction, window: int
 ) -> np.ndarray:
-    """Returns the recorded samples [time, lead] of a window, in twelve leads."""
+    """Returns the recorded samples [time, lead] of a window, in `cut.leads`."""
     rate = cut.recording.sampling_rate
     start = round(cut.start_s[window] * rate)
     samples = slice(start, start + round(result.window_s * rate))
-    signal_mv, _ = leads.complete(cut.recording.signal_mv[samples], cut.recording.leads)
-    return signal_mv
+    recorded = cut.recording
+    return leads.complete(recorded.signal_mv[samples], recorded.leads, cut.leads)[0]
 
 
 def _overlay(explained: explanation.Explanation) -> ecg_overlay.Overlay:

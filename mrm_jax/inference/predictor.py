@@ -83,7 +83,7 @@ class Predictor:
         self.descriptions = tuple(data["descriptions"] or run.labels)
         self.leads = tuple(data["leads"])
         self.expected = windows.InputSpec(
-            data["sampling_rate"], data["num_samples"], data["length_rule"]
+            data["sampling_rate"], data["num_samples"], data["length_rule"], self.leads
         )
         self.sampling_rate = self.expected.sampling_rate
         self.duration_s = self.expected.duration_s
@@ -113,12 +113,13 @@ class Predictor:
             signal_mv: [time, lead], millivolts.
             sampling_rate: sampling rate of the signal, Hz.
             leads: names of the leads, in any order and spelling; two limb leads
-                determine the other four. None: the twelve in the order of `self.leads`.
+                determine the other four, and leads that the network does not use are
+                ignored. None: those of the network, in the order of `self.leads`.
             aggregate: how the scores of several windows are combined: "mean", "max" or
                 "first" (the first window only, as in training and evaluation).
 
         Raises:
-            ValueError: "REASON: detail", if the signal is not a complete 12-lead ECG.
+            ValueError: "REASON: detail", if the signal lacks a lead of the network.
         """
         return self._one(signal_mv, sampling_rate, leads, aggregate)[1]
 

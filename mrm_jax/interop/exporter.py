@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from mrm_jax.data import shards
+from mrm_jax.data import leads, shards
 from mrm_jax.interop import (
     exported_model,
     npz_format,
@@ -82,9 +82,10 @@ def with_data(
 
 def _check_records(run: trained_run.TrainedRun, data: shards.Shards) -> None:
     there = data.manifest
-    for name in ("sampling_rate", "num_samples", "unit", "leads"):
+    leads.check_subset(run.data["leads"], there.leads)
+    for name in ("sampling_rate", "num_samples", "unit"):
         expected, found = run.data[name], getattr(there, name)
-        if (list(found) if name == "leads" else found) != expected:
+        if found != expected:
             raise ValueError(
                 f"{data.folder}: expected {name} {expected} as in {run.workdir}, found "
                 f"{found}. Pass matching shards with --data."

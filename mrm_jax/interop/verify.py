@@ -1,12 +1,12 @@
 """Verification that an exported file reproduces the run's scores."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
 
-from mrm_jax.data import shards
+from mrm_jax.data import derived_shards, shards
 from mrm_jax.interop import exported_model, metadata
 from mrm_jax.models import networks
 from mrm_jax.runs import trained_run, weights_file
@@ -33,12 +33,17 @@ class Records:
         return self.signals_uv.astype(np.float32) * np.float32(metadata.MV_PER_UV)
 
 
-def of_shards(data: shards.Shards) -> Records:
+def of_shards(data: shards.Shards, leads: Sequence[str] | None = None) -> Records:
     """Returns the first records of the test fold.
+
+    Args:
+        data: shards with the leads of the network.
+        leads: the leads of the network. Default: all.
 
     Raises:
         ValueError: if the test fold is empty.
     """
+    data = data if leads is None else derived_shards.select_leads(data, leads)
     folds = data.manifest.split_folds["test"]
     rows = np.flatnonzero(np.isin(data.folds, folds))[:NUM_RECORDS]
     if not len(rows):

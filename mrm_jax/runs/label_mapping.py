@@ -95,7 +95,7 @@ def _reduced(run: TrainedRun, labels: Sequence[str]) -> TrainedRun:
         thresholds={
             head: _select(chosen, places) for head, chosen in run.thresholds.items()
         },
-        given=output_layers.select(run.model, run.variables, places),
+        given=output_layers.select(run.model, run.variables, places, run.num_leads),
     )
 
 

@@ -130,7 +130,9 @@ def write(
 
 def num_parameters(spec: run_spec.RunSpec) -> int:
     """Returns the number of learned parameters of a run's network."""
-    return train_state.num_parameters(train_state.shapes(spec.model).params)
+    return train_state.num_parameters(
+        train_state.shapes(spec.model, num_leads=spec.num_leads).params
+    )
 
 
 def _compose(facts: Mapping[str, Any], evaluated: summary.Evaluated) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import flax.traverse_util
 import jax
 import numpy as np
 
-from mrm_jax.data import shards
+from mrm_jax.data import leads, shards
 from mrm_jax.metrics import scores, thresholds
 from mrm_jax.models import networks
 from mrm_jax.reports import run_report, thresholds_file
@@ -51,6 +51,11 @@ class TrainedRun:
         """The names of the outputs, in their order."""
         return tuple(self.data["labels"])
 
+    @property
+    def num_leads(self) -> int:
+        """The number of leads of the network's input."""
+        return len(self.data["leads"] or leads.LEADS)
+
     @functools.cached_property
     def model(self) -> networks.Network:
         """The network for one device: `axis_name` is None."""
@@ -79,7 +84,7 @@ class TrainedRun:
         if self.given is not None:
             return _fresh_state(self.given)
         with checkpoints.open_existing(self.workdir) as manager:
-            like = train_state.shapes(self.model, self.averages_weights)
+            like = train_state.shapes(self.model, self.averages_weights, self.num_leads)
             return jax.device_get(checkpoints.restore(manager, self.epoch, like))
 
     @property
@@ -231,7 +236,7 @@ def _check_arrays(run: TrainedRun, path: Path) -> None:
     Raises:
         ValueError: if a name or a shape differs; says which.
     """
-    like = train_state.shapes(run.model)
+    like = train_state.shapes(run.model, num_leads=run.num_leads)
     expected = _shapes(like.variables)
     found = _shapes(run.variables)
     differing = sorted(

@@ -118,10 +118,14 @@ def _combine(
     """Returns the first variables, the new parameters, and the labels taken over."""
     rng = jax.random.PRNGKey(spec.seed)
     own = flax.traverse_util.flatten_dict(
-        dict(jax.device_get(train_state.create(rng, spec.model).raw_variables))
+        dict(
+            jax.device_get(
+                train_state.create(rng, spec.model, spec.num_leads).raw_variables
+            )
+        )
     )
     theirs = flax.traverse_util.flatten_dict(dict(source.variables))
-    axes = output_layers.label_axes(spec.model)
+    axes = output_layers.label_axes(spec.model, spec.num_leads)
     _check_same_network(own, theirs, axes, source.name)
     labels, known = spec.described_labels.labels, source.data["labels"] or ()
     taken = [label for label in labels if label in known]

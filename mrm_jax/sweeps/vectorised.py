@@ -32,6 +32,7 @@ class Program:
     batching: str | None = None  # how the runs on a device are batched
     augment: bool = False  # whether the training records are changed at random
     averaged: bool = False  # whether the runs average their weights
+    num_leads: int = 12  # of the signals
 
     def resolved(self) -> "Program":
         """Returns the program for one device, with a batching of the backend.
@@ -101,7 +102,7 @@ def run(
         rows: [step, batch], record numbers or padding, of all epochs.
         model: network with axis_name None.
     """
-    state = train_state.create(rng, model)
+    state = train_state.create(rng, model, records.signals_uv.shape[-1])
     return epoch.train_steps(state, records, rows, hparams, model=model)
 
 
@@ -114,7 +115,7 @@ def empty(program: Program, num_runs: int) -> VectorisedRuns:
     one = VectorisedRuns(
         jax.tree.map(
             lambda x: np.zeros(x.shape, x.dtype),
-            train_state.shapes(program.model, program.averaged),
+            train_state.shapes(program.model, program.averaged, program.num_leads),
         ),
         HParams(),
     )

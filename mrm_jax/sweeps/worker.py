@@ -207,7 +207,12 @@ class Worker:
 
 def _program(spec: run_spec.RunSpec, batching: str | None) -> vectorised.Program:
     return vectorised.Program(
-        spec.model, spec.batch_size, batching, spec.augment, spec.average_weights
+        spec.model,
+        spec.batch_size,
+        batching,
+        spec.augment,
+        spec.average_weights,
+        spec.num_leads,
     )
 
 

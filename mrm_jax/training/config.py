@@ -31,7 +31,9 @@ class _Data(msgspec.Struct, forbid_unknown_fields=True):
     shards: str | None
     label_set: str | None
     resident_gib: float | None
-    folds: _Folds = _Folds()  # later than 0.1.0
+    # Later than 0.1.0, as in `metadata.LATER`.
+    folds: _Folds = _Folds()
+    leads: tuple[str, ...] | None = None
 
 
 class _Init(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -38,6 +38,7 @@ LATER: dict[str, Any] = {
     "config.average_weights": False,
     "config.augment": False,
     "config.model.name": networks.MRM_NET,
+    "config.data.leads": None,
     "config.init.run": None,
     "config.init.freeze": [],
     "config.init.statistics": "data",

@@ -18,10 +18,12 @@ Path = tuple[str, ...]  # of a variable: "params", names of modules, "kernel"
 
 
 @functools.lru_cache(maxsize=8)
-def label_axes(model: networks.Network) -> Mapping[Path, int]:
+def label_axes(model: networks.Network, num_leads: int = 12) -> Mapping[Path, int]:
     """Returns the variables with an axis of labels, and the number of this axis."""
     own, more = (
-        flax.traverse_util.flatten_dict(train_state.shapes(clone).raw_variables)
+        flax.traverse_util.flatten_dict(
+            train_state.shapes(clone, num_leads=num_leads).raw_variables
+        )
         for clone in (model, model.clone(num_labels=model.num_labels + 1))
     )
     axes = {}
@@ -34,7 +36,10 @@ def label_axes(model: networks.Network) -> Mapping[Path, int]:
 
 
 def select(
-    model: networks.Network, variables: Mapping[str, Any], outputs: Sequence[int]
+    model: networks.Network,
+    variables: Mapping[str, Any],
+    outputs: Sequence[int],
+    num_leads: int = 12,
 ) -> dict[str, Any]:
     """Returns the variables of the network that computes only some outputs.
 
@@ -42,8 +47,9 @@ def select(
         model: the network with all outputs.
         variables: its variables.
         outputs: indices of the outputs to keep, in their new order.
+        num_leads: number of leads of its input.
     """
-    axes = label_axes(model)
+    axes = label_axes(model, num_leads)
     flat = flax.traverse_util.flatten_dict(dict(variables))
     kept = {
         path: jnp.take(value, jnp.array(outputs), axes[path]) if path in axes else value

@@ -96,7 +96,9 @@ class RunFolder:
             spec, rng = self._spec, jax.random.PRNGKey(self._spec.seed)
             if spec.initial is not None:
                 return train_state.begin(rng, spec.initial, spec.average_weights)
-            return train_state.create(rng, spec.model, averaged=spec.average_weights)
+            return train_state.create(
+                rng, spec.model, spec.num_leads, spec.average_weights
+            )
         return self._restore(self.epochs_done)
 
     def best_state(self) -> train_state.TrainState:
@@ -198,7 +200,8 @@ class RunFolder:
         return checkpoints.restore(self._manager, epoch, self._shapes())
 
     def _shapes(self) -> train_state.TrainState:
-        return train_state.shapes(self._spec.model, self._spec.average_weights)
+        spec = self._spec
+        return train_state.shapes(spec.model, spec.average_weights, spec.num_leads)
 
     def _check_same_run(self, saved: dict[str, Any]) -> None:
         saved_metadata.check(saved, run_spec.CONFIG_DEFAULTS_SINCE, self._workdir)

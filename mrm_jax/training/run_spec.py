@@ -10,7 +10,7 @@ from typing import Any
 
 import ml_collections
 
-from mrm_jax.data import derived_shards, manifest, shards, splits
+from mrm_jax.data import derived_shards, leads, manifest, shards, splits
 from mrm_jax.metrics import scores
 from mrm_jax.models import networks
 from mrm_jax.models.mrm_net import network as mrm_net
@@ -113,6 +113,11 @@ class RunSpec:
         return f"val/macro_auc_{self.selection_head}"
 
     @property
+    def num_leads(self) -> int:
+        """The number of leads of the signals."""
+        return len(self.data.manifest.leads)
+
+    @property
     def described_labels(self) -> manifest.LabelSet:
         """The label set as the manifest describes it."""
         return self.data.manifest.label_sets[self.label_set]
@@ -150,7 +155,7 @@ def build_run_spec(
             )
         data = shards.load(config.data.shards)
     label_set = config.data.label_set
-    data = _with_folds(data, config)
+    data = _with_leads(_with_folds(data, config), config)
     num_labels = len(data.label_set(label_set).labels)
     resident_gib = config.data.resident_gib
     if resident_gib is not None and not 0 <= resident_gib < float("inf"):
@@ -192,6 +197,18 @@ def _with_folds(
     if folds == default:
         return data
     return derived_shards.with_folds(data, folds, config.data.label_set)
+
+
+def _with_leads(
+    data: shards.Shards, config: ml_collections.ConfigDict
+) -> shards.Shards:
+    """Returns the shards with the leads that the configuration asks for."""
+    if config.data.leads is None:
+        return data
+    names = leads.standard_names(tuple(config.data.leads))
+    if names == data.manifest.leads:
+        return data
+    return derived_shards.with_leads(data, names, config.data.label_set)
 
 
 def _total_steps(

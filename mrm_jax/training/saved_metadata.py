@@ -79,8 +79,8 @@ def _problem(data: _Data) -> str:
         text.check_name("label", label)
     if data.descriptions is not None and len(data.descriptions) != len(data.labels):
         return f"{len(data.descriptions)} descriptions of {len(data.labels)} labels"
-    if data.leads is not None and data.leads != leads.LEADS:
-        return f"leads: expected {', '.join(leads.LEADS)}"
+    if data.leads is not None:
+        leads.check_subset(data.leads)
     if data.sampling_rate is not None and data.sampling_rate < 1:
         return "sampling_rate has to be positive"
     if data.num_samples is not None and not 1 <= data.num_samples <= LONGEST:

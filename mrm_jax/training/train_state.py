@@ -89,9 +89,11 @@ def with_averages(state: TrainState, hparams: HParams) -> TrainState:
     return dataclasses.replace(state, averages=moved)
 
 
-def shapes(model: networks.Network, averaged: bool = False) -> TrainState:
+def shapes(
+    model: networks.Network, averaged: bool = False, num_leads: int = 12
+) -> TrainState:
     """Returns the state of a model with shapes and types instead of values."""
-    return create.eval_shape(jax.random.PRNGKey(0), model, averaged=averaged)
+    return create.eval_shape(jax.random.PRNGKey(0), model, num_leads, averaged)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "num_leads", "averaged"))
