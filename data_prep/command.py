@@ -54,7 +54,11 @@ def parser(doc: str | None, raw_dir: bool = True) -> argparse.ArgumentParser:
         help="stop at the first record that cannot be prepared (default: skip it and "
         "list it with the reason)",
     )
-    workers = flags.add_mutually_exclusive_group()
+    _add_workers(flags.add_mutually_exclusive_group())
+    return flags
+
+
+def _add_workers(workers: argparse._MutuallyExclusiveGroup) -> None:
     workers.add_argument(
         "--jobs",
         type=int,
@@ -71,7 +75,6 @@ def parser(doc: str | None, raw_dir: bool = True) -> argparse.ArgumentParser:
         "this package and the raw records under the same path (default: this machine "
         "alone; not with --jobs)",
     )
-    return flags
 
 
 def run(

@@ -105,6 +105,18 @@ def _flags() -> argparse.ArgumentParser:
         help="split whose records are scored; all records only of external data "
         "(default: %(default)s)",
     )
+    _add_data_flags(flags)
+    flags.add_argument(
+        "--out",
+        metavar="FOLDER",
+        type=Path,
+        help="folder for the results (default: see above)",
+    )
+    _add_bootstrap_flags(flags.add_argument_group("intervals and comparisons"))
+    return flags
+
+
+def _add_data_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
         "--data",
         metavar="SHARDS",
@@ -119,14 +131,6 @@ def _flags() -> argparse.ArgumentParser:
         help="compare the labels of --data that mean the same as those of the run "
         "(default of CSV: by SNOMED CT codes)",
     )
-    flags.add_argument(
-        "--out",
-        metavar="FOLDER",
-        type=Path,
-        help="folder for the results (default: see above)",
-    )
-    _add_bootstrap_flags(flags.add_argument_group("intervals and comparisons"))
-    return flags
 
 
 def _add_bootstrap_flags(flags: argparse._ArgumentGroup) -> None:

@@ -75,11 +75,7 @@ def run(
         preemption.Preempted: if the worker was preempted; a later call resumes.
     """
     config = config_lib.load(options.config_file, options.overrides)
-    if config.init.run:
-        raise ValueError(
-            "init.run: a sweep trains from new weights. Leave it out, or train single "
-            "runs with `python -m mrm_jax.train --init_from RUN`."
-        )
+    _check_new_weights(config)
     space = search_space.load(options.config_file, config)
     search_space.check_trainable(config, space)
     spec = run_spec.build_run_spec(config, command)
@@ -116,6 +112,14 @@ def run(
     report_lib.print_table(report, rows, console.console())
     _show_best(options.workdir, job, report)
     return report
+
+
+def _check_new_weights(config: ml_collections.ConfigDict) -> None:
+    if config.init.run:
+        raise ValueError(
+            "init.run: a sweep trains from new weights. Leave it out, or train single "
+            "runs with `python -m mrm_jax.train --init_from RUN`."
+        )
 
 
 def _search(

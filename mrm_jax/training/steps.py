@@ -58,20 +58,25 @@ def train_step(
         grads, terms = jax.lax.pmean((grads, terms), model.axis_name)
     terms["grad_norm"] = optax.tree.norm(grads)
     grads = _clipped(grads, terms["grad_norm"], hparams.clip_norm)
+    state = dataclasses.replace(
+        _updated(state, grads, hparams, inherited), batch_stats=batch_stats
+    )
+    return train_state.with_averages(state, hparams), terms
+
+
+def _updated(state, grads, hparams, inherited):
+    """Returns the state after an update of its parameters."""
     updates, opt_state = train_state.optimizer(hparams, state.step).update(
         grads, state.opt_state, state.params
     )
     if inherited is not None:
         updates = inherited_lib.scale_updates(updates, inherited, hparams)
-    params = optax.apply_updates(state.params, updates)
-    state = dataclasses.replace(
+    return dataclasses.replace(
         state,
         step=state.step + 1,
-        params=params,
-        batch_stats=batch_stats,
+        params=optax.apply_updates(state.params, updates),
         opt_state=opt_state,
     )
-    return train_state.with_averages(state, hparams), terms
 
 
 def _clipped(grads, norm, clip_norm):
