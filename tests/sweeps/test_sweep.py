@@ -156,6 +156,21 @@ def test_another_configuration_raises(swept, tmp_path, shards_dir):
         search.run(small_sweeps.options(file, options.workdir))
 
 
+def test_weights_of_another_run_are_refused(swept):
+    options, _ = swept
+    overrides = ["--config.init.run=runs/a"]
+    with pytest.raises(ValueError, match="a sweep trains from new weights"):
+        search.run(dataclasses.replace(options, overrides=overrides))
+
+
+def test_a_sweep_trains_on_some_of_the_leads(tmp_path, shards_dir):
+    file = small_sweeps.write(tmp_path, shards_dir)
+    options = small_sweeps.options(file, tmp_path / "out", trials=2)
+    overrides = ["--config.data.leads=('I', 'V1')"]
+    search.run(dataclasses.replace(options, overrides=overrides))
+    assert {row["state"] for row in rows(options.workdir)} == {"complete"}
+
+
 def test_the_folder_of_another_sweep_raises(swept):
     options, _ = swept
     other = dataclasses.replace(options, study="another")
