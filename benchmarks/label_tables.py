@@ -1,7 +1,8 @@
-"""Measures how data_prep.table reads a large table of labels and makes its folds.
+"""Measures how a large table of labels is read and divided into folds.
 
 The table is synthetic: ten records of each patient on average, and labels of which each
-is rarer than the one before. There are no signals, so nothing is prepared (--dry_run).
+is rarer than the one before. There are no signals, so nothing is prepared; the command
+that is measured is `python -m data_prep.table` in its dry run.
 
 Example: python -m benchmarks.label_tables --rows 800000
 """

@@ -178,7 +178,9 @@ def frozen(
     if num_new and save:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, fold_of | dict(zip(names, found.tolist(), strict=True)))
-    console.say(f"folds: {len(names) - num_new:,} from {path}, {num_new:,} new")
+    num_known = len(names) - num_new
+    known_ones = f"{num_known:,} records keep theirs, " if num_known else ""
+    console.say(f"folds: {known_ones}{num_new:,} new records -> {path}")
     return found
 
 

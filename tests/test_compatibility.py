@@ -98,7 +98,8 @@ def check_close(found, expected, where="result"):
             check_close(one, value, f"{where}, {place}")
     elif isinstance(expected, float):
         # Temperatures near the best one are nearly as good: rounding moves it.
-        rel = 1e-3 if where.endswith("temperature") else 1e-6
+        # Processors with and without AVX-512 round differently: 1.3e-6 in a norm.
+        rel = 1e-3 if where.endswith("temperature") else 1e-5
         assert found == pytest.approx(expected, rel=rel, abs=1e-6), where
     else:
         assert found == expected, where

@@ -194,7 +194,7 @@ def test_hyperparameters_are_traced(train_step, state, batch):
 def test_every_hyperparameter_matters(train_step, state, batch):
     state = dataclasses.replace(state, step=jnp.asarray(3, state.step.dtype))
     scheduled = HParams(total_steps=10.0, final_rate=0.2)
-    elsewhere = {*AUGMENTATION, "average_decay"}  # read by other programs
+    elsewhere = {*AUGMENTATION, "average_decay", "inherited_rate"}  # other programs
     for field in dataclasses.fields(HParams):
         if field.name in elsewhere:
             continue
