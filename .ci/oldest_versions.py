@@ -7,7 +7,7 @@ import configparser
 import re
 from pathlib import Path
 
-EXTRAS = ("sweep", "hub", "test")
+EXTRAS = ("files", "sweep", "hub", "test")
 BOUND = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?>=([\w.]+)")
 
 config = configparser.ConfigParser(interpolation=None)
