@@ -173,10 +173,9 @@ def _warn_of_patients(patients: np.ndarray | None, found: np.ndarray) -> None:
 def _print_doubts(parsed: label_rows.Parsed, rare: Mapping[str, int]) -> None:
     """Prints what a user should look at before training."""
     negatives = int(np.sum(~parsed.matrix.any(axis=1)))
-    console.say(
-        f"{len(parsed.names):,} records, {len(parsed.labels)} labels; {negatives:,} "
-        "records have none of them"
-    )
+    records = _count(len(parsed.names), "record")
+    labels = _count(len(parsed.labels), "label")
+    console.say(f"{records}, {labels}; {negatives:,} of the records have none of them")
     if rare:
         listed = ", ".join(f"{name} ({count})" for name, count in rare.items())
         console.say(f"left out, as they have too few records: {listed}")
@@ -186,6 +185,10 @@ def _print_doubts(parsed: label_rows.Parsed, rare: Mapping[str, int]) -> None:
         console.say(f"  {reason}")
     if len(parsed.problems) > LISTED:
         console.say(f"  and {len(parsed.problems) - LISTED:,} other invalid rows")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s'[: number != 1]}"
 
 
 def _how_to_train(args: argparse.Namespace) -> str:

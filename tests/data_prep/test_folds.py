@@ -59,6 +59,18 @@ def test_records_without_labels_are_spread_evenly():
     assert np.bincount(found, minlength=11)[1:].tolist() == [10] * 10
 
 
+@pytest.mark.parametrize(
+    ("patients", "expected"),
+    [(1, [1]), (2, [1, 10]), (3, [1, 9, 10]), (4, [1, 2, 9, 10])],
+)
+def test_rare_labels_are_trained_on_first_and_then_tested(patients, expected):
+    matrix = np.zeros((100, 1), np.uint8)
+    matrix[:patients] = 1
+    found = folds.stratify(matrix, np.arange(100))
+    assert sorted(found[:patients].tolist()) == expected
+    assert np.bincount(found, minlength=11)[1:].tolist() == [10] * 10
+
+
 def test_a_table_of_folds_is_read_as_it_was_written(tmp_path):
     written = {"a/b.hea": 1, "=1+1": 10, "Ä, ö": 3}
     folds.write(tmp_path / "folds.csv", written)
