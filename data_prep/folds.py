@@ -18,8 +18,8 @@ from mrm_jax.data import splits
 from mrm_jax.runtime import atomic, console
 
 SUFFIX = ".folds.csv"
-# Of folds that lack equally much, the one of the largest number: a label of few patients
-# is in training first, then in the test fold and in validation.
+# Decides between folds that lack equally much; the largest number is taken. A label of
+# few patients is in training first, then in the test fold and in validation.
 _PREFERENCE = np.array([9, 6, 5, 4, 3, 2, 1, 0, 7, 8])  # of folds 1 to 10
 COLUMNS = {"record": csv_tables.text, "fold": csv_tables.whole_number(1, 10)}
 
