@@ -191,7 +191,10 @@ def _say_unknown(codes: Mapping[str, Sequence[str]]) -> None:
 def _parser() -> argparse.ArgumentParser:
     flags = command.parser(__doc__)
     add = flags.add_argument
-    help_ = "table with the columns record and fold (default: OUT.folds.csv, made once)"
+    help_ = (
+        "table with the columns record and fold, to which new records are added "
+        "(default: OUT.folds.csv)"
+    )
     add("--folds", type=Path, metavar="CSV", help=help_)
     help_ = "name of the data set (default: PhysioNet Challenge and the raw folder)"
     add("--name", metavar="NAME", help=help_)

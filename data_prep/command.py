@@ -91,6 +91,7 @@ def run(
     """
 
     def prepare() -> None:
+        """Reads the tables and builds, on the cluster if there is one."""
         joined: contextlib.AbstractContextManager[dask_cluster.Cluster | None]
         joined = contextlib.nullcontext()
         if args.dask:

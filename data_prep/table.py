@@ -244,7 +244,10 @@ def _add_labels(group: argparse._ArgumentGroup) -> None:
     add("--label_set", default=LABEL_SET, metavar="NAME", help=help_)
     help_ = "name of the data set (default: the last part of --out)"
     add("--name", metavar="NAME", help=help_)
-    help_ = "table with the columns record and fold (default: OUT.folds.csv, made once)"
+    help_ = (
+        "table with the columns record and fold, to which new records are added "
+        "(default: OUT.folds.csv)"
+    )
     add("--folds", type=Path, metavar="CSV", help=help_)
     help_ = "seed of new folds (default: %(default)s)"
     add("--seed", type=int, default=0, metavar="N", help=help_)

@@ -160,6 +160,7 @@ def _check_same_network(
     """Checks that the networks differ in their labels only."""
 
     def shape(arrays: Mapping[inherited.Path, Any], path: inherited.Path) -> Any:
+        """Returns a shape without its axis of labels; None if there is no array."""
         if path not in arrays:
             return None
         found = np.shape(arrays[path])
