@@ -20,7 +20,8 @@ def writing(folder: Path) -> Iterator[None]:
     """Creates a folder if needed, and keeps other processes from writing to it.
 
     The operating system releases the lock when the process ends for any reason. What
-    killed processes left half-written is removed first.
+    killed processes left half-written is removed first. A folder that was created here
+    and is still empty is removed if an error occurs.
 
     Args:
         folder: folder of a run or of results.
@@ -28,11 +29,18 @@ def writing(folder: Path) -> Iterator[None]:
     Raises:
         ValueError: if another process writes to the folder.
     """
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK_FILE).open("a") as file:
         if _locked(file, folder, "folder"):
             atomic.remove_leftovers(folder)
-        yield
+        try:
+            yield
+        except BaseException:
+            if is_new and [path.name for path in folder.iterdir()] == [LOCK_FILE]:
+                (folder / LOCK_FILE).unlink()
+                folder.rmdir()
+            raise
 
 
 @contextlib.contextmanager

@@ -71,7 +71,9 @@ METADATA = [
     (with_value("12", "data", "mean_uv"), "Expected `float | null`, got `str`"),
     (with_value(0, "data", "sampling_rate"), "sampling_rate has to be positive"),
     (with_value(10**12, "data", "num_samples"), "num_samples: expected 1 to"),
-    (with_value(["I"], "data", "leads"), "leads: expected I, II"),
+    (with_value(["I"], "data", "leads"), "arrays do not fit the network of its metad"),
+    (with_value(["I", "I"], "data", "leads"), "expected one or more different leads"),
+    (with_value(["I", "X"], "data", "leads"), "expected one or more different leads"),
 ]
 FOLDERS = [
     (shutil.rmtree, "there is no such folder or file"),

@@ -85,3 +85,15 @@ def test_other_errors_of_the_file_system_are_raised(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="Input/output"):
         with locks.writing(tmp_path):
             pass
+
+
+def test_an_error_leaves_no_empty_folder(tmp_path):
+    with pytest.raises(ZeroDivisionError), locks.writing(tmp_path / "new"):
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), locks.writing(tmp_path / "kept"):
+        (tmp_path / "kept" / "result").touch()
+        raise ZeroDivisionError
+    (tmp_path / "old").mkdir()
+    with pytest.raises(ZeroDivisionError), locks.writing(tmp_path / "old"):
+        raise ZeroDivisionError
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "old"]
