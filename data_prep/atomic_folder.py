@@ -3,19 +3,23 @@
 import contextlib
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def building(path: Path) -> Iterator[Path]:
-    """Yields an empty folder that becomes `path` when the block ends without an error.
+def building(path: Path, *, resume: bool = False) -> Iterator[Path]:
+    """Yields a folder that becomes `path` when the block ends without an error.
 
     It is written under a temporary name and renamed, so a process that is killed leaves
-    no folder that looks complete. The next build removes its leftovers. The lock is
+    no folder that looks complete. The next build finds its leftovers. The lock is
     released when its process ends, which distinguishes leftovers from a build in
     progress.
+
+    Args:
+        path: folder to create.
+        resume: whether files of the folder remain for the next build if this one is
+            killed or an error occurs. Otherwise the folder that is yielded is empty.
 
     Raises:
         ValueError: if another process is building the same folder.
@@ -26,11 +30,15 @@ def building(path: Path) -> Iterator[Path]:
     try:
         _lock(descriptor, path)
         try:
-            _empty(folder)
+            if not resume:
+                _empty(folder)
             yield folder
             folder.rename(path)
         except BaseException:
-            shutil.rmtree(folder)
+            if not resume:
+                _empty(folder)
+            if not any(folder.iterdir()):
+                folder.rmdir()
             raise
     finally:
         os.close(descriptor)

@@ -2,16 +2,24 @@
 
 import csv
 import dataclasses
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from data_prep import atomic_folder, dask_cluster, readers, shard_writer, workers
+from data_prep import (
+    atomic_folder,
+    build_progress,
+    dask_cluster,
+    readers,
+    shard_writer,
+    workers,
+)
 from mrm_jax.data import manifest as manifests
 from mrm_jax.data import shards
-from mrm_jax.runtime import text
+from mrm_jax.runtime import console, text
 
 MAX_SKIPPED_SHARE = 0.1
 
@@ -55,7 +63,8 @@ def build(
 ) -> manifests.Manifest:
     """Writes the records of `index` as shards and returns their manifest.
 
-    A finished build of the same data at `out_dir` is kept.
+    A finished build of the same data at `out_dir` is kept. An interrupted one goes on
+    after its last finished shard.
 
     Args:
         index: the records.
@@ -75,7 +84,7 @@ def build(
         return manifest
     if cluster is not None:
         readers.check(cluster, index.paths, reading)
-    with atomic_folder.building(out_dir) as folder:
+    with atomic_folder.building(out_dir, resume=True) as folder:
         pool = cluster or readers.processes(len(index.paths), jobs)
         return _write(index, reading, folder, strict=strict, pool=pool)
 
@@ -139,25 +148,79 @@ def _write(
     pool: workers.Workers,
 ) -> manifests.Manifest:
     writer = shard_writer.Writer(folder, reading.num_samples, shard_writer.SHARD_BYTES)
-    kept: list[int] = []
-    notes: list[tuple[str, str]] = []
-    skipped = list(index.skipped)
-    _check_strict(index, skipped, strict)
-    for row, result in enumerate(readers.read_all(index.paths, reading, pool)):
-        if isinstance(result, str):
-            skipped.append((index.names[row], result))
-            _check_strict(index, skipped, strict)
-        else:
-            writer.add(result.signal_uv)
-            kept.append(row)
-            notes += [(index.names[row], note) for note in result.notes]
-    _check_share(index, skipped)
-    rows = np.array(kept, np.int64)
+    progress = _resume(index, reading, folder)
+    writer.resume(progress.shards)
+    try:
+        _check_strict(index, list(index.skipped), strict)
+        start = progress.done.end
+        rest = readers.read_all(index.paths[start:], reading, pool)
+        for row, result in enumerate(rest, start):
+            if isinstance(result, str):
+                progress.skip(row, result)
+                _check_strict(index, [(index.names[row], result)], strict)
+            else:
+                progress.keep(row, result.notes)
+                shard = writer.add(result.signal_uv)
+                if shard is not None:
+                    progress.finish_shard(shard)
+        read = progress.finish()
+        skipped = [*index.skipped, *_named(index, read.skipped)]
+        _check_share(index, skipped)
+    except _UnusableRecordsError:
+        progress.discard()  # they are to be repaired, so all are read again
+        raise
+    rows = np.array(read.kept, np.int64)
     tables = {name: _select(table, rows) for name, table in index.tables.items()}
-    names = [index.names[row] for row in kept]
-    writer.write_notes(notes)
+    writer.write_notes(_named(index, read.notes))
     facts = _facts(index, reading)
-    return writer.finish(names, index.folds[rows], tables, skipped, facts)
+    names = [index.names[row] for row in rows]
+    manifest = writer.finish(names, index.folds[rows], tables, skipped, facts)
+    progress.remove_files()
+    return manifest
+
+
+class _UnusableRecordsError(ValueError):
+    """Records cannot be read that have to be."""
+
+
+def _resume(
+    index: Index, reading: readers.Reading, folder: Path
+) -> build_progress.Progress:
+    """Returns the progress of an earlier, interrupted build of the same records."""
+
+    def is_valid(part: build_progress.Part, signals_uv: np.ndarray) -> bool:
+        """Reads the first record and those that were skipped again."""
+        first = readers.read_one(index.paths[part.kept[0]], reading)
+        return (
+            len(signals_uv) == len(part.kept)
+            and isinstance(first, readers.Converted)
+            and np.array_equal(first.signal_uv, signals_uv[0])
+            and all(
+                isinstance(readers.read_one(index.paths[row], reading), str)
+                for row, _ in part.skipped
+            )
+        )
+
+    names = hashlib.sha256("\n".join(index.names).encode())
+    names.update("\n".join(map(str, index.paths)).encode())
+    identity = _facts(index, reading) | {
+        "names": names.hexdigest(),
+        "num_samples": reading.num_samples,
+        "shard_bytes": shard_writer.SHARD_BYTES,
+    }
+    progress = build_progress.Progress(folder, identity)
+    progress.resume(is_valid)
+    if progress.shards:
+        console.say(
+            f"going on after {progress.done.end:,} records, which an interrupted "
+            f"build has prepared (to prepare them again, delete {folder})"
+        )
+    return progress
+
+
+def _named(index: Index, rows: Iterable[tuple[int, str]]) -> list[tuple[str, str]]:
+    """Returns remarks about rows of the index with the names of the records."""
+    return [(index.names[row], remark) for row, remark in rows]
 
 
 def _facts(index: Index, reading: readers.Reading) -> dict[str, object]:
@@ -183,7 +246,7 @@ def _check_strict(
 ) -> None:
     if strict and skipped:
         name, reason = skipped[-1]
-        raise ValueError(
+        raise _UnusableRecordsError(
             f"{index.data_set} record {name}: {reason}. Repair the record, or omit "
             "--strict to skip it."
         )
@@ -195,7 +258,7 @@ def _check_share(index: Index, skipped: Sequence[tuple[str, str]]) -> None:
         reasons = _count(reason for _, reason in skipped)
         counts = ", ".join(f"{count} {what}" for what, count in reasons.items())
         examples = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
-        raise ValueError(
+        raise _UnusableRecordsError(
             f"{index.data_set}: at most {MAX_SKIPPED_SHARE:.0%} of the records may be "
             f"skipped, found {len(skipped)} of {total} ({counts}; first: {examples}). "
             "Check that the download is complete."

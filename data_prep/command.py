@@ -117,8 +117,8 @@ def status(action: Callable[[], None], out_dir: Path) -> int:
         return 1
     except KeyboardInterrupt:
         cli.say_error(
-            f"Interrupted. {out_dir} was not written. Run the same command again "
-            "to start over."
+            f"Interrupted. {out_dir} was not written, but its finished shards are "
+            "kept. Run the same command again to go on."
         )
         return cli.INTERRUPTED
 

@@ -16,11 +16,10 @@ import json
 import logging
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_prep import workers
+from data_prep import build_progress, workers
 from data_prep.workers import Batch
 from mrm_jax import version
 from mrm_jax.runtime import extras
@@ -132,7 +131,7 @@ def connect(scheduler: str) -> Iterator[Cluster]:
     with distributed.Client(address, set_as_default=False) as client:
         _wait_for_worker(client, address)
         cluster = Cluster(client, scheduler)
-        cluster.check(_versions, advice=INSTALL)
+        cluster.check(build_progress.versions, advice=INSTALL)
         yield cluster
 
 
@@ -201,9 +200,3 @@ def _wait_for_worker(client: "distributed.Client", address: str) -> None:
             f"{address}: the scheduler has no workers. Start some, for example with "
             f"`dask worker {shlex.quote(address)} --nworkers -1 --nthreads 1`."
         ) from None
-
-
-def _versions() -> dict[str, str]:
-    """Returns the versions that determine the bytes of a shard."""
-    installed = {name: metadata.version(name) for name in ("numpy", "scipy", "wfdb")}
-    return {"mrm_jax": version.VERSION} | installed

@@ -73,7 +73,7 @@ def read_all(
             for path, result in zip(batch, results, strict=True):
                 # Try again here before skipping it, as a machine of a cluster may have
                 # lost the disk after the check.
-                yield _read_one(path, reading) if isinstance(result, str) else result
+                yield read_one(path, reading) if isinstance(result, str) else result
             advance(len(batch))
 
 
@@ -96,10 +96,10 @@ def _hash(signal_uv: np.ndarray) -> str:
 
 
 def _read_batch(paths: Sequence[Path], reading: Reading) -> list[Converted | str]:
-    return [_read_one(path, reading) for path in paths]
+    return [read_one(path, reading) for path in paths]
 
 
-def _read_one(path: Path, reading: Reading) -> Converted | str:
+def read_one(path: Path, reading: Reading) -> Converted | str:
     """Returns the converted record, or the reason to skip it."""
     try:
         signal_mv, rate = reading.read(path)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from data_prep import build_progress
 from mrm_jax.data import leads, splits
 from mrm_jax.data import manifest as manifests
 from mrm_jax.runtime import text
@@ -42,20 +43,33 @@ class Writer:
         self._sums: list[int] = []
         self._square_sums: list[int] = []
 
-    def add(self, signal_uv: np.ndarray) -> None:
-        """Appends one record [time, lead] in int16 microvolts."""
+    @property
+    def num_records(self) -> int:
+        """The number of records that were added."""
+        return len(self._sums)
+
+    def resume(self, shards: Sequence[Path]) -> None:
+        """Takes over finished shards of the folder, before the first call of `add`."""
+        for shard in shards:
+            for signal_uv in np.load(shard, mmap_mode="r"):
+                self._add_sums(signal_uv)
+        self._num_shards = len(shards)
+
+    def add(self, signal_uv: np.ndarray) -> Path | None:
+        """Appends one record [time, lead] in int16 microvolts.
+
+        Returns:
+            The file of a shard that this record has filled.
+        """
         if signal_uv.dtype != np.int16 or signal_uv.shape != self._buffer.shape[1:]:
             raise ValueError(
                 f"expected int16 {self._buffer.shape[1:]}, "
                 f"found {signal_uv.dtype} {signal_uv.shape}"
             )
-        wide = signal_uv.astype(np.int64)
-        self._sums.append(int(wide.sum()))
-        self._square_sums.append(int((wide * wide).sum()))
+        self._add_sums(signal_uv)
         self._buffer[self._filled] = signal_uv
         self._filled += 1
-        if self._filled == len(self._buffer):
-            self._flush()
+        return self._flush() if self._filled == len(self._buffer) else None
 
     def write_notes(self, notes: Sequence[tuple[str, str]]) -> None:
         """Writes name and note of each doubt about a record, before `finish`."""
@@ -79,7 +93,8 @@ class Writer:
             skipped: name and reason of each skipped record.
             facts: data_set, data_set_version, sampling_rate, length_policy, sources.
         """
-        self._flush()
+        if self._filled:
+            self._flush()
         _save(self.folder / "names.npy", np.asarray(names, dtype=np.str_))
         _save(self.folder / "folds.npy", folds.astype(np.int8))
         for name, table in tables.items():
@@ -99,18 +114,25 @@ class Writer:
             files={
                 path.name: manifests.sha256(path)
                 for path in sorted(self.folder.iterdir())
+                if not path.name.startswith(build_progress.PREFIX)
             },
             **facts,
         )
         manifests.write(manifest, self.folder)
         return manifest
 
-    def _flush(self) -> None:
-        if self._filled:
-            path = self.folder / f"signals-{self._num_shards:05d}.npy"
-            _save(path, self._buffer[: self._filled])
-            self._num_shards += 1
-            self._filled = 0
+    def _add_sums(self, signal_uv: np.ndarray) -> None:
+        wide = signal_uv.astype(np.int64)
+        self._sums.append(int(wide.sum()))
+        self._square_sums.append(int((wide * wide).sum()))
+
+    def _flush(self) -> Path:
+        """Writes the records that are in memory, and returns their file."""
+        path = self.folder / f"signals-{self._num_shards:05d}.npy"
+        _save(path, self._buffer[: self._filled])
+        self._num_shards += 1
+        self._filled = 0
+        return path
 
     def _describe(self, table: LabelTable, folds: np.ndarray) -> manifests.LabelSet:
         rows = splits.rows_by_split(

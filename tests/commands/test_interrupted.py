@@ -173,7 +173,8 @@ def test_a_preparation_writes_no_shards(tmp_path, monkeypatch, capsys):
         patch.setattr(synthetic, "index", interrupted)
         assert synthetic.main(words) == 130
     assert capsys.readouterr().err == (
-        f"Interrupted. {tmp_path / 'shards'} was not written. {AGAIN} start over.\n"
+        f"Interrupted. {tmp_path / 'shards'} was not written, but its finished shards "
+        f"are kept. {AGAIN} go on.\n"
     )
     assert not (tmp_path / "shards").exists()
     assert synthetic.main(words) == 0

@@ -36,3 +36,24 @@ def test_only_one_process_builds_at_a_time(tmp_path):
         ):
             pass
     assert (tmp_path / "b" / "file").is_file()
+
+
+def test_files_remain_if_the_build_can_be_resumed(tmp_path):
+    def build(name):
+        with atomic_folder.building(tmp_path / "b", resume=True) as folder:
+            (folder / name).write_text("text")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        build("first")
+    with pytest.raises(KeyError):
+        build("second")
+    with atomic_folder.building(tmp_path / "b", resume=True):
+        pass
+    assert {path.name for path in (tmp_path / "b").iterdir()} == {"first", "second"}
+    with (
+        pytest.raises(KeyError),
+        atomic_folder.building(tmp_path / "empty", resume=True),
+    ):
+        raise KeyError
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]

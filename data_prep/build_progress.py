@@ -1,0 +1,144 @@
+"""Keeps the finished shards of a build that was interrupted, so that it can go on.
+
+Beside each finished shard, the unfinished folder holds a file that says which records
+of the index were read for it. A build of the same records by the same versions goes on
+after the last of them. These files are removed when the build is finished.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from mrm_jax import version
+from mrm_jax.runtime import atomic
+
+PREFIX = "progress-"
+IDENTITY = f"{PREFIX}build.json"
+LIBRARIES = ("numpy", "scipy", "wfdb")  # beside mrm_jax, they determine the bytes
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that determine the bytes of a shard."""
+    installed = {name: metadata.version(name) for name in LIBRARIES}
+    return {"mrm_jax": version.VERSION} | installed
+
+
+@dataclasses.dataclass
+class Part:
+    """What became of consecutive records of the index, up to the end of a shard."""
+
+    end: int = 0  # records of the index before this one were read
+    kept: list[int] = dataclasses.field(default_factory=list)  # rows of the index
+    notes: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    skipped: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads the file of a finished part.
+
+        Raises:
+            ValueError: if it is damaged.
+        """
+        try:
+            return cls(**json.loads(path.read_text()))
+        except TypeError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def add(self, other: Self) -> None:
+        """Appends the records of a later part."""
+        self.end = other.end
+        self.kept += other.kept
+        self.notes += other.notes
+        self.skipped += other.skipped
+
+
+class Progress:
+    """The records of a build that are read, in the folder of the unfinished build."""
+
+    def __init__(self, folder: Path, identity: dict[str, Any]):
+        """Opens the folder; what another build left there is removed.
+
+        Args:
+            folder: folder of the unfinished build.
+            identity: what determines the bytes of the shards, as JSON.
+        """
+        self.folder = folder
+        self.done = Part()  # in finished shards
+        self.shards: list[Path] = []  # finished
+        self._open = Part()  # not yet in a finished shard
+        text = json.dumps(identity | versions(), sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        path = folder / IDENTITY
+        if not path.is_file() or path.read_text() != digest:
+            self.discard()
+            path.write_text(digest)
+
+    def resume(self, is_valid: Callable[[Part, np.ndarray], bool]) -> None:
+        """Takes over the finished shards that are still valid, and removes the rest.
+
+        Args:
+            is_valid: says whether the records of a part are still those of its shard,
+                [record, time, lead].
+        """
+        for number in range(len(list(self.folder.iterdir()))):
+            shard = self.folder / f"signals-{number:05d}.npy"
+            try:
+                part = Part.read(self._path(shard))
+                valid = is_valid(part, np.load(shard, mmap_mode="r"))
+            except (OSError, ValueError, EOFError):  # the machine may have lost power
+                break
+            if not valid:
+                break
+            self.done.add(part)
+            self.shards.append(shard)
+        used = {self.folder / IDENTITY, *self.shards, *map(self._path, self.shards)}
+        self._remove(keep=used)
+
+    def keep(self, row: int, notes: Sequence[str]) -> None:
+        """Remembers that a record is in the shards, with doubts about it."""
+        self._open.kept.append(row)
+        self._open.notes += [(row, note) for note in notes]
+        self._open.end = row + 1
+
+    def skip(self, row: int, reason: str) -> None:
+        """Remembers that a record was skipped."""
+        self._open.skipped.append((row, reason))
+        self._open.end = row + 1
+
+    def finish_shard(self, shard: Path) -> None:
+        """Remembers that all records that were kept so far are in finished shards."""
+        with shard.open("rb") as file:
+            os.fsync(file.fileno())  # so that it outlives its progress file
+        with atomic.replacing(self._path(shard)) as path:
+            path.write_text(json.dumps(dataclasses.asdict(self._open)))
+        self.finish()
+
+    def finish(self) -> Part:
+        """Returns what became of all records that were read."""
+        self.done.add(self._open)
+        self._open = Part(self.done.end)
+        return self.done
+
+    def discard(self) -> None:
+        """Removes all files of the unfinished build."""
+        self._remove(keep=())
+
+    def remove_files(self) -> None:
+        """Removes the files that only an unfinished build needs, at its end."""
+        for path in self.folder.glob(f"{PREFIX}*"):
+            path.unlink()
+
+    def _path(self, shard: Path) -> Path:
+        return self.folder / f"{PREFIX}{shard.stem}.json"
+
+    def _remove(self, keep: Sequence[Path] | set[Path]) -> None:
+        for path in self.folder.iterdir():
+            if path not in keep:
+                path.unlink()
