@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +43,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write_table(path: Path, num_rows: int, num_labels: int) -> None:
-    """Writes a table of labels; the same numbers give the same table."""
+def write_table(
+    path: Path,
+    num_rows: int,
+    num_labels: int,
+    name: Callable[[int], str] = "files/s{:08}".format,
+) -> None:
+    """Writes a table of labels; the same arguments give the same table.
+
+    Args:
+        path: CSV file to write.
+        num_rows: number of records.
+        num_labels: number of labels.
+        name: returns the path of a record, from its row.
+    """
     rng = np.random.default_rng(0)
     shares = 0.5 ** (1 + np.arange(num_labels) / 3)
     with path.open("w", newline="") as file:
@@ -56,8 +68,8 @@ def write_table(path: Path, num_rows: int, num_labels: int) -> None:
             patients = rng.integers(0, 1 + num_rows // RECORDS_PER_PATIENT, size)
             flags = (rng.random((size, num_labels)) < shares).astype(int)
             for row in range(size):
-                name = f"files/p{patients[row]:08}/s{start + row:08}"
-                writer.writerow([name, patients[row], 50, *flags[row].tolist()])
+                words = [name(start + row), patients[row], 50]
+                writer.writerow([*words, *flags[row].tolist()])
 
 
 def measure(folder: Path) -> dict[str, float]:

@@ -90,7 +90,7 @@ class Bench:
         process = subprocess.Popen(command)
         peak = 0
         while process.poll() is None:
-            peak = max(peak, _resident_bytes(process.pid))
+            peak = max(peak, resident_bytes(process.pid))
             time.sleep(POLL_S)
         return peak / 2**20
 
@@ -115,7 +115,7 @@ def _repeat(index: build.Index, copies: int) -> build.Index:
     )
 
 
-def _resident_bytes(pid: int | None) -> int:
+def resident_bytes(pid: int | None) -> int:
     """Returns the resident memory of a process and all its descendants.
 
     Shared pages are counted several times, so this is an upper bound.
