@@ -3,8 +3,7 @@
 Each part is repeated in a loop on the device. Its input is moved slightly by its
 gradient after each step, so that XLA cannot skip any computation. If a part can be
 computed in several ways, all of them are measured: grouped convolutions as dense blocks
-of several widths and as XLA's own operation, batch norm as in the network and with both
-sums in one reduction.
+of several widths and as XLA's own operation.
 
 Example: python -m benchmarks.parts --batch 96 --dtypes float32 bfloat16
 """
@@ -51,31 +50,9 @@ class GroupedByXla(nn.Module):
         )
 
 
-class MomentsTogether(layers.BatchNorm):
-    """Batch norm that computes its two sums in one reduction."""
-
-    def _batch_statistics(self, inputs, mask):
-        """Returns mean, biased variance and count, [channel]."""
-        middle = tuple(size // 2 for size in inputs.shape[1:-1])
-        near = jax.lax.stop_gradient(inputs[(0, *middle)])
-        distance = inputs - layers.expand_dims(near, inputs)
-        masked = distance * mask.reshape(-1, *[1] * (inputs.ndim - 1))
-        zero = jnp.zeros((), inputs.dtype)
-        total, squares = jax.lax.reduce(
-            (masked, masked * distance),
-            (zero, zero),
-            lambda a, b: (a[0] + b[0], a[1] + b[1]),
-            tuple(range(inputs.ndim - 1)),
-        )
-        count = jnp.sum(mask) * inputs[0, ..., 0].size
-        offset = total / count
-        var = jnp.maximum(squares / count - offset**2, 0)
-        return near + offset, var, count
-
-
 def parts(batch: int) -> Iterator[tuple[str, nn.Module, tuple[int, int, int], int]]:
     """Yields name, module, input shape and width of dense blocks of each part."""
-    block = layers.BLOCK_WIDTH
+    block = layers.ACCELERATOR_BLOCK_WIDTH
     yield "convolution, 3 taps, 64", layers.Conv(64, 3), (batch, 502, 64), block
     yield "convolution, 3 taps, 128", layers.Conv(128, 3), (batch, 251, 128), block
     yield "convolution, 33 taps, 64", layers.Conv(64, 33), (batch, 1004, 64), block
@@ -90,7 +67,6 @@ def parts(batch: int) -> Iterator[tuple[str, nn.Module, tuple[int, int, int], in
                 yield f"{name}, blocks of {width}", conv, shape, width
         yield f"{name}, XLA's own", GroupedByXla(channels, taps), shape, block
     yield "batch norm", layers.BatchNorm(), (batch, 502, 64), block
-    yield "batch norm, sums together", MomentsTogether(), (batch, 502, 64), block
     yield "residual block, 64", blocks.ResidualBlock(64), (batch, 502, 64), block
     yield "SE block, 128", blocks.SEBlock(), (batch, 251, 128), block
     yield "stem", stem.Stem(16), (batch, 1000, 12), block
@@ -111,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for dtype in args.dtypes:
         print(f"\nmicroseconds, forward and backward, batch {args.batch}, {dtype}")
         for name, module, shape, width in parts(args.batch):
-            with mock.patch.object(layers, "BLOCK_WIDTH", width):
+            with mock.patch.object(layers, "ACCELERATOR_BLOCK_WIDTH", width):
                 seconds = _measure(module, shape, dtype, args.rounds)
             row = {"us": sorted(1e6 * s for s in seconds), "shape": shape}
             found.setdefault(dtype, {})[name] = row

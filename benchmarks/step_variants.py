@@ -21,13 +21,13 @@ from benchmarks import load as loads
 GRAPHS = "--xla_gpu_enable_command_buffer"
 # name -> (XLA flags, width of dense blocks, steps per call)
 VARIANTS = {
-    "as it is": ("", 32, 40),
-    "one step a call": ("", 32, 1),
-    "blocks of 128": ("", 128, 40),
+    "as it is": ("", 128, 40),
+    "one step a call": ("", 128, 1),
     "blocks of 64": ("", 64, 40),
-    "no CUDA graphs": (f"{GRAPHS}=", 32, 40),
-    "loops in CUDA graphs": (f"{GRAPHS}=+WHILE,+CONDITIONAL", 32, 40),
-    "autotuning 0": ("--xla_gpu_autotune_level=0", 32, 40),
+    "blocks of 32": ("", 32, 40),
+    "no CUDA graphs": (f"{GRAPHS}=", 128, 40),
+    "loops in CUDA graphs": (f"{GRAPHS}=+WHILE,+CONDITIONAL", 128, 40),
+    "autotuning 0": ("--xla_gpu_autotune_level=0", 128, 40),
 }
 CHILD = """
 import json, sys, time
@@ -35,7 +35,7 @@ from benchmarks import jax_side, load
 from mrm_jax.runtime import devices
 from mrm_jax.models import layers
 size, dtype, width, steps, rounds = json.loads(sys.argv[1])
-layers.BLOCK_WIDTH, devices.ACCELERATOR_STEPS_PER_CALL = width, steps
+layers.ACCELERATOR_BLOCK_WIDTH, devices.ACCELERATOR_STEPS_PER_CALL = width, steps
 start = time.perf_counter()
 side = jax_side.JaxSide(load.Load(**size), compute_dtype=dtype)
 side.train()

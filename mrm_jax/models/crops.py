@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from mrm_jax.models import layers
+from mrm_jax.models import layers, pooling
 
 Signal = Float[Array, "batch time lead"]
 Logits = Float[Array, "batch crop label"]
@@ -92,7 +92,7 @@ def maximum(logits: Logits) -> Float[Array, "batch label"]:
     """Returns the largest logit of the crops, as the PTB-XL benchmark does."""
     if logits.shape[1] == 1:
         return logits[:, 0]
-    return layers.maximum(logits, axis=1)
+    return pooling.maximum(logits, axis=1)
 
 
 def mean_score(logits: Logits) -> Float[Array, "batch label"]:

@@ -1,7 +1,7 @@
 """Layers with PyTorch's conventions, on feature maps [batch, time, channel].
 
-Convolutions, linear layers, batch norm, layer norm, dropout and pooling compute what
-PyTorch's layers compute, by default with the same initialisation.
+Convolutions, linear layers, batch norm, layer norm and dropout compute what PyTorch's
+layers compute, by default with the same initialisation.
 
 Everywhere in the network, `mask` is [batch], 1. for a record and 0. for padding, during
 training. `mask=None` means inference: running averages and no dropout.
@@ -14,10 +14,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mrm_jax.models import normalisation
+
 GROUP_WIDTH = 16  # channels of one group in every grouped convolution
-BLOCK_WIDTH = 32  # channels of the dense convolutions that stand for a grouped one
+# Channels of the dense convolutions that stand for a grouped one.
+CPU_BLOCK_WIDTH, ACCELERATOR_BLOCK_WIDTH = 32, 128
 LONG_KERNEL = 16  # taps from which pairs of samples pay at stride 2
-BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_DECAY = 0.9
 LAYER_NORM_EPSILON = 1e-6
 
@@ -95,13 +97,7 @@ def _convolve_pairs(signal, kernel):
 
 
 class Conv(nn.Module):
-    """A convolution over time without bias.
-
-    A grouped convolution is computed as dense convolutions of BLOCK_WIDTH channels
-    whose kernels are zero outside the groups. Groups of 16 channels are too few to fill
-    a matrix unit, and XLA's own grouped convolutions are several times slower on the
-    CPU.
-    """
+    """A convolution over time without bias; see `convolve_grouped` for groups."""
 
     channels: int
     taps: int
@@ -117,17 +113,41 @@ class Conv(nn.Module):
         inputs = GROUP_WIDTH if self.grouped else signal.shape[-1]
         shape = (self.taps, inputs, self.channels)
         kernel = self.param("kernel", self.kernel_init(self.taps * inputs), shape)
-        if not self.grouped:
-            return convolve(signal, kernel, self.stride)
-        blocks = [
-            slice(start, start + BLOCK_WIDTH)
-            for start in range(0, self.channels, BLOCK_WIDTH)
-        ]
+        if self.grouped:
+            return convolve_grouped(signal, kernel, self.stride)
+        return convolve(signal, kernel, self.stride)
+
+
+def convolve_grouped(
+    signal: FeatureMap,
+    kernel: Float[Array, "tap group_channel channel"],
+    stride: int = 1,
+) -> Float[Array, "batch time_out channel"]:
+    """Returns a grouped convolution, as dense ones with zeros between the groups.
+
+    Groups of 16 channels are too few to fill a matrix unit, and XLA's own grouped
+    convolutions are several times slower on the CPU. There, blocks of 32 channels are
+    the fastest. Accelerators have cheap arithmetic and costly launches: with 7 taps and
+    128 channels, forward and backward, one block takes 7 kernels that move 76 MB on an
+    H100, and blocks of 32 take 23 that move 186 MB (compiled programs, not times).
+    """
+    channels = kernel.shape[-1]
+
+    def in_blocks(width):
+        """Returns the convolution in dense blocks of `width` channels."""
+        blocks = [slice(i, i + width) for i in range(0, channels, width)]
         parts = [
-            convolve(signal[..., b], block_diagonal(kernel[..., b]), self.stride)
-            for b in blocks
+            convolve(signal[..., block], block_diagonal(kernel[..., block]), stride)
+            for block in blocks
         ]
-        return jnp.concatenate(parts, axis=-1)
+        return jnp.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+
+    if channels <= CPU_BLOCK_WIDTH:
+        return in_blocks(channels)
+    return jax.lax.platform_dependent(
+        cpu=lambda: in_blocks(CPU_BLOCK_WIDTH),
+        default=lambda: in_blocks(ACCELERATOR_BLOCK_WIDTH),
+    )
 
 
 def block_diagonal(
@@ -159,7 +179,9 @@ class Linear(nn.Module):
         outputs = inputs @ kernel.astype(inputs.dtype)
         if self.use_bias:
             bias = self.param("bias", self.bias_init(fan_in), (self.features,))
-            outputs = outputs + expand_dims(bias.astype(inputs.dtype), outputs)
+            outputs = outputs + normalisation.expand_dims(
+                bias.astype(inputs.dtype), outputs
+            )
         return outputs
 
 
@@ -180,51 +202,23 @@ class BatchNorm(nn.Module):
         self, inputs: Float[Array, "batch *time channel"], mask: Mask
     ) -> Float[Array, "batch *time channel"]:
         """Returns the normalised, scaled and shifted inputs, in their precision."""
-        shape, dtype = inputs.shape[-1:], inputs.dtype
+        shape = inputs.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, shape)
         bias = self.param("bias", nn.initializers.zeros, shape)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         running_var = self.variable("batch_stats", "var", jnp.ones, shape)
-        inputs = inputs.astype(scale.dtype)
         if mask is None:
-            mean, var = running_mean.value, running_var.value
-        else:
-            mean, var, count = self._batch_statistics(inputs, mask)
-            unbiased = var * count / jnp.maximum(count - 1, 1)
-            if not self.is_initializing():
-                _move(running_mean, mean)
-                _move(running_var, jnp.where(count > 1, unbiased, running_var.value))
-        factor = scale * jax.lax.rsqrt(var + BATCH_NORM_EPSILON)
-        shift = bias - mean * factor
-        return (
-            inputs * expand_dims(factor, inputs) + expand_dims(shift, inputs)
-        ).astype(dtype)
-
-    def _batch_statistics(self, inputs, mask):
-        """Returns the mean and biased variance [channel] over all devices, and n.
-
-        They are computed in one pass from the distances to a value in the middle of the
-        inputs. The mean of squares minus the squared mean would lose small variances to
-        rounding.
-        """
-        axes = tuple(range(inputs.ndim - 1))
-        middle = tuple(size // 2 for size in inputs.shape[1:-1])
-        near = jax.lax.stop_gradient(inputs[(0, *middle)])
-        if self.axis_name is not None:
-            near = jax.lax.pmean(near, self.axis_name)
-        distance = inputs - expand_dims(near, inputs)
-        masked = distance * mask.reshape(-1, *[1] * (inputs.ndim - 1))
-        sums = (
-            jnp.sum(masked, axes),
-            jnp.sum(masked * distance, axes),
-            jnp.sum(mask) * (inputs[0, ..., 0].size),
+            factor = scale * jax.lax.rsqrt(running_var.value + normalisation.EPSILON)
+            shift = bias - running_mean.value * factor
+            return normalisation.scale_and_shift(inputs, factor, shift)
+        outputs, (mean, var, count) = normalisation.normalise(
+            inputs, scale, bias, mask, self.axis_name
         )
-        if self.axis_name is not None:
-            sums = jax.lax.psum(sums, self.axis_name)
-        total, squares, count = sums
-        offset = total / count
-        var = jnp.maximum(squares / count - offset**2, 0)
-        return near + offset, var, count
+        if not self.is_initializing():
+            unbiased = var * count / jnp.maximum(count - 1, 1)
+            _move(running_mean, mean)
+            _move(running_var, jnp.where(count > 1, unbiased, running_var.value))
+        return outputs
 
 
 def _move(running: nn.Variable, value: jax.Array) -> None:
@@ -279,42 +273,3 @@ def record_keys(module: nn.Module, count: int) -> jax.Array:
         positions += jax.lax.axis_index(axis_name) * count
     rng = module.make_rng("dropout")
     return jax.vmap(jax.random.fold_in, (None, 0))(rng, positions)
-
-
-def max_pool(signal: FeatureMap) -> Float[Array, "batch time_out channel"]:
-    """Returns the maximum of every two neighbours, stride 2; drops an odd last one.
-
-    It is a maximum of two slices, whose gradient is two selects. The gradient of a
-    reduce window is a scatter, which is slow on accelerators and on XLA's CPU backend.
-    """
-    even = signal.shape[1] // 2 * 2
-    return jnp.maximum(signal[:, 0:even:2], signal[:, 1:even:2])
-
-
-def max_pool_overlapping(
-    signal: FeatureMap,
-) -> Float[Array, "batch time_plus_1 channel"]:
-    """Returns the maximum of width 2, stride 1, with one −∞ on either side."""
-    inner = jnp.maximum(signal[:, :-1], signal[:, 1:])
-    return jnp.concatenate([signal[:, :1], inner, signal[:, -1:]], axis=1)
-
-
-def maximum(
-    signal: FeatureMap, axis: int
-) -> Float[Array, "batch channel"] | Float[Array, "batch time"]:
-    """Returns the maximum over an axis; its gradient goes to the first maximum.
-
-    This is what PyTorch does. The gradient of `jnp.max` is divided by the number of
-    elements that equal the maximum. That number is 0, and the gradient NaN, where XLA
-    computes both sides in different fusions and rounds them differently.
-    """
-    first = jnp.argmax(jax.lax.stop_gradient(signal), axis, keepdims=True)
-    places = jax.lax.broadcasted_iota(first.dtype, signal.shape, axis % signal.ndim)
-    return jnp.sum(jnp.where(places == first, signal, 0), axis)
-
-
-def expand_dims(
-    values: Float[Array, " channel"], like: Float[Array, "*batch channel"]
-) -> Float[Array, "*one channel"]:
-    """Returns values with leading axes of length 1, as many as `like` has."""
-    return values.reshape(*[1] * (like.ndim - 1), -1)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mrm_jax.models import crops, inputs, layers
+from mrm_jax.models import crops, inputs, layers, pooling
 from mrm_jax.models.mrm_net import mutual, network
 from mrm_jax.models.outputs import SingleOutput
 
@@ -151,7 +151,7 @@ class PooledHead(nn.Module):
         dropout_rate: jax.Array | float,
     ) -> Float[Array, "batch label"]:
         """Returns logits; the first dropout has half of the rate."""
-        pooled = [layers.maximum(features, axis=1), features.mean(axis=1)]
+        pooled = [pooling.maximum(features, axis=1), features.mean(axis=1)]
         hidden = jnp.concatenate(pooled, axis=-1)
         hidden = self._linear(1, self.width, hidden, mask, dropout_rate / 2)
         hidden = nn.relu(hidden)
@@ -213,7 +213,7 @@ def max_pool_centred(
 ) -> Float[Array, "batch time_out channel"]:
     """Returns the maximum of width 3, with one −∞ on either side.
 
-    It is a maximum of slices for the reason given in `layers.max_pool`.
+    It is a maximum of slices for the reason given in `pooling.max_pool`.
     """
     length = signal.shape[1]
     padded = jnp.pad(signal, ((0, 0), (1, 1), (0, 0)), constant_values=-jnp.inf)

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mrm_jax.models import layers
+from mrm_jax.models import layers, pooling
 from mrm_jax.models.mrm_net import blocks
 
 
@@ -27,7 +27,7 @@ class ChannelGate(nn.Module):
         reduce = layers.Linear(channels // 8, use_bias=False, name="reduce")
         expand = layers.Linear(channels, use_bias=False, name="expand")
         norm = layers.BatchNorm(self.axis_name, name="norm")
-        of_max = norm(expand(reduce(layers.maximum(inputs, axis=1))), mask)
+        of_max = norm(expand(reduce(pooling.maximum(inputs, axis=1))), mask)
         of_mean = norm(expand(reduce(jnp.mean(inputs, axis=1))), mask)
         return jax.nn.sigmoid(of_max + of_mean)
 
@@ -42,7 +42,7 @@ class TimeGate(nn.Module):
         self, inputs: layers.FeatureMap, mask: layers.Mask
     ) -> Float[Array, "batch time"]:
         """Returns a factor in (0, 1) for every time step."""
-        rows = [layers.maximum(inputs, axis=-1), jnp.mean(inputs, axis=-1)]
+        rows = [pooling.maximum(inputs, axis=-1), jnp.mean(inputs, axis=-1)]
         gate = layers.Conv(1, 7, name="conv")(jnp.stack(rows, axis=-1))
         gate = layers.BatchNorm(self.axis_name, name="norm")(gate, mask)
         return jax.nn.sigmoid(gate[..., 0])

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mrm_jax.models import layers
+from mrm_jax.models import layers, pooling
 
 STEM_TAPS = (11, 7, 5, 3)
 STEM_WIDTHS = (1, 2, 4, 4)  # times the width of the network
@@ -26,7 +26,7 @@ class Stem(nn.Module):
         for i, (taps, factor) in enumerate(zip(STEM_TAPS, STEM_WIDTHS, strict=True), 1):
             signal = layers.Conv(factor * self.width, taps, name=f"conv{i}")(signal)
             norm = layers.BatchNorm(self.axis_name, name=f"norm{i}")
-            signal = layers.max_pool_overlapping(nn.relu(norm(signal, mask)))
+            signal = pooling.max_pool_overlapping(nn.relu(norm(signal, mask)))
         return signal
 
 
@@ -48,11 +48,11 @@ class MultiScale(nn.Module):
         path_a = layers.convolve(inputs, self._merged_kernel(inputs), self.stride)
         path_a = nn.relu(layers.BatchNorm(self.axis_name, name="norm_a")(path_a, mask))
         path_a = layers.Dropout(self.axis_name, name="dropout")(
-            layers.max_pool(path_a), mask, dropout_rate
+            pooling.max_pool(path_a), mask, dropout_rate
         )
         path_b = layers.Conv(self.channels, 3, self.stride, name="conv_b")(inputs)
         path_b = nn.relu(layers.BatchNorm(self.axis_name, name="norm_b")(path_b, mask))
-        return path_a + layers.max_pool(path_b)
+        return path_a + pooling.max_pool(path_b)
 
     def _merged_kernel(
         self, inputs: layers.FeatureMap
