@@ -36,18 +36,20 @@ def train_steps(
         records: records that `rows` index.
         rows: [step, batch], record numbers or padding.
         hparams: hyperparameters.
-        options: model, augment and inherited, as in `steps.train_step`.
+        options: model, augment and inherited, as in `steps.packed_step`.
 
     Returns:
         The state after the last update, and the terms, each [step].
     """
 
-    def body(state, batch_rows):
+    def body(packed, batch_rows):
         """Makes one update."""
         batch = input_pipeline.take(records, batch_rows)
-        return steps.train_step(state, batch, hparams, **options)
+        return steps.packed_step(packed, batch, hparams, **options)
 
-    return devices.loop(body, state, rows)
+    packed = train_state.PackedState.pack(state, as_vector=devices.supports_scan())
+    packed, terms = devices.loop(body, packed, rows)
+    return packed.unpack(), terms
 
 
 @functools.lru_cache(maxsize=8)

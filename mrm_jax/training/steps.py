@@ -1,6 +1,7 @@
 """One training step and one scoring step, as pure functions of one device's share."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,14 +17,23 @@ Terms = dict[str, jax.Array]
 
 
 def train_step(
-    state: train_state.TrainState,
+    state: train_state.TrainState, batch: Batch, hparams: HParams, **options: Any
+) -> tuple[train_state.TrainState, Terms]:
+    """Makes one update of a state, as `packed_step` does."""
+    packed = train_state.PackedState.pack(state, as_vector=False)
+    packed, terms = packed_step(packed, batch, hparams, **options)
+    return packed.unpack(), terms
+
+
+def packed_step(
+    packed: train_state.PackedState,
     batch: Batch,
     hparams: HParams,
     *,
     model: networks.Network,
     augment: bool = False,
     inherited: inherited_lib.Inherited | None = None,
-) -> tuple[train_state.TrainState, Terms]:
+) -> tuple[train_state.PackedState, Terms]:
     """Makes one update; returns the state and the mean loss, its terms and "grad_norm".
 
     With `augment` the records are changed at random first, see `augmentation`. If
@@ -31,9 +41,37 @@ def train_step(
     and gradients are then those of the whole batch, on every device. With `inherited`,
     weights of another run are frozen or change more slowly.
     """
+    state = packed.state
     if augment:
         key = augmentation.key_of(state.rng, state.step)
         batch = augmentation.augment(batch, key, hparams, model.axis_name)
+    by_param, (terms, batch_stats) = _gradient(packed, batch, hparams, model)
+    grads = packed.ravelled(by_param)
+    if model.axis_name is not None:
+        grads, terms = jax.lax.pmean((grads, terms), model.axis_name)
+    terms["grad_norm"] = optax.tree.norm(grads)
+    grads = _clipped(grads, terms["grad_norm"], hparams.clip_norm)
+    updates, opt_state = train_state.optimizer(hparams, state.step).update(
+        grads, state.opt_state, state.params
+    )
+    if inherited is not None:
+        by_param = packed.unravelled(updates)
+        by_param = inherited_lib.scale_updates(by_param, inherited, hparams)
+        updates = packed.ravelled(by_param)
+    state = dataclasses.replace(
+        state,
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        opt_state=opt_state,
+        batch_stats=batch_stats,
+    )
+    state = train_state.with_averages(state, hparams)
+    return dataclasses.replace(packed, state=state), terms
+
+
+def _gradient(packed, batch, hparams, model):
+    """Returns the gradient, and the terms of the loss with new running averages."""
+    state = packed.state
 
     def loss_fn(params):
         """Returns the mean loss, and its terms with the updated running averages."""
@@ -53,30 +91,7 @@ def train_step(
         )
         return means["loss"], (means, updated["batch_stats"])
 
-    grads, (terms, batch_stats) = jax.grad(loss_fn, has_aux=True)(state.params)
-    if model.axis_name is not None:
-        grads, terms = jax.lax.pmean((grads, terms), model.axis_name)
-    terms["grad_norm"] = optax.tree.norm(grads)
-    grads = _clipped(grads, terms["grad_norm"], hparams.clip_norm)
-    state = dataclasses.replace(
-        _updated(state, grads, hparams, inherited), batch_stats=batch_stats
-    )
-    return train_state.with_averages(state, hparams), terms
-
-
-def _updated(state, grads, hparams, inherited):
-    """Returns the state after an update of its parameters."""
-    updates, opt_state = train_state.optimizer(hparams, state.step).update(
-        grads, state.opt_state, state.params
-    )
-    if inherited is not None:
-        updates = inherited_lib.scale_updates(updates, inherited, hparams)
-    return dataclasses.replace(
-        state,
-        step=state.step + 1,
-        params=optax.apply_updates(state.params, updates),
-        opt_state=opt_state,
-    )
+    return jax.grad(loss_fn, has_aux=True)(packed.params)
 
 
 def _clipped(grads, norm, clip_norm):

@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from jax import flatten_util
 
 from mrm_jax.models import networks
 from mrm_jax.training import schedules
@@ -87,6 +88,66 @@ def with_averages(state: TrainState, hparams: HParams) -> TrainState:
         state.averages,
     )
     return dataclasses.replace(state, averages=moved)
+
+
+@flax.struct.dataclass
+class PackedState:
+    """A state between the steps of a call, with all parameters in one vector or not.
+
+    On a GPU an optimiser updates one vector in one kernel, and the norm of its gradient
+    takes two. With an array for each parameter, both take a kernel for each: two fifths
+    of the kernels of a training step. The CPU gains nothing by it, and a call there is
+    one step, so that packing and unpacking took 0.4 % of it and compiled for longer.
+    """
+
+    state: TrainState  # params, their moments and their averages are packed
+    unravel: Callable[[Any], dict] | None = flax.struct.field(pytree_node=False)
+
+    @classmethod
+    def pack(cls, state: TrainState, as_vector: bool) -> "PackedState":
+        """Packs a state.
+
+        Args:
+            state: a state whose parameters share one precision.
+            as_vector: whether to make them one vector.
+        """
+        if not as_vector:
+            return cls(state, None)
+        unravel = flatten_util.ravel_pytree(state.params)[1]
+        return cls(
+            _map_params(state, lambda x: flatten_util.ravel_pytree(x)[0]), unravel
+        )
+
+    def unpack(self) -> TrainState:
+        """Returns the state with its parameters in arrays of their own."""
+        return _map_params(self.state, self.unravelled)
+
+    @property
+    def params(self) -> dict:
+        """The parameters in arrays of their own."""
+        return self.unravelled(self.state.params)
+
+    def unravelled(self, packed: Any) -> dict:
+        """Returns parameters, or the like, in arrays of their own."""
+        return packed if self.unravel is None else self.unravel(packed)
+
+    def ravelled(self, params: Any) -> Any:
+        """Returns parameters, or the like, as they are in the packed state."""
+        return params if self.unravel is None else flatten_util.ravel_pytree(params)[0]
+
+
+def _map_params(state: TrainState, function: Callable[[Any], Any]) -> TrainState:
+    """Applies a function to the parameters, their moments and their averages."""
+    adam, averages = moments(state), state.averages
+    if averages is not None:
+        averages = averages | {"params": function(averages["params"])}
+    adam = adam._replace(mu=function(adam.mu), nu=function(adam.nu))
+    return dataclasses.replace(
+        state,
+        params=function(state.params),
+        opt_state=(adam, *state.opt_state[1:]),
+        averages=averages,
+    )
 
 
 def shapes(
