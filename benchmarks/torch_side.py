@@ -17,9 +17,20 @@ class TorchSide:
     """The reference network, either eager or compiled."""
 
     def __init__(
-        self, load: loads.Load, compiled: bool = False, bfloat16: bool = False
+        self,
+        load: loads.Load,
+        compiled: bool = False,
+        bfloat16: bool = False,
+        fused: bool = False,
     ):
-        """Puts the network and the records on the device."""
+        """Puts the network and the records on the device.
+
+        Args:
+            load: the records.
+            compiled: whether `torch.compile` compiles the network.
+            bfloat16: whether the network computes in bfloat16.
+            fused: whether Adam is fused on the CPU, as it is on a GPU.
+        """
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         signals, labels = load.arrays()
         self._signals = torch.from_numpy(signals.swapaxes(1, 2).copy()).to(self._device)
@@ -29,7 +40,9 @@ class TorchSide:
         # Settings of a user who cares about speed; JAX tunes and uses TF32 by default.
         torch.backends.cudnn.benchmark = gpu
         torch.backends.cuda.matmul.allow_tf32 = gpu
-        self._optimizer = torch.optim.Adam(self._net.parameters(), lr=1e-3, fused=gpu)
+        self._optimizer = torch.optim.Adam(
+            self._net.parameters(), lr=1e-3, fused=gpu or fused
+        )
         if compiled:
             self._net = torch.compile(self._net)
         self._rows = torch.arange(load.records, device=self._device).split(load.batch)

@@ -139,12 +139,11 @@ def _over_runs(
     return alone
 
 
-@functools.lru_cache(maxsize=8)
-def train_mapped(program: Program) -> Any:
-    """Returns `epoch.train_steps` of all runs, mapped over the devices.
+def train_call(program: Program) -> Callable[..., Any]:
+    """Returns `epoch.train_steps` of all runs on one device.
 
     The returned function takes runs, records and rows [run, step, batch]. It returns
-    the runs, whose memory it reuses, and their terms [run, step].
+    the runs and their terms [run, step].
 
     Args:
         program: a resolved program.
@@ -163,7 +162,17 @@ def train_mapped(program: Program) -> Any:
         state, terms = _over_runs(one, program.batching)(runs, rows)
         return runs.replace(state=state), terms
 
-    return devices.map_devices(call, donate_argnums=(0,))
+    return call
+
+
+@functools.lru_cache(maxsize=8)
+def train_mapped(program: Program) -> Any:
+    """Returns `train_call` mapped over the devices; it reuses the memory of the runs.
+
+    Args:
+        program: a resolved program.
+    """
+    return devices.map_devices(train_call(program), donate_argnums=(0,))
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,0 +1,87 @@
+"""Counting of kernels, on a small program in the format of XLA."""
+
+import pytest
+
+from benchmarks import kernels
+
+PROGRAM = """
+HloModule step
+
+%add (a: f32[], b: f32[]) -> f32[] {
+  %a = f32[] parameter(0)
+  %b = f32[] parameter(1)
+  ROOT %sum = f32[] add(%a, %b)
+}
+
+%fused_computation (param_0: f32[100,10], param_1: f32[10]) -> f32[10] {
+  %param_1 = f32[10]{0} parameter(1)
+  %param_0 = f32[100,10]{1,0} parameter(0)
+  %bitcast = f32[100,10]{1,0} bitcast(%param_0)
+  %row = f32[1,10]{1,0} slice(%bitcast), slice={[0:1], [0:10]}
+  ROOT %out = f32[10]{0} add(%row, %param_1)
+}
+
+%fused_reduce (param_0: f32[100,10]) -> (f32[10], f32[10]) {
+  %param_0.1 = f32[100,10]{1,0} parameter(0)
+  %zero = f32[] constant(0)
+  ROOT %sums = (f32[10]{0}, f32[10]{0}) reduce(%param_0.1, %param_0.1, %zero, %zero), dimensions={0}, to_apply=%add
+}
+
+%body (state: (f32[100,10], f32[10], /*index=5*/s32[])) -> (f32[100,10], f32[10], s32[]) {
+  %state = (f32[100,10]{1,0}, f32[10]{0}, /*index=5*/s32[]) parameter(0)
+  %map = f32[100,10]{1,0} get-tuple-element(%state), index=0
+  %row.1 = f32[10]{0} get-tuple-element(%state), index=1
+  %loop_add_fusion = f32[10]{0} fusion(%map, %row.1), kind=kLoop, calls=%fused_computation, metadata={op_name="jit(f)/while/body/jvp(Net)/stem/add"}
+  %input_reduce_fusion = (f32[10]{0}, f32[10]{0}) fusion(%map), kind=kInput, calls=%fused_reduce, metadata={op_name="jit(f)/while/body/transpose(jvp(Net))/stem/reduce"}
+  %convolution = (f32[100,10]{1,0}, u8[64]{0}) custom-call(%map), custom_call_target="__cudnn$convForward", metadata={op_name="jit(f)/while/body/jvp(jit(softmax))/conv"}
+  ROOT %new = (f32[100,10]{1,0}, f32[10]{0}, s32[]) tuple(%map, %loop_add_fusion, %row.1)
+}
+
+ENTRY %main (start: f32[100,10]) -> f32[100,10] {
+  %start = bf16[100,10]{1,0} parameter(0)
+  %copy = bf16[100,10]{1,0} copy(%start)
+  %while = (f32[100,10]{1,0}, f32[10]{0}, /*index=5*/s32[]) while(%copy), condition=%test, body=%body
+}
+"""  # noqa: E501
+
+
+@pytest.fixture
+def found():
+    return kernels.count(PROGRAM, "Net")
+
+
+def test_every_kernel_of_the_loop_and_around_it_is_found(found):
+    assert [(kernel.kind, kernel.in_loop) for kernel in found] == [
+        ("fusion", True),
+        ("fusion, reduce", True),
+        ("__cudnn$convForward", True),
+        ("copy", False),
+    ]
+
+
+def test_origins_are_told_by_the_network(found):
+    origins = [kernel.origin for kernel in found]
+    assert origins == ["forward", "backward", "losses", "the rest"]
+
+
+def test_bytes_are_those_of_results_and_operands(found):
+    row, whole = 10 * 4, 1000 * 4
+    assert [kernel.moved for kernel in found] == [
+        row + row + row,  # a slice of one operand, the other one, and the result
+        whole + 2 * row,
+        2 * whole + 64,
+        2 * 2000,
+    ]
+
+
+def test_kernels_are_summed_by_a_field(found):
+    loop = [kernel for kernel in found if kernel.in_loop]
+    assert kernels.by(loop, "in_loop") == {True: [3, 12e-6]}
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [("f32[]", 4), ("(bf16[3,2]{1,0}, pred[5])", 17), ("s4[3]", 2), ("token[]", 0)],
+)
+def test_sizes_of_arrays(shape, size):
+    assert kernels.num_bytes(shape) == size
