@@ -46,6 +46,9 @@ class Row:
     experiment: str
     seeds: tuple[int, ...] = (1, 2, 3)
     label_set: str = "superdiagnostic"
+    table: str = ""  # that shows it; default: the one of its label set
+    values: tuple[str, ...] = ()  # further values of the configuration
+    times_epochs: int = 1  # of the runs with all records
 
 
 def _rows() -> tuple[Row, ...]:
@@ -73,6 +76,17 @@ def _rows() -> tuple[Row, ...]:
         )
     ]
 
+    tenth = ("data.folds.train=(1,)",)
+    pretrained = (*tenth, "init.run=ptbxl-subset-superdiagnostic")
+    of_tenth = Row("", "", PTBXL, label_set="rhythm", table="transfer", times_epochs=2)
+    transfer = [
+        dataclasses.replace(of_tenth, name=name, title=title, values=values)
+        for name, title, values in (
+            ("rhythm_tenth", "MRM-Net, new weights", tenth),
+            ("rhythm_tenth_pretrained", "MRM-Net, fine-tuned", pretrained),
+        )
+    ]
+
     def variant(name: str, title: str) -> Row:
         return Row(name, f"MRM-Net, {title}", f"experiments/{name}.py")
 
@@ -81,6 +95,7 @@ def _rows() -> tuple[Row, ...]:
         Row("tuned", "MRM-Net, tuned recipe", TUNED),
         variant("no_mutual_loss", "no mutual loss"),
         *(plain[name] for name in ("xresnet1d101", "resnet1d_wang", "s4")),
+        *transfer,
         variant("high_only", "high branch only"),
         variant("low_only", "low branch only"),
         variant("mutual_every_stage", "mutual loss after every stage"),
@@ -114,9 +129,10 @@ class Task:
             "seed": str(self.seed),
             "data.shards": args.data,
             "data.label_set": self.row.label_set,
-            "num_epochs": str(args.epochs),
+            "num_epochs": str(args.epochs * self.row.times_epochs),
         }
         values = [f"{name}={value}" for name, value in config.items()]
+        values += self.row.values
         return [
             *(sys.executable, "-m", "mrm_jax.train"),
             *("--config", self.row.experiment),

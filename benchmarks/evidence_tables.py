@@ -97,14 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def all_tables(folder: Path) -> dict[str, str]:
-    """Returns the table of each label set by its name, in Markdown."""
-    label_sets = dict.fromkeys(row.label_set for row in evidence.ROWS)
-    return {f"results_{name}": table(folder, name) for name in label_sets}
+    """Returns each table by its name, in Markdown."""
+    names = dict.fromkeys(row.table or row.label_set for row in evidence.ROWS)
+    return {f"results_{name}": table(folder, name) for name in names}
 
 
-def table(folder: Path, label_set: str) -> str:
-    """Returns the table of the rows of a label set; the first one is the reference."""
-    rows = [row for row in evidence.ROWS if row.label_set == label_set]
+def table(folder: Path, name: str) -> str:
+    """Returns the table of a name; its first row is the reference."""
+    rows = [row for row in evidence.ROWS if (row.table or row.label_set) == name]
     found = [read(folder, row) for row in rows]
     cells = [
         _cells(row, results, found[0]) for row, results in zip(rows, found, strict=True)
