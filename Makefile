@@ -126,10 +126,12 @@ $(VENV)/parity: $(PINNED) | $(BIN)/python
 	@touch $(VENV)/core $(VENV)/docs $(VENV)/dev $@
 
 # Compilers for accelerators that need not be there, beside the packages of the project.
-$(VENV)/targets: | $(VENV)/parity
+$(VENV)/targets: $(PINNED) | $(VENV)/parity
+	rm -rf $@ $@.new
 	$(PIP) --target $@.new/cuda "jax-cuda13-plugin[with-cuda]==$$($(BIN)/python -c 'import jax; print(jax.__version__)')"
 	$(PIP) --target $@.new/tpu --no-deps "$$($(BIN)/python -c 'from importlib import metadata as m; print(next(r.partition(";")[0] for r in m.requires("jax") if r.startswith("libtpu")))')"
 	mv $@.new $@
+	@touch $@
 
 $(VENV)/release: $(PINNED) | $(BIN)/python
 	$(PIP) --editable '.[release]'

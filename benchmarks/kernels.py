@@ -16,7 +16,8 @@ BITS = {"pred": 8, "token": 0, "bf16": 16} | {
 }
 FREE = frozenset(
     "parameter get-tuple-element bitcast tuple constant while iota conditional "
-    "call after-all partition-id replica-id optimization-barrier".split()
+    "call after-all partition-id replica-id optimization-barrier "
+    "all-reduce-done all-gather-done copy-done async-done slice-done".split()
 )
 SLICES = frozenset({"slice", "dynamic-slice", "gather"})
 HEAD = re.compile(r"^(ENTRY )?%?([\w.\-]+) (?:\(.*)?\{$")
@@ -66,20 +67,29 @@ def count(text: str, network: str) -> list[Kernel]:
         network: name of the network's class, which marks its operations.
     """
     parts = dict(_computations(text))
-    inside, loops = set(), set()
-    for operations in parts.values():
+    inside, loops, callers = set(), set(), {}
+    for caller, operations in parts.items():
         for operation in operations:
             for role, name in CALLED.findall(operation.attributes):
-                if role in ("calls", "to_apply"):
-                    inside.add(name)
-                elif role == "body":
+                if role == "body":
                     loops.add(name)
+                elif operation.kind == "call":
+                    callers[name] = caller
+                else:
+                    inside.add(name)
+
+    def is_in_loop(name):
+        """Returns whether a computation is the body of a loop, or called there."""
+        while name in callers:
+            name = callers[name]
+        return name in loops
+
     return [
         Kernel(
             _kind(operation),
             _origin(operation, network),
             _moved(operation, operations, parts),
-            in_loop=name in loops,
+            in_loop=is_in_loop(name),
         )
         for name, operations in parts.items()
         if name not in inside
@@ -90,12 +100,12 @@ def count(text: str, network: str) -> list[Kernel]:
 
 def by(kernels: Iterable[Kernel], field: str) -> dict[str, list[float]]:
     """Returns number and gigabytes of kernels by one of their fields, most first."""
-    found: dict[str, list[float]] = collections.defaultdict(lambda: [0, 0.0])
+    counts: collections.Counter[str] = collections.Counter()
+    moved: collections.Counter[str] = collections.Counter()
     for kernel in kernels:
-        entry = found[getattr(kernel, field)]
-        entry[0] += 1
-        entry[1] = round(entry[1] + kernel.moved / 1e9, 6)
-    return dict(sorted(found.items(), key=lambda item: -item[1][0]))
+        counts[getattr(kernel, field)] += 1
+        moved[getattr(kernel, field)] += kernel.moved
+    return {name: [number, moved[name] / 1e9] for name, number in counts.most_common()}
 
 
 def num_bytes(shape: str) -> int:

@@ -2,9 +2,10 @@
 
 XLA makes the program that would run on the device. It tells how many kernels a step
 takes, which bytes they move, how much memory the program needs and how long it takes to
-compile. From the bandwidth and the peak arithmetic of the device follow lower bounds of
-a step's time. It does not tell the time itself, as kernels are not tuned without the
-device.
+compile. From the bandwidth and the peak arithmetic of the device follow the times that
+the bytes take, if no cache holds any of them, and that the arithmetic takes. The time
+of a step is not known, as kernels are not tuned without the device. For a TPU there are
+no kernels to count: bytes and arithmetic are those of the whole call, as XLA counts.
 
 `make .venv/targets` installs the compilers (4 GB), beside the packages of the project.
 The whole list takes half an hour on two quiet cores. The results are kept as they come.
@@ -105,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             failed = True
             continue
         entry = json.loads(result.stdout.splitlines()[-1])
-        entry |= lower_bounds(program, entry)
+        entry |= times(program, entry)
         print(describe(entry))
         harness.save(args.out or RESULTS, "programs", entry, part=str(program))
     return int(failed)
@@ -148,11 +149,12 @@ def _nvidia(folder: Path, name: str) -> list[Path]:
     return sorted(folder.glob(f"nvidia/*/{name}"))
 
 
-def lower_bounds(program: Program, entry: dict[str, Any]) -> dict[str, float]:
-    """Returns the times, in ms, in which a device can move the bytes of a step.
+def times(program: Program, entry: dict[str, Any]) -> dict[str, float]:
+    """Returns how long bytes and arithmetic take at the limits of a device, in ms.
 
-    For a TPU, whose kernels are not counted, the bytes are those that XLA counts. It
-    counts the arithmetic, too.
+    Args:
+        program: the program.
+        entry: what it needs, from `benchmarks.compile_for`.
     """
     device = DEVICES[program.device]
     moved = entry["xla_gb"] or entry["moved_gb"]
@@ -164,12 +166,14 @@ def lower_bounds(program: Program, entry: dict[str, Any]) -> dict[str, float]:
 
 def describe(entry: dict[str, Any]) -> str:
     """Returns one line on a compiled program."""
-    moved = entry["xla_gb"] or entry["moved_gb"]
+    moved = f"{entry['xla_gb']:.1f} GB a call"
+    if not entry["xla_gb"]:
+        moved = f"{entry['kernels']:,} kernels, {entry['moved_gb']:.1f} GB a step"
     return (
-        f"  {entry['kernels']:,} kernels, {moved:.1f} GB a step (at least "
-        f"{entry['ms_of_bytes']:.1f} ms), {entry['peak_mib']:,.0f} MiB at most, "
-        f"{entry['temporary_mib']:,.0f} MiB temporary, {entry['code_mib']:.0f} MiB of "
-        f"code, compiled in {entry['compile_s']:.0f} s"
+        f"  {moved} ({entry['ms_of_bytes']:.1f} ms without caches), "
+        f"{entry['peak_mib']:,.0f} MiB at most, {entry['temporary_mib']:,.0f} MiB "
+        f"temporary, {entry['code_mib']:.0f} MiB of code, compiled in "
+        f"{entry['compile_s']:.0f} s"
     )
 
 

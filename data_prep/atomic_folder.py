@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+def unfinished(path: Path) -> Path:
+    """Returns the temporary name of a folder that is being built."""
+    return path.with_name(f".{path.name}.building")
+
+
 @contextlib.contextmanager
 def building(path: Path, *, resume: bool = False) -> Iterator[Path]:
     """Yields a folder that becomes `path` when the block ends without an error.
@@ -24,7 +29,7 @@ def building(path: Path, *, resume: bool = False) -> Iterator[Path]:
     Raises:
         ValueError: if another process is building the same folder.
     """
-    folder = path.with_name(f".{path.name}.building")
+    folder = unfinished(path)
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -35,10 +40,11 @@ def building(path: Path, *, resume: bool = False) -> Iterator[Path]:
             yield folder
             folder.rename(path)
         except BaseException:
-            if not resume:
-                _empty(folder)
-            if not any(folder.iterdir()):
-                folder.rmdir()
+            with contextlib.suppress(OSError):  # the error is told, not this one
+                if not resume:
+                    _empty(folder)
+                if not any(folder.iterdir()):
+                    folder.rmdir()
             raise
     finally:
         os.close(descriptor)

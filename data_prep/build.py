@@ -147,27 +147,17 @@ def _write(
     strict: bool,
     pool: workers.Workers,
 ) -> manifests.Manifest:
+    _check_strict(index, index.skipped, strict)
     writer = shard_writer.Writer(folder, reading.num_samples, shard_writer.SHARD_BYTES)
     progress = _resume(index, reading, folder)
     writer.resume(progress.shards)
     try:
-        _check_strict(index, list(index.skipped), strict)
-        start = progress.done.end
-        rest = readers.read_all(index.paths[start:], reading, pool)
-        for row, result in enumerate(rest, start):
-            if isinstance(result, str):
-                progress.skip(row, result)
-                _check_strict(index, [(index.names[row], result)], strict)
-            else:
-                progress.keep(row, result.notes)
-                shard = writer.add(result.signal_uv)
-                if shard is not None:
-                    progress.finish_shard(shard)
-        read = progress.finish()
+        read = _read(index, reading, writer, progress, strict=strict, pool=pool)
         skipped = [*index.skipped, *_named(index, read.skipped)]
         _check_share(index, skipped)
-    except _UnusableRecordsError:
-        progress.discard()  # they are to be repaired, so all are read again
+    except BaseException:
+        if not progress.shards:
+            progress.discard()
         raise
     rows = np.array(read.kept, np.int64)
     tables = {name: _select(table, rows) for name, table in index.tables.items()}
@@ -179,8 +169,29 @@ def _write(
     return manifest
 
 
-class _UnusableRecordsError(ValueError):
-    """Records cannot be read that have to be."""
+def _read(
+    index: Index,
+    reading: readers.Reading,
+    writer: shard_writer.Writer,
+    progress: build_progress.Progress,
+    *,
+    strict: bool,
+    pool: workers.Workers,
+) -> build_progress.Part:
+    """Reads the records that are left, and returns what became of all."""
+    _check_strict(index, _named(index, progress.done.skipped), strict)
+    start = progress.done.end
+    rest = readers.read_all(index.paths[start:], reading, pool)
+    for row, result in enumerate(rest, start):
+        if isinstance(result, str):
+            progress.skip(row, result)
+            _check_strict(index, [(index.names[row], result)], strict)
+        else:
+            progress.keep(row, result.notes)
+            shard = writer.add(result.signal_uv)
+            if shard is not None:
+                progress.finish_shard(shard)
+    return progress.finish()
 
 
 def _resume(
@@ -201,14 +212,7 @@ def _resume(
             )
         )
 
-    names = hashlib.sha256("\n".join(index.names).encode())
-    names.update("\n".join(map(str, index.paths)).encode())
-    identity = _facts(index, reading) | {
-        "names": names.hexdigest(),
-        "num_samples": reading.num_samples,
-        "shard_bytes": shard_writer.SHARD_BYTES,
-    }
-    progress = build_progress.Progress(folder, identity)
+    progress = build_progress.Progress(folder, index.paths, _identity(index, reading))
     progress.resume(is_valid)
     if progress.shards:
         console.say(
@@ -216,6 +220,20 @@ def _resume(
             f"build has prepared (to prepare them again, delete {folder})"
         )
     return progress
+
+
+def _identity(index: Index, reading: readers.Reading) -> dict[str, object]:
+    """Returns what determines the bytes of the shards, as JSON."""
+    records = hashlib.sha256()
+    for name, path in zip(index.names, index.paths, strict=True):
+        records.update(f"{name} {path.absolute()}\n".encode())
+    return _facts(index, reading) | {
+        "records": records.hexdigest(),
+        "num_samples": reading.num_samples,
+        "source_rate": reading.source_rate,
+        "options": reading.options,
+        "shard_bytes": shard_writer.SHARD_BYTES,
+    }
 
 
 def _named(index: Index, rows: Iterable[tuple[int, str]]) -> list[tuple[str, str]]:
@@ -246,7 +264,7 @@ def _check_strict(
 ) -> None:
     if strict and skipped:
         name, reason = skipped[-1]
-        raise _UnusableRecordsError(
+        raise ValueError(
             f"{index.data_set} record {name}: {reason}. Repair the record, or omit "
             "--strict to skip it."
         )
@@ -258,7 +276,7 @@ def _check_share(index: Index, skipped: Sequence[tuple[str, str]]) -> None:
         reasons = _count(reason for _, reason in skipped)
         counts = ", ".join(f"{count} {what}" for what, count in reasons.items())
         examples = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
-        raise _UnusableRecordsError(
+        raise ValueError(
             f"{index.data_set}: at most {MAX_SKIPPED_SHARE:.0%} of the records may be "
             f"skipped, found {len(skipped)} of {total} ({counts}; first: {examples}). "
             "Check that the download is complete."

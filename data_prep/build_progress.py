@@ -1,15 +1,16 @@
 """Keeps the finished shards of a build that was interrupted, so that it can go on.
 
 Beside each finished shard, the unfinished folder holds a file that says which records
-of the index were read for it. A build of the same records by the same versions goes on
-after the last of them. These files are removed when the build is finished.
+of the index were read for it, and the sizes and times of their files. A build of the
+same records by the same versions goes on after the last of them. These files are
+removed when the build is finished.
 """
 
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -17,10 +18,12 @@ from typing import Any, Self
 import numpy as np
 
 from mrm_jax import version
-from mrm_jax.runtime import atomic
+from mrm_jax.runtime import atomic, console
 
 PREFIX = "progress-"
 IDENTITY = f"{PREFIX}build.json"
+# Files of a record beside the one that its path names, or would name with a suffix.
+SUFFIXES = (".hea", ".dat", ".mat")
 LIBRARIES = ("numpy", "scipy", "wfdb")  # beside mrm_jax, they determine the bytes
 
 
@@ -28,6 +31,22 @@ def versions() -> dict[str, str]:
     """Returns the versions that determine the bytes of a shard."""
     installed = {name: metadata.version(name) for name in LIBRARIES}
     return {"mrm_jax": version.VERSION} | installed
+
+
+def stamp(paths: Iterable[Path]) -> str:
+    """Returns a hash of the sizes and times of the files of records."""
+    found = hashlib.sha256()
+    for path in paths:
+        names = {str(path), *(f"{path}{suffix}" for suffix in SUFFIXES)}
+        names |= {str(path.with_suffix(suffix)) for suffix in SUFFIXES}
+        for name in sorted(names):
+            try:
+                status = os.stat(name)
+            except OSError:
+                continue
+            line = f"{name} {status.st_size} {status.st_mtime_ns}\n"
+            found.update(line.encode())
+    return found.hexdigest()
 
 
 @dataclasses.dataclass
@@ -38,6 +57,7 @@ class Part:
     kept: list[int] = dataclasses.field(default_factory=list)  # rows of the index
     notes: list[tuple[int, str]] = dataclasses.field(default_factory=list)
     skipped: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    stamp: str = ""  # of the files of its records
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -62,23 +82,25 @@ class Part:
 class Progress:
     """The records of a build that are read, in the folder of the unfinished build."""
 
-    def __init__(self, folder: Path, identity: dict[str, Any]):
+    def __init__(self, folder: Path, paths: Sequence[Path], identity: dict[str, Any]):
         """Opens the folder; what another build left there is removed.
 
         Args:
             folder: folder of the unfinished build.
+            paths: paths of the records of the index.
             identity: what determines the bytes of the shards, as JSON.
         """
         self.folder = folder
+        self.paths = paths
         self.done = Part()  # in finished shards
         self.shards: list[Path] = []  # finished
         self._open = Part()  # not yet in a finished shard
-        text = json.dumps(identity | versions(), sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        path = folder / IDENTITY
-        if not path.is_file() or path.read_text() != digest:
+        path, text = folder / IDENTITY, json.dumps(identity | versions())
+        if path.is_file() and path.read_text() != text:
+            console.say(_difference(path.read_text(), text))
+        if not path.is_file() or path.read_text() != text:
             self.discard()
-            path.write_text(digest)
+            path.write_text(text)
 
     def resume(self, is_valid: Callable[[Part, np.ndarray], bool]) -> None:
         """Takes over the finished shards that are still valid, and removes the rest.
@@ -91,7 +113,9 @@ class Progress:
             shard = self.folder / f"signals-{number:05d}.npy"
             try:
                 part = Part.read(self._path(shard))
-                valid = is_valid(part, np.load(shard, mmap_mode="r"))
+                valid = part.stamp == self._stamp(part) and is_valid(
+                    part, np.load(shard, mmap_mode="r")
+                )
             except (OSError, ValueError, EOFError):  # the machine may have lost power
                 break
             if not valid:
@@ -116,8 +140,10 @@ class Progress:
         """Remembers that all records that were kept so far are in finished shards."""
         with shard.open("rb") as file:
             os.fsync(file.fileno())  # so that it outlives its progress file
+        self._open.stamp = self._stamp(self._open)
         with atomic.replacing(self._path(shard)) as path:
             path.write_text(json.dumps(dataclasses.asdict(self._open)))
+        self.shards.append(shard)
         self.finish()
 
     def finish(self) -> Part:
@@ -135,6 +161,10 @@ class Progress:
         for path in self.folder.glob(f"{PREFIX}*"):
             path.unlink()
 
+    def _stamp(self, part: Part) -> str:
+        """Returns the stamp of a part that follows the finished ones."""
+        return stamp(self.paths[self.done.end : part.end])
+
     def _path(self, shard: Path) -> Path:
         return self.folder / f"{PREFIX}{shard.stem}.json"
 
@@ -142,3 +172,14 @@ class Progress:
         for path in self.folder.iterdir():
             if path not in keep:
                 path.unlink()
+
+
+def _difference(before: str, now: str) -> str:
+    """Returns why an unfinished build is not continued."""
+    try:
+        old, new = json.loads(before), json.loads(now)
+        names = [name for name in new if old.get(name) != new[name]]
+    except (AttributeError, ValueError):
+        names = []
+    what = f"another {', '.join(names)}" if names else "other settings"
+    return f"an unfinished build is discarded, because it has {what}"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from data_prep import build, dask_cluster, readers, shard_writer
+from data_prep import atomic_folder, build, dask_cluster, readers, shard_writer
 from mrm_jax.data import manifest as manifests
 from mrm_jax.runtime import cli, console
 
@@ -113,14 +113,19 @@ def status(action: Callable[[], None], out_dir: Path) -> int:
         action()
         return 0
     except (OSError, ValueError) as error:
-        cli.say_error(f"error: {cli.error_text(error)}")
-        return 1
+        message, code = f"error: {cli.error_text(error)}", 1
     except KeyboardInterrupt:
-        cli.say_error(
-            f"Interrupted. {out_dir} was not written, but its finished shards are "
-            "kept. Run the same command again to go on."
+        message, code = f"Interrupted. {out_dir} was not written.", cli.INTERRUPTED
+    unfinished = atomic_folder.unfinished(out_dir)
+    if unfinished.is_dir():
+        message += (
+            f" The shards that are finished are kept in {unfinished}: run the same "
+            "command again to go on, or delete that folder to start over."
         )
-        return cli.INTERRUPTED
+    elif code == cli.INTERRUPTED:
+        message += " Run the same command again to start over."
+    cli.say_error(message)
+    return code
 
 
 def _build(

@@ -28,6 +28,7 @@ class Reading:
     sampling_rate: int  # Hz, in the shards
     num_samples: int  # in the shards
     length_policy: str  # one of preprocessing.LENGTH_POLICIES
+    options: str = ""  # describes what else `read` depends on, such as a unit
 
 
 def processes(num_records: int, jobs: int) -> workers.Workers:

@@ -32,7 +32,7 @@ class Writer:
     """Writes a new folder of shards, with at most one shard of signals in memory."""
 
     def __init__(self, folder: Path, num_samples: int, shard_bytes: int):
-        """Starts an empty folder; `folder` must exist and be empty."""
+        """Starts a folder, which must exist and be empty, unless it is resumed."""
         self.folder = folder
         self._num_samples = num_samples
         record_bytes = num_samples * len(leads.LEADS) * np.dtype(np.int16).itemsize
@@ -42,11 +42,6 @@ class Writer:
         self._num_shards = 0
         self._sums: list[int] = []
         self._square_sums: list[int] = []
-
-    @property
-    def num_records(self) -> int:
-        """The number of records that were added."""
-        return len(self._sums)
 
     def resume(self, shards: Sequence[Path]) -> None:
         """Takes over finished shards of the folder, before the first call of `add`."""

@@ -58,6 +58,7 @@ def reading(args: argparse.Namespace) -> readers.Reading:
         sampling_rate=args.shard_rate,
         num_samples=round(args.duration * args.shard_rate),
         length_policy=args.length_policy,
+        options=repr(form),
     )
 
 

@@ -37,9 +37,10 @@ def writing(folder: Path) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            if is_new and [path.name for path in folder.iterdir()] == [LOCK_FILE]:
-                (folder / LOCK_FILE).unlink()
-                folder.rmdir()
+            with contextlib.suppress(OSError):  # the error is told, not this one
+                if is_new and [path.name for path in folder.iterdir()] == [LOCK_FILE]:
+                    (folder / LOCK_FILE).unlink()
+                    folder.rmdir()
             raise
 
 

@@ -31,13 +31,13 @@ def test_missing_compilers_are_named(tmp_path, capsys):
     assert f"{tmp_path} has no compilers for tpu. Install them with `make" in error
 
 
-def test_lower_bounds_follow_from_the_limits_of_the_device():
+def test_times_follow_from_the_limits_of_the_device():
     gpu = programs.Program("H100", "training")
     entry = {"xla_gb": 0, "moved_gb": 3.35, "xla_gflop": 0}
-    assert programs.lower_bounds(gpu, entry) == {"ms_of_bytes": pytest.approx(1)}
+    assert programs.times(gpu, entry) == {"ms_of_bytes": pytest.approx(1)}
     tpu = programs.Program("TPU v5e", "training", "bfloat16", 4)
     entry = {"xla_gb": 8.19, "moved_gb": 1, "xla_gflop": 197}
-    assert programs.lower_bounds(tpu, entry) == {
+    assert programs.times(tpu, entry) == {
         "ms_of_bytes": pytest.approx(10),
         "ms_of_arithmetic": pytest.approx(1),
     }

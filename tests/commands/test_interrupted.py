@@ -173,8 +173,7 @@ def test_a_preparation_writes_no_shards(tmp_path, monkeypatch, capsys):
         patch.setattr(synthetic, "index", interrupted)
         assert synthetic.main(words) == 130
     assert capsys.readouterr().err == (
-        f"Interrupted. {tmp_path / 'shards'} was not written, but its finished shards "
-        f"are kept. {AGAIN} go on.\n"
+        f"Interrupted. {tmp_path / 'shards'} was not written. {AGAIN} start over.\n"
     )
     assert not (tmp_path / "shards").exists()
     assert synthetic.main(words) == 0

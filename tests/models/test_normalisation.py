@@ -1,0 +1,96 @@
+"""The formulations of every backend compute the same."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mrm_jax.models import layers, normalisation
+
+SHAPES = [(6, 11, 3), (6, 4)]
+
+
+def accelerator(*arguments, cpu, default):
+    """Stands for `jax.lax.platform_dependent` on an accelerator."""
+    del cpu
+    return default(*arguments)
+
+
+@pytest.fixture(params=["cpu", "accelerator"], autouse=True)
+def backend(request, monkeypatch):
+    """Computes in float64, as the CPU does or as accelerators do."""
+    if request.param == "accelerator":
+        monkeypatch.setattr(jax.lax, "platform_dependent", accelerator)
+    with jax.enable_x64(True):
+        yield request.param
+
+
+def plainly(inputs, scale, bias, mask):
+    """Batch norm in two passes, for automatic differentiation."""
+    axes = tuple(range(inputs.ndim - 1))
+    weights = mask.reshape(-1, *[1] * (inputs.ndim - 1)) * jnp.ones_like(inputs)
+    count = weights.sum(axes)
+    mean = (weights * inputs).sum(axes) / count
+    var = (weights * jnp.square(inputs - mean[(None,) * len(axes)])).sum(axes) / count
+    shape = (*[1] * len(axes), -1)
+    factor = scale / jnp.sqrt(var + normalisation.EPSILON)
+    return (inputs - mean.reshape(shape)) * factor.reshape(shape) + bias.reshape(shape)
+
+
+def gradients(function, shape, mask):
+    rng = np.random.default_rng(0)
+    inputs = 50 + 3 * rng.normal(size=shape)
+    scale, bias = rng.normal(size=(2, shape[-1]))
+    weights = rng.normal(size=shape)
+
+    def loss(inputs, scale, bias):
+        """Weighs outputs differently, also those of padding."""
+        return jnp.sum(weights * jnp.sin(function(inputs, scale, bias, mask)))
+
+    return jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(inputs, scale, bias)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("padding", [0, 2])
+def test_the_gradient_is_that_of_automatic_differentiation(shape, padding):
+    mask = jnp.array([1.0] * (6 - padding) + [0.0] * padding)
+
+    def ours(*arguments):
+        """Leaves out the statistics."""
+        return normalisation.normalise(*arguments, None)[0]
+
+    found, expected = (gradients(f, shape, mask) for f in (ours, plainly))
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-8), found, expected
+    )
+
+
+def test_the_gradient_over_devices_is_that_of_the_whole_batch():
+    mask = jnp.array([1.0, 1, 1, 1, 1, 0])
+    inputs = jnp.asarray(np.random.default_rng(1).normal(size=(6, 5, 2)))
+    scale, bias = jnp.array([1.5, -2]), jnp.array([0.3, 0])
+
+    def loss(inputs, mask, axis_name):
+        """A sum over records."""
+        outputs, _ = normalisation.normalise(inputs, scale, bias, mask, axis_name)
+        return jnp.sum(jnp.sin(outputs) * mask.reshape(-1, 1, 1))
+
+    whole = jax.grad(loss)(inputs, mask, None)
+    shares = jax.vmap(jax.grad(loss), (0, 0, None), axis_name="batch")(
+        inputs.reshape(3, 2, 5, 2), mask.reshape(3, 2), "batch"
+    )
+    np.testing.assert_allclose(shares.reshape(whole.shape), whole, rtol=1e-9)
+
+
+def test_a_grouped_convolution_is_a_convolution_of_each_group():
+    rng = np.random.default_rng(2)
+    signal = jnp.asarray(rng.normal(size=(2, 9, 160)))
+    kernel = jnp.asarray(rng.normal(size=(3, 16, 160)))
+    found = jax.jit(layers.convolve_grouped)(signal, kernel)
+    expected = [
+        layers.convolve(signal[..., i : i + 16], kernel[..., i : i + 16])
+        for i in range(0, 160, 16)
+    ]
+    np.testing.assert_allclose(found, jnp.concatenate(expected, -1), rtol=1e-9)
