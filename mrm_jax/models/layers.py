@@ -127,9 +127,8 @@ def convolve_grouped(
 
     Groups of 16 channels are too few to fill a matrix unit, and XLA's own grouped
     convolutions are several times slower on the CPU. There, blocks of 32 channels are
-    the fastest. Accelerators have cheap arithmetic and costly launches: with 7 taps and
-    128 channels, forward and backward, one block takes 7 kernels that move 76 MB on an
-    H100, and blocks of 32 take 23 that move 186 MB (compiled programs, not times).
+    the fastest. Accelerators have cheap arithmetic, so they get fewer, larger kernels.
+    docs/speed.md has the figures.
     """
     channels = kernel.shape[-1]
 

@@ -109,7 +109,7 @@ def _normal(inputs, mean, inverse):
 def _two_sums(first, second):
     """Returns the sums of two feature maps over all axes but the last.
 
-    One reduction of both saves two kernels on a GPU, but takes five times as long as
+    One reduction of both saves two kernels on a GPU, but takes several times as long as
     two reductions on the CPU, where XLA does not vectorise it.
     """
     return jax.lax.platform_dependent(

@@ -95,9 +95,9 @@ class PackedState:
     """A state between the steps of a call, with all parameters in one vector or not.
 
     On a GPU an optimiser updates one vector in one kernel, and the norm of its gradient
-    takes two. With an array for each parameter, both take a kernel for each: two fifths
-    of the kernels of a training step. The CPU gains nothing by it, and a call there is
-    one step, so that packing and unpacking took 0.4 % of it and compiled for longer.
+    takes two. With an array for each parameter, both take a kernel for each. The CPU
+    gains nothing by it, and a call there is one step, so that packing and unpacking
+    would cost more. docs/speed.md has the figures.
     """
 
     state: TrainState  # params, their moments and their averages are packed
