@@ -1,8 +1,8 @@
 """Compiles a training, scoring or population call for devices that need not be there.
 
-XLA compiles for a described device as it would on one; see `benchmarks.programs`, which
-starts this program with the compilers of the device on its paths. The result is printed
-as JSON.
+XLA compiles for a described device as it would on one; see
+`python -m benchmarks.programs`, which starts this program with the compilers of the
+device on its paths. The result is printed as JSON.
 
 Example: python -m benchmarks.compile_for h100 training --dtype bfloat16
 """

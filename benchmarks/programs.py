@@ -10,7 +10,7 @@ no kernels to count: bytes and arithmetic are those of the whole call, as XLA co
 `make .venv/targets` installs the compilers (4 GB), beside the packages of the project.
 The whole list takes half an hour on two quiet cores. The results are kept as they come.
 
-Example: python -m benchmarks.programs --only "H100, training, float32"
+Example: python -m benchmarks.programs --targets .venv/targets
 """
 
 import argparse

@@ -11,6 +11,7 @@ each array, which is verified when it is read.
 
 import contextlib
 import json
+import shlex
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -85,6 +86,11 @@ def read_metadata(path: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     path.open("rb").close()  # raises a clear OSError
+    if path.suffix in (".pt", ".pth"):
+        raise ValueError(
+            f"{path} seems to be a PyTorch file. Convert it to a run first: "
+            f"`python -m mrm_jax.convert --torch {shlex.quote(str(path))} --run RUN`."
+        )
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("it is no NumPy archive")

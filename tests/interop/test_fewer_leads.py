@@ -1,8 +1,9 @@
 import jax
+import numpy as np
 import pytest
 
 import mrm_jax
-from mrm_jax import export
+from mrm_jax import convert, export
 from mrm_jax.interop import conversion
 from mrm_jax.training import run_spec, train_state
 from tests.helpers import small_runs
@@ -39,3 +40,19 @@ def test_exports_take_the_leads_of_the_run(workdir, tmp_path, format_, suffix, p
     assert export.main(flags) == 0  # verified on records of the test fold
     if format_ == "npz":
         assert mrm_jax.load(path).leads == LEADS
+
+
+@pytest.mark.torch
+def test_pytorch_takes_the_leads_of_the_run_and_gives_them_back(workdir, tmp_path):
+    pytest.importorskip("torch", reason="make parity", exc_type=ImportError)
+    flags = ["--run", str(workdir), "--format", "torch"]
+    assert export.main([*flags, "--out", str(tmp_path / "model.pt2")]) == 0
+    path = tmp_path / "weights.pth"
+    assert convert.main(["--run", str(workdir), "--to_torch", str(path)]) == 0
+    back = tmp_path / "back"
+    assert convert.main(["--torch", str(path), "--run", str(back)]) == 0
+    found, run = mrm_jax.load(back), mrm_jax.load(workdir)
+    assert found.leads == LEADS
+    signal_mv = np.random.default_rng(0).normal(0, 0.2, (400, 3))
+    one, other = (model.predict(signal_mv, 100, LEADS) for model in (found, run))
+    assert dict(one) == pytest.approx(dict(other), abs=1e-6)

@@ -88,6 +88,13 @@ def test_pickled_arrays_are_refused(path):
         weights_file.read(path)
 
 
+def test_a_pytorch_file_is_named(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.touch()
+    with pytest.raises(ValueError, match="convert --torch .*weights.pth --run RUN"):
+        weights_file.read(path)
+
+
 def test_a_missing_file_raises(path):
     with pytest.raises(OSError, match="model.npz"):
         weights_file.read(path)
