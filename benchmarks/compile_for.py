@@ -167,7 +167,7 @@ def _stacked(tree: Any, count: int) -> Any:
 
 def _kernels(text: str) -> dict[str, Any]:
     """Returns the kernels of a step, and of the call around the steps."""
-    found = kernels.count(text, network.MRMNet.__name__)
+    found = kernels.count(text, network.MRMNet.__qualname__)
     step = [kernel for kernel in found if kernel.in_loop]
     return {
         "kernels": len(step),

@@ -34,7 +34,7 @@ class Counter(dispatch.TorchDispatchMode):
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         """Counts one operation, and runs it."""
-        name = func.overloadpacket.__name__
+        name = str(func.overloadpacket).rpartition(".")[2]
         if not func.is_view and name not in ALLOCATIONS:
             self.counts[name] += 1
         return func(*args, **(kwargs or {}))
