@@ -66,7 +66,31 @@ def _rows() -> tuple[Row, ...]:
         Row(f"tuned_{name}", f"{title}, tuned recipe", f"{TUNED}:{name}")
         for name, title in baselines.items()
     ]
-    others = [
+
+    def variant(name: str, title: str) -> Row:
+        """Returns the row of an experiment that is named like it."""
+        return Row(name, f"MRM-Net, {title}", f"experiments/{name}.py")
+
+    return (
+        Row("reference", "MRM-Net, reference recipe", PTBXL),
+        Row("tuned", "MRM-Net, tuned recipe", TUNED),
+        variant("no_mutual_loss", "no mutual loss"),
+        *(plain[name] for name in ("xresnet1d101", "resnet1d_wang", "s4")),
+        *_transfer(),
+        variant("high_only", "high branch only"),
+        variant("low_only", "low branch only"),
+        variant("mutual_every_stage", "mutual loss after every stage"),
+        plain["inception1d"],
+        variant("time_aligned", "time-aligned pairing"),
+        variant("exchange", "exchange of features"),
+        *tuned,
+        *_other_label_sets(),
+    )
+
+
+def _other_label_sets() -> list[Row]:
+    """Returns the rows of label sets that have one seed."""
+    return [
         Row(f"{row}_{labels}", title, experiment, (1,), labels)
         for labels in ("all", "rhythm")
         for row, title, experiment in (
@@ -76,35 +100,19 @@ def _rows() -> tuple[Row, ...]:
         )
     ]
 
+
+def _transfer() -> list[Row]:
+    """Returns the rows that compare fine-tuning with new weights on few records."""
     tenth = ("data.folds.train=(1,)",)
     pretrained = (*tenth, "init.run=ptbxl-subset-superdiagnostic")
-    of_tenth = Row("", "", PTBXL, label_set="rhythm", table="transfer", times_epochs=2)
-    transfer = [
-        dataclasses.replace(of_tenth, name=name, title=title, values=values)
+    row = Row("", "", PTBXL, label_set="rhythm", table="transfer", times_epochs=2)
+    return [
+        dataclasses.replace(row, name=name, title=title, values=values)
         for name, title, values in (
             ("rhythm_tenth", "MRM-Net, new weights", tenth),
             ("rhythm_tenth_pretrained", "MRM-Net, fine-tuned", pretrained),
         )
     ]
-
-    def variant(name: str, title: str) -> Row:
-        return Row(name, f"MRM-Net, {title}", f"experiments/{name}.py")
-
-    return (
-        Row("reference", "MRM-Net, reference recipe", PTBXL),
-        Row("tuned", "MRM-Net, tuned recipe", TUNED),
-        variant("no_mutual_loss", "no mutual loss"),
-        *(plain[name] for name in ("xresnet1d101", "resnet1d_wang", "s4")),
-        *transfer,
-        variant("high_only", "high branch only"),
-        variant("low_only", "low branch only"),
-        variant("mutual_every_stage", "mutual loss after every stage"),
-        plain["inception1d"],
-        variant("time_aligned", "time-aligned pairing"),
-        variant("exchange", "exchange of features"),
-        *tuned,
-        *others,
-    )
 
 
 ROWS = _rows()  # in the order of their value, in which they are trained
