@@ -12,6 +12,21 @@ def unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.building")
 
 
+def left_over(path: Path) -> Path | None:
+    """Returns the folder that an ended build of `path` has left, if it has files."""
+    folder = unfinished(path)
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, path)
+    except ValueError:  # another process is still building it
+        return None
+    finally:
+        os.close(descriptor)
+    return folder
+
+
 @contextlib.contextmanager
 def building(path: Path, *, resume: bool = False) -> Iterator[Path]:
     """Yields a folder that becomes `path` when the block ends without an error.

@@ -116,10 +116,10 @@ def status(action: Callable[[], None], out_dir: Path) -> int:
         message, code = f"error: {cli.error_text(error)}", 1
     except KeyboardInterrupt:
         message, code = f"Interrupted. {out_dir} was not written.", cli.INTERRUPTED
-    unfinished = atomic_folder.unfinished(out_dir)
-    if unfinished.is_dir():
+    left_over = atomic_folder.left_over(out_dir)
+    if left_over is not None:
         message += (
-            f" The shards that are finished are kept in {unfinished}: run the same "
+            f" The shards that are finished are kept in {left_over}: run the same "
             "command again to go on, or delete that folder to start over."
         )
     elif code == cli.INTERRUPTED:

@@ -57,3 +57,16 @@ def test_files_remain_if_the_build_can_be_resumed(tmp_path):
     ):
         raise KeyError
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_only_an_ended_build_leaves_a_folder(tmp_path):
+    path = tmp_path / "b"
+    assert atomic_folder.left_over(path) is None
+    with (
+        pytest.raises(KeyError),
+        atomic_folder.building(path, resume=True) as folder,
+    ):
+        (folder / "file").write_text("text")
+        assert atomic_folder.left_over(path) is None
+        raise KeyError
+    assert atomic_folder.left_over(path) == folder
