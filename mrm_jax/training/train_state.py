@@ -113,10 +113,8 @@ class PackedState:
         """
         if not as_vector:
             return cls(state, None)
-        unravel = flatten_util.ravel_pytree(state.params)[1]
-        return cls(
-            _map_params(state, lambda x: flatten_util.ravel_pytree(x)[0]), unravel
-        )
+        unravel = flatten_util.ravel_pytree(_outputs_first(state.params))[1]
+        return cls(_map_params(state, _ravel), unravel)
 
     def unpack(self) -> TrainState:
         """Returns the state with its parameters in arrays of their own."""
@@ -129,11 +127,30 @@ class PackedState:
 
     def unravelled(self, packed: Any) -> dict:
         """Returns parameters, or the like, in arrays of their own."""
-        return packed if self.unravel is None else self.unravel(packed)
+        return packed if self.unravel is None else _outputs_last(self.unravel(packed))
 
     def ravelled(self, params: Any) -> Any:
         """Returns parameters, or the like, as they are in the packed state."""
-        return params if self.unravel is None else flatten_util.ravel_pytree(params)[0]
+        return params if self.unravel is None else _ravel(params)
+
+
+def _ravel(params: Any) -> jax.Array:
+    """Returns parameters, or the like, as one vector."""
+    return flatten_util.ravel_pytree(_outputs_first(params))[0]
+
+
+def _outputs_first(params: Any) -> Any:
+    """Returns parameters with the kernels of convolutions as [output, tap, input].
+
+    This is how cuDNN reads and writes them. As [tap, input, output], each of them would
+    be transposed in every step, and its gradient too.
+    """
+    return jax.tree.map(lambda x: x.transpose(2, 0, 1) if x.ndim == 3 else x, params)
+
+
+def _outputs_last(params: Any) -> Any:
+    """Undoes `_outputs_first`."""
+    return jax.tree.map(lambda x: x.transpose(1, 2, 0) if x.ndim == 3 else x, params)
 
 
 def _map_params(state: TrainState, function: Callable[[Any], Any]) -> TrainState:
