@@ -22,6 +22,7 @@ CPU_BLOCK_WIDTH, ACCELERATOR_BLOCK_WIDTH = 32, 128
 LONG_KERNEL = 16  # taps from which pairs of samples pay at stride 2
 BATCH_NORM_DECAY = 0.9
 LAYER_NORM_EPSILON = 1e-6
+FOLDED = "folded"  # collection with the biases of folded batch norms
 
 FeatureMap = Float[Array, "batch time channel"]
 Mask = Float[Array, " batch"] | None
@@ -178,9 +179,7 @@ class Linear(nn.Module):
         outputs = inputs @ kernel.astype(inputs.dtype)
         if self.use_bias:
             bias = self.param("bias", self.bias_init(fan_in), (self.features,))
-            outputs = outputs + normalisation.expand_dims(
-                bias.astype(inputs.dtype), outputs
-            )
+            outputs = _add_bias(outputs, bias)
         return outputs
 
 
@@ -191,7 +190,8 @@ class BatchNorm(nn.Module):
     with the unbiased one (n / (n - 1)). A single value (n = 1), which PyTorch rejects,
     has variance 0 and leaves the running variance unchanged. Calling one instance twice
     updates its running averages twice. Statistics are computed in the precision of the
-    parameters, whatever the precision of the inputs.
+    parameters, whatever the precision of the inputs. Folded (see `folding.fold`), it
+    only adds a bias.
     """
 
     axis_name: str | None = None
@@ -206,10 +206,13 @@ class BatchNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, shape)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         running_var = self.variable("batch_stats", "var", jnp.ones, shape)
+        if mask is None and self.has_variable(FOLDED, "bias"):
+            return _add_bias(inputs, self.get_variable(FOLDED, "bias"))
         if mask is None:
-            factor = scale * jax.lax.rsqrt(running_var.value + normalisation.EPSILON)
-            shift = bias - running_mean.value * factor
-            return normalisation.scale_and_shift(inputs, factor, shift)
+            factors = normalisation.inference_factors(
+                scale, bias, running_mean.value, running_var.value
+            )
+            return normalisation.scale_and_shift(inputs, *factors)
         outputs, (mean, var, count) = normalisation.normalise(
             inputs, scale, bias, mask, self.axis_name
         )
@@ -220,21 +223,29 @@ class BatchNorm(nn.Module):
         return outputs
 
 
+def _add_bias(inputs, bias):
+    return inputs + normalisation.expand_dims(bias.astype(inputs.dtype), inputs)
+
+
 def _move(running: nn.Variable, value: jax.Array) -> None:
     value = jax.lax.stop_gradient(value)
     running.value = BATCH_NORM_DECAY * running.value + (1 - BATCH_NORM_DECAY) * value
 
 
-def layer_norm(
-    name: str | None = None, epsilon: float = LAYER_NORM_EPSILON
-) -> nn.LayerNorm:
-    """Returns a layer norm over the last axis, in two passes for precision."""
-    return nn.LayerNorm(
-        epsilon=epsilon,
-        use_fast_variance=False,
-        param_dtype=float,
-        name=name,
-    )
+class LayerNorm(nn.Module):
+    """Layer norm over the last axis, computed in the precision of the parameters."""
+
+    epsilon: float = LAYER_NORM_EPSILON
+
+    @nn.compact
+    def __call__(
+        self, inputs: Float[Array, "*batch channel"]
+    ) -> Float[Array, "*batch channel"]:
+        """Returns the normalised, scaled and shifted inputs, in their precision."""
+        shape = inputs.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, shape)
+        bias = self.param("bias", nn.initializers.zeros, shape)
+        return normalisation.normalise_rows(inputs, scale, bias, self.epsilon)
 
 
 class Dropout(nn.Module):

@@ -158,8 +158,8 @@ class S4Block(nn.Module):
         hidden = layers.Linear(2 * signal.shape[-1], name="mix")(hidden)
         hidden = nn.glu(hidden)
         hidden = ChannelDropout(self.axis_name)(hidden, mask, dropout_rate)
-        norm = layers.layer_norm("norm", TORCH_LAYER_NORM_EPSILON)
-        return norm(signal + hidden).astype(signal.dtype)
+        norm = layers.LayerNorm(TORCH_LAYER_NORM_EPSILON, name="norm")
+        return norm(signal + hidden)
 
 
 class ChannelDropout(nn.Module):

@@ -211,7 +211,7 @@ def test_batch_norm_over_devices_equals_the_whole_batch():
 def test_layer_norm_over_channels():
     inputs = normal(2, 3, 8) * 1e-3  # so small that eps counts: 1e-6 beside 1e-6
     variables = {"params": {"scale": normal(8), "bias": normal(8)}}
-    found = layers.layer_norm().apply(variables, inputs)
+    found = layers.LayerNorm().apply(variables, inputs)
     expected = numpy_reference.layer_norm(
         np.float64(inputs), numpy_reference.on_host(variables)
     )

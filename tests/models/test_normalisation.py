@@ -84,6 +84,39 @@ def test_the_gradient_over_devices_is_that_of_the_whole_batch():
     np.testing.assert_allclose(shares.reshape(whole.shape), whole, rtol=1e-9)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rows_are_normalised_with_the_gradient_of_automatic_differentiation(shape):
+    def ours(inputs, scale, bias, mask):
+        """Has no mask."""
+        del mask
+        return normalisation.normalise_rows(inputs, scale, bias, 1e-6)
+
+    def plainly(inputs, scale, bias, mask):
+        """Layer norm in two passes."""
+        del mask
+        shape = (*[1] * (inputs.ndim - 1), -1)
+        centred = inputs - inputs.mean(-1, keepdims=True)
+        deviation = jnp.sqrt(jnp.square(centred).mean(-1, keepdims=True) + 1e-6)
+        return centred / deviation * scale.reshape(shape) + bias.reshape(shape)
+
+    found, expected = (gradients(f, shape, None) for f in (ours, plainly))
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-8), found, expected
+    )
+
+
+def test_rows_far_from_zero_keep_their_variance_in_float32():
+    inputs = 1000 + np.random.default_rng(3).normal(size=(50, 64)).astype(np.float32)
+    expected = (inputs - np.float64(inputs).mean(-1, keepdims=True)) / (
+        np.float64(inputs).std(-1, keepdims=True)
+    )
+    found = normalisation.normalise_rows(
+        jnp.asarray(inputs), jnp.ones(64, np.float32), jnp.zeros(64, np.float32), 1e-6
+    )
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=3e-4)  # 1000 in float32: ± 3e-5
+
+
 def test_a_grouped_convolution_is_a_convolution_of_each_group():
     rng = np.random.default_rng(2)
     signal = jnp.asarray(rng.normal(size=(2, 9, 160)))

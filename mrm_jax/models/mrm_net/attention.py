@@ -27,9 +27,9 @@ class ChannelGate(nn.Module):
         reduce = layers.Linear(channels // 8, use_bias=False, name="reduce")
         expand = layers.Linear(channels, use_bias=False, name="expand")
         norm = layers.BatchNorm(self.axis_name, name="norm")
-        of_max = norm(expand(reduce(pooling.maximum(inputs, axis=1))), mask)
-        of_mean = norm(expand(reduce(jnp.mean(inputs, axis=1))), mask)
-        return jax.nn.sigmoid(of_max + of_mean)
+        pooled = jnp.stack([pooling.maximum(inputs, axis=1), jnp.mean(inputs, axis=1)])
+        of_max, of_mean = expand(reduce(pooled))
+        return jax.nn.sigmoid(norm(of_max, mask) + norm(of_mean, mask))
 
 
 class TimeGate(nn.Module):
@@ -62,8 +62,7 @@ class AttentionStage(nn.Module):
         channel_gate = ChannelGate(self.axis_name, name="channel_gate")(inputs, mask)
         time_gate = TimeGate(self.axis_name, name="time_gate")(inputs, mask)
         gated = [channel_gate[:, None] * inputs, time_gate[..., None] * inputs]
-        hidden = layers.layer_norm("norm")(jnp.concatenate(gated, axis=-1))
-        hidden = hidden.astype(inputs.dtype)
+        hidden = layers.LayerNorm(name="norm")(jnp.concatenate(gated, axis=-1))
         channels, axis_name = inputs.shape[-1], self.axis_name
         for block in (
             blocks.ResidualBlock(channels, axis_name, name="residual1"),

@@ -23,7 +23,7 @@ class Branch(nn.Module):
         """Builds the three parts."""
         self.extractor = self.extractor_blocks()
         self.attention = attention.AttentionStage(self.eca_conv, self.axis_name)
-        self.head_norm = layers.layer_norm()
+        self.head_norm = layers.LayerNorm()
         self.head = layers.Linear(self.num_labels)
 
     def extractor_blocks(self) -> list[nn.Module]:
