@@ -89,7 +89,7 @@ def own_scores(
         """Computes the scores of both branches."""
         with jax.default_matmul_precision("highest"):
             batch = input_pipeline.take(held, rows)
-            return steps.predict_step(state, batch, model=model)
+            return steps.predict_step(state.variables, batch, model=model)
 
     rows = np.arange(num_records, dtype=np.int32)
     branches = jax.device_get(jax.jit(score)(run.state, held, rows))

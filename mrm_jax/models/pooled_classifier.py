@@ -4,6 +4,8 @@ Each of them is a `PooledClassifier`: a feature extractor of its own, built from
 `ConvNorm` and `max_pool_centred`, and the same `PooledHead`.
 """
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -44,6 +46,8 @@ class PooledClassifier(nn.Module):
         Strodthoff et al., 2021, arXiv 2004.13701; code:
         github.com/helme/ecg_ptbxl_benchmarking.
     """
+
+    NORMALISED: ClassVar = {"norm": ("conv",)}  # of `ConvNorm`; see `folding.fold`
 
     num_labels: int
     num_samples: int = 1000

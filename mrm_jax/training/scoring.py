@@ -10,7 +10,7 @@ import numpy as np
 from mrm_jax.data import shards
 from mrm_jax.metrics import classification
 from mrm_jax.metrics.scores import SplitScores
-from mrm_jax.models import networks
+from mrm_jax.models import folding, networks
 from mrm_jax.runtime import devices, preemption, progress
 from mrm_jax.training import input_pipeline, run_spec, steps, train_state
 
@@ -26,11 +26,12 @@ def predict_steps(
     model: networks.Network,
 ) -> dict[str, jax.Array]:
     """Returns the scores [step, batch, label] of each branch, by its name."""
+    variables = folding.fold(model, state.variables)
 
     def body(carry, batch_rows):
         """Scores one batch; there is nothing to carry."""
         batch = input_pipeline.take(records, batch_rows)
-        return carry, steps.predict_step(state, batch, model=model)
+        return carry, steps.predict_step(variables, batch, model=model)
 
     return devices.loop(body, None, rows)[1]
 

@@ -1,6 +1,7 @@
 """One training step and one scoring step, as pure functions of one device's share."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -102,8 +103,8 @@ def _clipped(grads, norm, clip_norm):
 
 
 def predict_step(
-    state: train_state.TrainState, batch: Batch, *, model: networks.Network
+    variables: Mapping[str, Any], batch: Batch, *, model: networks.Network
 ) -> dict[str, jax.Array]:
     """Returns the scores [batch, label] in (0, 1) of each branch, by its name."""
-    outputs = model.apply(state.variables, batch.signal, train=False)
+    outputs = model.apply(variables, batch.signal, train=False)
     return jax.tree.map(jax.nn.sigmoid, outputs.by_branch)

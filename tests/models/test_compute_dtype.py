@@ -79,7 +79,9 @@ def test_losses_and_gradients_equal_float32_up_to_rounding(lowered, state, batch
 
 def test_scores_are_float32(state, batch):
     scores = {
-        model: jax.jit(functools.partial(steps.predict_step, model=model))(state, batch)
+        model: jax.jit(functools.partial(steps.predict_step, model=model))(
+            state.variables, batch
+        )
         for model in (SINGLE, HALF)
     }
     for branch, single in scores[SINGLE].items():

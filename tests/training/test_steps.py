@@ -212,7 +212,7 @@ def predict_step():
 
 
 def test_scores_are_sigmoids_of_the_logits(predict_step, state, batch):
-    high, low = predict_step(state, batch).values()
+    high, low = predict_step(state.variables, batch).values()
     assert high.shape == low.shape == (4, 3)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     outputs = jax.jit(lambda v, x: MODEL.apply(v, x, train=False))(
@@ -224,8 +224,8 @@ def test_scores_are_sigmoids_of_the_logits(predict_step, state, batch):
 
 
 def test_scores_do_not_depend_on_other_records(predict_step, state, batch):
-    high, low = predict_step(state, batch).values()
+    high, low = predict_step(state.variables, batch).values()
     mixed = dataclasses.replace(batch, signal=batch.signal[jnp.array([2, 0, 0, 0])])
-    other_high, other_low = predict_step(state, mixed).values()
+    other_high, other_low = predict_step(state.variables, mixed).values()
     np.testing.assert_allclose(other_high[0], high[2], rtol=1e-5)
     np.testing.assert_allclose(other_low[1:], low[jnp.zeros(3, int)], rtol=1e-5)

@@ -49,6 +49,13 @@ class MRMNet(nn.Module):
     """
 
     BRANCHES: ClassVar = ("high", "low")
+    NORMALISED: ClassVar = {  # see `folding.fold`
+        "norm": ("conv", "expand"),
+        **{f"norm{i}": (f"conv{i}",) for i in range(1, 5)},
+        "norm_a": tuple(f"kernel{taps}" for taps in stem.SCALES),
+        "norm_b": ("conv_b",),
+        **{f"{part}_norm": (f"{part}_conv",) for part in ("skip", "up", "down")},
+    }
 
     num_labels: int
     num_samples: int = 1000

@@ -1,0 +1,59 @@
+"""Folded networks compute what they compute unfolded."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import traverse_util
+
+from mrm_jax.models import folding, inception1d, resnet1d_wang, s4, xresnet1d
+from mrm_jax.models.mrm_net import network
+from tests.helpers import tiny_network
+
+NETWORKS = {
+    "mrm_net": network.MRMNet(3, 40, width=4),
+    "mrm_net_exchange": network.MRMNet(3, 40, width=4, exchange=True, eca_conv=True),
+    "resnet1d_wang": resnet1d_wang.ResNet1dWang(3, 40, head_width=6, width=8),
+    "xresnet1d": xresnet1d.XResNet1d101(
+        3, 40, head_width=6, width=8, stage_blocks=(2, 1)
+    ),
+    "inception1d": inception1d.Inception1d(3, 40, head_width=6),
+    "s4": s4.S4(3, 40, width=8, num_layers=2),
+    "tiny": tiny_network.TinyNetwork(3, 40),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def case(request):
+    """A network, its variables with random statistics, and a signal, in float64."""
+    model, rng = NETWORKS[request.param], np.random.default_rng(0)
+    with jax.enable_x64(True):
+        signal = jnp.asarray(rng.normal(size=(2, 40, 12)))
+        init = jax.jit(lambda *given: model.init(*given, train=False))
+        variables = init(jax.random.PRNGKey(0), signal)
+        variables = jax.tree.map(
+            lambda x: jnp.asarray(rng.uniform(0.5, 1.5, x.shape)), variables
+        )
+        yield model, variables, signal
+
+
+def logits(model, variables, signal):
+    outputs = jax.jit(lambda *given: model.apply(*given, train=False).by_branch)
+    return outputs(variables, signal)
+
+
+def test_outputs_stay_the_same(case):
+    model, variables, signal = case
+    found = logits(model, folding.fold(model, variables), signal)
+    expected = logits(model, variables, signal)
+    for branch, values in expected.items():
+        np.testing.assert_allclose(found[branch], values, rtol=1e-9)
+
+
+@pytest.mark.parametrize("case", ["mrm_net", "mrm_net_exchange"], indirect=True)
+def test_every_batch_norm_of_mrm_net_is_folded(case):
+    model, variables, _ = case
+    folded = traverse_util.flatten_dict(folding.fold(model, variables)["folded"])
+    stats = traverse_util.flatten_dict(variables["batch_stats"])
+    assert {path[:-1] for path in folded} == {path[:-1] for path in stats}
+    assert folded
