@@ -47,6 +47,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+@pytest.fixture(autouse=True)
+def no_kept_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traces every program of this process: tests replace functions."""
+    monkeypatch.setattr("mrm_jax.runtime.kept_programs._can_be_kept", lambda: False)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real records named by MRM_JAX_DATA; skips where there is none."""

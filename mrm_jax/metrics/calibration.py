@@ -16,8 +16,7 @@ expected calibration error, the Brier score and the log loss, also of resampled 
 import dataclasses
 
 import numpy as np
-import scipy.optimize
-import scipy.special
+import scipy  # it loads its packages when they are used
 from jaxtyping import Float
 
 from mrm_jax.metrics import classification

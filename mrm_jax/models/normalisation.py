@@ -47,6 +47,7 @@ def normalise(
     return _normalise_forward(inputs, scale, bias, mask, axis_name)[0]
 
 
+@functools.partial(jax.jit, static_argnums=4)
 def _normalise_forward(inputs, scale, bias, mask, axis_name):
     wide = inputs.astype(scale.dtype)
     mean, var, count = _batch_statistics(wide, mask, axis_name)
@@ -56,6 +57,7 @@ def _normalise_forward(inputs, scale, bias, mask, axis_name):
     return (outputs, Statistics(mean, var, count)), kept
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _normalise_backward(axis_name, kept, cotangents):
     """Returns the gradients of `normalise`.
 
@@ -185,6 +187,7 @@ def normalise_rows(
     return _rows_forward(inputs, scale, bias, epsilon)[0]
 
 
+@functools.partial(jax.jit, static_argnums=3)
 def _rows_forward(inputs, scale, bias, epsilon):
     wide = inputs.astype(scale.dtype)
     mean, var = jax.lax.platform_dependent(
@@ -210,6 +213,7 @@ def _row_statistics_in_one_pass(inputs):
     return near + offset, jnp.maximum(squares - jnp.square(offset), 0)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _rows_backward(epsilon, kept, grads):
     """Returns the gradients of `normalise_rows`.
 

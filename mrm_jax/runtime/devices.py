@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mrm_jax.runtime import kept_programs
 from mrm_jax.runtime import processes as processes_lib
 
 AXIS = "batch"
@@ -78,15 +79,25 @@ def free_bytes() -> int:
 
 
 def map_devices(
-    function: Callable[..., Any], donate_argnums: tuple[int, ...] = ()
+    function: Callable[..., Any],
+    donate_argnums: tuple[int, ...] = (),
+    identity: Any = None,
 ) -> Callable[..., Any]:
-    """Maps function over the devices, which are the first axis of all arguments."""
+    """Maps function over the devices, which are the first axis of all arguments.
+
+    Args:
+        function: function of one device's share.
+        donate_argnums: arguments whose memory is reused.
+        identity: what the function depends on, if its programs are to be kept between
+            processes; see `kept_programs.KeptCall`.
+    """
     devices = None
     if processes_lib.count() > 1:  # grouped by process, which JAX does not guarantee
         devices = sorted(jax.devices(), key=lambda device: device.process_index)
-    return jax.pmap(
+    mapped = jax.pmap(
         function, axis_name=AXIS, devices=devices, donate_argnums=donate_argnums
     )
+    return mapped if identity is None else kept_programs.KeptCall(mapped, identity)
 
 
 def loop(
@@ -192,3 +203,7 @@ def use_compilation_cache() -> None:
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(home / "mrm_jax" / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+    settings = jax.config.values
+    folder = settings["jax_compilation_cache_dir"]
+    is_on = folder and settings["jax_enable_compilation_cache"]
+    kept_programs.keep_in(Path(folder) / "programs" if is_on else None)

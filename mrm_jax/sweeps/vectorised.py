@@ -172,7 +172,9 @@ def train_mapped(program: Program) -> Any:
     Args:
         program: a resolved program.
     """
-    return devices.map_devices(train_call(program), donate_argnums=(0,))
+    return devices.map_devices(
+        train_call(program), donate_argnums=(0,), identity=("train", program)
+    )
 
 
 @functools.lru_cache(maxsize=8)
@@ -197,7 +199,7 @@ def predict_mapped(program: Program) -> Callable[..., Any]:
 
         return _over_runs(one, program.batching)(states)
 
-    return devices.map_devices(call)
+    return devices.map_devices(call, identity=("score", program))
 
 
 @functools.cache

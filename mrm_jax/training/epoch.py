@@ -62,7 +62,9 @@ def mapped(
     call = functools.partial(
         train_steps, model=model, augment=augment, inherited=inherited
     )
-    return devices.map_devices(call, donate_argnums=(0,))
+    return devices.map_devices(
+        call, donate_argnums=(0,), identity=("train", model, augment, inherited)
+    )
 
 
 @dataclasses.dataclass

@@ -39,7 +39,8 @@ def predict_steps(
 @functools.lru_cache(maxsize=8)
 def mapped(model: networks.Network) -> PredictCall:
     """Returns `predict_steps` mapped over the devices."""
-    return devices.map_devices(functools.partial(predict_steps, model=model))
+    call = functools.partial(predict_steps, model=model)
+    return devices.map_devices(call, identity=("score", model))
 
 
 def predict(

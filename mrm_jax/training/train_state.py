@@ -12,6 +12,7 @@ import optax
 from jax import flatten_util
 
 from mrm_jax.models import networks
+from mrm_jax.runtime import kept_programs
 from mrm_jax.training import schedules
 from mrm_jax.training.hparams import HParams
 
@@ -171,17 +172,14 @@ def shapes(
     model: networks.Network, averaged: bool = False, num_leads: int = 12
 ) -> TrainState:
     """Returns the state of a model with shapes and types instead of values."""
-    return create.eval_shape(jax.random.PRNGKey(0), model, num_leads, averaged)
+    creator = _creator(model, num_leads, averaged)
+    return creator.eval_shape(jax.random.PRNGKey(0))
 
 
-@functools.partial(jax.jit, static_argnames=("model", "num_leads", "averaged"))
 def create(
     rng: jax.Array, model: networks.Network, num_leads: int = 12, averaged: bool = False
 ) -> TrainState:
     """Returns the state before the first step.
-
-    The function is compiled, so that the network is traced once for its shapes and its
-    values. The forward pass, which initialisation does not need, is not computed.
 
     Args:
         rng: raw key, [2] uint32, as from `jax.random.PRNGKey`.
@@ -189,9 +187,27 @@ def create(
         num_leads: number of leads of the signals.
         averaged: whether the state keeps averages of the variables.
     """
-    init_rng, _ = jax.random.split(rng)
-    signal = jnp.zeros((1, model.num_samples, num_leads))
-    return begin(rng, model.init(init_rng, signal, train=False), averaged)
+    return _creator(model, num_leads, averaged)(rng)
+
+
+@functools.lru_cache(maxsize=8)
+def _creator(
+    model: networks.Network, num_leads: int, averaged: bool
+) -> kept_programs.KeptCall:
+    """Returns a compiled function of the key that returns the state.
+
+    The network is traced once for its shapes and its values. The forward pass, which
+    initialisation does not need, is not computed.
+    """
+
+    def call(rng):
+        """Returns the state before the first step."""
+        init_rng, _ = jax.random.split(rng)
+        signal = jnp.zeros((1, model.num_samples, num_leads))
+        return begin(rng, model.init(init_rng, signal, train=False), averaged)
+
+    identity = ("create", model, num_leads, averaged)
+    return kept_programs.KeptCall(jax.jit(call), identity)
 
 
 def begin(
