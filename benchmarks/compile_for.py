@@ -135,7 +135,7 @@ def program(
     state = train_state.shapes(model)
     scalar = jax.ShapeDtypeStruct((), jnp.float32)
     records = input_pipeline.Records(
-        jax.ShapeDtypeStruct((args.records, args.samples, 12), jnp.int16),
+        jax.ShapeDtypeStruct((args.records, args.samples * 12), jnp.int16),
         jax.ShapeDtypeStruct((args.records, args.labels), jnp.uint8),
         scalar,
         scalar,

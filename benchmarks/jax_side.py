@@ -27,7 +27,7 @@ class JaxSide:
         state = train_state.create(jax.random.PRNGKey(0), self._model)
         self._state = devices.replicate(state)
         signals, labels = load.arrays()
-        records = input_pipeline.Records(
+        records = input_pipeline.Records.of(
             signals, labels, np.float32(loads.MEAN_UV), np.float32(loads.STD_UV)
         )
         self._records = devices.replicate(records)

@@ -31,7 +31,7 @@ class NoiseLoader:
         self._bytes = signals.nbytes
         self._length = len(signals)
         self._records = devices_lib.replicate(
-            input_pipeline.Records(signals, labels, mean, std)
+            input_pipeline.Records.of(signals, labels, mean, std)
         )
 
     def __len__(self) -> int:

@@ -72,7 +72,7 @@ class Scorer:
         filled[: len(signals_uv)] = signals_uv
         own = self._shares[:, 0]  # [device, window]
         mean_uv, std_uv = self._mean_std
-        records = input_pipeline.Records(
+        records = input_pipeline.Records.of(
             signals_uv=filled[own],
             labels=np.zeros((*own.shape, self._model.num_labels), np.uint8),
             mean_uv=mean_uv,

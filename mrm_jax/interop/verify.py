@@ -78,7 +78,7 @@ def own_scores(
         Scores by output name, each [record, label].
     """
     num_records = len(records.names)
-    held = input_pipeline.Records(
+    held = input_pipeline.Records.of(
         signals_uv=records.signals_uv,
         labels=np.zeros((num_records, len(run.labels)), np.uint8),
         mean_uv=np.float32(run.data["mean_uv"]),

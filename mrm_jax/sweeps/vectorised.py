@@ -102,7 +102,7 @@ def run(
         rows: [step, batch], record numbers or padding, of all epochs.
         model: network with axis_name None.
     """
-    state = train_state.create(rng, model, records.signals_uv.shape[-1])
+    state = train_state.create(rng, model, records.num_leads)
     return epoch.train_steps(state, records, rows, hparams, model=model)
 
 

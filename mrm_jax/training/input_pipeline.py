@@ -33,19 +33,38 @@ class Batch:
 
 @flax.struct.dataclass
 class Records:
-    """Records on one device, as stored in the shards."""
+    """Records on one device, as stored in the shards.
 
-    signals_uv: HostOrDevice  # [record, time, lead], int16, microvolts
+    A signal is one row, not a matrix of time and leads: a TPU stores matrices of few
+    columns with padding, and XLA would copy all records into that layout in each call.
+    """
+
+    signals_uv: HostOrDevice  # [record, time · lead], int16, microvolts
     labels: HostOrDevice  # [record, label], uint8
     mean_uv: HostOrDevice  # [], over the training records, microvolts
     std_uv: HostOrDevice  # [], likewise
+    num_leads: int = flax.struct.field(pytree_node=False, default=12)
+
+    @classmethod
+    def of(
+        cls,
+        signals_uv: HostOrDevice,
+        labels: HostOrDevice,
+        mean_uv: HostOrDevice,
+        std_uv: HostOrDevice,
+    ) -> "Records":
+        """Returns records with signals [..., time, lead], and the rest as above."""
+        *leading, _, num_leads = signals_uv.shape
+        rows = signals_uv.reshape(*leading, -1)
+        return cls(rows, labels, mean_uv, std_uv, num_leads)
 
 
 def take(records: Records, rows: Int[Array, " batch"]) -> Batch:
     """Returns the standardised batch of the given rows; negative rows are padding."""
     present = rows >= 0
     rows = jnp.maximum(rows, 0)
-    signal_uv = records.signals_uv[rows].astype(records.mean_uv.dtype)
+    flat = records.signals_uv[rows].astype(records.mean_uv.dtype)
+    signal_uv = flat.reshape(len(flat), -1, records.num_leads)
     return Batch(
         signal=(signal_uv - records.mean_uv) / records.std_uv,
         labels=records.labels[rows].astype(records.mean_uv.dtype),
@@ -181,7 +200,7 @@ class SplitLoader:
         return records, rows
 
     def _load(self, numbers: np.ndarray) -> Records:
-        return Records(
+        return Records.of(
             signals_uv=self._data.signals_uv(self.split.rows[numbers]),
             labels=self.split.labels[numbers],
             mean_uv=self._moments[0],

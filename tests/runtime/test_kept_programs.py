@@ -31,7 +31,7 @@ model = network.MRMNet(3, 40, width=4, axis_name=devices.AXIS)
 state = devices.replicate(train_state.create(jax.random.PRNGKey(0), model))
 rng = np.random.default_rng(0)
 records = devices.replicate(
-    input_pipeline.Records(
+    input_pipeline.Records.of(
         rng.integers(-500, 500, (8, 40, 12)).astype(np.int16),
         rng.integers(0, 2, (8, 3)).astype(np.uint8),
         np.float32(3),

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 def records(signals_uv, mean_uv=2.0, std_uv=4.0):
-    return input_pipeline.Records(
+    return input_pipeline.Records.of(
         signals_uv=jnp.asarray(signals_uv, jnp.int16),
         labels=jnp.asarray([[1, 0], [0, 1], [1, 1]], jnp.uint8),
         mean_uv=jnp.asarray(mean_uv, float),
@@ -100,7 +100,7 @@ def test_a_small_split_is_resident_on_every_device(data):
     assert small.signal_bytes() == 32 * 40 * 12 * 2
     assert small.resident
     (first, rows), *_ = small.calls(np.arange(8).reshape(1, 8))
-    assert first.signals_uv.shape == (4, 32, 40, 12)
+    assert first.signals_uv.shape == (4, 32, 40 * 12)
     assert first.signals_uv.dtype == np.int16
     assert len(first.signals_uv.sharding.device_set) == 4
     np.testing.assert_array_equal(rows[:, 0], np.arange(8).reshape(4, 2))
@@ -111,7 +111,7 @@ def test_a_large_split_is_streamed(data):
     assert not large.resident
     for given, rows in large.calls(np.arange(8).reshape(1, 8)):
         assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(given))
-        assert given.signals_uv.shape == (4, 2, 40, 12)
+        assert given.signals_uv.shape == (4, 2, 40 * 12)
         np.testing.assert_array_equal(rows, [[[0, 1]]] * 4)
 
 

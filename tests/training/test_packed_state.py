@@ -30,7 +30,7 @@ def records():
     rng = np.random.default_rng(0)
     signals = rng.integers(-500, 500, (12, 40, 12)).astype(np.int16)
     labels = rng.integers(0, 2, (12, 3)).astype(np.uint8)
-    return input_pipeline.Records(signals, labels, np.float64(3), np.float64(250))
+    return input_pipeline.Records.of(signals, labels, np.float64(3), np.float64(250))
 
 
 def trained(state, records, in_a_loop, inherited):
