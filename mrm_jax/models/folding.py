@@ -26,8 +26,10 @@ def fold(network: networks.Network, variables: Mapping[str, Any]) -> dict[str, A
 
     Returns:
         Variables with which `network.apply(..., train=False)` returns the same outputs,
-        up to rounding. They cannot be trained.
+        up to rounding. They cannot be trained. What layers cast to the precision of the
+        feature maps has it already, so that not every step casts it.
     """
+    cast = _cast_for(network)
     params = traverse_util.flatten_dict(variables["params"])
     stats = traverse_util.flatten_dict(variables["batch_stats"])
     biases = {}
@@ -35,19 +37,25 @@ def fold(network: networks.Network, variables: Mapping[str, Any]) -> dict[str, A
         kernels = _kernels_before(network, norm, params)
         if not kernels:
             continue
-        factor, biases[*norm, "bias"] = normalisation.inference_factors(
-            params[*norm, "scale"],
-            params[*norm, "bias"],
-            stats[*norm, "mean"],
-            stats[*norm, "var"],
-        )
-        for name in kernels:
-            params[name] *= normalisation.expand_dims(factor, params[name])
+        scale, shift = (params[*norm, name] for name in ("scale", "bias"))
+        running = (stats[*norm, name] for name in ("mean", "var"))
+        factor, bias = normalisation.inference_factors(scale, shift, *running)
+        biases[*norm, "bias"] = cast(bias)
+        for path in kernels:
+            folded = params[path] * normalisation.expand_dims(factor, params[path])
+            params[path] = cast(folded) if path[-1] == "kernel" else folded
     return {
         "params": traverse_util.unflatten_dict(params),
         "batch_stats": variables["batch_stats"],
         layers.FOLDED: traverse_util.unflatten_dict(biases),
     }
+
+
+def _cast_for(network):
+    """Returns a function that casts to the precision of a network's feature maps."""
+    if getattr(network, "compute_dtype", "float32") == "float32":
+        return lambda values: values  # that of the signals, which is not known here
+    return lambda values: values.astype(network.compute_dtype)
 
 
 def _kernels_before(network, norm, params):

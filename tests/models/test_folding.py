@@ -57,3 +57,21 @@ def test_every_batch_norm_of_mrm_net_is_folded(case):
     stats = traverse_util.flatten_dict(variables["batch_stats"])
     assert {path[:-1] for path in folded} == {path[:-1] for path in stats}
     assert folded
+
+
+def test_folded_kernels_have_the_precision_of_the_feature_maps():
+    single = network.MRMNet(3, 40, width=4)
+    half = single.clone(compute_dtype="bfloat16")
+    signal = jnp.asarray(np.random.default_rng(0).normal(size=(2, 40, 12)), "float32")
+    init = jax.jit(lambda *given: single.init(*given, train=False))
+    variables = init(jax.random.PRNGKey(0), signal)
+    folded = folding.fold(half, variables)
+    assert folded["params"]["stem"]["conv1"]["kernel"].dtype == jnp.bfloat16
+    assert folded["params"]["high_scale"]["kernel3"].dtype == jnp.float32  # still added
+    assert folded["params"]["high"]["head"]["kernel"].dtype == jnp.float32
+    assert {x.dtype for x in jax.tree.leaves(folded["folded"])} == {
+        jnp.dtype("bfloat16")
+    }
+    expected = logits(single, variables, signal)
+    for branch, values in logits(half, folded, signal).items():
+        np.testing.assert_allclose(values, expected[branch], atol=0.03)
