@@ -54,6 +54,11 @@ def supports_scan() -> bool:
     return jax.default_backend() != "cpu"
 
 
+def is_gpu() -> bool:
+    """Returns whether the devices are GPUs."""
+    return jax.default_backend() == "gpu"
+
+
 def resident_bytes() -> int:
     """Returns the limit for signals on one device, in bytes, equal in all processes."""
     if jax.default_backend() == "cpu":  # all of its devices share the machine's memory

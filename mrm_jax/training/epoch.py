@@ -47,7 +47,7 @@ def train_steps(
         batch = input_pipeline.take(records, batch_rows)
         return steps.packed_step(packed, batch, hparams, **options)
 
-    packed = train_state.PackedState.pack(state, as_vector=devices.supports_scan())
+    packed = train_state.PackedState.pack(state, as_vector=devices.is_gpu())
     packed, terms = devices.loop(body, packed, rows)
     return packed.unpack(), terms
 

@@ -96,9 +96,10 @@ class PackedState:
     """A state between the steps of a call, with all parameters in one vector or not.
 
     On a GPU an optimiser updates one vector in one kernel, and the norm of its gradient
-    takes two. With an array for each parameter, both take a kernel for each. The CPU
-    gains nothing by it, and a call there is one step, so that packing and unpacking
-    would cost more. docs/speed.md has the figures.
+    takes two. With an array for each parameter, both take a kernel for each. A TPU
+    needs more memory and code for the vector. The CPU gains nothing by it, and a call
+    there is one step, so that packing and unpacking would cost more.
+    docs/accelerators.md has the figures.
     """
 
     state: TrainState  # params, their moments and their averages are packed

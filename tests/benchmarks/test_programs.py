@@ -1,5 +1,6 @@
 """Programs for accelerators: what can be tested where there are none."""
 
+import functools
 import json
 from unittest import mock
 
@@ -17,9 +18,9 @@ def test_every_call_is_lowered_for_accelerators(work):
     args = compile_for.parser().parse_args(["h100", work, *SMALL])
     call, arguments = compile_for.program(args, 1)
     call = jax.vmap(call, axis_name=devices.AXIS)
-    with mock.patch.object(devices, "supports_scan", lambda: True):
-        traced = jax.jit(call).trace(*arguments)
-    for platform in ("cuda", "tpu"):
+    for backend, platform in (("gpu", "cuda"), ("tpu", "tpu")):
+        with mock.patch.object(jax, "default_backend", lambda name=backend: name):
+            traced = jax.jit(functools.partial(call)).trace(*arguments)
         text = traced.lower(lowering_platforms=(platform,)).as_text()
         assert "stablehlo.while" in text  # the steps are a loop
 

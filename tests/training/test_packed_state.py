@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 
-from mrm_jax.runtime import devices
 from mrm_jax.training import epoch, input_pipeline, train_state
 from mrm_jax.training.hparams import HParams
 from mrm_jax.training.inherited import Inherited
@@ -33,21 +32,22 @@ def records():
     return input_pipeline.Records.of(signals, labels, np.float64(3), np.float64(250))
 
 
-def trained(state, records, in_a_loop, inherited):
+def trained(state, records, backend, inherited):
     """Returns the state after four steps, and their terms."""
     rows = np.arange(12, dtype=np.int32).reshape(2, 6)[[0, 1, 1, 0]]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(devices, "supports_scan", lambda: in_a_loop)
+        patch.setattr(jax, "default_backend", lambda: backend)
         call = jax.jit(
             lambda *given: epoch.train_steps(*given, model=MODEL, inherited=inherited)
         )
         return call(state, records, rows, HPARAMS)
 
 
+@pytest.mark.parametrize("backend", ["gpu", "tpu"])
 @pytest.mark.parametrize("inherited", [None, INHERITED])
-def test_steps_in_a_loop_equal_single_steps(state, records, inherited):
-    rolled = trained(state, records, True, inherited)
-    single = trained(state, records, False, inherited)
+def test_steps_in_a_loop_equal_single_steps(state, records, inherited, backend):
+    rolled = trained(state, records, backend, inherited)
+    single = trained(state, records, "cpu", inherited)
     assert jax.tree.structure(rolled) == jax.tree.structure(single)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, 1e-9, 1e-12), *(rolled, single)
