@@ -2,7 +2,7 @@
 
 Scoring normalises with the running averages, which do not change. Multiplied into the
 kernel, they leave only a bias to add. On a GPU, cuDNN adds it within the convolution,
-together with the ReLU. docs/speed.md has the figures.
+together with the ReLU. docs/accelerators.md has the figures.
 """
 
 from collections.abc import Mapping

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mrm_jax.models import normalisation
+from mrm_jax.models import backends, normalisation
 
 GROUP_WIDTH = 16  # channels of one group in every grouped convolution
 # Channels of the dense convolutions that stand for a grouped one.
@@ -129,25 +129,15 @@ def convolve_grouped(
     Groups of 16 channels are too few to fill a matrix unit, and XLA's own grouped
     convolutions are several times slower on the CPU. There, blocks of 32 channels are
     the fastest. Accelerators have cheap arithmetic, so they get fewer, larger kernels.
-    docs/speed.md has the figures.
+    docs/accelerators.md has the figures.
     """
-    channels = kernel.shape[-1]
-
-    def in_blocks(width):
-        """Returns the convolution in dense blocks of `width` channels."""
-        blocks = [slice(i, i + width) for i in range(0, channels, width)]
-        parts = [
-            convolve(signal[..., block], block_diagonal(kernel[..., block]), stride)
-            for block in blocks
-        ]
-        return jnp.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
-
-    if channels <= CPU_BLOCK_WIDTH:
-        return in_blocks(channels)
-    return jax.lax.platform_dependent(
-        cpu=lambda: in_blocks(CPU_BLOCK_WIDTH),
-        default=lambda: in_blocks(ACCELERATOR_BLOCK_WIDTH),
-    )
+    width = CPU_BLOCK_WIDTH if backends.on_cpu() else ACCELERATOR_BLOCK_WIDTH
+    blocks = [slice(i, i + width) for i in range(0, kernel.shape[-1], width)]
+    parts = [
+        convolve(signal[..., block], block_diagonal(kernel[..., block]), stride)
+        for block in blocks
+    ]
+    return jnp.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
 def block_diagonal(

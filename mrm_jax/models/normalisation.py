@@ -1,8 +1,7 @@
 """Normalisation by the statistics of a batch or of each row, with its gradient.
 
 `layers.BatchNorm` keeps the running averages. Sums over the batch are the most frequent
-operation of the network, and how they are best computed depends on the backend. That
-choice is made here alone.
+operation of the network, and how they are best computed depends on the backend.
 """
 
 import functools
@@ -11,6 +10,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from mrm_jax.models import backends
 
 EPSILON = 1e-5
 
@@ -23,7 +24,6 @@ class Statistics(NamedTuple):
     size: Float[Array, ""]  # number of values for each channel
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def normalise(
     inputs: Float[Array, "batch *time channel"],
     scale: Float[Array, " channel"],
@@ -44,21 +44,26 @@ def normalise(
         mask: records that the statistics count.
         axis_name: mapped axis over which they are summed.
     """
-    return _normalise_forward(inputs, scale, bias, mask, axis_name)[0]
+    return _normalise(inputs, scale, bias, mask, axis_name, backends.on_cpu())
 
 
-@functools.partial(jax.jit, static_argnums=4)
-def _normalise_forward(inputs, scale, bias, mask, axis_name):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _normalise(inputs, scale, bias, mask, axis_name, on_cpu):
+    return _normalise_forward(inputs, scale, bias, mask, axis_name, on_cpu)[0]
+
+
+@functools.partial(jax.jit, static_argnums=(4, 5))
+def _normalise_forward(inputs, scale, bias, mask, axis_name, on_cpu):
     wide = inputs.astype(scale.dtype)
-    mean, var, count = _batch_statistics(wide, mask, axis_name)
+    mean, var, count = _batch_statistics(wide, mask, axis_name, on_cpu)
     inverse = jax.lax.rsqrt(var + EPSILON)
     outputs = scale_and_shift(inputs, scale * inverse, bias - mean * scale * inverse)
     kept = (inputs, scale, mask, mean, inverse, count)
     return (outputs, Statistics(mean, var, count)), kept
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _normalise_backward(axis_name, kept, cotangents):
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _normalise_backward(axis_name, on_cpu, kept, cotangents):
     """Returns the gradients of `normalise`.
 
     With n values, the mask m, x̂ = (x - mean) / σ and y = scale · x̂ + bias,
@@ -66,7 +71,7 @@ def _normalise_backward(axis_name, kept, cotangents):
     """
     inputs, scale, mask, mean, inverse, count = kept
     wide, grads = inputs.astype(scale.dtype), cotangents[0].astype(scale.dtype)
-    by_param = _gradient_sums(grads, wide, mean, inverse)
+    by_param = _gradient_sums(grads, wide, mean, inverse, on_cpu)
     sums = by_param if axis_name is None else jax.lax.psum(by_param, axis_name)
     total, product = (expand_dims(part / count, wide) for part in sums)
     common = total + _normal(wide, mean, inverse) * product
@@ -75,10 +80,10 @@ def _normalise_backward(axis_name, kept, cotangents):
     return by_input.astype(inputs.dtype), *by_param[::-1], jnp.zeros_like(mask)
 
 
-normalise.defvjp(_normalise_forward, _normalise_backward)
+_normalise.defvjp(_normalise_forward, _normalise_backward)
 
 
-def _batch_statistics(inputs, mask, axis_name):
+def _batch_statistics(inputs, mask, axis_name, on_cpu):
     """Returns the mean and biased variance [channel] over all devices, and n.
 
     They are computed in one pass from the distances to a value in the middle of the
@@ -92,7 +97,7 @@ def _batch_statistics(inputs, mask, axis_name):
     distance = inputs - expand_dims(near, inputs)
     masked = distance * mask.reshape(-1, *[1] * (inputs.ndim - 1))
     sums = (
-        *_two_sums(masked, masked * distance, _leading_axes(inputs)),
+        *_two_sums((masked, masked * distance), _leading_axes(inputs), on_cpu),
         jnp.sum(mask) * inputs[0, ..., 0].size,
     )
     if axis_name is not None:
@@ -108,49 +113,32 @@ def _normal(inputs, mean, inverse):
     return (inputs - expand_dims(mean, inputs)) * expand_dims(inverse, inputs)
 
 
-def _two_sums(first, second, axes):
+def _two_sums(parts, axes, on_cpu):
     """Returns the sums of two arrays of one shape over some axes.
 
     One reduction of both saves kernels on a GPU, but takes several times as long as two
     reductions on the CPU, where XLA does not vectorise it.
     """
-    return jax.lax.platform_dependent(
-        first,
-        second,
-        cpu=lambda *parts: _reduce_each(parts, axes),
-        default=lambda *parts: _reduce_both(parts, axes),
-    )
+    if on_cpu:
+        return tuple(jnp.sum(part, axes) for part in parts)
+    return _reduce_both(parts, axes)
 
 
-def _gradient_sums(grads, inputs, mean, inverse):
+def _gradient_sums(grads, inputs, mean, inverse, on_cpu):
     """Returns Σ ∂y and Σ ∂y x̂, by channel.
 
     On the CPU, XLA's library sums products of stored arrays only. It takes the inputs
-    in place of x̂, which would have to be stored.
+    in place of x̂, which would have to be stored, and x̂ is computed from the sums.
     """
-
     axes = _leading_axes(inputs)
-
-    def on_cpu(grads, inputs, mean, inverse):
-        """Computes x̂ after the summation."""
-        total, product = _reduce_each((grads, grads * inputs), axes)
-        return total, (product - mean * total) * inverse
-
-    def elsewhere(grads, *statistics):
-        """Computes x̂ within the summation."""
-        return _reduce_both((grads, grads * _normal(*statistics)), axes)
-
-    return jax.lax.platform_dependent(
-        *(grads, inputs, mean, inverse), cpu=on_cpu, default=elsewhere
-    )
+    if not on_cpu:
+        return _reduce_both((grads, grads * _normal(inputs, mean, inverse)), axes)
+    total, product = _two_sums((grads, grads * inputs), axes, on_cpu)
+    return total, (product - mean * total) * inverse
 
 
 def _leading_axes(inputs):
     return tuple(range(inputs.ndim - 1))
-
-
-def _reduce_each(parts, axes):
-    return tuple(jnp.sum(part, axes) for part in parts)
 
 
 def _reduce_both(parts, axes):
@@ -163,7 +151,6 @@ def _reduce_both(parts, axes):
     return tuple(jax.lax.reduce(parts, (zero,) * len(parts), add, axes))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def normalise_rows(
     inputs: Float[Array, "*batch channel"],
     scale: Float[Array, " channel"],
@@ -184,27 +171,31 @@ def normalise_rows(
     References:
         Ba et al., 2016, arXiv 1607.06450.
     """
-    return _rows_forward(inputs, scale, bias, epsilon)[0]
+    return _rows(inputs, scale, bias, epsilon, backends.on_cpu())
 
 
-@functools.partial(jax.jit, static_argnums=3)
-def _rows_forward(inputs, scale, bias, epsilon):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _rows(inputs, scale, bias, epsilon, on_cpu):
+    return _rows_forward(inputs, scale, bias, epsilon, on_cpu)[0]
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _rows_forward(inputs, scale, bias, epsilon, on_cpu):
     wide = inputs.astype(scale.dtype)
-    mean, var = jax.lax.platform_dependent(
-        wide, cpu=_row_statistics_in_two_passes, default=_row_statistics_in_one_pass
-    )
+    statistics = _in_two_passes if on_cpu else _in_one_pass
+    mean, var = statistics(wide)
     inverse = jax.lax.rsqrt(var + epsilon)
     outputs = (wide - mean) * inverse * expand_dims(scale, wide)
     outputs = (outputs + expand_dims(bias, wide)).astype(inputs.dtype)
     return outputs, (inputs, scale, mean, inverse)
 
 
-def _row_statistics_in_two_passes(inputs):
+def _in_two_passes(inputs):
     mean = jnp.mean(inputs, -1, keepdims=True)
     return mean, jnp.mean(jnp.square(inputs - mean), -1, keepdims=True)
 
 
-def _row_statistics_in_one_pass(inputs):
+def _in_one_pass(inputs):
     """Returns mean and variance [..., 1] from the distances to the first channel."""
     near, channels = inputs[..., :1], inputs.shape[-1]
     distance = inputs - near
@@ -213,8 +204,8 @@ def _row_statistics_in_one_pass(inputs):
     return near + offset, jnp.maximum(squares - jnp.square(offset), 0)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _rows_backward(epsilon, kept, grads):
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _rows_backward(epsilon, on_cpu, kept, grads):
     """Returns the gradients of `normalise_rows`.
 
     With C channels, x̂ = (x - mean) / σ and ∂x̂ = ∂y · scale, the gradient is
@@ -224,15 +215,16 @@ def _rows_backward(epsilon, kept, grads):
     inputs, scale, mean, inverse = kept
     grads = grads.astype(scale.dtype)
     normal = (inputs.astype(scale.dtype) - mean) * inverse
-    by_bias, by_scale = _two_sums(grads, grads * normal, _leading_axes(inputs))
+    axes = _leading_axes(inputs)
+    by_bias, by_scale = _two_sums((grads, grads * normal), axes, on_cpu)
     by_normal = grads * expand_dims(scale, inputs)
-    sums = _two_sums(by_normal, by_normal * normal, (inputs.ndim - 1,))
+    sums = _two_sums((by_normal, by_normal * normal), (inputs.ndim - 1,), on_cpu)
     total, product = (jnp.expand_dims(part, -1) / inputs.shape[-1] for part in sums)
     by_input = inverse * (by_normal - total - normal * product)
     return by_input.astype(inputs.dtype), by_scale, by_bias
 
 
-normalise_rows.defvjp(_rows_forward, _rows_backward)
+_rows.defvjp(_rows_forward, _rows_backward)
 
 
 def inference_factors(scale, bias, mean, var):

@@ -7,22 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mrm_jax.models import layers, normalisation
+from mrm_jax.models import backends, layers, normalisation
 
 SHAPES = [(6, 11, 3), (6, 4)]
-
-
-def accelerator(*arguments, cpu, default):
-    """Stands for `jax.lax.platform_dependent` on an accelerator."""
-    del cpu
-    return default(*arguments)
 
 
 @pytest.fixture(params=["cpu", "accelerator"], autouse=True)
 def backend(request, monkeypatch):
     """Computes in float64, as the CPU does or as accelerators do."""
     if request.param == "accelerator":
-        monkeypatch.setattr(jax.lax, "platform_dependent", accelerator)
+        monkeypatch.setattr(backends, "on_cpu", lambda: False)
     with jax.enable_x64(True):
         yield request.param
 
