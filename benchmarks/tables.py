@@ -14,13 +14,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import harness, population_tables, scaling_tables, speed_table
+from benchmarks import (
+    harness,
+    population_tables,
+    program_table,
+    scaling_tables,
+    speed_table,
+)
 from mrm_jax.runtime import cli
 
 ROOT = Path(__file__).parents[1]
 Results = Mapping[str, Mapping[str, Any]]
 Tables = Mapping[str, Callable[[Results], str]]  # name -> function that renders it
 DOCUMENTS: Mapping[Path, Tables] = {
+    ROOT / "docs" / "accelerators.md": {"programs": program_table.table},
     ROOT / "docs" / "benchmarks.md": {"speed": speed_table.table},
     ROOT / "docs" / "speed.md": {"hardware": speed_table.hardware},
     ROOT / "docs" / "scaling.md": scaling_tables.TABLES,
