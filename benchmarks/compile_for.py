@@ -140,6 +140,7 @@ def program(
         jax.ShapeDtypeStruct((args.records, args.labels), jnp.uint8),
         scalar,
         scalar,
+        num_leads=12,
     )
     hparams = jax.tree.map(lambda _: scalar, HParams())
     share = args.batch if population else args.batch // num_devices

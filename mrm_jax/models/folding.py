@@ -16,9 +16,10 @@ from mrm_jax.models import layers, networks, normalisation
 def fold(network: networks.Network, variables: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the variables of a network with its batch norms folded.
 
-    A network says which can be folded: its class constant NORMALISED maps the names of
-    batch norms to those of the layers or kernels in the same module whose outputs they
-    normalise, and nothing else reads. Other batch norms stay as they are.
+    A network says which can be folded: the constant NORMALISED of its class maps the
+    names of batch norms to those of the layers or kernels in the same module whose
+    outputs they normalise, and nothing else reads. Other batch norms stay as they are.
+    Subclasses do not inherit it: a name may mean something else there.
 
     Args:
         network: the network.
@@ -61,6 +62,6 @@ def _cast_for(network):
 def _kernels_before(network, norm, params):
     """Returns the paths of the kernels whose outputs a batch norm normalises."""
     *module, name = norm
-    before = getattr(network, "NORMALISED", {}).get(name, ())
+    before = vars(type(network)).get("NORMALISED", {}).get(name, ())
     paths = [(*module, layer, *rest) for layer in before for rest in ((), ("kernel",))]
     return [path for path in paths if path in params]

@@ -4,7 +4,7 @@ Each of them is a `PooledClassifier`: a feature extractor of its own, built from
 `ConvNorm` and `max_pool_centred`, and the same `PooledHead`.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
 
 import flax.linen as nn
 import jax
@@ -46,8 +46,6 @@ class PooledClassifier(nn.Module):
         Strodthoff et al., 2021, arXiv 2004.13701; code:
         github.com/helme/ecg_ptbxl_benchmarking.
     """
-
-    NORMALISED: ClassVar = {"norm": ("conv",)}  # of `ConvNorm`; see `folding.fold`
 
     num_labels: int
     num_samples: int = 1000
@@ -172,6 +170,9 @@ class PooledHead(nn.Module):
             name=f"linear{number}",
         )
         return linear(dropout(inputs, mask, rate))
+
+
+CONV_NORM: Mapping[str, tuple[str, ...]] = {"norm": ("conv",)}  # see `folding.fold`
 
 
 class ConvNorm(nn.Module):

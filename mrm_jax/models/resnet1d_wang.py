@@ -1,10 +1,12 @@
 """resnet1d_wang: a shallow residual network for time series."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 from jaxtyping import Array, Float
 
 from mrm_jax.models import layers
-from mrm_jax.models.pooled_classifier import ConvNorm, PooledClassifier
+from mrm_jax.models.pooled_classifier import CONV_NORM, ConvNorm, PooledClassifier
 
 STRIDES = (1, 2, 2)
 
@@ -30,6 +32,8 @@ class ResNet1dWang(PooledClassifier):
         Wang et al., 2016, arXiv 1611.06455.
         Strodthoff et al., 2021, arXiv 2004.13701.
     """
+
+    NORMALISED: ClassVar = CONV_NORM
 
     width: int = 128
     stem_taps: int = 7

@@ -1,11 +1,14 @@
 """xresnet1d101: a deep residual network of bottleneck blocks."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mrm_jax.models import layers
 from mrm_jax.models.pooled_classifier import (
+    CONV_NORM,
     ConvNorm,
     PooledClassifier,
     max_pool_centred,
@@ -39,6 +42,8 @@ class XResNet1d101(PooledClassifier):
         He et al., 2018, arXiv 1812.01187.
         Strodthoff et al., 2021, arXiv 2004.13701.
     """
+
+    NORMALISED: ClassVar = CONV_NORM
 
     width: int = 64
     stage_blocks: tuple[int, ...] = (3, 4, 23, 3)

@@ -210,5 +210,5 @@ def use_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
     settings = jax.config.values
     folder = settings["jax_compilation_cache_dir"]
-    is_on = folder and settings["jax_enable_compilation_cache"]
+    is_on = settings["jax_enable_compilation_cache"] and folder and "://" not in folder
     kept_programs.keep_in(Path(folder) / "programs" if is_on else None)

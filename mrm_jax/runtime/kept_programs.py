@@ -5,17 +5,17 @@ first. For MRM-Net that takes longer than anything else before the first step. H
 program is found by what it depends on: the sources of this package, the versions of the
 libraries, the settings of JAX, the machine, and the shapes of the arguments. Networks
 of the user's own are always traced, since they may depend on other files.
+
+The folder holds a file NAME.program for each program, named by the hash of its code
+before compilation, and a file NAME.key for each set of circumstances, which contains
+the name of its program. After a change of the sources that leaves a program as it is,
+one trace finds it.
 """
 
 import contextlib
-import dataclasses
-import functools
-import hashlib
-import importlib.metadata
 import logging
 import os
 import pickle
-import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,18 +23,33 @@ from typing import Any
 import jax
 from jax.experimental import serialize_executable
 
-from mrm_jax.runtime import atomic
+from mrm_jax.runtime import atomic, program_keys
 
-PACKAGE = Path(__file__).parents[1]
-LIBRARIES = ("flax", "jax", "jaxlib", "numpy", "optax")
 CACHE_HIT = "/jax/compilation_cache/cache_hits"
-MAX_PROGRAMS = 64  # of 1 to 10 MB each; the least recently used ones are removed
+MAX_FILES = {".program": 64, ".key": 512}  # the least recently used ones are removed
+DEBUGGING = (  # with these settings, JAX has to run the call itself
+    "jax_disable_jit",
+    "jax_debug_nans",
+    "jax_debug_infs",
+    "jax_enable_checks",
+)
+BY_THREAD = (  # settings of JAX that a program may change while it runs
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+    "jax_numpy_dtype_promotion",
+    "jax_threefry_partitionable",
+)
 
 _folder: Path | None = None
 
 
 def keep_in(folder: Path | None) -> None:
-    """Keeps the programs of `KeptCall` in a folder from now on; None keeps none."""
+    """Keeps the programs of `KeptCall` in a folder from now on; None keeps none.
+
+    Its files are code that is run, so they are only read if they belong to the user and
+    nobody else can write them.
+    """
     global _folder
     _folder = folder
 
@@ -55,7 +70,7 @@ class KeptCall:
                 anything else, or a class from outside this package, no program is kept.
         """
         self._call = call
-        self._identity = _canonical(identity)
+        self._identity = program_keys.canonical(identity)
         self._programs: dict[Any, Callable[..., Any]] = {}
 
     def __call__(self, *args: Any) -> Any:
@@ -65,7 +80,8 @@ class KeptCall:
         leaves, tree = jax.tree.flatten(args)
         if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
             return self._call(*args)
-        signature = (tree, *map(_signature, leaves))
+        settings = [getattr(jax.config, name) for name in BY_THREAD]
+        signature = (tree, *settings, *map(program_keys.signature, leaves))
         if signature not in self._programs:
             self._programs[signature] = self._program(_folder, signature, args)
         return self._programs[signature](*args)
@@ -80,24 +96,28 @@ class KeptCall:
 
     def _program(self, folder, signature, args):
         """Returns the program for some arguments, loaded or compiled and saved."""
-        depends_on = repr((self._identity, signature, *_circumstances()))
-        name = hashlib.sha256(depends_on.encode()).hexdigest()
-        path = folder / f"{name}.program"
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                program = _load(path)
-            except FileNotFoundError:
-                raise
-            except Exception as error:  # whatever a damaged file leads to
-                logging.debug("%s: cannot be loaded: %s", path, error)
-            else:
-                with contextlib.suppress(OSError):
-                    os.utime(path)
-                return program
-        with _cache_hits() as hits:
-            program = self._call.lower(*args).compile()
-        if not hits:
-            _save(program, path)
+        sources = program_keys.sources()
+        if sources is None:
+            return self._call
+        around = program_keys.circumstances()
+        depends_on = (self._identity, signature, sources, around)
+        key = folder / f"{program_keys.hash_of(depends_on)}.key"
+        named = _read(key)
+        program = None if named is None else _load(folder / named.decode())
+        if program is not None:
+            return program
+        lowered = self._call.lower(*args)
+        code = program_keys.hash_of((lowered.as_text(), signature, around))
+        path = folder / f"{code}.program"
+        program = _load(path)
+        if program is None:
+            with _cache_hits() as hits:
+                program = lowered.compile()
+            is_kept = not hits and _save(path, lambda: _serialized(program))
+        else:
+            is_kept = True
+        if is_kept and program_keys.sources.__wrapped__() == sources:
+            _save(key, path.name.encode)
         return program
 
 
@@ -122,91 +142,68 @@ def _cache_hits() -> Iterator[list[str]]:
         jax.monitoring.unregister_event_listener(note)
 
 
-def _save(program: Any, path: Path) -> None:
-    """Saves a program, if that is possible, and removes the least recently used."""
+def _read(path: Path) -> bytes | None:
+    """Returns the content of a file of ours, or None if there is no such file."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        facts = path.stat()
+        if hasattr(os, "getuid"):  # not on Windows
+            is_ours = facts.st_uid == os.getuid() and not facts.st_mode & 0o022
+            if not is_ours:
+                logging.debug("%s: others can write it, so it is not read", path)
+                return None
+        os.utime(path)  # it is used
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _load(path: Path) -> Callable[..., Any] | None:
+    """Returns the program of a file, or None if there is none that can be loaded."""
+    content = _read(path)
+    if content is None:
+        return None
+    try:
+        (serialized, in_tree, out_tree), numbers = pickle.loads(content)
+        by_number = {device.id: device for device in jax.local_devices()}
+        devices = [by_number[number] for number in numbers]
+        return serialize_executable.deserialize_and_load(
+            serialized, in_tree, out_tree, execution_devices=devices
+        )
+    except Exception as error:  # whatever a damaged file leads to
+        logging.debug("%s: cannot be loaded: %s", path, error)
+        return None
+
+
+def _serialized(program: Any) -> bytes:
+    """Returns a program as bytes, with the numbers of the devices on which it runs."""
+    places = jax.tree.leaves(program.input_shardings)
+    numbers = sorted({device.id for place in places for device in place.device_set})
+    return pickle.dumps((serialize_executable.serialize(program), numbers))
+
+
+def _save(path: Path, content: Callable[[], bytes]) -> bool:
+    """Saves a file and removes the least recently used of its kind.
+
+    Returns:
+        Whether that was possible.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with atomic.replacing(path) as temporary:
-            serialized = serialize_executable.serialize(program)
-            temporary.write_bytes(pickle.dumps((serialized, _devices(program))))
-        by_age = sorted(path.parent.glob("*.program"), key=lambda p: p.stat().st_mtime)
-        for old in by_age[:-MAX_PROGRAMS]:
-            old.unlink()
+            temporary.write_bytes(content())
+            temporary.chmod(0o600)
+        alike = path.parent.glob(f"*{path.suffix}")
+        by_age = sorted(alike, key=lambda p: p.stat().st_mtime)
+        for old in by_age[: -MAX_FILES[path.suffix]]:
+            old.unlink(missing_ok=True)
     except Exception as error:  # the program itself is there
         logging.debug("%s: cannot be saved: %s", path, error)
-
-
-def _load(path: Path) -> Callable[..., Any]:
-    (serialized, in_tree, out_tree), numbers = pickle.loads(path.read_bytes())
-    by_number = {device.id: device for device in jax.local_devices()}
-    devices = [by_number[number] for number in numbers]
-    return serialize_executable.deserialize_and_load(
-        serialized, in_tree, out_tree, execution_devices=devices
-    )
-
-
-def _devices(program: Any) -> list[int]:
-    """Returns the numbers of the devices on which a program runs."""
-    places = jax.tree.leaves(program.input_shardings)
-    return sorted({device.id for place in places for device in place.device_set})
+        return False
+    return True
 
 
 def _can_be_kept() -> bool:
     """Returns whether programs of this backend are kept; only the CPU's were tried."""
+    if any(getattr(jax.config, name) for name in DEBUGGING):
+        return False
     return jax.default_backend() == "cpu" and jax.process_count() == 1
-
-
-def _signature(leaf: Any) -> tuple[Any, ...]:
-    return leaf.shape, str(leaf.dtype), getattr(leaf, "sharding", None)
-
-
-def _canonical(value: Any) -> Any:
-    """Returns a value with a reliable `repr`, or None if it has none."""
-    if value is None or isinstance(value, str | int | float):
-        return repr(value)
-    if isinstance(value, tuple | list):
-        parts = [_canonical(part) for part in value]
-        return None if None in parts else parts
-    if isinstance(value, set | frozenset):
-        return _canonical(sorted(value))
-    cls = type(value)
-    if not dataclasses.is_dataclass(value) or cls.__module__.split(".")[0] != "mrm_jax":
-        return None
-    fields = [f.name for f in dataclasses.fields(value) if f.name != "parent"]
-    parts = [_canonical(getattr(value, name)) for name in fields]
-    if None in parts:
-        return None
-    return [f"{cls.__module__}.{cls.__qualname__}", *zip(fields, parts, strict=True)]
-
-
-def _circumstances() -> list[Any]:
-    """Returns what programs depend on besides their arguments and their identity."""
-    settings = {
-        name: getattr(jax.config, name, value)  # of this thread, where it has its own
-        for name, value in sorted(jax.config.values.items())
-        if "cache" not in name and "log" not in name
-    }
-    devices = [(d.id, d.device_kind) for d in jax.devices()]
-    return [_sources(), _machine(), devices, os.environ.get("XLA_FLAGS"), settings]
-
-
-@functools.cache
-def _sources() -> str:
-    """Returns the hash of the package's sources and the versions of the libraries."""
-    found = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        found.update(str(path.relative_to(PACKAGE)).encode() + b"\0")
-        found.update(path.read_bytes() + b"\0")
-    versions = [importlib.metadata.version(name) for name in LIBRARIES]
-    return f"{found.hexdigest()} {versions}"
-
-
-@functools.cache
-def _machine() -> str:
-    """Describes the processor: programs may use any of its instructions."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # no Linux
-        lines = []
-    flags = sorted({line for line in lines if line.startswith(("flags", "Features"))})
-    return f"{platform.platform()} {platform.machine()} {platform.processor()} {flags}"

@@ -43,7 +43,7 @@ class Records:
     labels: HostOrDevice  # [record, label], uint8
     mean_uv: HostOrDevice  # [], over the training records, microvolts
     std_uv: HostOrDevice  # [], likewise
-    num_leads: int = flax.struct.field(pytree_node=False, default=12)
+    num_leads: int = flax.struct.field(pytree_node=False)
 
     @classmethod
     def of(
@@ -54,8 +54,8 @@ class Records:
         std_uv: HostOrDevice,
     ) -> "Records":
         """Returns records with signals [..., time, lead], and the rest as above."""
-        *leading, _, num_leads = signals_uv.shape
-        rows = signals_uv.reshape(*leading, -1)
+        *leading, num_samples, num_leads = signals_uv.shape
+        rows = signals_uv.reshape(*leading, num_samples * num_leads)
         return cls(rows, labels, mean_uv, std_uv, num_leads)
 
 

@@ -1,14 +1,32 @@
 """Folded networks compute what they compute unfolded."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import traverse_util
 
-from mrm_jax.models import folding, inception1d, resnet1d_wang, s4, xresnet1d
+from mrm_jax.models import (
+    folding,
+    inception1d,
+    layers,
+    resnet1d_wang,
+    s4,
+    xresnet1d,
+)
 from mrm_jax.models.mrm_net import network
 from tests.helpers import tiny_network
+
+
+class NormFirst(resnet1d_wang.ResNet1dWang):
+    """A network of the user's own, whose "norm" is before its "conv"."""
+
+    def extract(self, signal, mask):
+        """Returns feature maps of as many channels as leads."""
+        signal = layers.BatchNorm(self.axis_name, name="norm")(signal, mask)
+        return layers.Conv(12, 3, name="conv")(nn.relu(signal))
+
 
 NETWORKS = {
     "mrm_net": network.MRMNet(3, 40, width=4),
@@ -19,6 +37,7 @@ NETWORKS = {
     ),
     "inception1d": inception1d.Inception1d(3, 40, head_width=6),
     "s4": s4.S4(3, 40, width=8, num_layers=2),
+    "norm_first": NormFirst(3, 40, head_width=6),
     "tiny": tiny_network.TinyNetwork(3, 40),
 }
 
@@ -48,6 +67,22 @@ def test_outputs_stay_the_same(case):
     expected = logits(model, variables, signal)
     for branch, values in expected.items():
         np.testing.assert_allclose(found[branch], values, rtol=1e-9)
+
+
+@pytest.mark.parametrize("case", ["norm_first"], indirect=True)
+def test_subclasses_are_not_folded_by_the_names_of_our_networks(case):
+    model, variables, _ = case
+    assert folding.fold(model, variables)["folded"] == {}
+
+
+@pytest.mark.parametrize("case", ["resnet1d_wang", "xresnet1d"], indirect=True)
+def test_the_convolutions_of_the_residual_networks_are_folded(case):
+    model, variables, _ = case
+    folded = traverse_util.flatten_dict(folding.fold(model, variables)["folded"])
+    assert {path[-2] for path in folded} == {"norm"}
+    stats = traverse_util.flatten_dict(variables["batch_stats"])
+    convolutions = {path[:-1] for path in stats if path[-2] == "norm"}
+    assert {path[:-1] for path in folded} == convolutions
 
 
 @pytest.mark.parametrize("case", ["mrm_net", "mrm_net_exchange"], indirect=True)

@@ -1,10 +1,14 @@
 """Programs are loaded instead of traced, and only if nothing has changed."""
 
 import dataclasses
+import functools
+import inspect
 import os
 import subprocess
 import sys
 import textwrap
+import time
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -12,17 +16,19 @@ import numpy as np
 import pytest
 
 from mrm_jax.models.mrm_net import network
-from mrm_jax.runtime import devices, kept_programs
+from mrm_jax.runtime import devices, kept_programs, program_keys
 from mrm_jax.training.inherited import Inherited
 
+CAN_BE_KEPT = kept_programs._can_be_kept  # tests/conftest.py replaces it
 VALUES = np.arange(8, dtype=np.float32).reshape(4, 2)
 TWO_STEPS = """
 import jax, numpy as np
 from mrm_jax.models.mrm_net import network
-from mrm_jax.runtime import devices
+from mrm_jax.runtime import devices, program_keys
 from mrm_jax.training import epoch, input_pipeline, scoring, steps, train_state
 from mrm_jax.training.hparams import HParams
 
+program_keys._started += 60  # after the sources, however new they are
 devices.use_compilation_cache()
 traces = []
 step = steps.packed_step
@@ -50,8 +56,10 @@ print(traces, float(terms["loss"].sum()).hex(), float(scores["low"].sum()).hex()
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Keeps programs in a folder; those here are too small for JAX's own cache."""
-    monkeypatch.setattr(kept_programs, "_can_be_kept", lambda: True)
+    monkeypatch.setattr(kept_programs, "_can_be_kept", CAN_BE_KEPT)
     monkeypatch.setattr(kept_programs, "_folder", tmp_path / "programs")
+    monkeypatch.setattr(program_keys, "_started", time.time() + 60)  # after the sources
+    program_keys.sources.cache_clear()
     return tmp_path / "programs"
 
 
@@ -72,7 +80,7 @@ def traces_of_a_new_call(identity, values=VALUES):
 
 def test_a_known_program_is_not_traced(folder):
     assert traces_of_a_new_call("double") == 1
-    assert len(list(folder.iterdir())) == 1
+    assert sorted(path.suffix for path in folder.iterdir()) == [".key", ".program"]
     assert traces_of_a_new_call("double") == 0
 
 
@@ -104,22 +112,62 @@ def test_another_setting_of_jax_is_another_program(folder):
         assert traces_of_a_new_call("double") == 1
 
 
-@pytest.mark.parametrize("what", ["_sources", "_machine"])
-def test_other_sources_or_another_machine_are_another_program(
-    folder, monkeypatch, what
-):
+def test_a_setting_that_changes_while_the_process_runs_is_another_program(folder):
+    call = kept_programs.KeptCall(jax.jit(lambda x: jnp.sin(x.astype(float))), "sin")
+    assert call(VALUES).dtype == np.float32
+    with jax.enable_x64(True):
+        assert call(VALUES).dtype == np.float64
+
+
+@pytest.mark.parametrize("setting", ["jax_debug_nans", "jax_disable_jit"])
+def test_jax_debugs_a_call_itself(folder, setting):
+    jax.config.update(setting, True)
+    try:
+        traces_of_a_new_call("double")
+    finally:
+        jax.config.update(setting, False)
+    assert not folder.exists()
+
+
+def test_after_another_version_of_a_library_the_program_is_another(folder, monkeypatch):
     assert traces_of_a_new_call("double") == 1
-    monkeypatch.setattr(kept_programs, what, lambda: "other")
+    monkeypatch.setattr(program_keys, "_machine", lambda: "other")
     assert traces_of_a_new_call("double") == 1
+    assert sorted(path.suffix for path in folder.iterdir())[-2:] == [".program"] * 2
+
+
+def test_after_a_change_of_the_sources_one_trace_finds_the_program(folder, monkeypatch):
+    assert traces_of_a_new_call("double") == 1
+    other = functools.cache(lambda: "other")
+    monkeypatch.setattr(program_keys, "sources", other)
+    with mock.patch.object(kept_programs, "_serialized") as compiled_anew:
+        assert traces_of_a_new_call("double") == 1
+        assert traces_of_a_new_call("double") == 0
+    compiled_anew.assert_not_called()
 
 
 def test_a_changed_source_changes_their_hash(tmp_path, monkeypatch):
-    monkeypatch.setattr(kept_programs, "PACKAGE", tmp_path)
+    monkeypatch.setattr(program_keys, "PACKAGE", tmp_path)
+    monkeypatch.setattr(program_keys, "_started", time.time() + 60)
     found = set()
     for name, text in (("a.py", "1"), ("a.py", "2"), ("b.py", "2")):
         (tmp_path / name).write_text(text)
-        found.add(kept_programs._sources.__wrapped__())
-    assert len(found) == 3
+        found.add(program_keys.sources.__wrapped__())
+    assert len(found - {None}) == 3
+
+
+def test_nothing_is_kept_if_a_source_has_changed_since_the_start(folder, monkeypatch):
+    monkeypatch.setattr(program_keys, "_started", 0.0)
+    program_keys.sources.cache_clear()
+    assert traces_of_a_new_call("double") == 1
+    assert not folder.exists()
+
+
+def test_a_source_that_changes_during_the_compilation_is_noticed(folder, monkeypatch):
+    found = iter(["old", "new"])
+    monkeypatch.setattr(program_keys, "sources", functools.cache(lambda: next(found)))
+    assert traces_of_a_new_call("double") == 1
+    assert [path.suffix for path in folder.iterdir()] == [".program"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +186,7 @@ def test_programs_of_unknown_code_are_not_kept(folder, identity):
 
 def test_a_damaged_program_is_replaced(folder):
     traces_of_a_new_call("double")
-    (path,) = folder.iterdir()
+    (path,) = folder.glob("*.program")
     path.write_bytes(path.read_bytes()[:100])
     assert traces_of_a_new_call("double") == 1
     assert traces_of_a_new_call("double") == 0
@@ -150,16 +198,67 @@ def test_an_unwritable_folder_does_no_harm(folder):
 
 
 def test_the_least_recently_used_programs_are_removed(folder, monkeypatch):
-    monkeypatch.setattr(kept_programs, "MAX_PROGRAMS", 2)
-    for age, name in ((30, "first"), (20, "second")):
-        traces_of_a_new_call(name)
-        newest = max(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+    monkeypatch.setitem(kept_programs.MAX_FILES, ".program", 2)
+    values = {size: VALUES[:, :1].repeat(size, axis=1) for size in (1, 2, 3)}
+    for age, size in ((30, 1), (20, 2)):
+        traces_of_a_new_call("double", values[size])
+        newest = max(folder.glob("*.program"), key=lambda path: path.stat().st_mtime)
         os.utime(newest, (newest.stat().st_atime, newest.stat().st_mtime - age))
-    assert traces_of_a_new_call("first") == 0
-    traces_of_a_new_call("third")
-    assert len(list(folder.iterdir())) == 2
-    assert traces_of_a_new_call("first") == 0
-    assert traces_of_a_new_call("second") == 1
+    assert traces_of_a_new_call("double", values[1]) == 0
+    traces_of_a_new_call("double", values[3])
+    assert len(list(folder.glob("*.program"))) == 2
+    assert traces_of_a_new_call("double", values[1]) == 0
+    assert traces_of_a_new_call("double", values[2]) == 1
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o620])
+def test_files_that_others_can_write_are_not_read(folder, mode):
+    traces_of_a_new_call("double")
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    for path in folder.iterdir():
+        path.chmod(mode)
+    assert traces_of_a_new_call("double") == 1
+    assert traces_of_a_new_call("double") == 0  # replaced
+
+
+@pytest.mark.parametrize("place", ["gs://bucket/cache", ""])
+def test_nothing_is_kept_at_a_url_or_without_a_cache(place, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", place)
+    monkeypatch.setattr(kept_programs, "_folder", tmp_path)
+    before = jax.config.values["jax_compilation_cache_dir"]
+    jax.config.update("jax_compilation_cache_dir", place)
+    try:
+        devices.use_compilation_cache()
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+    assert kept_programs._folder is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_program_from_the_cache_of_jax_is_not_kept(folder):
+    with kept_programs._cache_hits() as hits:
+        jax.monitoring.record_event(kept_programs.CACHE_HIT)
+        jax.monitoring.record_event("/jax/another/event")
+    assert hits == [kept_programs.CACHE_HIT]
+    source = inspect.getsource(jax._src.compiler)
+    assert kept_programs.CACHE_HIT in source  # or its name has changed
+
+
+def test_the_memory_of_an_argument_is_reused(folder):
+    for _ in range(2):  # compiled, and loaded
+        call = devices.map_devices(lambda x: x + 1, donate_argnums=(0,), identity="add")
+        given = devices.replicate(VALUES)
+        np.testing.assert_array_equal(call(given)[0], VALUES + 1)
+        assert given.is_deleted()
+
+
+def test_python_numbers_are_arguments_too(folder):
+    for _ in range(2):
+        call = kept_programs.KeptCall(jax.jit(lambda x, y: x * y), "scale")
+        np.testing.assert_array_equal(call(VALUES, 2), 2 * VALUES)
+        np.testing.assert_array_equal(call(VALUES, 2.5), 2.5 * VALUES)
 
 
 def test_calls_within_a_trace_are_traced(folder):

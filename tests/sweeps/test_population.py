@@ -232,7 +232,9 @@ def abstract_call():
     shape = jax.ShapeDtypeStruct
     scalar = shape((), np.float32)
     records = input_pipeline.Records(
-        shape((32, 40 * 12), np.int16), shape((32, 3), np.uint8), scalar, scalar
+        *(shape((32, 40 * 12), np.int16), shape((32, 3), np.uint8)),
+        *(scalar, scalar),
+        num_leads=12,
     )
     both = jax.eval_shape(lambda: vectorised.empty(program("vmap"), 2))
     return both, records, shape((2, 3, 2), np.int32)

@@ -173,7 +173,9 @@ def abstract_arguments():
     shape = jax.ShapeDtypeStruct
     scalar = shape((), np.float32)
     records = input_pipeline.Records(
-        shape((32, 40 * 12), np.int16), shape((32, 3), np.uint8), scalar, scalar
+        *(shape((32, 40 * 12), np.int16), shape((32, 3), np.uint8)),
+        *(scalar, scalar),
+        num_leads=12,
     )
     hparams = jax.tree.map(lambda _: scalar, HParams())
     state = train_state.shapes(MODEL)
