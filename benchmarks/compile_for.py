@@ -174,6 +174,7 @@ def _kernels(text: str) -> dict[str, Any]:
     return {
         "kernels": len(step),
         "moved_gb": sum(kernel.moved for kernel in step) / 1e9,
+        "convolutions_gflop": sum(kernel.flops for kernel in step) / 1e9,
         "kernels_of_a_call": len(found) - len(step),
         "by_kind": kernels.by(step, "kind"),
         "by_origin": kernels.by(step, "origin"),

@@ -6,8 +6,8 @@ from typing import Any
 from benchmarks import markdown, programs
 
 COLUMNS = (
-    "program, kernels a step, GB, at full bandwidth, peak memory, temporary, code, "
-    "to compile"
+    "program, kernels a step, GB, at full bandwidth, at full arithmetic, peak memory, "
+    "temporary, code, to compile"
 )
 
 
@@ -36,6 +36,7 @@ def _row(name: str, entry: Mapping[str, Any]) -> list[str]:
         f"{entry['kernels']:,}" if "kernels" in entry else "",
         moved,
         f"{entry['ms_of_bytes']:,.1f} ms",
+        f"{entry['ms_of_arithmetic']:,.1f} ms" if "ms_of_arithmetic" in entry else "",
         f"{entry['peak_mib']:,.0f} MiB",
         f"{entry['temporary_mib']:,.0f} MiB",
         f"{entry['code_mib']:,.0f} MiB" if entry["code_mib"] else "",

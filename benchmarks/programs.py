@@ -159,8 +159,9 @@ def times(program: Program, entry: dict[str, Any]) -> dict[str, float]:
     device = DEVICES[program.device]
     moved = entry["xla_gb"] or entry["moved_gb"]
     found = {"ms_of_bytes": 1e3 * moved / device.bandwidth}
-    if entry["xla_gflop"]:
-        found["ms_of_arithmetic"] = entry["xla_gflop"] / device.tflops[program.dtype]
+    gflop = entry["xla_gflop"] or entry.get("convolutions_gflop", 0)
+    if gflop:
+        found["ms_of_arithmetic"] = gflop / device.tflops[program.dtype]
     return found
 
 

@@ -96,3 +96,25 @@ def test_kernels_are_summed_by_a_field(found):
 )
 def test_sizes_of_arrays(shape, size):
     assert kernels.num_bytes(shape) == size
+
+
+@pytest.mark.parametrize(
+    ("result", "operands", "target"),
+    [
+        ("f32[2,50,8]", ("f32[2,100,4]", "f32[8,3,4]"), "convForward"),
+        ("f32[2,50,8]", ("f32[2,100,4]", "f32[8,3,4]"), "convBiasActivationForward"),
+        ("f32[2,100,4]", ("f32[2,50,8]", "f32[8,3,4]"), "convBackwardInput"),
+        ("f32[8,3,4]", ("f32[2,100,4]", "f32[2,50,8]"), "convBackwardFilter"),
+    ],
+)
+def test_operations_of_convolutions(result, operands, target):
+    first, second = operands
+    program = f"""
+ENTRY %main (a: {first}, b: {second}) -> {result} {{
+  %a = {first}{{2,1,0}} parameter(0)
+  %b = {second}{{2,1,0}} parameter(1)
+  %conv = ({result}{{2,1,0}}, u8[0]{{0}}) custom-call(%a, %b), window={{size=3 stride=2}}, dim_labels=b0f_o0i->b0f, custom_call_target="__cudnn${target}"
+}}
+"""  # noqa: E501
+    (kernel,) = kernels.count(program, "Net")
+    assert kernel.flops == 2 * (2 * 50 * 8) * (3 * 4)
