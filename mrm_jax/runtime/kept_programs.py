@@ -13,6 +13,7 @@ one trace finds it.
 """
 
 import contextlib
+import itertools
 import logging
 import os
 import pickle
@@ -26,7 +27,7 @@ from jax.experimental import serialize_executable
 from mrm_jax.runtime import atomic, program_keys
 
 CACHE_HIT = "/jax/compilation_cache/cache_hits"
-MAX_FILES = {".program": 64, ".key": 512}  # the least recently used ones are removed
+MAX_BYTES = {".program": 512 * 2**20, ".key": 2**16}  # in all; see `_save`
 DEBUGGING = (  # with these settings, JAX has to run the call itself
     "jax_disable_jit",
     "jax_debug_nans",
@@ -182,7 +183,7 @@ def _serialized(program: Any) -> bytes:
 
 
 def _save(path: Path, content: Callable[[], bytes]) -> bool:
-    """Saves a file and removes the least recently used of its kind.
+    """Saves a file, and removes the least recently used of its kind beyond MAX_BYTES.
 
     Returns:
         Whether that was possible.
@@ -192,10 +193,12 @@ def _save(path: Path, content: Callable[[], bytes]) -> bool:
         with atomic.replacing(path) as temporary:
             temporary.write_bytes(content())
             temporary.chmod(0o600)
-        alike = path.parent.glob(f"*{path.suffix}")
-        by_age = sorted(alike, key=lambda p: p.stat().st_mtime)
-        for old in by_age[: -MAX_FILES[path.suffix]]:
-            old.unlink(missing_ok=True)
+        alike = [(p.stat(), p) for p in path.parent.glob(f"*{path.suffix}")]
+        alike.sort(key=lambda item: -item[0].st_mtime)
+        sizes = itertools.accumulate(facts.st_size for facts, _ in alike)
+        for size, (_, old) in zip(sizes, alike, strict=True):
+            if size > MAX_BYTES[path.suffix]:
+                old.unlink(missing_ok=True)
     except Exception as error:  # the program itself is there
         logging.debug("%s: cannot be saved: %s", path, error)
         return False

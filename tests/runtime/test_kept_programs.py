@@ -198,7 +198,11 @@ def test_an_unwritable_folder_does_no_harm(folder):
 
 
 def test_the_least_recently_used_programs_are_removed(folder, monkeypatch):
-    monkeypatch.setitem(kept_programs.MAX_FILES, ".program", 2)
+    traces_of_a_new_call("double")
+    (program,) = folder.glob("*.program")
+    limit = int(2.5 * program.stat().st_size)
+    monkeypatch.setitem(kept_programs.MAX_BYTES, ".program", limit)
+    program.unlink()
     values = {size: VALUES[:, :1].repeat(size, axis=1) for size in (1, 2, 3)}
     for age, size in ((30, 1), (20, 2)):
         traces_of_a_new_call("double", values[size])
