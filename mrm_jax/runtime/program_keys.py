@@ -74,11 +74,14 @@ def circumstances() -> list[Any]:
 def sources() -> str | None:
     """Returns the hash of the package's sources, or None if it cannot be relied on.
 
-    That is so if a file has changed since the process has started: what was imported
-    may be older.
+    That is so if a file has changed since the process has started, as what was imported
+    may be older, and if there are no sources, as in a zip archive.
     """
     found = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
+    paths = sorted(PACKAGE.rglob("*.py"))
+    if not paths:
+        return None
+    for path in paths:
         if path.stat().st_mtime > _started - MARGIN:
             return None
         found.update(str(path.relative_to(PACKAGE)).encode() + b"\0")

@@ -156,6 +156,12 @@ def test_a_changed_source_changes_their_hash(tmp_path, monkeypatch):
     assert len(found - {None}) == 3
 
 
+def test_nothing_is_kept_without_sources(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(program_keys, "PACKAGE", tmp_path / "archive.zip" / "mrm_jax")
+    assert traces_of_a_new_call("double") == 1
+    assert not folder.exists()
+
+
 def test_nothing_is_kept_if_a_source_has_changed_since_the_start(folder, monkeypatch):
     monkeypatch.setattr(program_keys, "_started", 0.0)
     program_keys.sources.cache_clear()
