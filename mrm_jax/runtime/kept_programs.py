@@ -17,6 +17,7 @@ import itertools
 import logging
 import os
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from mrm_jax.runtime import atomic, program_keys
 
 CACHE_HIT = "/jax/compilation_cache/cache_hits"
 MAX_BYTES = {".program": 512 * 2**20, ".key": 2**16}  # in all; see `_save`
+NAME = re.compile(rb"[0-9a-f]{64}\.program")
 DEBUGGING = (  # with these settings, JAX has to run the call itself
     "jax_disable_jit",
     "jax_debug_nans",
@@ -103,8 +105,8 @@ class KeptCall:
         around = program_keys.circumstances()
         depends_on = (self._identity, signature, sources, around)
         key = folder / f"{program_keys.hash_of(depends_on)}.key"
-        named = _read(key)
-        program = None if named is None else _load(folder / named.decode())
+        named = NAME.fullmatch(_read(key) or b"")
+        program = _load(folder / named[0].decode()) if named else None
         if program is not None:
             return program
         lowered = self._call.lower(*args)

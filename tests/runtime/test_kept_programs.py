@@ -198,6 +198,15 @@ def test_a_damaged_program_is_replaced(folder):
     assert traces_of_a_new_call("double") == 0
 
 
+@pytest.mark.parametrize("content", [b"", bytes(72), b"\xff" * 72, b"../other"])
+def test_a_damaged_key_is_replaced(folder, content):
+    traces_of_a_new_call("double")
+    (path,) = folder.glob("*.key")
+    path.write_bytes(content)
+    assert traces_of_a_new_call("double") == 1
+    assert traces_of_a_new_call("double") == 0
+
+
 def test_an_unwritable_folder_does_no_harm(folder):
     folder.write_text("a file")
     assert traces_of_a_new_call("double") == 1
