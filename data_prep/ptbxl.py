@@ -11,7 +11,7 @@ References:
     Wagner et al., 2020, doi 10.1038/s41597-020-0495-6.
 """
 
-import ast
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,6 +49,10 @@ STATEMENT_COLUMNS = {
 }
 # The column of the codes has no name. pandas calls it the second if it writes an index.
 CODE_COLUMNS = ("", "Unnamed: 0")
+
+# An entry of scp_codes, as in {'NORM': 100.0, 'SR': 0.0}. `ast.literal_eval` would do,
+# but in Python 3.11 it can fail while another thread formats a traceback, as Dask's do.
+CODE = re.compile(r"""\s*(['"])([^'"\\]*)\1\s*:\s*[-+]?[\d.]+(?:e[-+]?\d+)?\s*""")
 
 
 def reading(sampling_rate: int = 100) -> readers.Reading:
@@ -176,14 +180,14 @@ def _parse_patient(cell: str) -> str:
 
 def _parse_codes(cell: str) -> tuple[str, ...]:
     """Returns the keys of scp_codes, which holds a Python dict as text."""
-    expected = "expected codes and likelihoods, such as {'NORM': 100.0}"
-    try:
-        codes = ast.literal_eval(cell)
-    except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError):
-        raise ValueError(expected) from None
-    if not isinstance(codes, dict) or not all(isinstance(key, str) for key in codes):
-        raise ValueError(expected)
-    return tuple(key.strip() for key in codes)
+    text = cell.strip()
+    entries = text.removeprefix("{").removesuffix("}").split(",")
+    if not entries[-1].strip():  # an empty dict, or a comma at the end
+        entries.pop()
+    found = [CODE.fullmatch(entry) for entry in entries]
+    if text[:1] + text[-1:] != "{}" or not all(found):
+        raise ValueError("expected codes and likelihoods, such as {'NORM': 100.0}")
+    return tuple(dict.fromkeys(match[2].strip() for match in found if match))
 
 
 def _reason_to_skip(row: csv_tables.Row, known: set[str]) -> str | None:

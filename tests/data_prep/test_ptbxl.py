@@ -95,8 +95,34 @@ def test_unknown_codes_and_missing_folds_are_skipped(tmp_path):
     }
 
 
-def test_codes_are_not_evaluated(tmp_path):
-    raw_records.write_ptbxl(tmp_path, ["__import__('os').getcwd()"], folds=[1])
+@pytest.mark.parametrize(
+    ("cell", "codes"),
+    [
+        ("{}", ()),
+        (" {'NORM': 100.0, 'SR': 0.0} ", ("NORM", "SR")),
+        ('{"NORM":100,"SR":0.}', ("NORM", "SR")),
+        ("{'NORM' : 1e2, 'SR ': -.5,}", ("NORM", "SR")),
+        ("{'NORM': 50, 'NORM': 100}", ("NORM",)),
+    ],
+)
+def test_codes_are_the_keys_of_a_dict(tmp_path, cell, codes):
+    raw_records.write_ptbxl(tmp_path, [cell], folds=[1])
+    index = ptbxl.index(tmp_path)
+    assert not index.skipped
+    table = index.tables["all"]
+    assert {table.labels[i] for i in np.flatnonzero(table.matrix[0])} == set(codes)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("", "nan", "{", "{,}", "['NORM']", "{'NORM'}", "{'NORM': }", "{NORM: 1}"),
+        *("{'NORM': [1]}", "{'NORM': 1", "{'NORM': 1,,}", "{'NORM': 1 'SR': 1}"),
+        "__import__('os').getcwd()",
+    ],
+)
+def test_other_codes_are_skipped(tmp_path, cell):
+    raw_records.write_ptbxl(tmp_path, [cell], folds=[1])
     ((name, reason),) = ptbxl.index(tmp_path).skipped
     assert name == "00001"
     assert "column 'scp_codes': expected codes and likelihoods" in reason

@@ -73,8 +73,9 @@ def write_ptbxl(raw_dir: Path, codes: Sequence[str], folds: Sequence[int]) -> No
     lines = ["ecg_id,scp_codes,strat_fold,filename_lr,filename_hr"]
     for number, (text, fold) in enumerate(zip(codes, folds, strict=True), start=1):
         stem = f"00000/{number:05d}"
+        cell = text.replace('"', '""')
         lines.append(
-            f'{number},"{text}",{fold},records100/{stem}_lr,records500/{stem}_hr'
+            f'{number},"{cell}",{fold},records100/{stem}_lr,records500/{stem}_hr'
         )
         write_wfdb(raw_dir / f"records100/{stem}_lr", digital(seed=number))
     (raw_dir / "ptbxl_database.csv").write_text("\n".join(lines) + "\n")
