@@ -17,13 +17,15 @@ def random_variables(module, *args, seed=0, **kwargs):
     shapes = jax.eval_shape(
         lambda rng: module.init(rng, *args, **kwargs), jax.random.key(0)
     )
-    rng = np.random.default_rng(seed)
+    rng, dtype = np.random.default_rng(seed), jnp.result_type(float)
 
     def fill(path, like):
         if path[-1].key in ("scale", "var"):
-            return jnp.asarray(rng.uniform(0.5, 1.5, like.shape), float)
-        fan_in = np.prod(like.shape[:-1]) if like.ndim > 1 else 4
-        return jnp.asarray(rng.standard_normal(like.shape) / np.sqrt(fan_in), float)
+            values = rng.uniform(0.5, 1.5, like.shape)
+        else:
+            fan_in = np.prod(like.shape[:-1]) if like.ndim > 1 else 4
+            values = rng.standard_normal(like.shape) / np.sqrt(fan_in)
+        return jnp.asarray(np.asarray(values, dtype))
 
     return jax.tree_util.tree_map_with_path(fill, dict(shapes))
 

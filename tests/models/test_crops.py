@@ -110,10 +110,9 @@ def test_scores_of_a_record_combine_those_of_its_crops(name, combined):
     alone = build(name).clone(num_samples=LENGTH)
     variables, signal, logits = baselines.random_inference(model)
     found = jax.nn.sigmoid(logits)
+    score = jax.jit(functools.partial(alone.apply, train=False))
     crop_scores = [
-        jax.nn.sigmoid(
-            alone.apply(variables, signal[:, s : s + LENGTH], train=False).logits
-        )
+        jax.nn.sigmoid(score(variables, np.asarray(signal)[:, s : s + LENGTH]).logits)
         for s in crops.starts(SAMPLES, LENGTH)
     ]
     np.testing.assert_allclose(found, combined(crop_scores, axis=0), rtol=1e-4)

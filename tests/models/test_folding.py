@@ -1,5 +1,7 @@
 """Folded networks compute what they compute unfolded."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -48,12 +50,21 @@ def case(request):
     model, rng = NETWORKS[request.param], np.random.default_rng(0)
     with jax.enable_x64(True):
         signal = jnp.asarray(rng.normal(size=(2, 40, 12)))
-        init = jax.jit(lambda *given: model.init(*given, train=False))
-        variables = init(jax.random.PRNGKey(0), signal)
+        init = functools.partial(model.init, train=False)
         variables = jax.tree.map(
-            lambda x: jnp.asarray(rng.uniform(0.5, 1.5, x.shape)), variables
+            lambda x: jnp.asarray(rng.uniform(0.5, 1.5, x.shape)),
+            jax.eval_shape(init, jax.random.PRNGKey(0), signal),
         )
         yield model, variables, signal
+
+
+def fold(model, variables):
+    return jax.jit(functools.partial(folding.fold, model))(variables)
+
+
+def folded_shapes(model, variables):
+    folded = jax.eval_shape(functools.partial(folding.fold, model), variables)
+    return traverse_util.flatten_dict(folded["folded"])
 
 
 def logits(model, variables, signal):
@@ -63,7 +74,7 @@ def logits(model, variables, signal):
 
 def test_outputs_stay_the_same(case):
     model, variables, signal = case
-    found = logits(model, folding.fold(model, variables), signal)
+    found = logits(model, fold(model, variables), signal)
     expected = logits(model, variables, signal)
     for branch, values in expected.items():
         np.testing.assert_allclose(found[branch], values, rtol=1e-9)
@@ -72,13 +83,13 @@ def test_outputs_stay_the_same(case):
 @pytest.mark.parametrize("case", ["norm_first"], indirect=True)
 def test_subclasses_are_not_folded_by_the_names_of_our_networks(case):
     model, variables, _ = case
-    assert folding.fold(model, variables)["folded"] == {}
+    assert folded_shapes(model, variables) == {}
 
 
 @pytest.mark.parametrize("case", ["resnet1d_wang", "xresnet1d"], indirect=True)
 def test_the_convolutions_of_the_residual_networks_are_folded(case):
     model, variables, _ = case
-    folded = traverse_util.flatten_dict(folding.fold(model, variables)["folded"])
+    folded = folded_shapes(model, variables)
     assert {path[-2] for path in folded} == {"norm"}
     stats = traverse_util.flatten_dict(variables["batch_stats"])
     convolutions = {path[:-1] for path in stats if path[-2] == "norm"}
@@ -88,7 +99,7 @@ def test_the_convolutions_of_the_residual_networks_are_folded(case):
 @pytest.mark.parametrize("case", ["mrm_net", "mrm_net_exchange"], indirect=True)
 def test_every_batch_norm_of_mrm_net_is_folded(case):
     model, variables, _ = case
-    folded = traverse_util.flatten_dict(folding.fold(model, variables)["folded"])
+    folded = folded_shapes(model, variables)
     stats = traverse_util.flatten_dict(variables["batch_stats"])
     assert {path[:-1] for path in folded} == {path[:-1] for path in stats}
     assert folded
@@ -100,7 +111,7 @@ def test_folded_kernels_have_the_precision_of_the_feature_maps():
     signal = jnp.asarray(np.random.default_rng(0).normal(size=(2, 40, 12)), "float32")
     init = jax.jit(lambda *given: single.init(*given, train=False))
     variables = init(jax.random.PRNGKey(0), signal)
-    folded = folding.fold(half, variables)
+    folded = fold(half, variables)
     assert folded["params"]["stem"]["conv1"]["kernel"].dtype == jnp.bfloat16
     assert folded["params"]["high_scale"]["kernel3"].dtype == jnp.float32  # still added
     assert folded["params"]["high"]["head"]["kernel"].dtype == jnp.float32

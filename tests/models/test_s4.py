@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -26,17 +27,22 @@ def size(tree):
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
+def initialised(model, signal):
+    return jax.jit(functools.partial(model.init, train=False))(KEY, signal)
+
+
 @pytest.fixture(scope="module")
 def variables():
-    return jax.jit(lambda signal: MODEL.init(KEY, signal, train=False))(
-        jnp.zeros((1, 40, 12))
-    )
+    return initialised(MODEL, jnp.zeros((1, 40, 12)))
 
 
 @pytest.fixture(scope="module")
 def signal():
     rng = np.random.default_rng(0)
     return jnp.asarray(rng.standard_normal((4, 40, 12)), float)
+
+
+score = jax.jit(functools.partial(MODEL.apply, train=False))
 
 
 def train_logits(model, variables, signal, mask=None, rate=0.2):
@@ -87,8 +93,9 @@ def test_variables_are_real_and_of_one_precision(dtype, train_dynamics):
 
 def test_trained_dynamics_run_with_empty_batch_stats(signal):
     model = s4.S4(**SMALL, train_dynamics=True)
-    params = model.init(KEY, signal, train=False)["params"]
-    logits = train_logits(model, {"params": params, "batch_stats": {}}, signal)
+    params = initialised(model, signal)["params"]
+    train = jax.jit(functools.partial(train_logits, model))
+    logits = train({"params": params, "batch_stats": {}}, signal)
     assert logits.shape == (4, 3)
 
 
@@ -112,8 +119,12 @@ def test_padding_is_ignored(variables, signal):
 
 @pytest.mark.parametrize("devices", [2, 4])
 def test_dropout_does_not_depend_on_the_number_of_devices(variables, signal, devices):
-    expected = train_logits(MODEL, variables, signal)
-    assert np.abs(expected - train_logits(MODEL, variables, signal, rate=0.0)).min() > 0
+    @jax.jit
+    def alone(signal, rate=0.2):
+        return train_logits(MODEL, variables, signal, rate=rate)
+
+    expected = alone(signal)
+    assert np.abs(expected - alone(signal, 0.0)).min() > 0
     model = dataclasses.replace(MODEL, axis_name=devices_lib.AXIS)
 
     def share(signal):
@@ -138,34 +149,35 @@ def test_dropout_sets_whole_channels_to_zero():
 
 def test_a_traced_dropout_rate_of_zero_drops_nothing(variables, signal):
     found = jax.jit(lambda rate: train_logits(MODEL, variables, signal, rate=rate))(0.0)
-    expected = MODEL.apply(variables, signal, train=False).logits
+    expected = score(variables, signal).logits
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_without_the_backward_kernel_feature_maps_are_causal(signal):
     model = s4.S4(**SMALL, bidirectional=False)
-    variables = model.init(KEY, signal, train=False)
+    variables = initialised(model, signal)
 
+    @jax.jit
     def features(signal):
         """Returns the feature map of the last block."""
         _, state = model.apply(
             variables, signal, train=False, capture_intermediates=True
         )
-        return np.asarray(state["intermediates"]["block_2"]["__call__"][0])
+        return state["intermediates"]["block_2"]["__call__"][0]
 
-    difference = np.abs(features(signal.at[:, 25:].add(1.0)) - features(signal))
+    later = signal.at[:, 25:].add(1.0)
+    difference = np.abs(np.subtract(features(later), features(signal)))
     assert difference[:, :25].max() < 1e-4 < 1e-2 < difference[:, 25].max()
 
 
 def test_bfloat16_logits_are_close_and_float32(variables, signal):
     half = dataclasses.replace(MODEL, compute_dtype="bfloat16")
-    outputs, state = half.apply(
-        variables, signal, train=False, capture_intermediates=True
-    )
+    apply = functools.partial(half.apply, train=False, capture_intermediates=True)
+    outputs, state = jax.jit(apply)(variables, signal)
     assert outputs.logits.dtype == jnp.float32
     for name in ("encoder", "block_1", "block_2"):
         assert state["intermediates"][name]["__call__"][0].dtype == jnp.bfloat16
-    exact = MODEL.apply(variables, signal, train=False).logits
+    exact = score(variables, signal).logits
     np.testing.assert_allclose(outputs.logits, exact, atol=0.02)
     assert np.any(outputs.logits != exact)
 

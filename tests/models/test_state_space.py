@@ -23,6 +23,9 @@ def in_float64(test):
     return run
 
 
+kernel = functools.partial(jax.jit, static_argnums=3)(state_space.kernel)
+
+
 def with_conjugates(pairs):
     return np.concatenate([pairs, np.conj(pairs)], axis=-1)
 
@@ -101,7 +104,7 @@ def test_the_kernel_equals_the_recurrence(dynamics, length):
     log_step = np.log([0.001, 0.03, 0.1])
     pairs = dynamics.left.shape[-1]
     outputs = complex_normal(np.random.default_rng(1), 2, CHANNELS, pairs)
-    found = state_space.kernel(
+    found = kernel(
         jnp.asarray(log_step),
         Dynamics(*map(jnp.asarray, dynamics)),
         jnp.asarray(outputs),
@@ -116,7 +119,7 @@ def test_the_kernel_equals_the_recurrence(dynamics, length):
 def test_a_float32_kernel_is_close_to_the_recurrence():
     log_step, dynamics = np.log([0.001, 0.03, 0.1]), hippo_dynamics(8)
     outputs = complex_normal(np.random.default_rng(1), 1, CHANNELS, 4)
-    found = state_space.kernel(
+    found = kernel(
         jnp.asarray(log_step),
         Dynamics(*map(jnp.asarray, dynamics)),
         jnp.asarray(outputs),
@@ -149,7 +152,7 @@ def test_fft_convolution_equals_the_sum(directions, length):
 
 def layer_and_variables(length=20, channels=4, **options):
     layer = state_space.StateSpace(8, **options)
-    return layer, layer.init(KEY, jnp.zeros((1, length, channels)))
+    return layer, jax.jit(layer.init)(KEY, jnp.zeros((1, length, channels)))
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -158,7 +161,9 @@ def test_only_a_bidirectional_layer_sees_the_future(bidirectional):
     layer, variables = layer_and_variables(bidirectional=bidirectional)
     signal = jnp.asarray(np.random.default_rng(3).standard_normal((1, 20, 4)))
     jacobian = jax.jacobian(lambda signal: layer.apply(variables, signal).sum((0, 2)))
-    influence = np.abs(jacobian(signal)).sum((1, 3))  # [time of output, of input]
+    influence = np.abs(jax.jit(jacobian)(signal)).sum(
+        (1, 3)
+    )  # [time of output, of input]
     assert np.all(influence[np.tril_indices(20)] > 1e-6)
     future = influence[np.triu_indices(20, 1)]
     assert np.all(future > 1e-6) if bidirectional else np.all(future < 1e-12)
@@ -167,7 +172,7 @@ def test_only_a_bidirectional_layer_sees_the_future(bidirectional):
 def test_channels_do_not_mix():
     layer, variables = layer_and_variables()
     signal = jnp.zeros((1, 20, 4)).at[:, :, 2].set(1)
-    found = np.abs(layer.apply(variables, signal)).max((0, 1))
+    found = np.abs(jax.jit(layer.apply)(variables, signal)).max((0, 1))
     assert found[2] > 1e-3
     np.testing.assert_allclose(np.delete(found, 2), 0, atol=1e-7)
 
@@ -204,14 +209,13 @@ def test_fixed_and_trained_dynamics_start_equal():
     params["log_step"] = variables["batch_stats"]["log_step"]
     signal = jnp.asarray(np.random.default_rng(4).standard_normal((2, 20, 4)), float)
     np.testing.assert_allclose(
-        trained.apply({"params": params}, signal),
-        fixed.apply(variables, signal),
+        jax.jit(trained.apply)({"params": params}, signal),
+        jax.jit(fixed.apply)(variables, signal),
         rtol=1e-5,
         atol=1e-6,
     )
-    grads = jax.grad(lambda p: (trained.apply({"params": p}, signal) ** 2).sum())(
-        params
-    )
+    power = jax.grad(lambda p: (trained.apply({"params": p}, signal) ** 2).sum())
+    grads = jax.jit(power)(params)
     for name in ("log_step", "eigenvalues", "left", "right", "inputs"):
         assert np.abs(grads[name]).min() > 0, name
 
@@ -220,8 +224,9 @@ def test_a_bfloat16_signal_is_filtered_in_float32():
     layer, variables = layer_and_variables()
     signal = np.random.default_rng(5).standard_normal((2, 20, 4))
     signal = jnp.asarray(signal, jnp.bfloat16)
-    found = layer.apply(variables, signal)
+    apply = jax.jit(layer.apply)
+    found = apply(variables, signal)
     assert found.dtype == jnp.bfloat16
-    exact = layer.apply(variables, signal.astype(jnp.float32))
+    exact = apply(variables, signal.astype(jnp.float32))
     assert exact.dtype == jnp.float32
     np.testing.assert_array_equal(found, exact.astype(jnp.bfloat16))

@@ -1,6 +1,7 @@
 """Steps in a loop, as accelerators take them, equal steps one after another."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -17,14 +18,14 @@ NEW = frozenset({("high_logits", "kernel"), ("high_logits", "bias")})
 INHERITED = Inherited(NEW, frozen=("low_conv",))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def state():
     with jax.enable_x64(True):
         found = train_state.create(jax.random.PRNGKey(0), MODEL, averaged=True)
         yield float64.widen(jax.device_get(found))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def records():
     rng = np.random.default_rng(0)
     signals = rng.integers(-500, 500, (12, 40, 12)).astype(np.int16)
@@ -43,11 +44,19 @@ def trained(state, records, backend, inherited):
         return call(state, records, rows, HPARAMS)
 
 
+@pytest.fixture(scope="module")
+def single_steps(state, records):
+    """Returns the same of steps one after another, taken once for each argument."""
+    return functools.cache(functools.partial(trained, state, records, "cpu"))
+
+
 @pytest.mark.parametrize("backend", ["gpu", "tpu"])
 @pytest.mark.parametrize("inherited", [None, INHERITED])
-def test_steps_in_a_loop_equal_single_steps(state, records, inherited, backend):
+def test_steps_in_a_loop_equal_single_steps(
+    state, records, single_steps, inherited, backend
+):
     rolled = trained(state, records, backend, inherited)
-    single = trained(state, records, "cpu", inherited)
+    single = single_steps(inherited)
     assert jax.tree.structure(rolled) == jax.tree.structure(single)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, 1e-9, 1e-12), *(rolled, single)

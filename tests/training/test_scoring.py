@@ -1,3 +1,6 @@
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -53,6 +56,7 @@ def test_scores_equal_the_networks_output(setup, scores):
     signal_uv = data.signals_uv(loader.split.rows[[3, 30]]).astype(np.float32)
     signal = (signal_uv - label_set.mean_uv) / label_set.std_uv
     variables = {"params": state.params, "batch_stats": state.batch_stats}
-    outputs = model.apply(variables, jnp.asarray(signal, jnp.float32), train=False)
+    apply = jax.jit(functools.partial(model.apply, train=False))
+    outputs = apply(variables, jnp.asarray(signal, jnp.float32))
     expected = 1 / (1 + np.exp(-np.asarray(outputs.high_logits)))
     np.testing.assert_allclose(scores.heads["high"][[3, 30]], expected, rtol=1e-4)

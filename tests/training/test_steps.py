@@ -4,7 +4,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from mrm_jax.models.mrm_net import branches, network
@@ -113,13 +112,15 @@ def test_a_clipped_gradient_keeps_its_direction(train_step, state, batch):
     def gradient(clip_norm):
         hparams = HParams(dropout_rate=0.0, clip_norm=clip_norm)
         stepped, terms = train_step(state, batch, hparams)
-        grads = jax.tree.map(lambda mu: mu / 0.1, stepped.opt_state[0].mu)
+        moments = jax.device_get(stepped.opt_state[0].mu)
+        grads = jax.tree.map(lambda mu: mu / np.float32(0.1), moments)
         return grads, float(terms["grad_norm"])
 
     unlimited, norm = gradient(0.0)
     clipped, reported = gradient(norm / 4)
     assert reported == norm  # as it was before
-    np.testing.assert_allclose(optax.tree.norm(clipped), norm / 4, rtol=1e-5)
+    squares = sum(np.sum(np.square(grad)) for grad in jax.tree.leaves(clipped))
+    np.testing.assert_allclose(np.sqrt(squares), norm / 4, rtol=1e-5)
     expected = jax.tree.map(lambda grad: grad / 4, unlimited)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-4), clipped, expected)
     assert equal(gradient(2 * norm)[0], unlimited)
