@@ -18,6 +18,9 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ.setdefault("MPLBACKEND", "agg")
 
+# Tracing makes many objects and few cycles. Looking for these took 5 % of the time.
+gc.set_threshold(200_000, 20, 100)
+
 import jax  # noqa: E402  (XLA reads its flags when JAX is imported)
 import pytest  # noqa: E402
 
@@ -46,15 +49,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return place, item.get_closest_marker("slow") is None
 
     items.sort(key=rank)
-
-
-def pytest_collection_finish() -> None:
-    """Lets Python look for garbage less often: tracing makes many objects, few cycles.
-
-    It took 5 % of the time of the tests.
-    """
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
 
 
 @pytest.fixture(autouse=True)
