@@ -21,6 +21,7 @@ With title="FILE" a block is not run but written to FILE. Comments before a bloc
 
 import contextlib
 import doctest
+import gc
 import importlib
 import io
 import os
@@ -257,4 +258,5 @@ def _main_of(module: str) -> Callable[[list[str]], int]:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(200_000, 20, 100)  # as in tests/conftest.py
     sys.exit(_run_here(*map(Path, sys.argv[1:])))
