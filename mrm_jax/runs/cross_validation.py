@@ -24,7 +24,7 @@ from mrm_jax.metrics import seeds, summary, thresholds
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import cross_validation as files
 from mrm_jax.reports import run_report
-from mrm_jax.runs import experiment, result_folder, trained_run
+from mrm_jax.runs import alike, experiment, result_folder, trained_run
 from mrm_jax.runs import scores as scores_lib
 from mrm_jax.runtime import console, preemption
 from mrm_jax.training import metadata, run_spec
@@ -201,8 +201,8 @@ def _check_alike(runs: Sequence[trained_run.TrainedRun]) -> None:
     Raises:
         ValueError: if they do not; names what differs.
     """
-    metadata.check_alike(
-        [(run.workdir, run.metadata) for run in runs],
+    alike.check(
+        runs,
         MAY_CHANGE,
         "The runs of a cross-validation have to differ in their folds only. Train them "
         "with one command, in a new --workdir.",

@@ -14,7 +14,7 @@ from mrm_jax.metrics import bootstrap, classification, paired, seeds, thresholds
 from mrm_jax.metrics import summary as summary_lib
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import comparison, heads, latex, seed_summary
-from mrm_jax.runs import label_mapping, reporting, result_folder, trained_run
+from mrm_jax.runs import alike, label_mapping, reporting, result_folder, trained_run
 from mrm_jax.runs import scores as scores_lib
 from mrm_jax.runs.trained_run import TrainedRun
 from mrm_jax.runtime import console, devices, locks, progress
@@ -206,7 +206,7 @@ def summarise_seeds(
     """
     console.say(f"summarising {len(workdirs)} runs on {config.split}")
     runs = _read(workdirs, config)
-    metadata.check_differ_in_seed([(run.workdir, run.metadata) for run in runs])
+    alike.check_seeds(runs)
     scored = _score_all(runs, config)
     folder = _folder_of_several(
         config, runs, scored[0], f"-seeds-{len(runs)}", seed_summary.JSON_FILE

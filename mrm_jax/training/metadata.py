@@ -25,10 +25,10 @@ DATA_KEYS = tuple(
 )
 # Values that may change when a run resumes: its name, the end of its training, and
 # where the shards and their signals are.
+ENDS = ("num_epochs", "patience")
 RESUME_MAY_CHANGE = (
     "name",
-    "num_epochs",
-    "patience",
+    *ENDS,
     "data.shards",
     "data.resident_gib",
 )
@@ -168,6 +168,9 @@ def check_alike(
 ) -> None:
     """Checks that all runs have the values of the first one.
 
+    Values that only end a training are not compared, as a run may go on with others;
+    `runs.alike` compares the epochs.
+
     Args:
         runs: folder and metadata of each run.
         may_change: values that may differ, such as "config.seed" or "data.records".
@@ -177,11 +180,13 @@ def check_alike(
         ValueError: if another value differs; lists those of the first such run.
     """
     (first, of_first), *others = runs
+    expected = _compared(of_first)
+    ends = {f"config.{name}" for name in ENDS} & _free(expected)
     for folder, other in others:
         differing = _differences(
-            _compared(of_first),
+            expected,
             _compared(other),
-            may_change,
+            ends.union(may_change),
             (f"in {first}", f"in {folder}"),
         )
         if differing:

@@ -110,7 +110,7 @@ class RunSpec:
     @property
     def selection(self) -> str:
         """The name of the metric that selects the best epoch."""
-        return f"val/macro_auc_{self.selection_head}"
+        return selection_of(self.selection_head)
 
     @property
     def num_leads(self) -> int:
@@ -131,6 +131,11 @@ class RunSpec:
             f"{self.label_set} with {self.model.num_labels} labels, {sizes} records "
             "(train / val / test)"
         )
+
+
+def selection_of(head: str) -> str:
+    """Returns the name of the metric by which a head selects the best epoch."""
+    return f"val/macro_auc_{head}"
 
 
 def build_run_spec(
