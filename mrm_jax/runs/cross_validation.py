@@ -19,7 +19,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from mrm_jax.data import splits
+from mrm_jax.data import shards, splits
 from mrm_jax.metrics import seeds, summary, thresholds
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import cross_validation as files
@@ -87,7 +87,7 @@ def cross_validate(
         listed = ", ".join(map(str, missing))
         console.say(f"still to train before the scores are pooled: test folds {listed}")
         return None
-    return pool(workdir)
+    return pool(workdir, shards.load(config.data.shards))
 
 
 def folder_of(workdir: Path, fold: int) -> Path:
@@ -111,24 +111,25 @@ def with_test_fold(
     return found.lock()
 
 
-def pool(workdir: Path) -> dict[str, Any]:
+def pool(workdir: Path, data: shards.Shards | None = None) -> dict[str, Any]:
     """Evaluates the test scores of all ten runs together, and writes the results.
 
     Args:
         workdir: folder of a cross-validation whose runs are finished.
+        data: the shards of the runs. Default: at their location during training.
 
     Returns:
         The content of cross_validation.json.
 
     Raises:
-        ValueError: if a run is missing, damaged, or of another configuration than the
-            first one.
+        ValueError: if a run is missing, damaged, of another configuration than the
+            first one, or was trained on other shards.
     """
     runs = [trained_run.read(folder_of(workdir, fold)) for fold in splits.FOLDS]
     reports = [run_report.read(run.workdir) for run in runs]
     _check_alike(runs)
     test = _concatenated([run_report.read_scores(run.workdir) for run in runs])
-    val = _concatenated(list(_val_scores(runs)))
+    val = _concatenated(list(_val_scores(runs, data)))
     evaluated = summary.Evaluated(test, thresholds.choose(val), val=val)
     result = {
         "facts": _describe(runs, reports),
@@ -209,10 +210,18 @@ def _check_alike(runs: Sequence[trained_run.TrainedRun]) -> None:
     )
 
 
-def _val_scores(runs: Sequence[trained_run.TrainedRun]) -> Iterator[SplitScores]:
+def _val_scores(
+    runs: Sequence[trained_run.TrainedRun], data: shards.Shards | None
+) -> Iterator[SplitScores]:
     for run in runs:
+        records = scores_lib.open_data(run, data)
+        if records.external is not None:
+            raise ValueError(
+                f"{records.spec.data.folder}: {run.workdir} was trained on other "
+                "shards. Pass those of the run with `--data SHARDS`."
+            )
         console.say(f"{run.workdir}: scoring val with epoch {run.epoch}")
-        yield scores_lib.compute(run, scores_lib.open_data(run), "val")
+        yield scores_lib.compute(run, records, "val")
 
 
 def _concatenated(parts: Sequence[SplitScores]) -> SplitScores:

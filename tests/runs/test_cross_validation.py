@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from mrm_jax.data import shards, splits
 from mrm_jax.reports import run_report
 from mrm_jax.runs import cross_validation, evaluation, experiment, trained_run
 from mrm_jax.runs import scores as scores_lib
+from mrm_jax.training import run_spec
 from tests.helpers import small_runs
 
 pytestmark = [
@@ -125,6 +127,25 @@ def test_the_command_finishes_what_is_missing(
     assert (workdir / "cross_validation.json").read_bytes() == before
     printed = capsys.readouterr().out
     assert "test fold 10: macro AUC" in printed and "mean, pooled" in printed
+
+
+def test_runs_are_pooled_with_shards_that_moved(workdir, shards_dir, tmp_path):
+    moved = shutil.copytree(shards_dir, tmp_path / "moved")
+    before = json.loads((workdir / "cross_validation.json").read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_spec, "_load_own_shards", no_shards)
+        found = cross_validation.cross_validate(config(moved), workdir)
+    assert found["pooled"] == before["pooled"]
+
+
+def no_shards(_):
+    raise ValueError("the shards of this run are not there")
+
+
+def test_runs_are_not_pooled_with_other_shards(workdir, tmp_path):
+    other = small_runs.write_shards(tmp_path / "other", seed=1)
+    with pytest.raises(ValueError, match="fold01 was trained on other shards"):
+        cross_validation.pool(workdir, shards.load(other))
 
 
 def test_runs_of_other_settings_are_not_pooled(workdir, shards_dir, tmp_path):
