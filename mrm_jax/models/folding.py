@@ -32,7 +32,8 @@ def fold(network: networks.Network, variables: Mapping[str, Any]) -> dict[str, A
     """
     cast = _cast_for(network)
     params = traverse_util.flatten_dict(variables["params"])
-    stats = traverse_util.flatten_dict(variables["batch_stats"])
+    all_stats = variables.get("batch_stats", {})  # linen leaves out what is empty
+    stats = traverse_util.flatten_dict(all_stats)
     biases = {}
     for norm in [path[:-1] for path in stats if path[-1] == "mean"]:
         kernels = _kernels_before(network, norm, params)
@@ -47,7 +48,7 @@ def fold(network: networks.Network, variables: Mapping[str, Any]) -> dict[str, A
             params[path] = cast(folded) if path[-1] == "kernel" else folded
     return {
         "params": traverse_util.unflatten_dict(params),
-        "batch_stats": variables["batch_stats"],
+        "batch_stats": all_stats,
         layers.FOLDED: traverse_util.unflatten_dict(biases),
     }
 

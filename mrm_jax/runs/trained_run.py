@@ -263,6 +263,4 @@ def _fresh_state(variables: Mapping[str, Any]) -> train_state.TrainState:
     rng = jax.ShapeDtypeStruct((2,), np.uint32)
     like = jax.eval_shape(train_state.begin, rng, variables)
     empty = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
-    return dataclasses.replace(
-        empty, params=variables["params"], batch_stats=variables["batch_stats"]
-    )
+    return dataclasses.replace(empty, **train_state.parts_of(variables))

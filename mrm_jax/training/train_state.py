@@ -222,7 +222,7 @@ def begin(
         averaged: whether the state keeps averages of the variables.
     """
     _, state_rng = jax.random.split(rng)
-    parts = {name: variables.get(name, {}) for name in ("params", "batch_stats")}
+    parts = parts_of(variables)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         rng=state_rng,
@@ -231,6 +231,14 @@ def begin(
         # Copies: a step reuses the memory of its state, which must not be shared.
         averages=jax.tree.map(jnp.copy, parts) if averaged else None,
     )
+
+
+def parts_of(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns "params" and "batch_stats" of a network's variables.
+
+    Linen and files leave out what is empty, as the statistics of a network without any.
+    """
+    return {name: variables.get(name, {}) for name in ("params", "batch_stats")}
 
 
 def num_parameters(params: Mapping[str, Any]) -> int:

@@ -39,6 +39,7 @@ NETWORKS = {
     ),
     "inception1d": inception1d.Inception1d(3, 40, head_width=6),
     "s4": s4.S4(3, 40, width=8, num_layers=2),
+    "s4_without_statistics": s4.S4(3, 40, width=8, num_layers=2, train_dynamics=True),
     "norm_first": NormFirst(3, 40, head_width=6),
     "tiny": tiny_network.TinyNetwork(3, 40),
 }
