@@ -1,7 +1,8 @@
 """Finds a network by its name: one of ours, or a class of the user's own.
 
 Every network is a linen module with the attributes and the call of `Network`. Those
-that return `outputs.Outputs` name their branches in the class constant BRANCHES.
+that return `outputs.Outputs` name their branches in the class constant BRANCHES. Those
+whose parameters belong to signals of one length have the property `bound_samples`.
 """
 
 import dataclasses
@@ -105,6 +106,14 @@ def build(name: str, options: Mapping[str, Any], **given: Any) -> Network:
 def branches(network: Any) -> tuple[str, ...]:
     """Returns the names of the branches of a network or its class, in order."""
     return getattr(network, "BRANCHES", SINGLE)
+
+
+def bound_samples(network: Any) -> int | None:
+    """Returns the number of time points to which a network's parameters belong.
+
+    None stands for parameters that mean the same at any length.
+    """
+    return getattr(network, "bound_samples", None)
 
 
 def _module(place: str) -> Any:

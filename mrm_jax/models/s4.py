@@ -81,6 +81,11 @@ class S4(nn.Module):
             )
         crops.check(self.crop_samples, self.num_samples)
 
+    @property
+    def bound_samples(self) -> int:
+        """The length of the state spaces, to which their parameters belong."""
+        return self.crop_samples or self.num_samples
+
     @nn.compact
     def __call__(
         self,

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from mrm_jax.data import derived_shards
+from mrm_jax.models import networks
 from mrm_jax.runs import trained_run
 from mrm_jax.runtime import console
 from mrm_jax.training import inherited, output_layers, run_spec, train_state
@@ -31,6 +32,7 @@ class Source:
     variables: Mapping[str, Any]  # "params" and "batch_stats"
     data: Mapping[str, Any]  # the run's data set, by DATA_KEYS; None is unknown
     epoch: int | None
+    bound_samples: int | None = None  # see `networks.bound_samples`
 
 
 def read(run: str) -> Source:
@@ -43,7 +45,13 @@ def read(run: str) -> Source:
         ValueError: as `trained_run.read`.
     """
     found = trained_run.read(run)
-    return Source(run, jax.device_get(found.variables), found.data, found.epoch)
+    return Source(
+        run,
+        jax.device_get(found.variables),
+        found.data,
+        found.epoch,
+        networks.bound_samples(found.model),
+    )
 
 
 def prepare(spec: run_spec.RunSpec, source: Source | None = None) -> run_spec.RunSpec:
@@ -101,7 +109,10 @@ def _check_unused(spec: run_spec.RunSpec, wanted: Mapping[str, Any]) -> None:
 
 
 def _check_input(spec: run_spec.RunSpec, source: Source) -> None:
-    """Checks that both networks see the same kind of signal; None is unknown."""
+    """Checks that both networks see the same kind of signal; None is unknown.
+
+    The length of the signal may differ, unless the parameters belong to one.
+    """
     own = spec.metadata["data"]
     for key in INPUT_KEYS:
         theirs = source.data[key]
@@ -110,6 +121,14 @@ def _check_input(spec: run_spec.RunSpec, source: Source) -> None:
                 f"{source.name}: its network was trained with {key} {theirs}, but the "
                 f"data have {own[key]}. Prepare the data as those of that run."
             )
+    ours, bound = networks.bound_samples(spec.model), source.bound_samples
+    if None not in (ours, bound) and ours != bound:
+        raise ValueError(
+            f"{source.name}: the parameters of its network belong to {bound} time "
+            f"points, but this network sees {ours}, for which they would be other "
+            "filters. Train on crops of the same length, with "
+            f"model.options.crop_samples = {bound} in the experiment."
+        )
 
 
 def _combine(

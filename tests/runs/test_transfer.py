@@ -10,11 +10,12 @@ from mrm_jax import train
 from mrm_jax.data import shards
 from mrm_jax.interop import conversion
 from mrm_jax.runs import evaluation, experiment, trained_run, transfer
-from mrm_jax.training import hparams, inherited, run_spec
+from mrm_jax.training import hparams, inherited, run_spec, train_state
 from tests.helpers import small_runs, small_states
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_network")]
 
+_network = run_spec.network
 NAMES = ("calm", "fast", "wild")  # "fast" is also a label of the source
 
 
@@ -128,6 +129,32 @@ def test_another_network_or_input_is_refused(folder):
     variables = {**source.variables, "params": params}
     with pytest.raises(ValueError, match=f"another one; .*params/{name}"):
         transfer.prepare(spec, dataclasses.replace(source, variables=variables))
+
+
+def test_parameters_that_belong_to_a_length_are_refused_at_another(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(run_spec, "network", _network)
+    options = {"width": 4, "num_layers": 1, "state_size": 2}
+
+    def described(crop_samples, **init):
+        """Returns the specification of an S4."""
+        config = small_runs.config(folder / "own")
+        config.init.update(init)
+        config.model.name = "s4"
+        with config.unlocked():
+            config.model.options = options | {"crop_samples": crop_samples}
+        return run_spec.build_run_spec(config, "train")
+
+    source = described(20)
+    state = train_state.create(jax.random.PRNGKey(0), source.model)
+    conversion.write_run(tmp_path / "s4", state, source.metadata, epoch=1)
+    run = str(tmp_path / "s4")
+    with pytest.raises(
+        ValueError, match=r"to 20 time points, .* sees 40,.*crop_samples = 20"
+    ):
+        transfer.prepare(described(0, run=run))
+    assert transfer.prepare(described(20, run=run)).initial is not None
 
 
 def test_a_run_starts_from_another_and_can_be_evaluated(folder, tmp_path, capsys):
