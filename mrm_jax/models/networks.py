@@ -7,8 +7,10 @@ whose parameters belong to signals of one length have the property `bound_sample
 
 import dataclasses
 import functools
+import hashlib
 import importlib
 import importlib.util
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -132,9 +134,15 @@ def _of_file(path: str) -> Any:
         raise ValueError(
             f"model.name: {path} does not exist. The run needs the file of its network."
         )
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    name = f"mrm_jax_network_{hashlib.sha256(path.encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"model.name: {path} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.modules[name] = module  # where dataclasses look up postponed annotations
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
