@@ -48,6 +48,8 @@ class Inception1d(PooledClassifier):
         super().__post_init__()
         self.check_sizes("branch_width", "bottleneck_width")
         self.check_taps("taps")
+        if len(set(self.taps)) < len(self.taps):
+            raise ValueError(f"taps: expected different numbers, got {self.taps}")
         if self.num_blocks < 1 or self.num_blocks % BLOCKS_PER_SKIP:
             raise ValueError(
                 f"num_blocks: expected a multiple of {BLOCKS_PER_SKIP}, "

@@ -11,11 +11,13 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
+import msgspec
 
 MRM_NET = "mrm_net"
 SHIPPED = {
@@ -90,7 +92,8 @@ def build(name: str, options: Mapping[str, Any], **given: Any) -> Network:
         given: further arguments, which are left out if the class has none of the name.
 
     Raises:
-        ValueError: if there is no such network, or its class has no such option.
+        ValueError: if there is no such network, its class has no such option, or the
+            value of an option is invalid.
     """
     found: Any = find(name)
     fields = {field.name for field in dataclasses.fields(found)} - {"parent", "name"}
@@ -102,7 +105,32 @@ def build(name: str, options: Mapping[str, Any], **given: Any) -> Network:
         )
     known = {n: value for n, value in given.items() if n in fields}
     hashable = {n: tuple(v) if isinstance(v, list) else v for n, v in options.items()}
+    for option, value in hashable.items():
+        _check_type(found, option, value)
     return found(**(known | hashable))
+
+
+def _check_type(network: Any, option: str, value: Any) -> None:
+    """Checks a value against the annotation of its attribute.
+
+    Annotations that cannot be evaluated or checked admit any value.
+
+    Raises:
+        ValueError: if the value has another type.
+    """
+    try:
+        expected = typing.get_type_hints(network)[option]
+        msgspec.convert(value, expected)
+    except msgspec.ValidationError:
+        default = getattr(network, option, None)
+        example = "" if default is None else f", such as {default!r}"
+        is_plain = typing.get_origin(expected) is None
+        kind = getattr(expected, "__name__", expected) if is_plain else expected
+        raise ValueError(
+            f"model.options.{option}: expected {kind}{example}, got {value!r}"
+        ) from None
+    except (NameError, AttributeError, TypeError):
+        return
 
 
 def branches(network: Any) -> tuple[str, ...]:

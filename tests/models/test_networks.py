@@ -5,6 +5,8 @@ import sys
 import pytest
 
 from mrm_jax.models import networks
+from mrm_jax.training import run_spec
+from tests.helpers import small_runs
 
 OWN = """from __future__ import annotations
 
@@ -45,3 +47,42 @@ def test_a_file_that_fails_leaves_no_module(tmp_path):
     with pytest.raises(RuntimeError, match="stop"):
         networks.find(f"{path}:Own")
     assert set(sys.modules) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (
+            "resnet1d_wang",
+            {"block_taps": 5},
+            r"expected tuple.*such as \(5, 3\), got 5",
+        ),
+        (
+            "resnet1d_wang",
+            {"block_taps": (5, 3, 3)},
+            r"tuple\[int, int\].*got \(5, 3, 3",
+        ),
+        ("resnet1d_wang", {"width": "64"}, "expected int, such as 128, got '64'"),
+        ("xresnet1d101", {"stage_blocks": 3}, "expected tuple.*got 3"),
+        ("xresnet1d101", {"stage_blocks": ("3",)}, "expected tuple.*got "),
+        ("inception1d", {"taps": 9}, "expected tuple.*got 9"),
+        ("inception1d", {"taps": (9, 9)}, r"expected different numbers, got \(9, 9\)"),
+        ("s4", {"width": 8.0}, "expected int, such as 512, got 8.0"),
+        ("s4", {"bidirectional": 1}, "expected bool, such as True, got 1"),
+    ],
+)
+def test_a_wrong_value_of_an_option_is_named(name, options, message, tmp_path):
+    config = small_runs.config(small_runs.write_shards(tmp_path / "shards"))
+    config.model.name = name
+    with config.unlocked():
+        config.model.options = options
+    (option,) = options
+    with pytest.raises(ValueError, match=f"{option}: (.*){message}"):
+        run_spec.build_run_spec(config)
+
+
+def test_annotations_that_cannot_be_checked_admit_any_value(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(OWN.replace("tuple[int, ...]", "Unknown"))
+    found = networks.build(f"{path}:Own", {"taps": "x"}, num_labels=2, num_samples=40)
+    assert found.taps == "x"
