@@ -134,7 +134,10 @@ def _check_input(spec: run_spec.RunSpec, source: Source) -> None:
 def _combine(
     spec: run_spec.RunSpec, source: Source
 ) -> tuple[dict[str, Any], frozenset[inherited.Path], Sequence[str]]:
-    """Returns the first variables, the new parameters, and the labels taken over."""
+    """Returns the first variables, the new parameters, and the labels taken over.
+
+    If one label is new, the parameters of the output layers count as new as a whole.
+    """
     rng = jax.random.PRNGKey(spec.seed)
     own = flax.traverse_util.flatten_dict(
         dict(

@@ -16,7 +16,8 @@ Path = tuple[str, ...]  # of an array: names of modules, and "kernel" or another
 class Inherited:
     """Weights that do not train like new ones; hashable, as programs depend on it."""
 
-    new: frozenset[Path] = frozenset()  # parameters that were not taken over
+    # Parameters that were not taken over, or not for all labels.
+    new: frozenset[Path] = frozenset()
     frozen: tuple[str, ...] = ()  # modules whose parameters do not change
 
 
@@ -24,7 +25,8 @@ def scale_updates(updates: Any, inherited: Inherited, hparams: HParams) -> Any:
     """Returns the updates of an optimiser for weights that were taken over.
 
     Those of frozen modules are 0. Those of other weights that were taken over are
-    multiplied by `hparams.inherited_rate`, and those of new weights stay.
+    multiplied by `hparams.inherited_rate`, and those of new weights stay. The weights
+    of an output layer are new if one of its labels is.
     """
     flat = flax.traverse_util.flatten_dict(updates)
     scaled = {path: _scaled(path, x, inherited, hparams) for path, x in flat.items()}
