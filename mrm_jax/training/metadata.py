@@ -50,6 +50,8 @@ LATER: dict[str, Any] = {
 }
 # A schedule ends with the run, so its length belongs to the run.
 SCHEDULE = ("config.hparams.warmup_fraction", "config.hparams.final_rate")
+# What tells the weights that a run started from, as `runs.transfer` describes them.
+FIRST_WEIGHTS = ("epoch", "sha256")
 # Values that may differ between the runs of a summary over seeds.
 SEEDS_MAY_CHANGE = ("name", "seed", "data.shards", "data.resident_gib")
 
@@ -122,7 +124,7 @@ def check_same_run(
     Raises:
         ValueError: if a value differs that is not in RESUME_MAY_CHANGE; lists them.
     """
-    before, after = _compared(saved), _compared(now)
+    before, after = _pair(saved, now)
     free = _free(after)
     free |= {name for name, value in before.items() if value is None}
     differing = _differences(before, after, free, ("there", "now"))
@@ -131,6 +133,7 @@ def check_same_run(
             f"{workdir}: this folder holds a run with other settings. Resume it with "
             "its own settings, or pass another `--workdir`. These differ:\n  "
             + "\n  ".join(differing)
+            + _advice_on_weights(differing)
         )
 
 
@@ -180,17 +183,17 @@ def check_alike(
         ValueError: if another value differs; lists those of the first such run.
     """
     (first, of_first), *others = runs
-    expected = _compared(of_first)
-    ends = {f"config.{name}" for name in ENDS} & _free(expected)
+    ends = {f"config.{name}" for name in ENDS} & _free(_compared(of_first))
     for folder, other in others:
         differing = _differences(
-            expected,
-            _compared(other),
+            *_pair(of_first, other),
             ends.union(may_change),
             (f"in {first}", f"in {folder}"),
         )
         if differing:
-            raise ValueError(f"{advice} These differ:\n  " + "\n  ".join(differing))
+            listed = "\n  ".join(differing)
+            more = _advice_on_weights(differing)
+            raise ValueError(f"{advice} These differ:\n  {listed}{more}")
 
 
 def check_same_everywhere(runs: Sequence[Mapping[str, Any]]) -> None:
@@ -204,9 +207,10 @@ def check_same_everywhere(runs: Sequence[Mapping[str, Any]]) -> None:
     """
     for process, other in enumerate(runs):
         places = ("on process 0", f"on process {process}")
+        first, values = _pair(runs[0], other)
         differing = _differences(
-            _compared(runs[0]) | _flat(runs[0]["versions"], "versions."),
-            _compared(other) | _flat(other["versions"], "versions."),
+            first | _flat(runs[0]["versions"], "versions."),
+            values | _flat(other["versions"], "versions."),
             {"config.data.shards"},
             places,
         )
@@ -225,6 +229,32 @@ def _compared(run: Mapping[str, Any]) -> dict[str, Any]:
     """
     flat = _flat({"config": run["config"], "data": run["data"]})
     return {name: v for name, v in flat.items() if LATER.get(name, _NONE) != v}
+
+
+def _pair(
+    one: Mapping[str, Any], other: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the values by which two runs are compared, with their first weights.
+
+    Exported files do not name the first weights, which then match any.
+    """
+    found = _compared(one), _compared(other)
+    weights = one.get("init", {}), other.get("init", {})
+    for name in FIRST_WEIGHTS:
+        if all(name in init for init in weights):
+            for values, init in zip(found, weights, strict=True):
+                values[f"init.{name}"] = init[name]
+    return found
+
+
+def _advice_on_weights(differing: Sequence[str]) -> str:
+    """Returns what to do if runs started from other weights; else an empty text."""
+    if not any(line.startswith("init.") for line in differing):
+        return ""
+    return (
+        "\nThe run that init.run names had other weights then. Restore its "
+        "checkpoints, or train again in a new `--workdir`."
+    )
 
 
 def _free(flat: Mapping[str, Any]) -> set[str]:

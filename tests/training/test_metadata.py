@@ -89,6 +89,24 @@ def test_an_unknown_group_matches_anything(tmp_path):
     metadata.check_same_run(saved, now, tmp_path)
 
 
+def test_other_first_weights_are_named(tmp_path):
+    started = {**FACTS, "init": {"run": "runs/a", "epoch": 3, "sha256": "aa"}}
+    other = {**FACTS, "init": {"run": "runs/a", "epoch": 9, "sha256": "bb"}}
+    named = r"(?s)init\.sha256: 'aa' there, 'bb' now.*Restore its checkpoints"
+    with pytest.raises(ValueError, match=named):
+        metadata.check_same_run(started, other, tmp_path)
+    with pytest.raises(ValueError, match=r"(?s)Advice\. .*init\.epoch: 3 in .*, 9 in"):
+        metadata.check_alike([("a", started), ("b", other)], (), "Advice.")
+    with pytest.raises(ValueError, match="init.sha256: 'aa' on process 0, 'bb' on"):
+        metadata.check_same_everywhere([started, other])
+
+
+def test_unnamed_first_weights_match_any(tmp_path):
+    started = {**FACTS, "init": {"run": "runs/a", "epoch": 3, "sha256": "aa"}}
+    metadata.check_alike([("a", started), ("b", FACTS)], (), "Advice.")
+    assert metadata.fingerprint(started) == metadata.fingerprint(FACTS)
+
+
 def test_metadata_without_data_has_the_same_keys(tmp_path):
     data = shards.load(small_runs.write_shards(tmp_path / "shards"))
     unknown = metadata.describe_labels(["a"])
