@@ -46,7 +46,7 @@ class HParams:
     logit_weight: jax.Array | float = 0.1  # weight of the mutual logit loss
     temperature: jax.Array | float = 4.0  # of both mutual losses
     dropout_rate: jax.Array | float = 0.2  # in the multi-scale blocks
-    label_smoothing: jax.Array | float = 0.0  # 0: labels unchanged; 1: all one half
+    label_smoothing: jax.Array | float = 0.0  # 0: unchanged; < 1, towards one half
     warmup_fraction: jax.Array | float = 0.0  # see `schedules.learning_rate`
     initial_rate: jax.Array | float = 0.0
     final_rate: jax.Array | float = 1.0  # 1 is a constant rate
