@@ -47,6 +47,7 @@ Exit status:
 """
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -66,6 +67,12 @@ SHORT = {
     "--init_from": "init.run",
     "--freeze": "init.freeze",
 }
+# Also the one that only `mrm_jax.cross_validate` has.
+FLAGS = (
+    *("--config", "--workdir", *SHORT, "--test_folds", "--help", "--version"),
+    *("--distributed", "--coordinator", "--num_processes", "--process_id"),
+    "--peer_timeout",
+)
 RESUME = "Run the same command again to resume."
 NOT_FINITE_STATUS = 3
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
@@ -260,8 +267,9 @@ def _without_overrides(arguments: Sequence[str]) -> list[str]:
 
 
 def with_two_dashes(text: str) -> str:
-    """Adds the second dash to -config, as later checks expect; absl accepts both."""
-    return f"-{text}" if text.startswith("-config") else text
+    """Adds the second dash to a flag, as later checks expect; absl accepts both."""
+    name = re.split(r"[=.]", text, maxsplit=1)[0]
+    return f"-{text}" if f"-{name}" in FLAGS else text
 
 
 def help_text(arguments: Sequence[str], description: str) -> str:

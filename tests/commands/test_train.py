@@ -44,6 +44,22 @@ def test_help_works_from_another_folder(tmp_path):
     assert "--config.hparams.learning_rate=0.001" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("-config.seed=1", "--config.seed=1"),
+        ("-workdir", "--workdir"),
+        ("-data=a-b.c", "--data=a-b.c"),
+        ("-test_folds=1", "--test_folds=1"),
+        ("-h", "-h"),
+        ("-5", "-5"),
+        ("--workdir", "--workdir"),
+    ],
+)
+def test_flags_may_have_one_dash(given, expected):
+    assert train.with_two_dashes(given) == expected
+
+
 def by_hand(coordinator, num_processes, process_id):
     place = f"coordinator={coordinator} num_processes={num_processes}"
     return [f"--{flag}" for flag in f"{place} process_id={process_id}".split()]

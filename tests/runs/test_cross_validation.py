@@ -200,14 +200,16 @@ def test_help_lists_the_values_of_the_experiment(capsys):
     assert "--test_folds" in printed and "--config.model.width=8" in printed
 
 
-def test_the_stored_command_trains_one_run(monkeypatch):
+@pytest.mark.parametrize("dashes", ["-", "--"])
+def test_the_stored_command_trains_one_run(monkeypatch, dashes):
     given = {}
 
     def keep(config, workdir, folds, command_of, handler):
         given.update(workdir=workdir, folds=folds, command=command_of(1))
 
     monkeypatch.setattr(cross_validation, "cross_validate", keep)
-    words = ["--config", "demo", "--workdir", "runs/cv", "--test_folds=2, 1"]
+    words = ["--config", "demo", f"{dashes}workdir", "runs/cv"]
+    words.append(f"{dashes}test_folds=2, 1")
     assert cross_validate.main([*words, "--config.seed=3"]) == 0
     assert str(given["workdir"]) == "runs/cv" and given["folds"] == (2, 1)
     assert given["command"] == (
