@@ -58,7 +58,8 @@ def _run(arguments: Sequence[str]) -> int:
         print(f"mrm_jax {VERSION}")
         return cli.DONE
     if not arguments or {"--help", "-h"} & set(arguments):
-        print(train.help_text(arguments, str(__doc__)))
+        words = [word for word in arguments if word not in ("--help", "-h")]
+        print(train.help_text(_take(TEST_FOLDS, words)[1], str(__doc__)))
         return cli.DONE
     config, workdir, folds, rest = parse(arguments)
 

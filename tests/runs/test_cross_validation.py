@@ -200,6 +200,11 @@ def test_help_lists_the_values_of_the_experiment(capsys):
     assert "--test_folds" in printed and "--config.model.width=8" in printed
 
 
+def test_help_may_follow_other_flags(capsys):
+    assert cross_validate.main(["--config=demo", "--test_folds=1", "--help"]) == 0
+    assert "--config.model.width=8" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("dashes", ["-", "--"])
 def test_the_stored_command_trains_one_run(monkeypatch, dashes):
     given = {}
