@@ -8,7 +8,7 @@ import ml_collections
 from mrm_jax.reports import run_report
 from mrm_jax.runs import reporting, transfer
 from mrm_jax.runtime import console, devices, preemption, processes
-from mrm_jax.training import metadata, run_folder, run_spec, trainer
+from mrm_jax.training import metadata, ranges, run_folder, run_spec, trainer
 
 
 def train_and_evaluate(
@@ -40,9 +40,7 @@ def train_and_evaluate(
         preemption.Preempted: if the run was preempted; a later call resumes it.
     """
     handler = handler or preemption.PreemptionHandler()
-    spec = processes.all_or_raise(
-        lambda: transfer.prepare(run_spec.build_run_spec(config, command), source)
-    )
+    spec = processes.all_or_raise(lambda: _prepare(config, command, source))
     metadata.check_same_everywhere(processes.gather(spec.metadata))
     console.say(f"{spec.headline()}\n{_describe_work(spec)} -> {workdir}")
     with processes.main_only(lambda: run_folder.RunFolder(spec, workdir)) as folder:
@@ -54,6 +52,15 @@ def train_and_evaluate(
             report = reporting.report(folder, spec, workdir, handler)
     reporting.show(report, workdir)
     return report
+
+
+def _prepare(
+    config: ml_collections.ConfigDict, command: str, source: transfer.Source | None
+) -> run_spec.RunSpec:
+    """Returns the specification of a run, with its first weights."""
+    spec = run_spec.build_run_spec(config, command)
+    ranges.check_warmup(spec.hparams)
+    return transfer.prepare(spec, source)
 
 
 def _recall(workdir: Path, epochs_done: int) -> dict[str, Any] | None:

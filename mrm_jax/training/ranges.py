@@ -52,6 +52,21 @@ def check_size(name: str, found: int) -> None:
         raise ValueError(f"{name}: expected {low:,} to {high:,}, got {found:,}")
 
 
+def check_warmup(hparams: HParams) -> None:
+    """Checks that no rate was set for the start of a warm-up that there is not.
+
+    The trials of a sweep may do so, as it varies one without the other.
+
+    Raises:
+        ValueError: if one was.
+    """
+    if float(hparams.initial_rate) and not float(hparams.warmup_fraction):
+        raise ValueError(
+            "hparams.initial_rate has no effect unless warmup_fraction is positive. "
+            "Set `--config.hparams.warmup_fraction=0.1`, or leave its default, 0."
+        )
+
+
 def check_hparams(hparams: HParams) -> None:
     """Checks the hyperparameters.
 

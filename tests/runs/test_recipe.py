@@ -118,6 +118,16 @@ def test_a_value_without_its_option_raises(shards_dir, name, option):
     assert getattr(run_spec.build_run_spec(config).hparams, name) == 0.2
 
 
+def test_an_initial_rate_without_warmup_raises(shards_dir, tmp_path):
+    config = small_runs.config(shards_dir)
+    config.hparams.initial_rate = 0.1
+    with pytest.raises(
+        ValueError, match="hparams.initial_rate has no effect unless warmup_fraction"
+    ):
+        experiment.train_and_evaluate(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_unaveraged_checkpoint_has_no_new_entry(shards_dir, tmp_path):
     """Earlier versions can read it, as this one reads theirs."""
     config = small_runs.config(shards_dir, num_epochs=1)
