@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from data_prep import (
 )
 from mrm_jax.data import manifest as manifests
 from mrm_jax.data import shards
-from mrm_jax.runtime import console, text
+from mrm_jax.runtime import console, json_files, text
 
 MAX_SKIPPED_SHARE = 0.1
 
@@ -41,13 +42,18 @@ class Index:
         """Checks the names, before any record is read.
 
         Raises:
-            ValueError: if a name is empty or contains control characters.
+            ValueError: if a name is empty or contains control characters, or one of a
+                label set contains a slash.
         """
         text.check_name("data set", self.data_set)
         text.check_name("version of the data set", self.version)
         for name in self.names:
             text.check_name("record", name)
-        for table in self.tables.values():
+        for label_set, table in self.tables.items():
+            if not re.fullmatch(
+                r"[^/\\\0]+", label_set
+            ):  # it is part of names of files
+                raise ValueError(f"label set {label_set!r}: expected no / and no \\.")
             for label in table.labels:
                 text.check_name("label", label)
 
@@ -117,6 +123,14 @@ def finished(
                 f"{out_dir} holds a finished build with another {field}: "
                 f"expected {expected}, found {found}. {advice}"
             )
+    path = out_dir / shard_writer.READING
+    if path.is_file():  # older builds have none
+        options = _options(reading)
+        if (found := json_files.load(path, advice)) != options:
+            raise ValueError(
+                f"{out_dir} holds a finished build whose records were read in another "
+                f"way: expected {options}, found {found}. {advice}"
+            )
     return manifest
 
 
@@ -164,6 +178,7 @@ def _write(
     writer.write_notes(_named(index, read.notes))
     facts = _facts(index, reading)
     names = [index.names[row] for row in rows]
+    writer.write_reading(_options(reading))
     manifest = writer.finish(names, index.folds[rows], tables, skipped, facts)
     progress.remove_files()
     return manifest
@@ -230,10 +245,14 @@ def _identity(index: Index, reading: readers.Reading) -> dict[str, object]:
     return _facts(index, reading) | {
         "records": records.hexdigest(),
         "num_samples": reading.num_samples,
-        "source_rate": reading.source_rate,
-        "options": reading.options,
+        **_options(reading),
         "shard_bytes": shard_writer.SHARD_BYTES,
     }
+
+
+def _options(reading: readers.Reading) -> dict[str, object]:
+    """Returns what determines the signals, beside what the manifest says, as JSON."""
+    return {"source_rate": reading.source_rate, "options": reading.options}
 
 
 def _named(index: Index, rows: Iterable[tuple[int, str]]) -> list[tuple[str, str]]:

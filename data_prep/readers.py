@@ -14,6 +14,7 @@ from mrm_jax.data import plausibility, preprocessing
 
 BATCH = 32  # records per call of a worker, as a call costs more than reading one
 RECORDS_PER_WORKER = 2048  # starting a process takes as long as reading these
+MAX_SAMPLES = 10_000_000  # of a record in the shards
 NUM_CHECKED = 8  # records that each worker of a cluster reads as a check
 
 Reader = Callable[[Path], tuple[np.ndarray, float]]
@@ -29,6 +30,20 @@ class Reading:
     num_samples: int  # in the shards
     length_policy: str  # one of preprocessing.LENGTH_POLICIES
     options: str = ""  # describes what else `read` depends on, such as a unit
+
+
+def num_samples(duration_s: float, sampling_rate: int) -> int:
+    """Returns the number of samples of each record in the shards.
+
+    Raises:
+        ValueError: if it is none, or more than fits into memory.
+    """
+    if not 1 <= duration_s * sampling_rate <= MAX_SAMPLES:
+        raise ValueError(
+            f"{duration_s:g} s at {sampling_rate} Hz: expected 1 to {MAX_SAMPLES:,} "
+            "samples. Change --duration or --shard_rate."
+        )
+    return round(duration_s * sampling_rate)
 
 
 def processes(num_records: int, jobs: int) -> workers.Workers:

@@ -1,6 +1,7 @@
 """Writes folders of shards, one record at a time."""
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from mrm_jax.runtime import text
 SHARD_BYTES = 64 * 2**20
 NOTES = "notes.csv"
 SKIPPED = "rejected.csv"  # the name in existing folders
+# How the records were read. It is not among the files of the manifest, which identify
+# the data of a run: shards of earlier versions have no such file.
+READING = "reading.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +75,10 @@ class Writer:
         with (self.folder / NOTES).open("w", newline="", encoding="utf-8") as file:
             text.write_rows(file, [("record", "note"), *notes])
 
+    def write_reading(self, options: Mapping[str, Any]) -> None:
+        """Writes how the records were read, as JSON, before `finish`."""
+        (self.folder / READING).write_text(json.dumps(options, indent=1) + "\n")
+
     def finish(
         self,
         names: Sequence[str],
@@ -109,7 +117,8 @@ class Writer:
             files={
                 path.name: manifests.sha256(path)
                 for path in sorted(self.folder.iterdir())
-                if not path.name.startswith(build_progress.PREFIX)
+                if path.name != READING
+                and not path.name.startswith(build_progress.PREFIX)
             },
             **facts,
         )
