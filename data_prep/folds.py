@@ -35,9 +35,9 @@ def stratify(
     Args:
         matrix: [record, label], 0 or 1.
         patients: [record], whole numbers from 0 that identify patients. The records of
-            one patient get the same fold.
+            one patient get the same fold, except where frozen ones differ.
         frozen: [record], folds that are kept, 0 where there is none. Other records of
-            these patients join them.
+            these patients join them, in the highest of their folds.
         seed: seed of the order in which patients with the same labels are assigned.
     """
     num_patients = int(patients.max()) + 1
@@ -56,7 +56,8 @@ def stratify(
     order = np.random.default_rng(seed).permutation(num_patients)
     for patient, label in _by_rarity(counts, order[folds[order] == 0]):
         folds[patient] = room.take(sizes[patient], counts[patient], label)
-    return folds[patients]
+    found = folds[patients]
+    return found if frozen is None else np.where(frozen > 0, frozen, found)
 
 
 class _Room:

@@ -9,8 +9,7 @@ has a row for each record, with
 
 The columns are recognised and printed; flags name others. Without a column of folds,
 ten folds are made: each patient is in one, and all have similar shares of each label.
-They are written beside the shards, to OUT.folds.csv, and used again by later builds, in
-which new records may join.
+They are kept beside the shards, in OUT.folds.csv, for later builds with new records.
 
 Records may be WFDB, EDF, DICOM, GE MUSE, HL7 aECG, SCP-ECG, NumPy or CSV files of any
 sampling rate, with the twelve leads or with the chest leads and two limb leads. Those
@@ -21,6 +20,7 @@ Example: python -m data_prep.table --labels labels.csv --records ecgs/ \\
 """
 
 import argparse
+import dataclasses
 import hashlib
 import shlex
 import sys
@@ -56,7 +56,7 @@ def reading(args: argparse.Namespace) -> readers.Reading:
         read=record_files.reader(form),
         source_rate=None,
         sampling_rate=args.shard_rate,
-        num_samples=round(args.duration * args.shard_rate),
+        num_samples=readers.num_samples(args.duration, args.shard_rate),
         length_policy=args.length_policy,
         options=repr(form),
     )
@@ -105,6 +105,10 @@ def _read(args: argparse.Namespace) -> label_rows.Parsed:
         args.fold_column,
     )
     columns = label_columns.find(table, asked, args.records)
+    if args.folds:  # a column that merely looks like folds does not count
+        if args.fold_column:
+            raise ValueError("Give folds by --folds or by --fold_column, not by both.")
+        columns = dataclasses.replace(columns, fold=None)
     console.say(f"columns of {table}:\n{columns.describe()}")
     parsed, rare = label_rows.select(label_rows.parse(table, columns), args.min_records)
     _print_doubts(parsed, rare)

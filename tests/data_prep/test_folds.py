@@ -54,6 +54,17 @@ def test_frozen_folds_stay_and_new_records_join_their_patient(clinic):
         assert len(set(after[patients == patient].tolist())) == 1
 
 
+def test_frozen_folds_stay_if_records_turn_out_to_be_of_one_patient(clinic):
+    matrix, _ = clinic
+    alone = np.arange(600)
+    before = folds.stratify(matrix[:600], alone)
+    patients = np.concatenate([alone // 3, np.arange(400) // 2])
+    frozen = np.concatenate([before, np.zeros(400, np.int8)])
+    after = folds.stratify(matrix, patients, frozen)
+    np.testing.assert_array_equal(after[:600], before)
+    assert (after[600:602] == before[:3].max()).all()  # join the first patient
+
+
 def test_records_without_labels_are_spread_evenly():
     found = folds.stratify(np.zeros((100, 2), np.uint8), np.arange(100))
     assert np.bincount(found, minlength=11)[1:].tolist() == [10] * 10

@@ -93,6 +93,56 @@ def test_a_finished_build_is_kept_and_another_one_is_refused(clinic, capsys):
     assert "another num_samples: expected 500, found 1000" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--sampling_rate", "500"),
+        ("--sampling_rate", "250", "--unit", "uV"),
+        ("--sampling_rate", "250", "--leads", "II,I,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6"),
+    ],
+)
+def test_a_finished_build_of_other_signals_is_refused(clinic, capsys, flags):
+    assert run(clinic, "--sampling_rate", "250") == 0
+    assert run(clinic, *flags) == 1
+    assert "whose records were read in another way: exp" in capsys.readouterr().err
+    (clinic / "shards/mine/reading.json").unlink()  # as in shards of earlier versions
+    assert run(clinic, "--sampling_rate", "250") == 0
+
+
+def test_given_folds_win_over_a_column_that_looks_like_folds(clinic, capsys):
+    path = clinic / "labels.csv"
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([f"{header},split", *(f"{row},1" for row in rows)]))
+    given = clinic / "given.csv"
+    names = [row.partition(",")[0] for row in rows]
+    folds.write(given, dict(zip(names, [2, 9, 10] * len(names), strict=False)))
+    flags = ("--sampling_rate", "250", "--folds", given)
+    assert run(clinic, *flags) == 0
+    data = shards.load(clinic / "shards/mine")
+    assert set(data.folds.tolist()) == {2, 9, 10}
+    assert run(clinic, *flags, "--fold_column", "split") == 1
+    assert "by --folds or by --fold_column, not by both" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--duration", "0"), "0 s at 100 Hz: expected 1 to 10,000,000 samples"),
+        (("--duration", "inf"), "inf s at 100 Hz: expected 1 to"),
+        (("--duration", "nan"), "nan s at 100 Hz: expected 1 to"),
+        (("--shard_rate", "-1"), "10 s at -1 Hz: expected 1 to"),
+        (("--label_columns", "AF", "AF"), "column 'AF' was named for two purposes"),
+        (("--label_set", "a/b"), "label set 'a/b': expected no /"),
+    ],
+)
+def test_impossible_flags_are_errors_before_records_are_read(
+    clinic, capsys, flags, message
+):
+    assert run(clinic, "--sampling_rate", "250", *flags) == 1
+    printed = capsys.readouterr()
+    assert message in printed.err and "reading records" not in printed.out
+
+
 def test_unlabelled_records_can_be_omitted(clinic):
     assert run(clinic, "--sampling_rate", "250", "--omit_unlabelled") == 0
     path = clinic / "shards/mine/manifest.json"
