@@ -21,6 +21,9 @@ _XML = re.compile(
     rb"<([\w.-]+:)?(RestingECG|MuseInfo|AnnotatedECG|restingecgdata|ECG)\b"
 )
 _SNIFFED = 4096  # bytes
+# What ecgdatakit only warns of, but what makes the samples doubtful. Its other warnings
+# are about fields that are not read here.
+_DAMAGE = re.compile(r"truncated|mismatch in|has gaps")
 
 
 def is_record(path: Path) -> bool:
@@ -42,8 +45,9 @@ def read(path: Path) -> recording.Recording:
         path: file with one of `SUFFIXES`.
 
     Raises:
-        ValueError: "REASON: detail", if the file cannot be decoded, if its leads differ
-            in rate or length, or state no unit of voltage, or if ecgdatakit is missing.
+        ValueError: "REASON: detail", if the file cannot be decoded or is damaged, if
+            its leads differ in rate or length, or state no unit of voltage, or if
+            ecgdatakit is missing.
     """
     try:
         extras.require(f"{path.suffix} files need ecgdatakit", "files", "ecgdatakit")
@@ -52,11 +56,14 @@ def read(path: Path) -> recording.Recording:
     from ecgdatakit import parsing  # here, as only these files need it
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of fields that are not read here
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             record = parsing.FileParser.parse(path, units="mV")
     except Exception as error:  # decoders raise almost anything for damaged files
         raise ValueError(f"unreadable: {path.name}: {error}") from None
+    for warning in caught:
+        if _DAMAGE.search(str(warning.message)):
+            raise ValueError(f"damaged: {path.name}: {warning.message}")
     found = {lead_names.standard_name(lead.label): lead for lead in record.leads}
     chosen = [lead for name, lead in found.items() if name in lead_names.LEADS]
     if not chosen:

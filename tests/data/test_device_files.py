@@ -90,6 +90,26 @@ def test_truncated_files_are_not_read_as_shorter_ones(tmp_path, steps):
         files.read(path)
 
 
+def test_truncated_edf_files_are_not_read_as_shorter_ones(tmp_path, steps):
+    pytest.importorskip("edfio")
+    long = np.tile(steps, (10, 1)) / 1000
+    path = device_records.write_edf(tmp_path / "r.edf", long, RATE)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(ValueError, match="^damaged: r.edf: EDF file truncated: header"):
+        files.read(path)
+
+
+def test_a_wrong_checksum_is_an_error(tmp_path, steps):
+    eight = steps[:, [0, 1, *range(6, 12)]]
+    path = device_records.write_scp(tmp_path / "r.scp", eight, RATE)
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 0x10  # a sample
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="^damaged: r.scp: .*CRC mismatch in"):
+        files.read(path)
+
+
 def test_only_xml_files_with_an_ecg_are_records(tmp_path, steps):
     device_records.write_aecg(tmp_path / "a.xml", steps, RATE)
     (tmp_path / "settings.xml").write_text("<project><name>x</name></project>")
