@@ -78,6 +78,8 @@ def find(
             raise ValueError(
                 f"{table.path}: no column {name!r}; it has {', '.join(table.columns)}"
             )
+        if name and named.count(name) > 1:
+            raise ValueError(f"The column {name!r} was named for two purposes.")
     used = {name for name in named if name}
     record = asked.record or _record(table, used, folder)
     used |= {record} if record else set()
@@ -105,14 +107,23 @@ def find(
 def names_in(cell: str, separator: str | None) -> list[str]:
     """Returns the labels in a cell, each once; brackets and quotes are dropped.
 
-    "['AF', 'RBBB']" and "{'NORM': 100.0}" are lists of names too.
+    "['AF', 'RBBB']" and "{'NORM': 100.0}" are lists of names too. Brackets that do not
+    enclose the whole cell, as in "infarction (old)", belong to a name.
     """
-    bare = re.sub(r"^[\[({]|[\])}]$", "", cell)
+    bare = cell[1:-1] if _is_enclosed(cell) else cell
     parts = bare.split(separator) if separator else [bare]
     stripped = [part.strip(" \t'\"") for part in parts]
     if cell.startswith("{"):  # a dictionary, as of PTB-XL's statements
         stripped = [part.partition(":")[0].strip(" '\"") for part in stripped]
     return list(dict.fromkeys(part for part in stripped if part))
+
+
+def _is_enclosed(cell: str) -> bool:
+    """Returns whether one pair of brackets encloses a whole cell."""
+    if cell[:1] + cell[-1:] not in ("[]", "()", "{}"):
+        return False
+    inside = cell[1:-1]
+    return not re.search(rf"[{re.escape(cell[0] + cell[-1])}]", inside)
 
 
 def _record(

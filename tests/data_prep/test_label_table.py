@@ -157,3 +157,20 @@ def test_rare_labels_are_left_out(tmp_path):
     assert (kept.labels, kept.matrix.tolist(), rare) == (("A",), [[1], [1]], {"B": 1})
     with pytest.raises(ValueError, match="no label has 3 records or more; .* has 2"):
         label_rows.select(parsed, 3)
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("['AF', 'RBBB']", ["AF", "RBBB"]),
+        ("{'NORM': 100.0, 'SR': 0}", ["NORM", "SR"]),
+        ("(AF, RBBB)", ["AF", "RBBB"]),
+        ("infarction (old), AF", ["infarction (old)", "AF"]),
+        ("AF, infarction (old)", ["AF", "infarction (old)"]),
+        ("(possible) AF", ["(possible) AF"]),
+        ("(possible) infarction (old)", ["(possible) infarction (old)"]),
+        ("infarction (old)", ["infarction (old)"]),
+    ],
+)
+def test_brackets_are_dropped_only_around_a_whole_cell(cell, names):
+    assert label_columns.names_in(cell, ",") == names
