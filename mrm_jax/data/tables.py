@@ -79,12 +79,18 @@ def read_csv(
     header, delimiter = _first_row(path)
     values = _numbers(path, delimiter, first_row=0 if header is None else 1)
     if header is not None:
+        if len(header) != values.shape[1]:
+            raise ValueError(
+                f"wrong shape: {path.name}: the header row names {len(header)} "
+                f"columns, the rows have {values.shape[1]}. Give every column a name, "
+                "a column of times for example time"
+            )
         kept = [place for place, name in enumerate(header) if not _is_time(name)]
         if rate is not None:
-            for place in set(range(min(len(header), values.shape[1]))) - set(kept):
+            for place in set(range(len(header))) - set(kept):
                 _check_rate(path, header[place], values[:, place], rate)
         header = _leads_of([header[place] for place in kept], unit, path)
-        values = values[:, [place for place in kept if place < values.shape[1]]]
+        values = values[:, kept]
     leads = names or header or lead_names.LEADS
     if len(leads) != values.shape[1]:
         one_more = not header and len(leads) + 1 == values.shape[1]
@@ -171,7 +177,8 @@ def _check_rate(path: Path, name: str, times: np.ndarray, rate: float) -> None:
     match = _TIME.fullmatch(name.strip(" '\"").lower())
     if match is None or match[1] not in _TIMES or match[3] == "samples":
         return
-    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    # Times may be rounded to milliseconds, which the mean of all steps evens out.
+    step = float(times[-1] - times[0]) / max(len(times) - 1, 1)
     if not step > 0:
         raise ValueError(f"wrong rate: {path.name}: the times in {name!r} do not rise")
     units = [match[3]] if match[3] else ["s", "ms", "us"]
@@ -180,8 +187,9 @@ def _check_rate(path: Path, name: str, times: np.ndarray, rate: float) -> None:
         return  # numbers of samples
     if not any(abs(found / rate - 1) <= RATE_WITHIN for found in rates):
         raise ValueError(
-            f"wrong rate: {path.name}: the times in {name!r} have steps of {step:g} "
-            f"{units[0]}, which is {rates[0]:.4g} Hz, but --sampling_rate says {rate:g}"
+            f"wrong rate: {path.name}: the times in {name!r} have a mean step of "
+            f"{step:.4g} {units[0]}, which is {rates[0]:.4g} Hz, but --sampling_rate "
+            f"says {rate:g}"
         )
 
 

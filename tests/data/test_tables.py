@@ -103,12 +103,28 @@ def test_times_that_agree_with_the_rate(tmp_path, name, step, rate):
     np.testing.assert_array_equal(values, VALUES)
 
 
+@pytest.mark.parametrize("rate", [128, 240, 250, 256, 257, 360, 400, 512, 1000])
+def test_times_that_are_rounded_to_milliseconds_agree(tmp_path, rate):
+    times = np.round(np.arange(40)[:, None] / rate, 3)
+    path = write_csv(
+        tmp_path / "r.csv", np.hstack([times, VALUES]), ",".join(["time", *LEADS])
+    )
+    tables.read_csv(path, None, "mV", rate)
+
+
+def test_a_column_without_a_name_does_not_shift_the_leads(tmp_path):
+    rows = np.hstack([np.arange(40)[:, None] / 100, VALUES])
+    path = write_csv(tmp_path / "r.csv", rows, ",".join(LEADS))
+    with pytest.raises(ValueError, match="names 12 columns, the rows have 13. Give"):
+        tables.read_csv(path, None, "mV")
+
+
 @pytest.mark.parametrize(
     ("name", "step", "message"),
     [
-        ("time", 0.002, "steps of 0.002 s, which is 500 Hz, but .* says 100$"),
-        ("time_ms", 10.5, "steps of 10.5 ms, which is 95.24 Hz, but .* says 100$"),
-        ("Time (s)", 1, "steps of 1 s, which is 1 Hz, but .* says 100$"),
+        ("time", 0.002, "step of 0.002 s, which is 500 Hz, but .* says 100$"),
+        ("time_ms", 10.5, "step of 10.5 ms, which is 95.24 Hz, but .* says 100$"),
+        ("Time (s)", 1, "step of 1 s, which is 1 Hz, but .* says 100$"),
         ("time", 0, "the times in 'time' do not rise$"),
         ("time", -0.01, "the times in 'time' do not rise$"),
     ],
@@ -181,7 +197,10 @@ def test_empty_cells_become_missing_samples(tmp_path):
         ("I,II\n1,2\n3,4,5\n", "^unreadable: r.csv: .*line 3"),
         ("I,II\n", "^unreadable: r.csv: "),
         ("", "^unreadable: r.csv: "),
-        ("I,II,V1\n1,2\n", "^wrong shape: r.csv: expected 3 columns"),
+        (
+            "I,II,V1\n1,2\n",
+            "^wrong shape: r.csv: the header row names 3 columns, the rows have 2",
+        ),
     ],
 )
 def test_a_damaged_csv_raises(tmp_path, text, message):
