@@ -6,6 +6,7 @@ same records by the same versions goes on after the last of them. These files ar
 removed when the build is finished.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -18,6 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from mrm_jax import version
+from mrm_jax.data import wfdb_files
 from mrm_jax.runtime import atomic, console
 
 PREFIX = "progress-"
@@ -25,11 +27,14 @@ IDENTITY = f"{PREFIX}build.json"
 # Files of a record beside the one that its path names, or would name with a suffix.
 SUFFIXES = (".hea", ".dat", ".mat")
 LIBRARIES = ("numpy", "scipy", "wfdb")  # beside mrm_jax, they determine the bytes
+DECODER = "ecgdatakit"  # of files of ECG devices, if it is installed
 
 
 def versions() -> dict[str, str]:
     """Returns the versions that determine the bytes of a shard."""
     installed = {name: metadata.version(name) for name in LIBRARIES}
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        installed[DECODER] = metadata.version(DECODER)
     return {"mrm_jax": version.VERSION} | installed
 
 
@@ -37,9 +42,7 @@ def stamp(paths: Iterable[Path]) -> str:
     """Returns a hash of the sizes and times of the files of records."""
     found = hashlib.sha256()
     for path in paths:
-        names = {str(path), *(f"{path}{suffix}" for suffix in SUFFIXES)}
-        names |= {str(path.with_suffix(suffix)) for suffix in SUFFIXES}
-        for name in sorted(names):
+        for name in sorted(_files_of(path)):
             try:
                 status = os.stat(name)
             except OSError:
@@ -47,6 +50,19 @@ def stamp(paths: Iterable[Path]) -> str:
             line = f"{name} {status.st_size} {status.st_mtime_ns}\n"
             found.update(line.encode())
     return found.hexdigest()
+
+
+def _files_of(path: Path) -> set[str]:
+    """Returns the files that a record may consist of; not all of them exist."""
+    names = {str(path), *(f"{path}{suffix}" for suffix in SUFFIXES)}
+    names |= {str(path.with_suffix(suffix)) for suffix in SUFFIXES}
+    headers = [name for name in names if name.endswith(".hea")]
+    for header in headers:
+        for part in wfdb_files.named_files(Path(header)):
+            names.add(str(part))
+            if part.suffix == ".hea":  # a segment
+                names |= {str(file) for file in wfdb_files.named_files(part)}
+    return names
 
 
 @dataclasses.dataclass

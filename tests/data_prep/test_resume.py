@@ -10,7 +10,15 @@ import sys
 
 import pytest
 
-from data_prep import build, ptbxl, readers, shard_writer, table, workers
+from data_prep import (
+    build,
+    build_progress,
+    ptbxl,
+    readers,
+    shard_writer,
+    table,
+    workers,
+)
 from mrm_jax.data import shards
 from tests.helpers import raw_records
 
@@ -208,6 +216,19 @@ def test_the_reason_for_starting_over_is_told(
     change(raw_dir, killed)
     run(raw_dir, out_dir)
     assert f"build is discarded, because it has {what}\n" in capsys.readouterr().out
+
+
+def test_signal_files_of_another_name_count_as_the_records(tmp_path):
+    """A header may name any signal file, and segments theirs."""
+    folder = tmp_path / "other"
+    path = raw_records.write_wfdb(folder / "r", raw_records.digital(), 100)
+    (folder / "r.dat").rename(folder / "signal.bin")
+    path.write_text(path.read_text().replace("r.dat", "signal.bin"))
+    (folder / "long.hea").write_text("long/1 12 100 1000\nr 1000\n")
+    before = [build_progress.stamp([folder / name]) for name in ("r", "long.hea")]
+    os.utime(folder / "signal.bin", ns=(0, 0))
+    after = [build_progress.stamp([folder / name]) for name in ("r", "long.hea")]
+    assert before[0] != after[0] and before[1] != after[1]
 
 
 def test_other_options_of_the_reader_start_over(killed, raw_dir, out_dir, capsys):
