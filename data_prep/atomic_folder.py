@@ -9,7 +9,13 @@ from pathlib import Path
 
 def unfinished(path: Path) -> Path:
     """Returns the temporary name of a folder that is being built."""
+    path = _target(path)
     return path.with_name(f".{path.name}.building")
+
+
+def _target(path: Path) -> Path:
+    """Returns the folder itself where a path is a link to it."""
+    return path.resolve() if path.is_symlink() else path
 
 
 def left_over(path: Path) -> Path | None:
@@ -42,8 +48,14 @@ def building(path: Path, *, resume: bool = False) -> Iterator[Path]:
             killed or an error occurs. Otherwise the folder that is yielded is empty.
 
     Raises:
-        ValueError: if another process is building the same folder.
+        ValueError: if another process is building the same folder, or it is a mount
+            point, which cannot be replaced.
     """
+    if path.is_mount():
+        raise ValueError(
+            f"{path} is a mount point, which cannot be replaced by a new folder. "
+            f"Choose a folder in it, such as {path / 'shards'}."
+        )
     folder = unfinished(path)
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
@@ -53,7 +65,7 @@ def building(path: Path, *, resume: bool = False) -> Iterator[Path]:
             if not resume:
                 _empty(folder)
             yield folder
-            folder.rename(path)
+            folder.rename(_target(path))
         except BaseException:
             with contextlib.suppress(OSError):  # the error is told, not this one
                 if not resume:

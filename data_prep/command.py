@@ -118,6 +118,7 @@ def status(action: Callable[[], None], out_dir: Path) -> int:
         message, code = f"Interrupted. {out_dir} was not written.", cli.INTERRUPTED
     left_over = atomic_folder.left_over(out_dir)
     if left_over is not None:
+        message = message if message.endswith(".") else f"{message}."
         message += (
             f" The shards that are finished are kept in {left_over}: run the same "
             "command again to go on, or delete that folder to start over."

@@ -1,3 +1,5 @@
+import pathlib
+
 import pytest
 
 from data_prep import atomic_folder
@@ -10,6 +12,26 @@ def test_folder_appears_only_when_complete(tmp_path):
         assert not path.exists()
     assert (path / "file").read_text() == "text"
     assert [entry.name for entry in path.parent.iterdir()] == ["b"]
+
+
+def test_a_link_to_a_folder_stays(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    with atomic_folder.building(tmp_path / "link") as folder:
+        (folder / "file").write_text("text")
+        assert folder == tmp_path / ".disk.building"
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "file").read_text() == "text"
+
+
+def test_a_mount_point_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(pathlib.Path, "is_mount", lambda path: path == tmp_path / "b")
+    with (
+        pytest.raises(ValueError, match="is a mount point.* such as .*b/shards"),
+        atomic_folder.building(tmp_path / "b"),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_error_leaves_no_folder(tmp_path):
