@@ -7,6 +7,7 @@ References:
     Sechidis, Tsoumakas, Vlahavas, 2011, doi 10.1007/978-3-642-23808-6_10.
 """
 
+import contextlib
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 
 from data_prep import csv_tables
 from mrm_jax.data import splits
-from mrm_jax.runtime import atomic, console
+from mrm_jax.runtime import atomic, console, locks
 
 SUFFIX = ".folds.csv"
 # Decides between folds that lack equally much; the largest number is taken. A label of
@@ -173,15 +174,17 @@ def frozen(
         save: whether to write the table if there are new records.
 
     Raises:
-        ValueError: if the table is invalid.
+        ValueError: if the table is invalid, or another process is writing it.
     """
-    fold_of = read(path) if path.is_file() else {}
-    known = np.array([fold_of.get(name, 0) for name in names], np.int8)
-    found = stratify(matrix, of_patients(patients), known, seed)
-    num_new = int(np.sum(known == 0))
-    if num_new and save:
+    if save:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, fold_of | dict(zip(names, found.tolist(), strict=True)))
+    with locks.writing_file(path) if save else contextlib.nullcontext():
+        fold_of = read(path) if path.is_file() else {}
+        known = np.array([fold_of.get(name, 0) for name in names], np.int8)
+        found = stratify(matrix, of_patients(patients), known, seed)
+        num_new = int(np.sum(known == 0))
+        if num_new and save:
+            write(path, fold_of | dict(zip(names, found.tolist(), strict=True)))
     num_known = len(names) - num_new
     known_ones = f"{num_known:,} records keep theirs, " if num_known else ""
     console.say(f"folds: {known_ones}{num_new:,} new records -> {path}")

@@ -1,8 +1,9 @@
 """Finds and reads the files of records that a table names, in any supported format."""
 
 import functools
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,30 @@ class RecordFiles:
             )
         return found[0]
 
+    def find_all(
+        self, names: Sequence[str]
+    ) -> tuple[list[Path], np.ndarray, list[tuple[str, str]]]:
+        """Returns the files of records, their places in `names`, and what has none.
+
+        Args:
+            names: [record], as in `find`. Of two names of one file, the first counts.
+
+        Returns:
+            Files [found], places [found], and name and reason of the others.
+        """
+        places: dict[Path, int] = {}
+        others = []
+        for place, name in enumerate(names):
+            try:
+                path = self.find(name)
+                if path in places:
+                    first = names[places[path]]
+                    raise ValueError(f"named twice: {name} is the file of {first}")
+                places[path] = place
+            except ValueError as error:
+                others.append((name, str(error)))
+        return list(places), np.array(list(places.values()), np.int64), others
+
     @functools.cached_property
     def _by_stem(self) -> dict[str, list[Path]]:
         """The files by their names, with and without suffix; one for each record."""
@@ -77,13 +102,12 @@ class RecordFiles:
 
     def _walk(self) -> Iterator[tuple[str, str, list[str]]]:
         """Yields folder, name and suffixes of each record."""
-        for parent, folders, names in os.walk(self.folder):
-            folders.sort()
+        paths = sorted(files.walk(self.folder), key=lambda path: path.parts[:-1])
+        for parent, own in itertools.groupby(paths, key=os.path.dirname):
             records: dict[str, list[str]] = {}
-            for name in sorted(names):
-                stem, suffix = os.path.splitext(name)
-                if suffix.lower() in SUFFIXES and not name.startswith("."):
-                    records.setdefault(stem, []).append(suffix)
+            for path in sorted(own):
+                if path.suffix.lower() in SUFFIXES:
+                    records.setdefault(path.stem, []).append(path.suffix)
             for stem, suffixes in records.items():
                 yield parent, stem, suffixes
 

@@ -70,7 +70,7 @@ def index(args: argparse.Namespace) -> build.Index:
     """
     parsed = _read(args)
     fold_of_record = _folds(parsed, args)
-    paths, kept, skipped = _find_files(parsed, record_files.RecordFiles(args.records))
+    paths, kept, skipped = record_files.RecordFiles(args.records).find_all(parsed.names)
     return build.Index(
         data_set=args.name or args.out_dir.resolve().name,
         version=manifest.sha256(args.labels)[:VERSION_DIGITS],
@@ -124,20 +124,6 @@ def _hash(
     content.update(parsed.matrix.tobytes() + found.tobytes())
     content.update("\n".join(parsed.names).encode())
     return content.hexdigest()
-
-
-def _find_files(
-    parsed: label_rows.Parsed, found: record_files.RecordFiles
-) -> tuple[list[Path], np.ndarray, list[tuple[str, str]]]:
-    """Returns the files of records, their rows, and the records without a file."""
-    paths, rows, skipped = [], [], []
-    for row, name in enumerate(parsed.names):
-        try:
-            paths.append(found.find(name))
-            rows.append(row)
-        except ValueError as error:
-            skipped.append((name, str(error)))
-    return paths, np.array(rows, np.int64), skipped
 
 
 def _folds(parsed: label_rows.Parsed, args: argparse.Namespace) -> np.ndarray:
@@ -309,7 +295,7 @@ def _preview(args: argparse.Namespace) -> None:
         counts = [int(column[found == fold].sum()) for fold in splits.FOLDS]
         cells = "".join(f"{count:>9,}" for count in counts)
         console.say(f"{label[: width - 1]:<{width}}{cells}", wrap=False)
-    paths, _, missing = _find_files(parsed, record_files.RecordFiles(args.records))
+    paths, _, missing = record_files.RecordFiles(args.records).find_all(parsed.names)
     console.say(f"{len(paths):,} of {len(parsed.names):,} records have a file")
     for _, reason in missing[:LISTED]:
         console.say(f"  {reason}")

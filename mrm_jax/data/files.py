@@ -107,7 +107,7 @@ def find(paths: Sequence[Path | str]) -> Found:
         if not path.is_dir():
             records[_stands_for(path)] = None
             continue
-        files = [file for file in _walk(path) if file.is_file()]
+        files = [file for file in walk(path) if file.is_file()]
         unread += sorted(file for file in files if _is_unread(file))
         for file in _one_per_record(files):
             if file.suffix.lower() != ".csv" or tables.is_record(file):
@@ -154,7 +154,7 @@ def _one_per_record(paths: Sequence[Path]) -> list[Path]:
     )
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path) -> Iterator[Path]:
     """Yields files that are not hidden; follows links, but visits no folder twice."""
     seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True):

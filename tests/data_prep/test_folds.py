@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from data_prep import folds
+from mrm_jax.runtime import locks
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,16 @@ def test_frozen_folds_stay_and_new_records_join_their_patient(clinic):
     np.testing.assert_array_equal(after[:600], before)
     for patient in set(patients[600:].tolist()) & set(patients[:600].tolist()):
         assert len(set(after[patients == patient].tolist())) == 1
+
+
+def test_a_file_that_another_process_writes_is_not_overwritten(tmp_path):
+    path = tmp_path / "folds.csv"
+    with (
+        locks.writing_file(path),
+        pytest.raises(ValueError, match="another process is writing to this file"),
+    ):
+        folds.frozen(path, ["a"], np.ones((1, 1)), ["p"])
+    assert not path.exists()
 
 
 def test_frozen_folds_stay_if_records_turn_out_to_be_of_one_patient(clinic):

@@ -109,6 +109,21 @@ def test_a_finished_build_of_other_signals_is_refused(clinic, capsys, flags):
     assert run(clinic, "--sampling_rate", "250") == 0
 
 
+def test_two_names_of_one_file_are_one_record(clinic):
+    path = clinic / "labels.csv"
+    path.write_text(path.read_text() + "part1/r01,p0,0,0\n")
+    assert run(clinic, "--sampling_rate", "250") == 0
+    rejected = (clinic / "shards/mine/rejected.csv").read_text()
+    assert "part1/r01,named twice: part1/r01 is the file of r01" in rejected
+
+
+def test_linked_folders_are_searched(clinic):
+    (clinic / "ecgs/part1").rename(clinic / "elsewhere")
+    (clinic / "ecgs/part1").symlink_to(clinic / "elsewhere")
+    assert run(clinic, "--sampling_rate", "250") == 0
+    assert shards.load(clinic / "shards/mine").manifest.num_records == NUM + 1
+
+
 def test_given_folds_win_over_a_column_that_looks_like_folds(clinic, capsys):
     path = clinic / "labels.csv"
     header, *rows = path.read_text().splitlines()
