@@ -67,8 +67,9 @@ test-installed: dist
 audit: $(VENV)/release
 	$(BIN)/pip-audit --no-deps --disable-pip -r constraints.txt
 
+# One file takes most of the time, and its tests share nothing.
 parity: $(VENV)/parity
-	$(PYTEST) -m torch
+	$(PYTEST) --dist worksteal -m torch
 
 # The variable silences a notice of Material about its successor.
 docs: $(VENV)/docs

@@ -37,7 +37,13 @@ jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 # Files that take minutes, the longest first.
-LONGEST = ("test_docs", "test_expected", "test_population", "test_distributed")
+LONGEST = (
+    "test_live",
+    "test_docs",
+    "test_expected",
+    "test_population",
+    "test_distributed",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
