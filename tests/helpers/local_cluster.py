@@ -91,6 +91,8 @@ class LocalCluster:
             # A batch may kill one worker; it is marked as failed when it kills the
             # second.
             "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+            # By default, 30 s pass when one asks a worker that has just died.
+            "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s",
         }
         with (self._folder / f"{command}.log").open("a") as log:
             process = subprocess.Popen(
