@@ -20,6 +20,8 @@ from mrm_jax.models import (
 from mrm_jax.models.mrm_net import network
 from tests.helpers import tiny_network
 
+pytestmark = pytest.mark.slow
+
 
 class NormFirst(resnet1d_wang.ResNet1dWang):
     """A network of the user's own, whose "norm" is before its "conv"."""

@@ -9,6 +9,8 @@ import pytest
 from mrm_jax.models import s4
 from mrm_jax.runtime import devices as devices_lib
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"num_labels": 3, "num_samples": 40, "width": 8, "num_layers": 2}
 MODEL = s4.S4(**SMALL)
 KEY = jax.random.key(0)

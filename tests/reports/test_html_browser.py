@@ -11,6 +11,8 @@ from mrm_jax.reports import html
 from tests.helpers import browser as browser_lib
 from tests.helpers import page_data
 
+pytestmark = pytest.mark.slow
+
 SMALLEST_TEXT = 11  # CSS pixels, as shown
 FIGURES = """
 return Array.from(document.querySelectorAll("figure"), figure => {

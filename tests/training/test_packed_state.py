@@ -12,6 +12,8 @@ from mrm_jax.training.hparams import HParams
 from mrm_jax.training.inherited import Inherited
 from tests.helpers import float64, tiny_network
 
+pytestmark = pytest.mark.slow
+
 MODEL = tiny_network.TinyNetwork(num_labels=3, num_samples=40)
 HPARAMS = HParams(weight_decay=0.1, clip_norm=0.5, average_decay=0.9)
 NEW = frozenset({("high_logits", "kernel"), ("high_logits", "bias")})
