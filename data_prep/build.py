@@ -50,9 +50,8 @@ class Index:
         for name in self.names:
             text.check_name("record", name)
         for label_set, table in self.tables.items():
-            if not re.fullmatch(
-                r"[^/\\\0]+", label_set
-            ):  # it is part of names of files
+            text.check_name("label set", label_set)
+            if re.search(r"[/\\]", label_set):  # it is part of the names of files
                 raise ValueError(f"label set {label_set!r}: expected no / and no \\.")
             for label in table.labels:
                 text.check_name("label", label)

@@ -83,10 +83,10 @@ class Cluster(workers.Workers):
             if isinstance(found, Exception):
                 raise ValueError(f"{where}: {found}. {INSTALL}")
             for what, value in expected.items():
-                if found[what] != value:
+                other = found.get(what, "none")
+                if other != value:
                     raise ValueError(
-                        f"{where}: {what}: expected {value}, found {found[what]}. "
-                        f"{advice}"
+                        f"{where}: {what}: expected {value}, found {other}. {advice}"
                     )
 
     def _result(self, future: "distributed.Future") -> Any:

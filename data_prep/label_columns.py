@@ -122,8 +122,12 @@ def _is_enclosed(cell: str) -> bool:
     """Returns whether one pair of brackets encloses a whole cell."""
     if cell[:1] + cell[-1:] not in ("[]", "()", "{}"):
         return False
-    inside = cell[1:-1]
-    return not re.search(rf"[{re.escape(cell[0] + cell[-1])}]", inside)
+    depth = 0
+    for place, character in enumerate(cell):
+        depth += (character == cell[0]) - (character == cell[-1])
+        if not depth:
+            return place == len(cell) - 1
+    return False
 
 
 def _record(

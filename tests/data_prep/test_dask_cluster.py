@@ -162,6 +162,7 @@ def test_losing_the_scheduler_raises(other_dask, raw_dir, tmp_path, monkeypatch,
     [
         (local_cluster.without_package(), r"data_prep.*\. Install mrm_jax "),
         (local_cluster.of_another_version(), "mrm_jax: expected .*, found 0.0.9. Inst"),
+        (local_cluster.without_decoder(), "ecgdatakit: expected .*, found none. Inst"),
     ],
 )
 def test_a_worker_of_another_version_is_named(

@@ -170,6 +170,7 @@ def test_rare_labels_are_left_out(tmp_path):
         ("(possible) AF", ["(possible) AF"]),
         ("(possible) infarction (old)", ["(possible) infarction (old)"]),
         ("infarction (old)", ["infarction (old)"]),
+        ("(infarction (old), AF)", ["infarction (old)", "AF"]),
     ],
 )
 def test_brackets_are_dropped_only_around_a_whole_cell(cell, names):

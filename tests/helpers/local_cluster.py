@@ -91,7 +91,7 @@ class LocalCluster:
             # A batch may kill one worker; it is marked as failed when it kills the
             # second.
             "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
-            # By default, 30 s pass when one asks a worker that has just died.
+            # The default, 30 s, is what some runs waited after workers had died.
             "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s",
         }
         with (self._folder / f"{command}.log").open("a") as log:
@@ -113,6 +113,11 @@ class LocalCluster:
 def without_package() -> str:
     """Returns the code of a machine where data_prep is not installed."""
     return "import sys; sys.modules['data_prep'] = None"
+
+
+def without_decoder() -> str:
+    """Code for a worker that cannot read files of ECG devices."""
+    return "from data_prep import build_progress; build_progress.DECODER = 'missing'"
 
 
 def of_another_version() -> str:

@@ -84,7 +84,7 @@ def test_the_card_is_one_for_the_hub(pushed):
         pushed.repositories[REPO].files()["README.md"].decode()
     )
     front_matter = card.data
-    assert front_matter.library_name == "mrm_jax"
+    assert front_matter["library_name"] == "mrm_jax"
     assert front_matter.model_name == "waves"
     assert front_matter.eval_results[0].dataset_name == "waves"
     assert f'mrm_jax.from_hub("{REPO}")' in card.text
