@@ -69,9 +69,10 @@ test-installed: dist
 audit: $(VENV)/release
 	$(BIN)/pip-audit --no-deps --disable-pip -r constraints.txt
 
-# One file takes most of the time, and its tests share nothing.
+# The workers take tests one by one, as their longest are in one file and share nothing.
+# Threads of PyTorch would wait for those of the other worker.
 parity: $(VENV)/parity
-	$(PYTEST) --dist worksteal -m torch
+	OMP_NUM_THREADS=1 $(PYTEST) --dist load --maxschedchunk 1 -m torch
 
 # The variable silences a notice of Material about its successor.
 docs: $(VENV)/docs
