@@ -1,8 +1,9 @@
 """Prepares CPSC2018 (also called ICBEB2018): 12-lead ECGs of nine classes.
 
 It reads the WFDB records of the PhysioNet/Computing in Cardiology Challenge 2020 and
-2021 and the original .mat files, also in sub-folders. Labels in REFERENCE.csv override
-those of the headers, as the official score needs the first label of each record.
+2021 and the original .mat files, also in sub-folders and linked ones. Labels in
+REFERENCE.csv override those of the headers, as the official score needs the first label
+of each record.
 
 Example: python -m data_prep.cpsc2018 --raw_dir cpsc2018/ --out shards/cpsc2018
 """
@@ -23,7 +24,7 @@ from data_prep import (
     readers,
     shard_writer,
 )
-from mrm_jax.data import cpsc_mat, manifest, preprocessing
+from mrm_jax.data import cpsc_mat, files, manifest, preprocessing
 
 DATA_SET = "CPSC2018"
 LABEL_SET = "cpsc2018"
@@ -98,10 +99,10 @@ def find_records(raw_dir: Path) -> dict[str, Path]:
     Raises:
         ValueError: if there is none, or a name occurs in two folders.
     """
-    files = [p for ending in ("*.hea", "*.mat") for p in raw_dir.rglob(ending)]
-    headers = {path.with_suffix("") for path in files if path.suffix == ".hea"}
+    found = [path for path in files.walk(raw_dir) if path.suffix in (".hea", ".mat")]
+    headers = {path.with_suffix("") for path in found if path.suffix == ".hea"}
     paths: dict[str, Path] = {}
-    for path in sorted(files, key=lambda path: path.stem):
+    for path in sorted(found, key=lambda path: path.stem):
         if path.suffix == ".mat" and path.with_suffix("") in headers:
             continue  # the signal file of a WFDB record
         if path.stem in paths:
@@ -140,7 +141,7 @@ def _default_folds(raw_dir: Path) -> Path:
 
 def _find_reference(raw_dir: Path) -> Path | None:
     """Returns REFERENCE.csv, which the original challenge puts among the records."""
-    found = sorted(raw_dir.rglob("REFERENCE.csv"))
+    found = sorted(p for p in files.walk(raw_dir) if p.name == "REFERENCE.csv")
     if len({manifest.sha256(path) for path in found}) > 1:
         raise ValueError(
             f"{raw_dir}: several REFERENCE.csv that differ: "

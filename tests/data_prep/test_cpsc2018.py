@@ -189,6 +189,23 @@ def test_a_duplicate_record_raises(tmp_path):
         cpsc2018.index(tmp_path)
 
 
+def test_linked_folders_are_searched_and_hidden_files_are_not(tmp_path):
+    raw, elsewhere = tmp_path / "raw", tmp_path / "elsewhere"
+    write_record(elsewhere / "A0001", "#Dx: RBBB")
+    write_record(raw / "A0002", "#Dx: RBBB")
+    (raw / "._A0002.mat").write_bytes(b"attributes that macOS keeps")
+    (raw / "disk").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(raw)
+    found = cpsc2018.find_records(raw)
+    assert found == {
+        "A0001": raw / "disk" / "A0001.hea",
+        "A0002": raw / "A0002.hea",
+    }
+    write_reference(elsewhere, "A0001,1,,", "A0002,2,,")
+    index = cpsc2018.index(raw)
+    assert [labels_of(index, row) for row in (0, 1)] == [["Normal"], ["AF"]]
+
+
 def test_an_empty_folder_error_says_what_to_download(tmp_path):
     with pytest.raises(ValueError, match="download .*physionet.org"):
         cpsc2018.index(tmp_path)
