@@ -100,8 +100,7 @@ def prepare(spec: run_spec.RunSpec, source: Source | None = None) -> run_spec.Ru
 
 def _check_unused(spec: run_spec.RunSpec, wanted: Mapping[str, Any]) -> None:
     """Checks that nothing was set that only weights of another run would use."""
-    rate = float(spec.hparams.inherited_rate)
-    if list(wanted["freeze"]) or wanted["statistics"] != "data" or rate != 1:
+    if inherited.is_configured(wanted, spec.hparams):
         raise ValueError(
             "init.freeze, init.statistics and hparams.inherited_rate have no effect "
             "without the weights of another run. Name it with `--init_from RUN`."

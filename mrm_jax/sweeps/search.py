@@ -21,7 +21,7 @@ from mrm_jax.sweeps.study import Study
 from mrm_jax.sweeps.study_spec import StudySpec
 from mrm_jax.sweeps.trials import Row
 from mrm_jax.training import config as config_lib
-from mrm_jax.training import metadata, run_spec
+from mrm_jax.training import inherited, metadata, run_spec
 
 BEST = "best"  # symbolic link to the best trial's run
 AGAIN = "best_again"  # folder of the printed command that trains it again
@@ -75,10 +75,10 @@ def run(
         preemption.Preempted: if the worker was preempted; a later call resumes.
     """
     config = config_lib.load(options.config_file, options.overrides)
-    _check_new_weights(config)
-    space = search_space.load(options.config_file, config)
-    search_space.check_trainable(config, space)
     spec = run_spec.build_run_spec(config, command)
+    _check_new_weights(spec)
+    space = search_space.load(options.config_file, config)
+    search_space.check_trainable(config, space, spec.data)
     text.check_name("--study", options.study or config.name)
     study_spec = StudySpec(
         name=options.study or config.name,
@@ -114,11 +114,13 @@ def run(
     return report
 
 
-def _check_new_weights(config: ml_collections.ConfigDict) -> None:
-    if config.init.run:
+def _check_new_weights(spec: run_spec.RunSpec) -> None:
+    init = spec.metadata["config"]["init"]
+    if init["run"] or inherited.is_configured(init, spec.hparams):
         raise ValueError(
-            "init.run: a sweep trains from new weights. Leave it out, or train single "
-            "runs with `python -m mrm_jax.train --init_from RUN`."
+            "init.run, init.freeze, init.statistics and hparams.inherited_rate: a "
+            "sweep trains from new weights. Leave them at their defaults, or train "
+            "single runs with `python -m mrm_jax.train --init_from RUN`."
         )
 
 

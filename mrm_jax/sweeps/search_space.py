@@ -20,14 +20,19 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from mrm_jax.data import shards
 from mrm_jax.training import config as config_lib
-from mrm_jax.training import run_spec
+from mrm_jax.training import ranges, run_spec
 
 Value = bool | int | float | str | None
 
 MAX_PROGRAMS = 32  # each is compiled, and its trials train apart from the others
+WARMUP, INITIAL_RATE = "hparams.warmup_fraction", "hparams.initial_rate"
+NEW_WEIGHTS = "a sweep trains from new weights"
 REFUSED = {
     "data": "trials can be compared only if they use the same records",
+    "init": NEW_WEIGHTS,
+    "hparams.inherited_rate": NEW_WEIGHTS,
     "num_epochs": "trials are compared after the same number of epochs",
     "selection_head": "trials are compared by this head",
     "name": "it only names the folder",
@@ -129,7 +134,7 @@ def _is_traced(name: str) -> bool:
 
 
 def _check_may_vary(name: str) -> None:
-    reason = REFUSED.get(name.partition(".")[0])
+    reason = REFUSED.get(name, REFUSED.get(name.partition(".")[0]))
     if reason is not None:
         raise ValueError(f"{name} cannot vary in a sweep: {reason}")
 
@@ -202,26 +207,56 @@ def _converted(value: Value, present: object) -> object:
     return float(value) if isinstance(present, float) and value is not None else value
 
 
-def check_trainable(config: ml_collections.ConfigDict, space: Space) -> None:
+def check_trainable(
+    config: ml_collections.ConfigDict, space: Space, data: shards.Shards
+) -> None:
     """Checks a space before anything is trained.
+
+    Args:
+        config: configuration of the sweep.
+        space: its space.
+        data: the open shards of the configuration.
 
     Raises:
         ValueError: if a program cannot be built, or the configuration rejects an end
-            of a distribution; names it.
+            of a distribution in one of them; names it.
     """
+    schedule = space.distributions.keys() & {WARMUP, INITIAL_RATE}
     ends = [
         {name: value}
         for name, distribution in space.traced.items()
+        if name not in schedule
         for value in _ends(distribution)
     ]
-    for values in [*space.programs, *ends]:
+    combined = [{**program, **end} for program in space.programs for end in ends]
+    for values in [*space.programs, *_schedules(space), *combined]:
         try:
-            run_spec.build_run_spec(apply(config, values))
+            spec = run_spec.build_run_spec(apply(config, values), data=data)
+            if schedule <= values.keys():
+                ranges.check_warmup(spec.hparams)
         except ValueError as error:
             shown = written(values)
             raise ValueError(
                 f"The space contains {shown}, which is invalid: {error}"
             ) from None
+
+
+def _schedules(space: Space) -> Iterator[dict[str, Value]]:
+    """Yields the ends of the warm-up, each with those of its first rate.
+
+    One has no effect without the other, so they are checked together.
+    """
+    names = [name for name in (WARMUP, INITIAL_RATE) if name in space.distributions]
+    if names:
+        lists = [_likely_ends(space.distributions[name]) for name in names]
+        for values in itertools.product(*lists):
+            yield dict(zip(names, values, strict=True))
+
+
+def _likely_ends(distribution: BaseDistribution) -> Sequence[Any]:
+    """Returns the ends, without a 0 that is one of infinitely many values."""
+    ends = _ends(distribution)
+    return [end for end in ends if end] if choices(distribution) is None else ends
 
 
 def _ends(distribution: BaseDistribution) -> Sequence[Any]:

@@ -53,6 +53,17 @@ def is_in(path: Path, modules: Iterable[str]) -> bool:
     return any(f"/{name}/" in joined or f"/{name}_" in joined for name in modules)
 
 
+def is_configured(init: Mapping[str, Any], hparams: HParams) -> bool:
+    """Returns whether a value was set that only weights of another run would use.
+
+    Args:
+        init: values of config.init, of which `run` is not read.
+        hparams: hyperparameters, of which only `inherited_rate` is read.
+    """
+    is_rate_set = float(hparams.inherited_rate) != 1
+    return bool(init["freeze"]) or init["statistics"] != "data" or is_rate_set
+
+
 def check_frozen(modules: Sequence[str], params: Mapping[str, Any]) -> None:
     """Checks that the network has every module that is to be frozen.
 

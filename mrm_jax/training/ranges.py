@@ -55,8 +55,6 @@ def check_size(name: str, found: int) -> None:
 def check_warmup(hparams: HParams) -> None:
     """Checks that no rate was set for the start of a warm-up that there is not.
 
-    The trials of a sweep may do so, as it varies one without the other.
-
     Raises:
         ValueError: if one was.
     """

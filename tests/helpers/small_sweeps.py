@@ -17,10 +17,12 @@ def write(
     space: str = SPACE,
     num_epochs: int = 2,
     *,
+    change: str = "pass",
     own_process: bool = False,
 ) -> Path:
     """Writes the file of a sweep of small runs.
 
+    `change` is a statement that changes `config`, the configuration of the runs.
     With `own_process` it makes the process that reads it train the tiny network.
     """
     path = folder / "sweep_file.py"
@@ -35,7 +37,9 @@ def write(
 
 
             def get_config():
-                return small_runs.config({str(shards_dir)!r}, num_epochs={num_epochs})
+                config = small_runs.config({str(shards_dir)!r}, num_epochs={num_epochs})
+                {change}
+                return config
 
 
             def get_space():

@@ -6,7 +6,9 @@ from optuna.distributions import (
 )
 
 from experiments import base
+from mrm_jax.data import shards
 from mrm_jax.sweeps import search_space
+from tests.helpers import small_runs
 
 RATE = FloatDistribution(1e-4, 1e-2, log=True)
 
@@ -112,3 +114,41 @@ def test_the_space_of_a_file_is_checked(tmp_path):
     )
     space = search_space.load(str(file), base.get_config())
     assert list(space.distributions) == ["hparams.dropout_rate"]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "shards"
+    return small_runs.config(small_runs.write_shards(folder))
+
+
+def check_schedule(config, warmup, initial):
+    names = ("hparams.warmup_fraction", "hparams.initial_rate")
+    pairs = zip(names, (warmup, initial), strict=True)
+    space = search_space.check({n: d for n, d in pairs if d is not None}, config)
+    search_space.check_trainable(config, space, shards.load(config.data.shards))
+
+
+@pytest.mark.parametrize(
+    ("warmup", "initial"),
+    [
+        (CategoricalDistribution([0.1, 0.3]), CategoricalDistribution([0.0, 0.04])),
+        (FloatDistribution(0, 0.3), FloatDistribution(0, 0.1)),  # never just 0
+        (FloatDistribution(0, 0.3), None),
+    ],
+)
+def test_a_warmup_may_vary_with_its_first_rate(config, warmup, initial):
+    check_schedule(config, warmup, initial)
+
+
+@pytest.mark.parametrize(
+    ("warmup", "initial"),
+    [
+        (CategoricalDistribution([0.0, 0.3]), FloatDistribution(0.01, 0.1)),
+        (FloatDistribution(0, 0.3, step=0.1), CategoricalDistribution([0.0, 0.04])),
+        (None, FloatDistribution(0, 0.1)),
+    ],
+)
+def test_a_first_rate_needs_a_warmup_in_every_trial(config, warmup, initial):
+    with pytest.raises(ValueError, match=r"The space contains .*hparams.initial_rate"):
+        check_schedule(config, warmup, initial)

@@ -240,6 +240,18 @@ def test_slots_of_pruned_trials_are_reused(tmp_path):
         ),
         ('"hparams.rate": FloatDistribution(0, 4)', "hparams.rate"),
         ('"data.shards": CategoricalDistribution(["a", "b"])', "same records"),
+        (
+            '"hparams.initial_rate": FloatDistribution(0.0, 0.1)',
+            "hparams.initial_rate 0.1, which is invalid: hparams.initial_rate has no",
+        ),
+        (
+            '"hparams.inherited_rate": FloatDistribution(0.1, 1)',
+            "hparams.inherited_rate cannot vary in a sweep: a sweep trains from new",
+        ),
+        (
+            '"init.freeze": CategoricalDistribution(["", "stem"])',
+            "init.freeze cannot vary in a sweep: a sweep trains from new weights",
+        ),
     ],
 )
 def test_an_invalid_space_raises_before_training(
@@ -251,6 +263,42 @@ def test_an_invalid_space_raises_before_training(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and message in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("augment", "shift"), ("average_weights", "average_decay")]
+)
+def test_a_value_that_a_program_does_not_use_may_not_vary(
+    shards_dir, tmp_path, capsys, option, value
+):
+    space = f'''
+        "{option}": CategoricalDistribution([True, False]),
+        "hparams.{value}": FloatDistribution(0.1, 0.2),
+    '''
+    change = f"config.{option} = True"
+    file = small_sweeps.write(tmp_path, shards_dir, space, change=change)
+    status = sweep.main(["--config", str(file), "--workdir", str(tmp_path / "out")])
+    assert status == sweep.WRONG_INPUT
+    error = capsys.readouterr().err
+    assert f"The space contains {option} False, hparams.{value} 0." in error
+    assert f"has no effect unless {option} is True" in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "config.init.freeze = ('stem',)",
+        "config.init.statistics = 'run'",
+        "config.hparams.inherited_rate = 0.1",
+    ],
+)
+def test_values_for_the_weights_of_another_run_are_refused(
+    shards_dir, tmp_path, change
+):
+    file = small_sweeps.write(tmp_path, shards_dir, change=change)
+    with pytest.raises(ValueError, match="a sweep trains from new weights"):
+        search.run(small_sweeps.options(file, tmp_path / "out"))
 
 
 @pytest.mark.parametrize(
