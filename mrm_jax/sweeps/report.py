@@ -15,6 +15,7 @@ from typing import Any
 
 import optuna
 import rich.console
+from optuna.distributions import BaseDistribution, FloatDistribution
 
 from mrm_jax.metrics import seeds as seeds_lib
 from mrm_jax.reports import tables
@@ -109,7 +110,10 @@ def draw(
     study = optuna.create_study(direction="maximize")
     study.add_trials(
         optuna.trial.create_trial(
-            params={_short_name(name): row.values[name] for name in varying},
+            params={
+                _short_name(name): _within(d, row.values[name])
+                for name, d in varying.items()
+            },
             distributions={_short_name(name): d for name, d in varying.items()},
             value=row.value,
         )
@@ -125,6 +129,16 @@ def draw(
         for name, make in makers.items():
             _draw_one(workdir / name, make, study, report)
     return [workdir / name for name in makers]
+
+
+def _within(distribution: BaseDistribution, value: Any) -> Any:
+    """Returns a value of a distribution as Optuna accepts it.
+
+    Earlier versions could exceed the last value of a grid by a rounding error.
+    """
+    if isinstance(distribution, FloatDistribution):
+        return min(value, distribution.high)
+    return value
 
 
 def _draw_one(

@@ -6,6 +6,7 @@ returns Optuna's distributions by the names that `--config.` takes:
 """
 
 import dataclasses
+import decimal
 import itertools
 import math
 import runpy
@@ -121,9 +122,11 @@ def choices(distribution: BaseDistribution) -> Sequence[Value] | None:
             return distribution.choices
         case IntDistribution():
             return range(distribution.low, distribution.high + 1, distribution.step)
-        case FloatDistribution(step=float(step)):
-            count = round((distribution.high - distribution.low) / step) + 1
-            return [distribution.low + i * step for i in range(count)]
+        case FloatDistribution(step=float(step), low=low, high=high):
+            # In decimals, as in Optuna: 0.1 + 2 * 0.1 would be above a high of 0.3.
+            first, each = decimal.Decimal(str(low)), decimal.Decimal(str(step))
+            count = round((high - low) / step) + 1
+            return [float(first + i * each) for i in range(count)]
         case FloatDistribution() if distribution.single():
             return [distribution.low]
     return None

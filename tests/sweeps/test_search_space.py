@@ -91,6 +91,7 @@ def test_no_stages_are_written_as_an_empty_text():
         (CategoricalDistribution(["a", None]), ["a", None]),
         (IntDistribution(2, 8, step=3), [2, 5, 8]),
         (FloatDistribution(0, 0.5, step=0.25), [0, 0.25, 0.5]),
+        (FloatDistribution(0.1, 0.3, step=0.1), [0.1, 0.2, 0.3]),
         (FloatDistribution(3, 3), [3]),
         (FloatDistribution(0, 1), None),
     ],

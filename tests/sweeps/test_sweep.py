@@ -212,6 +212,15 @@ def test_a_diverged_trial_is_listed_and_the_others_continue(shards_dir, tmp_path
     assert report["best"]["hparams.learning_rate"] == 1e-3
 
 
+def test_a_grid_of_steps_is_reported(shards_dir, tmp_path):
+    space = '"hparams.learning_rate": FloatDistribution(0.1, 0.3, step=0.1)'
+    file = small_sweeps.write(tmp_path, shards_dir, space, num_epochs=1)
+    options = small_sweeps.options(file, tmp_path / "out", sampler="grid", seeds=0)
+    search.run(options)
+    rates = sorted(row["hparams.learning_rate"] for row in rows(options.workdir))
+    assert rates == ["0.1", "0.2", "0.3"]
+
+
 def test_slots_of_pruned_trials_are_reused(tmp_path):
     # As many records as it takes for the trials to differ.
     data = small_runs.write_shards(tmp_path / "shards", records_per_fold=12)
