@@ -59,7 +59,7 @@ from ml_collections import config_flags
 from mrm_jax.runs import experiment, transfer
 from mrm_jax.runtime import cli, devices, distributed, preemption, processes
 from mrm_jax.training import config as config_lib
-from mrm_jax.training import run_folder, shipped_experiments
+from mrm_jax.training import run_folder, shipped_experiments, unused
 from mrm_jax.version import VERSION
 
 SHORT = {
@@ -150,7 +150,7 @@ def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
     """Returns the experiment with the overrides of the command line, and the workdir.
 
     Raises:
-        ValueError: if a name does not exist; lists the valid ones.
+        ValueError: if a name does not exist, or its value has no effect.
         flags.Error: if a value is invalid.
         OSError: if the experiment file does not exist.
     """
@@ -166,6 +166,7 @@ def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
     config_lib.check_names(as_written, arguments)
     values = _parse_flags(arguments)
     config_lib.check(values.config)
+    unused.check(values.config, arguments)
     return values.config, Path(values.workdir or f"runs/{values.config.name}")
 
 

@@ -21,7 +21,7 @@ from mrm_jax.sweeps.study import Study
 from mrm_jax.sweeps.study_spec import StudySpec
 from mrm_jax.sweeps.trials import Row
 from mrm_jax.training import config as config_lib
-from mrm_jax.training import inherited, metadata, run_spec
+from mrm_jax.training import inherited, metadata, run_spec, unused
 
 BEST = "best"  # symbolic link to the best trial's run
 AGAIN = "best_again"  # folder of the printed command that trains it again
@@ -79,6 +79,7 @@ def run(
     _check_new_weights(spec)
     space = search_space.load(options.config_file, config)
     search_space.check_trainable(config, space, spec.data)
+    _check_used(options, config, space)
     text.check_name("--study", options.study or config.name)
     study_spec = StudySpec(
         name=options.study or config.name,
@@ -122,6 +123,28 @@ def _check_new_weights(spec: run_spec.RunSpec) -> None:
             "sweep trains from new weights. Leave them at their defaults, or train "
             "single runs with `python -m mrm_jax.train --init_from RUN`."
         )
+
+
+def _check_used(
+    options: Options, config: ml_collections.ConfigDict, space: Space
+) -> None:
+    """Checks that every trial has the values of flags, and reads those that vary.
+
+    Raises:
+        ValueError: if one does not.
+    """
+    varied = [f"--config.{name}" for name in space.distributions]
+    given = {word.partition("=")[0] for word in options.overrides}
+    both = sorted(given.intersection(varied))
+    # A sweep that an earlier version began may go on.
+    if both and not (options.workdir / workdir_lib.OWNER_FILE).exists():
+        raise ValueError(
+            f"{both[0]} has no effect, as every trial has a value of the space in its "
+            "place. Leave it out, or take the value out of get_space()."
+        )
+    for program in space.programs:
+        own = search_space.apply(config, program)
+        unused.check(own, [*options.overrides, *varied])
 
 
 def _search(

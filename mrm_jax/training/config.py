@@ -15,7 +15,7 @@ from ml_collections import config_flags
 
 from mrm_jax.models import networks
 from mrm_jax.runtime import text
-from mrm_jax.training import hparams, shipped_experiments
+from mrm_jax.training import hparams, shipped_experiments, unused
 
 EXAMPLE = "cpsc2018"
 CONFIG_MODULE = "config_config"  # the name under which ml_collections loads a file
@@ -93,7 +93,7 @@ def load(file: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
 
     Raises:
         ValueError: if the file fails, lacks a value or has one of another type, or if
-            an override names no value; lists the names that there are.
+            an override names no value, or one that the network does not read.
         flags.Error: if a value does not fit its name.
         OSError: if the file does not exist.
     """
@@ -104,6 +104,7 @@ def load(file: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
     check_names(config, overrides)
     config = _parse(file, overrides)
     check(config)
+    unused.check(config, overrides)
     return config
 
 

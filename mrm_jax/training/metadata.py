@@ -15,7 +15,7 @@ from mrm_jax import version
 from mrm_jax.data import manifest as manifests
 from mrm_jax.data import splits
 from mrm_jax.models import networks
-from mrm_jax.training import hparams
+from mrm_jax.training import hparams, unused
 
 _NONE = object()  # equals nothing
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -122,11 +122,13 @@ def check_same_run(
         workdir: the folder, for the message.
 
     Raises:
-        ValueError: if a value differs that is not in RESUME_MAY_CHANGE; lists them.
+        ValueError: if a value differs that the network reads and that is not in
+            RESUME_MAY_CHANGE; lists them.
     """
     before, after = _pair(saved, now)
     free = _free(after)
     free |= {name for name, value in before.items() if value is None}
+    free |= {f"config.{name}" for name in unused.reasons(now["config"])}
     differing = _differences(before, after, free, ("there", "now"))
     if differing:
         raise ValueError(

@@ -170,6 +170,21 @@ def test_the_selection_head_has_to_be_its_own(shards_dir):
         run_spec.build_run_spec(config)
 
 
+def test_it_resumes_with_other_values_that_it_does_not_read(shards_dir, tmp_path):
+    """Earlier versions accepted flags for them, which are now to be left out."""
+    config = configuration(shards_dir)
+    config.num_epochs = 1
+    experiment.train_and_evaluate(config, tmp_path)
+    config.model.width, config.hparams.temperature = 16, 2.0
+    config.num_epochs = 2
+    experiment.train_and_evaluate(config, tmp_path)
+    assert [line["epoch"] for line in metrics_log.read(tmp_path)] == [1, 2]
+    config.hparams.learning_rate = 2e-3
+    with pytest.raises(ValueError, match="learning_rate: 0.001 there") as raised:
+        experiment.train_and_evaluate(config, tmp_path)
+    assert "width" not in str(raised.value)
+
+
 def test_a_configuration_is_json(workdir):
     config = trained_run.read(workdir).metadata["config"]
     assert json.loads(json.dumps(config))["model"]["options"]["taps"] == [3, 5]

@@ -163,6 +163,15 @@ def test_weights_of_another_run_are_refused(swept):
         search.run(dataclasses.replace(options, overrides=overrides))
 
 
+def test_a_flag_for_a_value_that_varies_is_refused(swept, tmp_path):
+    overrides = ["--config.batch_size=12"]
+    options = dataclasses.replace(swept[0], trials=7, overrides=overrides)
+    with pytest.raises(ValueError, match="--config.batch_size has no effect, as every"):
+        search.run(dataclasses.replace(options, workdir=tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+    search.run(options)  # was begun by an earlier version, which accepted it
+
+
 def test_a_sweep_trains_on_some_of_the_leads(tmp_path, shards_dir):
     file = small_sweeps.write(tmp_path, shards_dir)
     options = small_sweeps.options(file, tmp_path / "out", trials=2)
@@ -260,6 +269,11 @@ def test_slots_of_pruned_trials_are_reused(tmp_path):
         (
             '"init.freeze": CategoricalDistribution(["", "stem"])',
             "init.freeze cannot vary in a sweep: a sweep trains from new weights",
+        ),
+        (
+            """"model.name": CategoricalDistribution(["mrm_net", "resnet1d_wang"]),
+            "hparams.temperature": FloatDistribution(1, 8)""",
+            "--config.hparams.temperature has no effect with the network resnet1d_wang",
         ),
     ],
 )
