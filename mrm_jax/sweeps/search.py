@@ -90,6 +90,7 @@ def run(
         pruner=options.pruner,
         seed=options.sampler_seed,
         config=metadata.fingerprint(spec.metadata),
+        patience=spec.patience,
     )
     workdir_lib.initialize(options.workdir, study_spec.name, study_spec.config)
     if options.worker is not None:
@@ -160,6 +161,7 @@ def _search(
     config = search_space.apply(job.config, values)
     first = _unused_seed(job.config, study_spec.space)
     seeds = IntDistribution(first, first + SEEDS - 1)
+    spec = run_spec.build_run_spec(config)
     again = dataclasses.replace(
         study_spec,
         name=f"{study_spec.name}, seeds of {best.number}",
@@ -167,7 +169,8 @@ def _search(
         trials=options.seeds,
         sampler="grid",
         pruner="none",
-        config=metadata.fingerprint(run_spec.build_run_spec(config).metadata),
+        config=metadata.fingerprint(spec.metadata),
+        patience=spec.patience,
     )
     job = dataclasses.replace(
         job,

@@ -15,6 +15,7 @@ from mrm_jax.sweeps.search_space import Space
 
 # User attributes of the study. Existing studies hold these keys: do not rename them.
 SPEC, TRIALS = "settings", "trials"
+ADDED = ("patience",)  # values that studies of earlier versions do not have
 CREATION_TIMEOUT_S = 10.0  # from creating a study to storing its specification
 
 
@@ -29,11 +30,12 @@ class StudySpec:
     name: str  # name of the study in its storage
     space: Space
     trials: int  # number of trials, over all programs and workers
-    num_epochs: int  # epochs of each trial
+    num_epochs: int  # epochs of each trial, at most
     sampler: str = "tpe"  # one of samplers.SAMPLERS
     pruner: str = "hyperband"  # one of samplers.PRUNERS
     seed: int = 0  # seed of the sampler
     config: str = ""  # fingerprint of the base configuration and its data
+    patience: int = 0  # epochs without a better one that end a trial; 0: never
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -117,7 +119,8 @@ def _wait_for_spec(study: optuna.Study) -> dict[str, Any] | None:
 
 
 def _check_same(theirs: Mapping[str, Any], spec: StudySpec, trials: int) -> None:
-    ours = spec.facts()
+    unknown = set(ADDED) - theirs.keys()
+    ours = {name: v for name, v in spec.facts().items() if name not in unknown}
     differing = [
         f"{name}: {theirs.get(name)!r} in the study, {ours.get(name)!r} here"
         for name in sorted(theirs.keys() | ours.keys())

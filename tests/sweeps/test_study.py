@@ -14,6 +14,7 @@ from optuna.distributions import (
 from experiments import base
 from mrm_jax.sweeps import search_space, study, trials
 from mrm_jax.sweeps import storage as storage_lib
+from mrm_jax.sweeps import study_spec as spec_lib
 
 pytestmark = pytest.mark.slow
 
@@ -114,6 +115,20 @@ def test_a_grid_is_covered_once_by_two_workers(join):
         leases += [lease for lease in held if lease is not None]
     found = {tuple(sorted(lease.values.items())) for lease in leases}
     assert len(leases) == len(found) == a.progress().total == 12
+
+
+def test_another_patience_is_another_sweep(join):
+    join(patience=3)
+    with pytest.raises(ValueError, match="patience: 3 in the study, 0 here"):
+        join("b")
+
+
+def test_a_study_of_an_earlier_version_has_any_patience(join):
+    worker = join()
+    stored = dict(worker._leases.study.user_attrs[spec_lib.SPEC])
+    del stored["patience"]
+    worker._leases.study.set_user_attr(spec_lib.SPEC, stored)
+    join("b", patience=3)
 
 
 def test_workers_spread_over_the_programs(join):

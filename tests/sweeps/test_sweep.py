@@ -156,6 +156,12 @@ def test_another_configuration_raises(swept, tmp_path, shards_dir):
         search.run(small_sweeps.options(file, options.workdir))
 
 
+def test_another_patience_raises(swept):
+    options = dataclasses.replace(swept[0], overrides=["--config.patience=1"])
+    with pytest.raises(ValueError, match="patience: 0 in the study, 1 here"):
+        search.run(options)
+
+
 def test_weights_of_another_run_are_refused(swept):
     options, _ = swept
     overrides = ["--config.init.run=runs/a"]
