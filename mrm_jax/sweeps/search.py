@@ -262,9 +262,8 @@ def _show_best(workdir: Path, job: worker_lib.Job, report: Mapping[str, Any]) ->
     best = report["best"]
     if best is None:
         return
-    folder = trial_run.folder(workdir, best["setting"])
+    folder, link = trial_run.folder(workdir, best["setting"]), workdir / BEST
     if trial_run.has_checkpoints(folder):
-        link = workdir / BEST
         with atomic.replacing(link) as temporary:  # every worker sets it
             temporary.symlink_to(folder.relative_to(workdir))
         console.say(
@@ -274,6 +273,8 @@ def _show_best(workdir: Path, job: worker_lib.Job, report: Mapping[str, Any]) ->
         )
         console.say("To train it again, by itself:")
     else:
+        if link.is_symlink():  # to the best trial of before
+            link.unlink(missing_ok=True)
         console.say("The best run is on another machine. To train it here:")
     values = {name: best[name] for name in report["space"]}
     config = search_space.apply(job.config, values)

@@ -215,6 +215,20 @@ def test_the_test_fold_is_never_read(swept, tmp_path):
     assert len(found) == 2 and found <= known
 
 
+def test_no_link_to_an_earlier_best_trial_remains(shards_dir, tmp_path, capsys):
+    """The best trial may have been trained on another machine meanwhile."""
+    file = small_sweeps.write(tmp_path, shards_dir, num_epochs=1)
+    options = small_sweeps.options(file, tmp_path / "out", trials=2, seeds=0)
+    report = search.run(options)
+    link = options.workdir / search.BEST
+    assert link.is_symlink()
+    best = trial_run.folder(options.workdir, report["best"]["setting"])
+    trial_run.drop_checkpoints(best)
+    search.run(options)
+    assert "The best run is on another machine" in capsys.readouterr().out
+    assert not link.is_symlink()
+
+
 def test_a_diverged_trial_is_listed_and_the_others_continue(shards_dir, tmp_path):
     space = '"hparams.learning_rate": CategoricalDistribution([1e-3, 1e30])'
     file = small_sweeps.write(tmp_path, shards_dir, space)
