@@ -65,17 +65,49 @@ class Space:
 def load(file: str, config: ml_collections.ConfigDict) -> Space:
     """Returns the space of an experiment file, checked against its configuration.
 
+    Args:
+        file: path of the file. What follows a colon is the argument of get_config().
+        config: its configuration.
+
     Raises:
-        ValueError: if the file has no get_space, or its space is invalid.
+        ValueError: if the file has no get_space, it fails, or its space is invalid.
         OSError: if the file cannot be read.
     """
-    get_space = runpy.run_path(file).get("get_space")
+    path = file.partition(":")[0]
+    get_space = runpy.run_path(path).get("get_space")
     if get_space is None:
         raise ValueError(
-            f"{file} has no get_space(). A sweep needs this function, which returns "
+            f"{path} has no get_space(). A sweep needs this function, which returns "
             "the search space. See experiments/sweeps/ for examples."
         )
-    return check(get_space(), config)
+    with config_lib.naming_errors(path):
+        space = get_space()
+    _check_distributions(space, path)
+    return check(space, config)
+
+
+def _check_distributions(space: object, path: str) -> None:
+    """Checks what get_space() returned.
+
+    Raises:
+        ValueError: if it is not a dictionary of Optuna's distributions.
+    """
+    wrong = f"it returned {type(space).__name__}"
+    if isinstance(space, Mapping):
+        others = {n: d for n, d in space.items() if not _is_distribution(n, d)}
+        if not others:
+            return
+        name, found = next(iter(others.items()))
+        wrong = f"{name!r} is {found!r}"
+    raise ValueError(
+        f"{path}: get_space() has to return a dictionary of Optuna's distributions by "
+        f'names, such as "hparams.learning_rate": FloatDistribution(1e-4, 1e-2); '
+        f"{wrong}."
+    )
+
+
+def _is_distribution(name: object, value: object) -> bool:
+    return isinstance(name, str) and isinstance(value, BaseDistribution)
 
 
 def check(

@@ -106,6 +106,39 @@ def test_an_experiment_file_without_a_space_raises():
         search_space.load("experiments/base.py", base.get_config())
 
 
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("{'seed': IntDistribution(1, 2)}", "line 3: NameError: name 'IntDistrib"),
+        ("{'seed': FloatDistribution(2, lo=1)}", "line 3: TypeError: .*'lo'"),
+        ("{'seed': FloatDistribution(2, 1)}", "line 3: ValueError: .*low <= high"),
+        ("{'seed': [1, 2]}", "a dictionary of Optuna's .*'seed' is \\[1, 2\\]"),
+        ("{1: FloatDistribution(1, 2)}", "1 is FloatDistribution"),
+        ("['seed']", "it returned list"),
+        ("None", "it returned NoneType"),
+    ],
+)
+def test_a_space_that_fails_is_named_with_its_file(tmp_path, returned, message):
+    file = tmp_path / "sweep.py"
+    file.write_text(
+        "from optuna.distributions import FloatDistribution\n"
+        f"def get_space():\n    return {returned}\n"
+    )
+    with pytest.raises(ValueError, match=f"sweep.py(: |, ).*{message}"):
+        search_space.load(str(file), base.get_config())
+
+
+def test_a_file_may_have_an_argument(tmp_path):
+    file = tmp_path / "sweep.py"
+    file.write_text(
+        "from optuna.distributions import FloatDistribution\n"
+        "def get_space():\n"
+        "    return {'hparams.dropout_rate': FloatDistribution(0, 0.5)}\n"
+    )
+    space = search_space.load(f"{file}:s4", base.get_config())
+    assert list(space.distributions) == ["hparams.dropout_rate"]
+
+
 def test_the_space_of_a_file_is_checked(tmp_path):
     file = tmp_path / "sweep.py"
     file.write_text(
