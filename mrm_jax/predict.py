@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and predicts; returns the exit status."""
     given = sys.argv[1:] if argv is None else argv
-    renamed = {"--workdir": "--run", "--data": "--data"}
+    renamed = {"--workdir": "--run", "--shards": "--data"}
     args = parser(__doc__).parse_args(cli.rename_flags(given, renamed))
     return cli.run(lambda: _run(args), interrupted=_interrupted(args))
 

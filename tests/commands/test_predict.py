@@ -208,6 +208,14 @@ def test_invalid_flags_are_rejected_before_any_work(
     assert error.startswith("error: ") and message in error
 
 
+@pytest.mark.parametrize("flag", ["--data", "--shards"])
+def test_shards_are_named_by_the_new_and_the_old_flag(run, workdir, tmp_path, flag):
+    path = small_predictions.write_record(tmp_path / "a")
+    status, lines, error = run(path, f"{flag}={workdir.parent / 'shards'}")
+    assert (status, lines) == (2, [])
+    assert "this run knows the data set that it was trained on" in error
+
+
 def test_a_missing_file_is_skipped(run, tmp_path):
     path = small_predictions.write_record(tmp_path / "a")
     status, lines, _ = run(tmp_path / "nowhere.csv", path)
