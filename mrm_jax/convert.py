@@ -39,9 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         flags.error(f"unrecognized arguments: {' '.join(unknown)}")
     command = cli.command_line("mrm_jax.convert", arguments)
-    to_torch = args.to_torch is not None
+
+    def work() -> None:
+        """Converts in the direction that was asked for."""
+        _check_used(args, overrides)
+        if args.to_torch is None:
+            _from_torch(args, overrides, command)
+        else:
+            _to_torch(args)
+
     return cli.run(
-        lambda: _to_torch(args) if to_torch else _from_torch(args, overrides, command),
+        work,
         interrupted="Interrupted. Run the same command again to start over.",
         errors=(ImportError, absl_flags.Error),
     )
@@ -113,6 +121,26 @@ def _add_reading_flags(reading: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="import only the weights, even if the file contains an optimiser",
     )
+
+
+def _check_used(args: argparse.Namespace, overrides: Sequence[str]) -> None:
+    """Checks that no flag was given that belongs to the other direction.
+
+    Raises:
+        ValueError: if there is one; names the first.
+    """
+    if args.to_torch is None:
+        direction, others = "--torch", {"--newest": args.newest}
+    else:
+        reading = ("labels", "data", "config", "drop", "without_adam")
+        direction, others = (
+            "--to_torch",
+            {f"--{name}": getattr(args, name) for name in reading},
+        )
+        others |= dict.fromkeys(overrides, True)
+    unused = [flag for flag, value in others.items() if value]
+    if unused:
+        raise ValueError(f"{unused[0]} has no effect with {direction}. Leave it out.")
 
 
 def _from_torch(

@@ -63,8 +63,8 @@ def _run(args: argparse.Namespace, command: str) -> None:
         split=args.split,
         data=args.data,
         out=args.out,
-        resamples=args.resamples,
-        seed=args.seed,
+        resamples=args.resamples or bootstrap.RESAMPLES,
+        seed=bootstrap.SEED if args.seed is None else args.seed,
         command=command,
         map_labels=args.map_labels is not None,
         label_map=Path(args.map_labels) if args.map_labels else None,
@@ -73,6 +73,7 @@ def _run(args: argparse.Namespace, command: str) -> None:
         if len(args.run) == 1:
             evaluation.evaluate_run(args.run[0], config)
         else:
+            _check_no_bootstrap(args)
             evaluation.summarise_seeds(args.run, config)
     elif len(args.run) == 1:
         evaluation.compare_runs([*args.run, *args.compare], config)
@@ -81,6 +82,20 @@ def _run(args: argparse.Namespace, command: str) -> None:
             f"--compare compares runs with one run, but --run names {len(args.run)}. "
             "Give one run, or summarise the seeds of each configuration separately."
         )
+
+
+def _check_no_bootstrap(args: argparse.Namespace) -> None:
+    """Checks that nothing was asked for that only a bootstrap uses.
+
+    Raises:
+        ValueError: if a flag of the bootstrap was given.
+    """
+    for flag in ("resamples", "seed"):
+        if getattr(args, flag) is not None:
+            raise ValueError(
+                f"--{flag} has no effect: a summary of several runs has standard "
+                "deviations instead of bootstrap intervals. Leave it out."
+            )
 
 
 def _flags() -> argparse.ArgumentParser:
@@ -145,22 +160,28 @@ def _add_bootstrap_flags(flags: argparse._ArgumentGroup) -> None:
         "--resamples",
         metavar="N",
         type=_positive,
-        default=bootstrap.RESAMPLES,
-        help="number of bootstrap resamples (default: %(default)s)",
+        help=f"number of bootstrap resamples (default: {bootstrap.RESAMPLES})",
     )
     flags.add_argument(
         "--seed",
         metavar="N",
-        type=int,
-        default=bootstrap.SEED,
-        help="seed of the bootstrap, not of the runs (default: %(default)s)",
+        type=_seed,
+        help=f"seed of the bootstrap, not of the runs (default: {bootstrap.SEED})",
     )
 
 
 def _positive(text: str) -> int:
+    return _at_least(1, text)
+
+
+def _seed(text: str) -> int:
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {number}")
+    if number < least:
+        raise argparse.ArgumentTypeError(f"expected {least} or more, got {number}")
     return number
 
 

@@ -50,6 +50,8 @@ from mrm_jax.runtime import cli, console, devices, locks, progress
 if TYPE_CHECKING:
     from mrm_jax.inference import plots
 
+PLOT_FORMATS = ("png", "svg", "pdf")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and predicts; returns the exit status."""
@@ -143,7 +145,7 @@ def _album(
 ) -> "plots.PlotWriter":
     from mrm_jax.inference import plots  # loads matplotlib
 
-    suffix = f".{args.plot_format}"
+    suffix = f".{args.plot_format or PLOT_FORMATS[0]}"
     return plots.PlotWriter(args.plot, suffix, paths, model.run, args.explain)
 
 
@@ -194,8 +196,12 @@ def _table_form(args: argparse.Namespace) -> files.TableForm:
         raise ValueError(
             f"--threshold: expected a number from 0 to 1, got {args.threshold:g}."
         )
-    if args.explain and args.plot is None:
-        raise ValueError("--explain draws plots. Pass a folder with --plot FOLDER.")
+    if args.plot is None:
+        for flag in ("explain", "plot_format"):
+            if getattr(args, flag):
+                raise ValueError(
+                    f"--{flag} is for plots. Pass a folder for them with --plot FOLDER."
+                )
     names = None if args.leads is None else leads.standard_names(args.leads.split(","))
     return files.TableForm(args.sampling_rate, recording.unit_name(args.unit), names)
 
@@ -304,9 +310,8 @@ def _add_picture_flags(flags: argparse._ArgumentGroup) -> None:
     )
     flags.add_argument(
         "--plot_format",
-        choices=("png", "svg", "pdf"),
-        default="png",
-        help="file format of the plots (default: %(default)s)",
+        choices=PLOT_FORMATS,
+        help=f"file format of the plots (default: {PLOT_FORMATS[0]})",
     )
 
 

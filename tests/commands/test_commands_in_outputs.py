@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
             ["--out", "results of Ann"],
         ):
             assert evaluate.main(["--run", RUN, *more, *quick]) == 0
-        assert evaluate.main(["--run", RUN, OTHER, *quick]) == 0
+        assert evaluate.main(["--run", RUN, OTHER]) == 0
         assert evaluate.main(["--run", RUN, *quick]) == 0
     (place / "printed.txt").write_text(printed.getvalue())
     return place

@@ -57,6 +57,26 @@ def test_invalid_flags_are_explained(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--torch=a", "--labels=b", "--newest"],
+            "--newest has no effect with --torch",
+        ),
+        (["--to_torch=a", "--labels=b"], "--labels has no effect with --to_torch"),
+        (["--to_torch=a", "--data=b"], "--data has no effect"),
+        (["--to_torch=a", "--config=demo"], "--config has no effect"),
+        (["--to_torch=a", "--drop=b"], "--drop has no effect"),
+        (["--to_torch=a", "--without_adam"], "--without_adam has no effect"),
+        (["--to_torch=a", "--config.seed=1"], "--config.seed=1 has no effect"),
+    ],
+)
+def test_flags_of_the_other_direction_are_refused(flags, message, capsys):
+    assert convert.main(["--run=x", *flags]) == 2
+    assert f"error: {message}" in capsys.readouterr().err
+
+
 def test_a_folder_without_a_run_cannot_be_exported(tmp_path, capsys):
     given = [f"--run={tmp_path}", f"--to_torch={tmp_path}/file.pth"]
     assert convert.main(given) == 2

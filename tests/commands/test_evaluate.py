@@ -452,7 +452,15 @@ def test_help_explains_every_flag_with_examples(capsys):
     assert "python -m mrm_jax.evaluate --run runs/A --compare runs/B" in text
 
 
-@pytest.mark.parametrize("flags", [["--resamples", "0"], ["--split", "part"]])
+@pytest.mark.parametrize("flag", ["--resamples", "--seed"])
+def test_a_summary_over_seeds_refuses_flags_of_the_bootstrap(runs, capsys, flag):
+    assert run(runs / "s1", runs / "s2", flag, "5") == 2
+    assert f"{flag} has no effect: a summary of several runs" in failed(capsys)
+
+
+@pytest.mark.parametrize(
+    "flags", [["--resamples", "0"], ["--seed", "-1"], ["--split", "part"]]
+)
 def test_a_flag_out_of_range_is_rejected(runs, flags):
     with pytest.raises(SystemExit) as ended:
         run(runs / "s1", *flags)

@@ -193,7 +193,8 @@ def test_exit_status_if_no_record_can_be_scored(run, tmp_path):
         (["--leads=I,I"], "doubled lead: I"),
         (["--threshold=2"], "--threshold: expected a number from 0 to 1, got 2"),
         (["--top=0"], "--top: expected 1 or more, got 0"),
-        (["--explain=fast"], "Pass a folder with --plot FOLDER"),
+        (["--explain=fast"], "--explain is for plots. Pass a folder for them with"),
+        (["--plot_format=svg"], "--plot_format is for plots. Pass a folder for them"),
         (["--plot=p", "--explain=AF"], "no label 'AF'. Expected one of slow, fast, lo"),
     ],
 )
