@@ -63,6 +63,7 @@ def summarise(
     Returns:
         the split's name, and "val": head -> metric -> number. They include the CPSC2018
             score if the first label of every record is known.
+        "num_records", "num_unlabelled": number of records, and of those with no label.
         "intervals": level, resamples, seed, note (why there are no intervals, or None),
             heads: head -> metric -> [low, high], or None without an interval.
         "labels": label, description, positive_records, heads: head -> threshold,
@@ -86,6 +87,8 @@ def summarise(
     return {
         **val,
         evaluated.split: {head: of_head.overall for head, of_head in found.items()},
+        "num_records": len(split.labels),
+        "num_unlabelled": int((~split.labels.any(axis=1)).sum()),
         "intervals": _intervals(found, evaluated, note),
         "labels": [
             {

@@ -44,6 +44,25 @@ def rare_labels(labels: Sequence[Mapping[str, Any]], head: str) -> str:
     )
 
 
+def unlabelled(report: Mapping[str, Any]) -> str:
+    """Returns a sentence on the records without any label, "" if there are none.
+
+    Args:
+        report: as in report.json; older ones do not count such records.
+    """
+    count = report.get("num_unlabelled", 0)
+    if not count:
+        return ""
+    total = report["num_records"]
+    have, their = ("has", "its") if count == 1 else ("have", "their")
+    best = 1 - count / total  # recall; the precision of F skips empty predictions
+    return (
+        f"{count:,} of {total:,} records {have} none of the labels; {their} recall "
+        f"and F1 count as 0, so a perfect model reaches {best:.3f} in recall and F1 "
+        f"per record, and {2 * best / (1 + best):.3f} in F and Fmax"
+    )
+
+
 def p_values(intervals: Mapping[str, Any]) -> list[str]:
     """Returns a sentence on how to read the p-values of labels.
 

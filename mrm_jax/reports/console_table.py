@@ -156,6 +156,8 @@ def _caption(report: Mapping[str, Any], width: int) -> str:
         f"macro: mean over the {report[split]['mean']['macro_labels']} of "
         f"{report['num_labels']} labels with both classes in the {split} split"
     )
+    if caveat := caveats.unlabelled(report):
+        macro += f"\n{caveat}"
     intervals = report.get("intervals")
     if intervals is None:
         return macro

@@ -56,6 +56,8 @@ def print_table(result: Mapping[str, Any], console: rich.console.Console) -> Non
     )
     if intervals["note"]:
         caption += f"\nno intervals: {intervals['note']}"
+    if caveat := caveats.unlabelled(result["pooled"]):
+        caption += f"\n{caveat}"
     table = tables.new(title, caption)
     table.add_column("")
     for head in of_heads:

@@ -97,8 +97,10 @@ def _overall(report: Mapping[str, Any]) -> Table:
         for metric, title in names.compared(heads["mean"]).items()
     ]
     short = f"Metrics on the {split} split"
+    unlabelled = caveats.unlabelled(report)
     caption = (
         f"{short}, {_describe_intervals(intervals)}. "
+        f"{f'{unlabelled}. ' if unlabelled else ''}"
         f"{_origin(facts)} {_origin_of_run(facts)}"
     )
     return Table(short, caption, _command(facts), ["", *heads], rows)

@@ -19,7 +19,7 @@ import yaml
 from mrm_jax.data import manifest, preprocessing, splits
 from mrm_jax.metrics import names, significance
 from mrm_jax.models import networks
-from mrm_jax.reports import dataset_info, heads, model_card_rows
+from mrm_jax.reports import caveats, dataset_info, heads, model_card_rows
 from mrm_jax.runtime import atomic
 
 FILE = "MODEL_CARD.md"
@@ -180,6 +180,8 @@ def _describe_results(report: Mapping[str, Any], head: str) -> dict[str, Any]:
         "heads": model_card_rows.heads_of(report[split]),
         "metrics": model_card_rows.of_metrics(report[split], intervals["heads"] or {}),
         "num_macro": report[split][head].get("macro_labels"),
+        "num_unlabelled": _num_unlabelled(report),
+        "unlabelled": caveats.unlabelled(report),
         "intervals": intervals,
         "labels": labels,
         "label_columns": [names.LABEL[key] for key in model_card_rows.LABEL_COLUMNS],
@@ -191,6 +193,15 @@ def _describe_results(report: Mapping[str, Any], head: str) -> dict[str, Any]:
         ),
         "calibration": model_card_rows.of_calibration(report.get("calibration") or {}),
     }
+
+
+def _num_unlabelled(report: Mapping[str, Any]) -> int | None:
+    """Returns the number of evaluated records with none of the labels; None: unknown.
+
+    Reports did not count them once. The data sets of that time had none.
+    """
+    known = dataset_info.of(report["facts"].get("data_set")).num_records is not None
+    return report.get("num_unlabelled", 0 if known else None)
 
 
 def _front_matter(name: str, report: Mapping[str, Any], head: str) -> str:

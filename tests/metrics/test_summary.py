@@ -14,6 +14,7 @@ from mrm_jax.metrics import (
     thresholds,
 )
 from mrm_jax.metrics.scores import SplitScores
+from mrm_jax.reports import caveats
 from tests.helpers import small_reports
 from tests.helpers.small_reports import DESCRIPTIONS, HEADS, NAMES
 
@@ -51,6 +52,33 @@ def resampled(split, measure):
     counts, _ = significance.draw(split.labels, NAMES, RESAMPLES, 0)
     values = np.array([measure(count) for count in counts])
     return np.quantile(values, [0.025, 0.975], axis=0)
+
+
+def test_records_without_any_label_limit_what_a_perfect_model_reaches(splits):
+    test, val = splits
+    labels = test.labels.copy()
+    labels[:10] = 0
+    perfect = labels.astype(np.float32)
+    found = evaluate(
+        dataclasses.replace(test, labels=labels, branches=both(perfect)), val
+    )
+    assert (found["num_records"], found["num_unlabelled"]) == (40, 10)
+    of_mean = found["test"]["mean"]
+    assert (of_mean["tpr"], of_mean["f1"]) == (0.75, 0.75)
+    assert of_mean["fmax"] == pytest.approx(1.5 / 1.75)
+    assert caveats.unlabelled(found) == (
+        "10 of 40 records have none of the labels; their recall and F1 count as 0, so "
+        "a perfect model reaches 0.750 in recall and F1 per record, and 0.857 in F and "
+        "Fmax"
+    )
+
+
+def both(scores):
+    return {"high": scores, "low": scores}
+
+
+def test_records_that_all_have_labels_need_no_caveat(report):
+    assert report["num_unlabelled"] == 0 and caveats.unlabelled(report) == ""
 
 
 def test_a_split_has_the_metrics_of_each_head(report, splits):

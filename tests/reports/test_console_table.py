@@ -199,6 +199,14 @@ def test_names_in_brackets_are_not_markup(report):
     assert row_of(text, "AF [bold]")
 
 
+def test_records_without_any_label_are_counted(report):
+    assert "none of the labels" not in printed(report)
+    text = printed(report | {"num_records": 60, "num_unlabelled": 1})
+    assert "1 of 60 records has none of the labels; its recall" in " ".join(
+        text.split()
+    )
+
+
 def test_labels_with_too_narrow_intervals_are_counted(report):
     first, second, *others = report["labels"]
     rare = [label | {"positive_records": 9} for label in (first, second)]

@@ -180,6 +180,12 @@ def test_labels_with_too_narrow_intervals_are_counted(tmp_path, report, scores):
     )
 
 
+def test_records_without_any_label_are_counted(tmp_path, report, scores):
+    report |= {"num_records": 150, "num_unlabelled": 15}
+    found = write(tmp_path, report, scores)
+    assert found.says("15 of 150 records have none of the labels; their recall and F1")
+
+
 def test_text_from_data_is_escaped(tmp_path, report, scores):
     names = np.array([f"<i>{name}&" for name in scores.names])
     strange = dataclasses.replace(scores, names=names)

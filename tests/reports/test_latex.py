@@ -189,6 +189,13 @@ def test_labels_with_too_narrow_intervals_are_counted(tmp_path):
     assert "are too narrow" in text
 
 
+def test_records_without_any_label_are_counted(tmp_path):
+    counts = {"num_records": 882, "num_unlabelled": 441}
+    latex.write_report(tmp_path, report() | counts)
+    text = (tmp_path / "report.tex").read_text()
+    assert "441 of 882 records have none of the labels; their recall and F1" in text
+
+
 def test_a_note_warns_of_p_values_that_cannot_be_small(tmp_path):
     latex.write_comparison(tmp_path, test_comparison.result(71, rare_note="3 are rare"))
     text = " ".join((tmp_path / "comparison.tex").read_text().split())

@@ -242,6 +242,19 @@ def test_evaluation_data_are_distinguished_from_training_data(tmp_path, report):
     assert "tested only on the data set" not in card.text
 
 
+def test_a_card_says_how_many_records_have_no_label(tmp_path, report):
+    claim = "the test split contains no record without any of the labels"
+    assert claim in load(tmp_path, report).text  # PTB-XL, in a report without counts
+    report["facts"]["data_set"] = "mine"
+    assert claim not in load(tmp_path, report).text
+    report |= {"num_records": 2098, "num_unlabelled": 0}
+    assert claim in load(tmp_path, report).text
+    report["num_unlabelled"] = 1049
+    text = load(tmp_path, report).text
+    assert claim not in text
+    assert "1,049 of 2,098 records have none of the labels" in text
+
+
 def test_renders_a_card_from_an_old_report(tmp_path, report):
     for part in ("intervals", "labels", "calibration"):
         del report[part]
