@@ -20,7 +20,8 @@ def summarise(
     Returns:
         runs: as given.
         heads: by head and metric `mean`, `sd` (with n - 1) and `values` [run]; mean and
-            sd are None where a run has no value.
+            sd are None where a run has no value, as for the CPSC2018 score if the first
+            label of a record is unknown.
 
     Raises:
         ValueError: if there are fewer than two runs.
@@ -31,10 +32,10 @@ def summarise(
         "runs": [dict(run) for run in runs],
         "heads": {
             head: {
-                metric: _summarise([of_run[head][metric] for of_run in observed])
-                for metric in names.compared(of_head)
+                metric: _summarise([of_run[head].get(metric) for of_run in observed])
+                for metric in names.compared(set().union(*(o[head] for o in observed)))
             }
-            for head, of_head in observed[0].items()
+            for head in observed[0]
         },
     }
 

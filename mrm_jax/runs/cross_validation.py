@@ -184,6 +184,7 @@ def _describe(
         **facts,
         "split": "test",
         "records": sum(report["facts"]["records"]["test"] for report in reports),
+        "selection": reports[0]["facts"].get("selection"),
         "config": runs[0].metadata["config"],
         "versions": metadata.versions(),
         "workdirs": [str(run.workdir.resolve()) for run in runs],

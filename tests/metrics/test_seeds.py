@@ -16,6 +16,17 @@ def test_a_metric_missing_in_one_run_has_no_mean():
     assert found == {"mean": None, "sd": None, "values": [0.5, None, 0.5]}
 
 
+def test_a_metric_that_one_run_lacks_has_no_mean():
+    runs = [observed(0.8), observed(0.9), observed(1.0)]
+    for lacking in (0, 2):
+        partly = [dict(of_run) for of_run in runs]
+        partly[lacking]["high"] = {"macro_auc": 0.7}
+        found = seeds.summarise(RUNS, partly)["heads"]["high"]
+        values = [0.5] * 3
+        values[lacking] = None
+        assert found["cpsc_f1"] == {"mean": None, "sd": None, "values": values}
+
+
 def test_only_metrics_are_averaged():
     assert set(summary()["heads"]["high"]) == {"macro_auc", "cpsc_f1"}
 

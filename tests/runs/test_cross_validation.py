@@ -1,14 +1,17 @@
 import csv
+import io
 import json
 import re
 import shutil
 
 import numpy as np
 import pytest
+import rich.console
 from sklearn import metrics as sklearn_metrics
 
 from mrm_jax import cross_validate
 from mrm_jax.data import shards, splits
+from mrm_jax.reports import cross_validation as files
 from mrm_jax.reports import run_report
 from mrm_jax.runs import cross_validation, evaluation, experiment, trained_run
 from mrm_jax.runs import scores as scores_lib
@@ -61,6 +64,15 @@ def test_metrics_of_each_fold_are_those_of_its_report(workdir, result):
     found = result["folds"]["heads"]["mean"]["macro_auc"]
     assert found["values"] == [of_fold["macro_auc"] for of_fold in values]
     np.testing.assert_allclose(found["mean"], np.mean(found["values"]), rtol=1e-12)
+
+
+def test_the_head_that_selected_the_epochs_is_printed(result):
+    assert result["facts"]["selection"] == "val/macro_auc_mean"
+    console = rich.console.Console(file=io.StringIO(), width=200)
+    facts = result["facts"] | {"selection": "val/macro_auc_high"}
+    files.print_table(result | {"facts": facts}, console)
+    value = result["folds"]["heads"]["high"]["macro_auc"]["values"][0]
+    assert f"test fold 1: macro AUC {value:.3f}" in console.file.getvalue()
 
 
 def test_the_table_has_a_row_per_head_and_metric(workdir, result):
