@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mrm_jax.metrics import scores, significance
+from mrm_jax.metrics import thresholds as thresholds_lib
 
 
 def untrained(heads: Sequence[str]) -> str:
@@ -20,6 +21,24 @@ def untrained(heads: Sequence[str]) -> str:
     return (
         f"the {heads[0]} head was not trained (weight 0 in the loss): read only the "
         f"{trained[0]} head"
+    )
+
+
+def thresholds(facts: Mapping[str, Any]) -> str:
+    """Returns a sentence on thresholds that were not chosen by label, or "".
+
+    Args:
+        facts: metadata of report.json.
+    """
+    source = facts.get("thresholds_are", thresholds_lib.OF_LABELS)
+    if source == thresholds_lib.OF_LABELS:
+        return ""
+    which = "all labels share one threshold, which was chosen on validation"
+    if source == thresholds_lib.NOT_CHOSEN:
+        which = "no threshold was chosen on validation, so all are 0.5"
+    return (
+        f"{which}, and the temperature is 1; to choose them, evaluate the run on its "
+        "own data first"
     )
 
 

@@ -29,8 +29,13 @@ ALL_INTERVALS_WIDTH = 100  # at this width or more, every head has intervals
 def print_table(report: Mapping[str, Any], console: rich.console.Console) -> None:
     """Prints the tables of a report and the commands that made it."""
     tables.show(table(report, console.width), console)
-    if caveat := caveats.untrained(heads.untrained(report["facts"])):
-        tables.say(caveat, console, style="bold")
+    facts = report["facts"]
+    for caveat in (
+        caveats.untrained(heads.untrained(facts)),
+        caveats.thresholds(facts),
+    ):
+        if caveat:
+            tables.say(caveat, console, style="bold")
     if report.get("labels"):  # missing in reports of version 0.1
         console.print()
         tables.show(label_table(report), console)
@@ -38,7 +43,7 @@ def print_table(report: Mapping[str, Any], console: rich.console.Console) -> Non
         if hidden > 0:
             console.print(f"… and {hidden} more in report.csv", highlight=False)
     for name, fact in COMMANDS:
-        if command := report["facts"].get(fact):  # empty without an evaluation
+        if command := facts.get(fact):  # empty without an evaluation
             line = f"{name}: {command}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -120,6 +120,7 @@ def _numbers(report: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
         "heads": style.drawn_heads(report[split]),
         "primary": primary,
         "untrained": caveats.untrained(heads.untrained(facts)),
+        "thresholds": caveats.thresholds(facts),
         "marks": [
             MARKS[head] for head in style.drawn_heads(report[split]) if head != primary
         ],

@@ -212,12 +212,16 @@ def _origin_of_run(facts: Mapping[str, Any]) -> str:
     text = f"Seed {facts['seed']}, epoch {facts['epoch']}"
     if facts.get("evaluated_on"):
         text += f"; trained on {facts['data_set']}, version {facts['data_set_version']}"
-    return f"{text}.{_describe_untrained(heads_lib.untrained(facts))}"
+    chosen = _after(caveats.thresholds(facts))
+    return f"{text}.{_describe_untrained(heads_lib.untrained(facts))}{chosen}"
 
 
 def _describe_untrained(heads: Sequence[str]) -> str:
+    return _after(caveats.untrained(heads))
+
+
+def _after(caveat: str) -> str:
     """Returns a sentence after a space, or an empty text."""
-    caveat = caveats.untrained(heads)
     return f" {caveat[0].upper()}{caveat[1:]}." if caveat else ""
 
 

@@ -108,13 +108,13 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
     console.say(f"{spec.headline()}\nscored on {devices.describe()} -> {folder}")
     with locks.writing(folder):
         evaluated = _evaluate(run, records, config)
+        how = {
+            "evaluated_on": external,
+            "evaluated_by": config.command,
+            "thresholds_are": run.thresholds_are if external else thresholds.OF_LABELS,
+        }
         described = reporting.describe(
-            spec,
-            run.epoch,
-            run.epochs_trained,
-            config.split,
-            evaluated_on=external,
-            evaluated_by=config.command,
+            spec, run.epoch, run.epochs_trained, config.split, **how
         )
         if is_report and folder == workdir:
             report = reporting.write_own(folder, spec, described, evaluated)

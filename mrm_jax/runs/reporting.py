@@ -56,7 +56,8 @@ def describe(
         epochs_trained: number of epochs trained.
         split: the split that is evaluated.
         more: "evaluated_on": external data set on which the run is evaluated, by
-            DATA_KEYS; "evaluated_by": command line, unless it is the training command.
+            DATA_KEYS; "evaluated_by": command line, unless it is the training command;
+            "thresholds_are": source of the thresholds, one of `thresholds.SOURCES`.
     """
     return {
         **spec.metadata["data"],

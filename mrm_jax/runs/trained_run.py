@@ -70,6 +70,11 @@ class TrainedRun:
         return tuple(sorted(self.thresholds, key=lambda head: head != scores.MEAN))
 
     @property
+    def thresholds_are(self) -> str:
+        """Where the thresholds come from, one of `thresholds.SOURCES`."""
+        return self.thresholds[scores.MEAN].source
+
+    @property
     def averages_weights(self) -> bool:
         """Whether the weights that score are averages over the updates."""
         config = run_spec.saved_config(self.metadata)

@@ -198,6 +198,21 @@ def test_other_data_are_evaluated_at_the_runs_thresholds(runs, data):
     assert "val" not in report
 
 
+def test_thresholds_that_were_not_chosen_are_not_called_so(runs, data, capsys):
+    run(runs / "s1", "--data", data / "other")
+    assert "no threshold was chosen" not in capsys.readouterr().out
+    (runs / "s1" / "thresholds.json").unlink()
+    run(runs / "s1", "--data", data / "other")
+    said = "no threshold was chosen on validation, so all are 0.5, and the temperature"
+    assert said in capsys.readouterr().out
+    folder = runs / "s1" / "evaluations" / "test-waves-1"
+    assert said[1:] in (folder / "report.tex").read_text()
+    page = (folder / "report.html").read_text()
+    assert said[1:] in page and "best F1 of the label" not in page
+    run(runs / "s1")  # chooses them
+    assert "no threshold was chosen" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
