@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from mrm_jax.data import shards
+from mrm_jax.data import leads, shards
 from mrm_jax.interop import torch_checkpoint, torch_optimizer, torch_weights
 from mrm_jax.models.mrm_net import network as mrm_net
 from mrm_jax.runs import trained_run
@@ -48,7 +48,7 @@ def import_weights(
         ValueError: if names, shapes, labels, optimiser or data do not match.
     """
     variables = torch_weights.from_torch(checkpoint.weights, drop)
-    model, leads = torch_weights.model_of(checkpoint.weights)
+    model, num_leads = torch_weights.model_of(checkpoint.weights)
     if len(labels) != model.num_labels:
         raise ValueError(
             f"The network has {model.num_labels} outputs, but {len(labels)} labels "
@@ -72,6 +72,7 @@ def import_weights(
             config.hparams.learning_rate = adam.learning_rate
             config.hparams.weight_decay = adam.weight_decay
     facts = _facts(config, labels, checkpoint.metadata)
+    _check_leads(num_leads, facts["data"]["leads"])
     return state, facts
 
 
@@ -215,16 +216,39 @@ def _facts(
         config = run_spec.with_label_set(config, data, labels)
         return run_spec.build_run_spec(config, data=data).metadata
     described = metadata.describe_labels(labels) if saved is None else saved["data"]
+    if saved is None and config.data.leads is not None:
+        described["leads"] = list(leads.standard_names(tuple(config.data.leads)))
+        leads.check_subset(described["leads"])
     with config.unlocked():
         config.data.label_set = described["label_set"]
         if saved is not None:  # where they were; training resumes with --config.data
-            config.data.shards = saved["config"]["data"]["shards"]
+            own = run_spec.saved_config(saved).data
+            config.data.shards, config.data.leads = own.shards, own.leads
     return {
         "config": metadata.plain(config.to_dict()),
         "data": described,
         "versions": metadata.versions(),
         "command": "",
     }
+
+
+def _check_leads(num_leads: int, named: Sequence[str] | None) -> None:
+    """Checks that the leads of a network's input are known.
+
+    Args:
+        num_leads: number of leads of the weights.
+        named: names of the leads; None: the twelve.
+
+    Raises:
+        ValueError: if there is another number of names.
+    """
+    names = named or leads.LEADS
+    if len(names) != num_leads:
+        raise ValueError(
+            f"The network has {num_leads} leads as its input, not {len(names)} "
+            f"({', '.join(map(leads.spelt, names))}). Name its leads in their order, "
+            "for example with `--config.data.leads=\"('I', 'II')\"`."
+        )
 
 
 def _single(array: np.ndarray) -> jax.Array:

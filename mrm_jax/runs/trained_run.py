@@ -139,10 +139,8 @@ class TrainedRun:
                 f"{self.workdir}: this run knows the data set that it was trained on. "
                 "Leave out the shards."
             )
-        found = metadata_lib.describe_data(
-            data.manifest, data.label_set_of(self.labels)
-        )
-        return self._with_data(found)
+        spec = run_spec.RunSpec.from_checkpoint(self.metadata, data)
+        return self._with_data(spec.metadata["data"])
 
     def with_reported_data(self) -> "TrainedRun":
         """Returns the run with the data set of its report if it knows none itself.

@@ -280,6 +280,30 @@ def test_labels_ordered_differently_from_the_data_raise(files, shards_dir, capsy
     assert "waves has them in another order" in capsys.readouterr().err
 
 
+@pytest.fixture
+def limb_leads(files):
+    """A file of a network with two leads, which does not name them."""
+    net = torch_model.TorchMRMNet(3, width=4, leads=2)
+    torch.save(net.state_dict(), files / "two.pth")
+    return "two.pth", "--config.data.leads=('I', 'II')"
+
+
+@pytest.mark.parametrize("with_data", [True, False])
+def test_fewer_leads_have_to_be_named(files, limb_leads, shards_dir, capsys, with_data):
+    name, leads = limb_leads
+    data = [f"--data={shards_dir}"] if with_data else []
+    assert run(files, name, *data) == 2
+    assert "network has 2 leads as its input, not 12 (I, II" in capsys.readouterr().err
+    assert not (files / "run").exists()
+    assert run(files, name, *data, leads) == 0
+    if not with_data:
+        assert mrm_jax.load(files / "run", data=shards_dir).leads == ("I", "II")
+    config = evaluation.EvaluationConfig(data=str(shards_dir))
+    report = evaluation.evaluate_run(files / "run", config)
+    assert report["facts"]["leads"] == ["I", "II"]
+    assert mrm_jax.load(files / "run").leads == ("I", "II")
+
+
 def test_a_run_is_not_overwritten(files, capsys):
     assert run(files, "bare.pth") == 0
     assert run(files, "bare.pth") == 2
