@@ -8,7 +8,7 @@ from mrm_jax.data import derived_shards, label_meanings, shards
 from mrm_jax.metrics import thresholds
 from mrm_jax.runs.trained_run import TrainedRun
 from mrm_jax.runtime import console, text
-from mrm_jax.training import metadata, output_layers
+from mrm_jax.training import metadata, output_layers, run_spec
 
 FILE = "label_map.csv"
 
@@ -36,10 +36,16 @@ def reduce(
         file: CSV file of a mapping. Default: the meanings of the labels.
 
     Raises:
-        ValueError: if no label has the same meaning, or there are no shards.
+        ValueError: if no label has the same meaning, there are no shards, or they are
+            those of the training.
     """
     if data is None:
         raise ValueError("`--map_labels` needs the other data. Add `--data SHARDS`.")
+    if _is_own(run, data):
+        raise ValueError(
+            f"{data.folder}: {run.workdir} was trained on these shards, which have its "
+            "labels. Leave out `--map_labels`."
+        )
     candidates = {
         name: _match(run, data, name, file) for name in data.manifest.label_sets
     }
@@ -64,6 +70,15 @@ def write(folder: Path, found: label_meanings.LabelMap) -> None:
     rows += [("", label) for label in found.unused]
     with (folder / FILE).open("w", newline="", encoding="utf-8") as file:
         text.write_rows(file, [label_meanings.FILE_COLUMNS, *rows])
+
+
+def _is_own(run: TrainedRun, data: shards.Shards) -> bool:
+    """Returns whether shards are those that a run was trained on."""
+    try:
+        spec = run_spec.RunSpec.from_checkpoint(run.metadata, data)
+    except ValueError:  # without the labels or the leads of the run
+        return False
+    return spec.metadata["data"]["sha256"] == run.data["sha256"]
 
 
 def _match(

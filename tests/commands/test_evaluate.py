@@ -274,6 +274,15 @@ def test_mapping_labels_needs_other_data_and_one_run(runs, data, capsys):
     assert "evaluates one run at a time" in failed(capsys)
 
 
+def test_the_runs_own_data_are_not_mapped(runs, data, tmp_path, capsys):
+    table = tmp_path / "map.csv"
+    table.write_text("label,data_label\nloud,loud\n")
+    flags = ("--map_labels", table, "--split", "all", "--out", tmp_path / "out")
+    assert run(runs / "s1", "--data", data / "own", *flags) == 2
+    assert "s1 was trained on these shards, which have its labels" in failed(capsys)
+    assert run(runs / "s1", "--data", data / "other", *flags) == 0
+
+
 def test_all_records_are_scored_of_other_data_only(runs, data, capsys):
     assert run(runs / "s1", "--split", "all") == 2
     assert "was trained on a part of these records" in failed(capsys)
