@@ -174,6 +174,7 @@ class PlotWriter:
         self._folder = folder
         self._suffix = suffix
         self._names = dict(zip(paths, file_names(paths), strict=True))
+        self._label_names = label_names(run.labels)
         self._run = run
         self._explained = explained
 
@@ -187,7 +188,7 @@ class PlotWriter:
         warnings = []
         for label in self._labels(result):
             one = explanation.explain(self._run, cut, result, label, window)
-            self._save(draw(cut, result, one), f"{name}--{_fit(label)}")
+            self._save(draw(cut, result, one), f"{name}--{self._label_names[label]}")
             if one.gap > explanation.LARGE_GAP:
                 warnings.append(
                     f"{result.name}: the explanation of {label} sums to "
@@ -220,11 +221,28 @@ def file_names(paths: Sequence[Path]) -> list[str]:
         if stems[name.lower()] > 1:
             folders = path.absolute().parent.relative_to(root).parts
             name = _fit("-".join((*folders, path.stem)))
-        numbered = (f"{name}-{number}" for number in itertools.count(2))
-        free = itertools.chain([name], numbered)
-        name = next(each for each in free if each.lower() not in names)
+        name = _unused(name, names)
         names[name.lower()] = name
     return list(names.values())
+
+
+def label_names(labels: Sequence[str]) -> dict[str, str]:
+    """Returns a part of a file name for each label, distinct as in `file_names`.
+
+    Labels may differ only in characters that file names lack, as "ST+" and "ST-" do.
+    """
+    names: dict[str, str] = {}  # lower-case name -> name
+    for label in labels:
+        name = _unused(_fit(label), names)
+        names[name.lower()] = name
+    return dict(zip(labels, names.values(), strict=True))
+
+
+def _unused(name: str, used: Collection[str]) -> str:
+    """Returns a name, with a number if its lower-case form is used already."""
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    free = itertools.chain([name], numbered)
+    return next(each for each in free if each.lower() not in used)
 
 
 def _fit(text: str) -> str:

@@ -211,3 +211,9 @@ def test_draws_only_the_scored_beginning_of_a_record():
 )
 def test_file_names_are_valid_and_distinct(paths, names):
     assert plots.file_names(list(map(Path, paths))) == names
+
+
+def test_labels_that_differ_in_signs_have_plots_of_their_own():
+    labels = ("ST+", "ST-", "LAO/LAE", "st", "ST-2")
+    names = list(plots.label_names(labels).values())
+    assert names == ["ST", "ST-2", "LAO-LAE", "st-3", "ST-2-2"]
