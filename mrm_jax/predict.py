@@ -6,14 +6,14 @@
   python -m mrm_jax.predict --run runs/cpsc2018 ecg.csv --sampling_rate 250
 
 RECORD is a WFDB record (.hea, .dat, .mat, or its name without a suffix), an original
-.mat file of CPSC2018, a .npy file [time, lead] or [lead, time], a .csv file with one
-row per sample, or a folder that contains such files. ptbxl-example is a real ECG that
-comes with mrm_jax. If the file names its leads, they may be in any order. Any two limb
-leads suffice to compute the other four. Signals are resampled from any sampling rate. A
-record longer than the network's window is cut into adjacent windows, whose scores are
-combined (--aggregate). Records with missing or flat leads, missing samples or
-implausible amplitudes are not scored. They are listed at the end with the reason and do
-not stop the others.
+.mat file of CPSC2018, an EDF, DICOM, GE MUSE, HL7 aECG or SCP-ECG file, a .npy file
+[time, lead] or [lead, time], a .csv file with one row per sample, or a folder that
+contains such files. ptbxl-example is a real ECG that comes with mrm_jax. If the file
+names its leads, they may be in any order. Any two limb leads suffice to compute the
+other four. Signals are resampled from any sampling rate. A record longer than the
+network's window is cut into adjacent windows, whose scores are combined (--aggregate).
+Records with missing or flat leads, missing samples or implausible amplitudes are not
+scored. They are listed at the end with the reason and do not stop the others.
 
 --out writes one row (CSV) or entry (JSON) per record: its name, file, length in
 seconds, number of windows, labels found, score of each label, notes on preprocessing,
