@@ -165,8 +165,10 @@ class PlotWriter:
                 are found in it.
 
         Raises:
-            ValueError: if the run does not have a label.
+            ValueError: if the run does not have a label, or the folder is a file.
         """
+        if folder.is_file():
+            raise ValueError(f"{folder}: this is a file. Name a folder for the plots.")
         for label in explained:
             if label != FOUND:
                 explanation.check_label(label, run.labels)

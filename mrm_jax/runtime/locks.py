@@ -27,9 +27,11 @@ def writing(folder: Path) -> Iterator[None]:
         folder: folder of a run or of results.
 
     Raises:
-        ValueError: if another process writes to the folder.
+        ValueError: if another process writes to the folder, or it is a file.
     """
     is_new = not folder.exists()
+    if folder.is_file():
+        raise ValueError(f"{folder}: this is a file. Name a folder for the results.")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK_FILE).open("a") as file:
         if _locked(file, folder, "folder"):
@@ -51,9 +53,11 @@ def writing_file(path: Path) -> Iterator[None]:
     The file that is locked stands beside `path` and is removed at the end.
 
     Raises:
-        ValueError: if another process writes to the file.
+        ValueError: if another process writes to the file, or it is a folder.
         OSError: if its folder does not exist or cannot be written to.
     """
+    if path.is_dir():
+        raise ValueError(f"{path}: this is a folder. Name a file for the results.")
     lock = path.with_name(f".{path.name}{LOCK_FILE}")
     with contextlib.ExitStack() as stack:
         while True:

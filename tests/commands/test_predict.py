@@ -155,6 +155,15 @@ def test_a_failed_plot_does_not_lose_scores(run, tmp_path):
         assert [row["error"] for row in csv.DictReader(file)] == ["", ""]
 
 
+def test_a_folder_for_out_and_a_file_for_plots_are_named(run, tmp_path):
+    path = small_predictions.write_record(tmp_path / "a")
+    (tmp_path / "x.csv").mkdir()
+    _, lines, error = run(path, f"--out={tmp_path / 'x.csv'}")
+    assert lines == [] and "x.csv: this is a folder. Name a file" in error
+    _, lines, error = run(path, f"--plot={path}")
+    assert lines == [] and "a.hea: this is a file. Name a folder for the plots" in error
+
+
 def test_out_cannot_overwrite_a_record(run, tmp_path):
     path = tmp_path / "a.csv"
     np.savetxt(path, small_predictions.ecg_mv(), delimiter=",")

@@ -97,3 +97,14 @@ def test_an_error_leaves_no_empty_folder(tmp_path):
     with pytest.raises(ZeroDivisionError), locks.writing(tmp_path / "old"):
         raise ZeroDivisionError
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "old"]
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match=f"{tmp_path}: this is a folder. Name a file"):
+        with locks.writing_file(tmp_path):
+            pass
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="/file: this is a file. Name a folder"):
+        with locks.writing(tmp_path / "file"):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
