@@ -173,9 +173,10 @@ def _to_torch(args: argparse.Namespace) -> None:
     checkpoint, facts = conversion.export_run(args.run, args.newest)
     torch_checkpoint.write(args.to_torch, checkpoint)
     count = sum(array.size for array in checkpoint.weights.values())
+    moments = "no Adam state" if checkpoint.optimizer is None else "Adam's moments"
     console.say(
         f"{args.run}: epoch {checkpoint.epoch}, {len(facts['data']['labels'])} "
-        f"labels, {count:,} values and Adam's moments -> {args.to_torch}"
+        f"labels, {count:,} values and {moments} -> {args.to_torch}"
     )
 
 

@@ -102,7 +102,8 @@ def export_run(
 
     A run that averages its weights gives the averages, with which it scores, without a
     state of the optimiser, which is that of other weights; with `newest`, the weights
-    that training changes and their optimiser.
+    that training changes and their optimiser. A run that is one file has no state of
+    the optimiser either.
 
     Args:
         workdir: folder of a run with at least one finished epoch.
@@ -120,6 +121,7 @@ def export_run(
         )
     hparams = run.metadata["config"]["hparams"]
     scores_averages = run.averages_weights and not newest
+    has_moments = run.given is None and not scores_averages
     weights = run.variables if scores_averages else run.state.raw_variables
     moments = train_state.moments(run.state)
     adam = torch_optimizer.Adam(
@@ -132,7 +134,7 @@ def export_run(
     selection = f"val/macro_auc_{run.metadata['config']['selection_head']}"
     checkpoint = torch_checkpoint.TorchCheckpoint(
         weights=torch_weights.to_torch(weights),
-        optimizer=None if scores_averages else torch_optimizer.to_torch(adam),
+        optimizer=torch_optimizer.to_torch(adam) if has_moments else None,
         epoch=run.epoch,
         metric=run.metadata["metrics"].get(selection),
         metadata={key: run.metadata[key] for key in KEPT},

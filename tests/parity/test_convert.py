@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mrm_jax
-from mrm_jax import convert
+from mrm_jax import convert, export
 from tests import conftest
 from tests.parity import cases, jax_side
 
@@ -167,6 +167,19 @@ def test_exports_a_run_to_pytorch_with_its_optimiser(files, trained):
     for number in theirs:
         for name in ("step", "exp_avg", "exp_avg_sq"):
             assert torch.equal(ours[number][name], theirs[number][name])
+
+
+def test_a_run_in_one_file_has_no_optimiser_to_export(files, shards_dir, capsys):
+    assert run(files, "wrapped.pth", f"--data={shards_dir}") == 0
+    one, back = files / "one.npz", files / "back.pth"
+    flags = [f"--run={files / 'run'}", "--format=npz", f"--out={one}"]
+    assert export.main(flags) == 0
+    capsys.readouterr()
+    assert convert.main([f"--to_torch={back}", f"--run={one}"]) == 0
+    assert "values and no Adam state -> " in capsys.readouterr().out
+    assert torch.load(back, weights_only=True)["optimizer_state_dict"] is None
+    again = [f"--torch={back}", f"--run={files / 'again'}"]
+    assert convert.main(again) == 0
 
 
 def test_parameter_order_matches_pytorchs_modules(trained):
