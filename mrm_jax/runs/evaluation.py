@@ -108,11 +108,9 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
     console.say(f"{spec.headline()}\nscored on {devices.describe()} -> {folder}")
     with locks.writing(folder):
         evaluated = _evaluate(run, records, config)
-        how = {
-            "evaluated_on": external,
-            "evaluated_by": config.command,
-            "thresholds_are": run.thresholds_are if external else thresholds.OF_LABELS,
-        }
+        how = {"evaluated_on": external, "evaluated_by": config.command}
+        if external is not None:
+            how["thresholds_are"] = run.thresholds_are
         described = reporting.describe(
             spec, run.epoch, run.epochs_trained, config.split, **how
         )
