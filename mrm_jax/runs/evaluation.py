@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mrm_jax.data import shards
-from mrm_jax.metrics import bootstrap, classification, paired, seeds, thresholds
+from mrm_jax.metrics import bootstrap, paired, seeds, thresholds
 from mrm_jax.metrics import summary as summary_lib
-from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import comparison, heads, latex, seed_summary
 from mrm_jax.runs import alike, label_mapping, reporting, result_folder, trained_run
 from mrm_jax.runs import scores as scores_lib
@@ -22,7 +21,6 @@ from mrm_jax.training import checkpoints, metadata, metrics_log
 
 FOLDER = "evaluations"
 DATA_KEYS = ("data_set", "data_set_version", "label_set", "sha256")
-MAX_NAMED = 8  # labels
 MAX_NAME = 100  # characters of a folder's name
 
 
@@ -94,7 +92,7 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
 
     Raises:
         ValueError: if there is no checkpoint, the shards do not fit the run, or the
-            results would overwrite those of a run.
+            results would overwrite those of a run or of other data.
     """
     (run,) = _read([workdir], config)
     data, label_map = config.open_data(), None
@@ -104,7 +102,10 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
     records = scores_lib.open_data(run, data)
     spec, external = records.spec, records.external
     is_report = external is None and config.split == "test"
-    folder = config.folder(workdir, external, is_report=is_report)
+    suffix = "" if label_map is None else "-mapped"
+    folder = config.folder(workdir, external, suffix, is_report=is_report)
+    if external is not None and config.out is None:
+        reporting.check_same_data(folder, external)
     console.say(f"{spec.headline()}\nscored on {devices.describe()} -> {folder}")
     with locks.writing(folder):
         evaluated = _evaluate(run, records, config)
@@ -119,8 +120,7 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
         else:
             history = metrics_log.read(workdir)
             report = reporting.write(folder, spec, described, evaluated, history)
-            if label_map is not None:
-                label_mapping.write(folder, label_map)
+            label_mapping.write(folder, label_map)
     reporting.show(report, folder)
     return report
 
@@ -130,7 +130,7 @@ def _evaluate(
 ) -> summary_lib.Evaluated:
     """Scores a split and, if the data set is the run's own, chooses thresholds."""
     scores = scores_lib.compute(run, records, config.split)
-    _say_undefined(run.labels, scores, config.split)
+    scores_lib.say_undefined(run.labels, scores, config.split)
     val = None
     if records.external is None:
         is_val = config.split == "val"
@@ -242,7 +242,7 @@ def _score_all(
         )
     data = config.open_data()
     scored = [scores_lib.score(run, config.split, data) for run in runs]
-    _say_undefined(runs[0].labels, scored[0].scores, config.split)
+    scores_lib.say_undefined(runs[0].labels, scored[0].scores, config.split)
     return scored
 
 
@@ -303,16 +303,3 @@ def _folder_of_several(
 
 def _workdirs(runs: Sequence[TrainedRun]) -> list[str]:
     return [str(run.workdir.resolve()) for run in runs]
-
-
-def _say_undefined(labels: Sequence[str], scores: SplitScores, split: str) -> None:
-    """Prints the labels without an AUC, which the means over labels omit."""
-    defined = classification.has_both_classes(scores.labels)
-    lacking = [label for label, is_ok in zip(labels, defined, strict=True) if not is_ok]
-    if lacking:
-        more = ", ..." if len(lacking) > MAX_NAMED else ""
-        console.say(
-            f"omitted from macro means: {len(lacking)} of {len(labels)} labels, since "
-            f"all or none of the {len(scores.names):,} {split} records have them: "
-            f"{', '.join(lacking[:MAX_NAMED])}{more}"
-        )

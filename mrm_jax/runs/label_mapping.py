@@ -7,7 +7,7 @@ from pathlib import Path
 from mrm_jax.data import derived_shards, label_meanings, shards
 from mrm_jax.metrics import thresholds
 from mrm_jax.runs.trained_run import TrainedRun
-from mrm_jax.runtime import console, text
+from mrm_jax.runtime import atomic, console, text
 from mrm_jax.training import metadata, output_layers, run_spec
 
 FILE = "label_map.csv"
@@ -63,13 +63,22 @@ def reduce(
     return Mapped(_reduced(run, list(found.columns)), reduced, found)
 
 
-def write(folder: Path, found: label_meanings.LabelMap) -> None:
-    """Writes which labels were compared, and which have no counterpart."""
+def write(folder: Path, found: label_meanings.LabelMap | None) -> None:
+    """Writes which labels were compared, and which have no counterpart.
+
+    Args:
+        folder: folder of the results.
+        found: the mapping; None: there was none, so that of earlier results is removed.
+    """
+    if found is None:
+        (folder / FILE).unlink(missing_ok=True)
+        return
     rows = [(label, ";".join(others)) for label, others in found.columns.items()]
     rows += [(label, "") for label in found.unmapped]
     rows += [("", label) for label in found.unused]
-    with (folder / FILE).open("w", newline="", encoding="utf-8") as file:
-        text.write_rows(file, [label_meanings.FILE_COLUMNS, *rows])
+    with atomic.replacing(folder / FILE) as temporary:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            text.write_rows(file, [label_meanings.FILE_COLUMNS, *rows])
 
 
 def _is_own(run: TrainedRun, data: shards.Shards) -> bool:

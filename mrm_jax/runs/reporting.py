@@ -41,6 +41,30 @@ def report(
     return processes.run_on_main(lambda: write_own(workdir, spec, described, evaluated))
 
 
+def check_same_data(folder: Path, external: Mapping[str, Any]) -> None:
+    """Checks that a report in a folder, if there is one, may be replaced.
+
+    Args:
+        folder: folder of results on external data.
+        external: the data that are evaluated now; of its keys, "sha256" is read.
+
+    Raises:
+        ValueError: if the report is on other data. A damaged one may be replaced.
+    """
+    if not run_report.exists(folder):
+        return
+    try:
+        kept = run_report.read(folder)["facts"].get("evaluated_on")
+    except ValueError:
+        return
+    if kept is not None and kept["sha256"] != external["sha256"]:
+        raise ValueError(
+            f"{folder}: this folder holds a report on other records or labels that "
+            "have the same name and version. Remove it, or pass another folder with "
+            "`--out`."
+        )
+
+
 def describe(
     spec: run_spec.RunSpec,
     epoch: int,

@@ -2,16 +2,18 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mrm_jax.data import derived_shards, manifest, shards, splits
+from mrm_jax.metrics import classification
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import run_report
 from mrm_jax.runs import trained_run
 from mrm_jax.runtime import console, devices, preemption
 from mrm_jax.training import metadata, run_spec, scoring
 
+MAX_NAMED = 8  # labels
 # If one of these differs, the network was trained on another kind of input.
 INPUT_KEYS = ("leads", "unit", "sampling_rate", "num_samples")
 
@@ -150,6 +152,19 @@ def read_stored(run: trained_run.TrainedRun) -> ScoredSplit | None:
 def name(data: Mapping[str, Any]) -> str:
     """Returns the name and the version of a data set."""
     return f"{data['data_set']} {data['data_set_version']}"
+
+
+def say_undefined(labels: Sequence[str], scores: SplitScores, split: str) -> None:
+    """Prints the labels without an AUC, which the means over labels omit."""
+    defined = classification.has_both_classes(scores.labels)
+    lacking = [label for label, is_ok in zip(labels, defined, strict=True) if not is_ok]
+    if lacking:
+        more = ", ..." if len(lacking) > MAX_NAMED else ""
+        console.say(
+            f"omitted from macro means: {len(lacking)} of {len(labels)} labels, since "
+            f"all or none of the {len(scores.names):,} {split} records have them: "
+            f"{', '.join(lacking[:MAX_NAMED])}{more}"
+        )
 
 
 def slug_of(data: Mapping[str, Any]) -> str:

@@ -283,6 +283,35 @@ def test_the_runs_own_data_are_not_mapped(runs, data, tmp_path, capsys):
     assert run(runs / "s1", "--data", data / "other", *flags) == 0
 
 
+def test_a_report_on_other_data_of_the_same_name_is_kept(runs, data, tmp_path, capsys):
+    third = small_runs.write_shards(tmp_path / "third", RECORDS_PER_FOLD, seed=6)
+    report = runs / "s1" / "evaluations" / "test-waves-1" / "report.json"
+    assert run(runs / "s1", "--data", data / "other") == 0
+    before = report.read_bytes()
+    assert run(runs / "s1", "--data", third) == 2
+    assert "test-waves-1: this folder holds a report on other" in failed(capsys)
+    assert report.read_bytes() == before
+    assert run(runs / "s1", "--data", third, "--out", tmp_path / "out") == 0
+    assert run(runs / "s1", "--data", data / "other") == 0  # the same data again
+    report.write_text("{")
+    assert run(runs / "s1", "--data", third) == 0
+
+
+def test_mapped_labels_have_results_of_their_own(runs, data, tmp_path):
+    table = tmp_path / "map.csv"
+    table.write_text("label,data_label\nloud,loud\n")
+    mapped = ("--map_labels", table)
+    flags = (runs / "s1", "--data", data / "other")
+    assert run(*flags) == run(*flags, *mapped) == 0
+    folder = runs / "s1" / "evaluations"
+    assert run_report.read(folder / "test-waves-1")["num_labels"] == 3
+    assert run_report.read(folder / "test-waves-1-mapped")["num_labels"] == 1
+    assert (folder / "test-waves-1-mapped" / "label_map.csv").is_file()
+    for more, is_there in ((mapped, True), ((), False)):
+        assert run(*flags, *more, "--out", tmp_path / "out") == 0
+        assert (tmp_path / "out" / "label_map.csv").exists() == is_there
+
+
 def test_all_records_are_scored_of_other_data_only(runs, data, capsys):
     assert run(runs / "s1", "--split", "all") == 2
     assert "was trained on a part of these records" in failed(capsys)
