@@ -292,12 +292,12 @@ def _folder_of_several(
     """Returns the folder for the results of several runs.
 
     Raises:
-        ValueError: if the folder holds results of other runs.
+        ValueError: if the folder holds results of other runs or data.
     """
     external = None if first.is_own else first.data
     folder = config.folder(runs[0].workdir, external, suffix[:MAX_NAME])
     if config.out is None:
-        result_folder.check_same_runs(folder / file, _workdirs(runs))
+        result_folder.check_same(folder / file, _workdirs(runs), first.data["sha256"])
     return folder
 
 

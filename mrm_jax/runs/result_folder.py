@@ -10,29 +10,35 @@ from mrm_jax.runtime import atomic, json_files, locks
 
 class _Facts(typing.TypedDict):
     workdirs: list[str]
+    sha256: typing.NotRequired[str]
 
 
 class _Results(typing.TypedDict):
-    """What a file of results says about the runs it belongs to."""
+    """What a file of results says about the runs and the data it belongs to."""
 
     facts: _Facts
 
 
-def check_same_runs(path: Path, workdirs: Sequence[str]) -> None:
-    """Checks that a file of results, if it exists, is of the given runs.
+def check_same(path: Path, workdirs: Sequence[str], sha256: str) -> None:
+    """Checks that a file of results, if it exists, is of the given runs and data.
 
     Raises:
-        ValueError: if it is of other runs, or damaged.
+        ValueError: if it is of other runs or data, or damaged.
     """
     if not path.is_file():
         return
     advice = "Remove it, or pass another folder with `--out`."
     content = json_files.load(path, advice)
-    kept = json_files.convert(content, _Results, path, advice)["facts"]["workdirs"]
-    if kept != list(workdirs):
+    facts = json_files.convert(content, _Results, path, advice)["facts"]
+    if facts["workdirs"] != list(workdirs):
         raise ValueError(
-            f"{path}: these are results of other runs, {', '.join(kept)}. Pass another "
-            "folder with `--out`."
+            f"{path}: these are results of other runs, {', '.join(facts['workdirs'])}. "
+            "Pass another folder with `--out`."
+        )
+    if facts.get("sha256", sha256) != sha256:
+        raise ValueError(
+            f"{path}: these are results on other records or labels that have the same "
+            f"name and version. {advice}"
         )
 
 

@@ -484,6 +484,17 @@ def test_results_of_another_comparison_are_not_overwritten(runs, tmp_path, capsy
     assert "comparison.json: these are results of other runs" in failed(capsys)
 
 
+def test_a_comparison_on_other_data_of_the_same_name_is_kept(
+    runs, data, tmp_path, capsys
+):
+    third = small_runs.write_shards(tmp_path / "third", RECORDS_PER_FOLD, seed=6)
+    compared = (runs / "s1", "--compare", runs / "s2")
+    assert run(*compared, "--data", data / "other") == 0
+    assert run(*compared, "--data", third) == 2
+    assert "these are results on other records or labels" in failed(capsys)
+    assert run(*compared, "--data", data / "other") == 0
+
+
 def test_comparing_two_groups_of_seeds_raises(runs, capsys):
     assert run(runs / "s1", runs / "s2", "--compare", runs / "s1") == 2
     assert "compares runs with one run, but --run names 2" in failed(capsys)
