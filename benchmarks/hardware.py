@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from benchmarks import harness, jax_side
 from benchmarks import load as loads
-from mrm_jax.models import layers
+from mrm_jax.models import convolutions
 
 CONVOLUTION, PRODUCT, COPY = "convolution", "matrix product", "copy"
 TAPS, CHANNELS, SAMPLES = 33, 64, 1004  # the network's largest convolution
@@ -80,7 +80,7 @@ def _limits(
     signal = jnp.ones((batch, SAMPLES, CHANNELS), dtype)
     kernel = jnp.ones((TAPS, CHANNELS, CHANNELS), dtype)
     matrix = jnp.ones((PRODUCT_SIZE, PRODUCT_SIZE), dtype)
-    convolve, multiply = jax.jit(layers.convolve), jax.jit(jnp.matmul)
+    convolve, multiply = jax.jit(convolutions.convolve), jax.jit(jnp.matmul)
     return {
         CONVOLUTION: (
             lambda: jax.block_until_ready(convolve(signal, kernel)),

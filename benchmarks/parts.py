@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import harness
-from mrm_jax.models import layers
+from mrm_jax.models import convolutions, layers
 from mrm_jax.models.mrm_net import attention, blocks, stem
 from mrm_jax.runtime import devices
 
@@ -37,7 +37,7 @@ class GroupedByXla(nn.Module):
     @nn.compact
     def __call__(self, signal: jax.Array) -> jax.Array:
         """Convolves a signal [batch, time, channels]."""
-        width = layers.GROUP_WIDTH
+        width = convolutions.GROUP_WIDTH
         shape = (self.taps, width, self.channels)
         kernel = self.param("kernel", nn.initializers.ones, shape)
         return jax.lax.conv_general_dilated(
@@ -52,7 +52,7 @@ class GroupedByXla(nn.Module):
 
 def parts(batch: int) -> Iterator[tuple[str, nn.Module, tuple[int, int, int], int]]:
     """Yields name, module, input shape and width of dense blocks of each part."""
-    block = layers.ACCELERATOR_BLOCK_WIDTH
+    block = convolutions.ACCELERATOR_BLOCK_WIDTH
     yield "convolution, 3 taps, 64", layers.Conv(64, 3), (batch, 502, 64), block
     yield "convolution, 3 taps, 128", layers.Conv(128, 3), (batch, 251, 128), block
     yield "convolution, 33 taps, 64", layers.Conv(64, 33), (batch, 1004, 64), block
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for dtype in args.dtypes:
         print(f"\nmicroseconds, forward and backward, batch {args.batch}, {dtype}")
         for name, module, shape, width in parts(args.batch):
-            with mock.patch.object(layers, "ACCELERATOR_BLOCK_WIDTH", width):
+            with mock.patch.object(convolutions, "ACCELERATOR_BLOCK_WIDTH", width):
                 seconds = _measure(module, shape, dtype, args.rounds)
             row = {"us": sorted(1e6 * s for s in seconds), "shape": shape}
             found.setdefault(dtype, {})[name] = row

@@ -33,9 +33,9 @@ CHILD = """
 import json, sys, time
 from benchmarks import jax_side, load
 from mrm_jax.runtime import devices
-from mrm_jax.models import layers
+from mrm_jax.models import convolutions
 size, dtype, width, steps, rounds = json.loads(sys.argv[1])
-layers.ACCELERATOR_BLOCK_WIDTH, devices.ACCELERATOR_STEPS_PER_CALL = width, steps
+convolutions.ACCELERATOR_BLOCK_WIDTH, devices.ACCELERATOR_STEPS_PER_CALL = width, steps
 start = time.perf_counter()
 side = jax_side.JaxSide(load.Load(**size), compute_dtype=dtype)
 side.train()

@@ -14,17 +14,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mrm_jax.models import backends, normalisation
+from mrm_jax.models import convolutions, normalisation
 
-GROUP_WIDTH = 16  # channels of one group in every grouped convolution
-# Channels of the dense convolutions that stand for a grouped one.
-CPU_BLOCK_WIDTH, ACCELERATOR_BLOCK_WIDTH = 32, 128
-LONG_KERNEL = 16  # taps from which pairs of samples pay at stride 2
 BATCH_NORM_DECAY = 0.9
 LAYER_NORM_EPSILON = 1e-6
 FOLDED = "folded"  # collection with the biases of folded batch norms
 
-FeatureMap = Float[Array, "batch time channel"]
+FeatureMap = convolutions.FeatureMap
 Mask = Float[Array, " batch"] | None
 FanInInitializer = Callable[[int], nn.initializers.Initializer]
 
@@ -55,50 +51,11 @@ def zeros(fan_in: int) -> nn.initializers.Initializer:
     return nn.initializers.zeros
 
 
-def convolve(
-    signal: FeatureMap, kernel: Float[Array, "tap channel channel_out"], stride: int = 1
-) -> Float[Array, "batch time_out channel_out"]:
-    """Returns the cross-correlation with k // 2 zeros on both sides, as in PyTorch.
-
-    At stride 2 this differs from "SAME", which may pad the two sides unequally. The
-    kernel is cast to the precision of the signal.
-    """
-    kernel, pad = kernel.astype(signal.dtype), kernel.shape[0] // 2
-    if stride == 2 and kernel.shape[0] >= LONG_KERNEL:
-        return _convolve_pairs(signal, kernel)
-    return _correlate(signal, kernel, stride, (pad, pad))
-
-
-def _correlate(signal, kernel, stride, padding):
-    return jax.lax.conv_general_dilated(
-        signal,
-        kernel,
-        (stride,),
-        [padding],
-        dimension_numbers=("NWC", "WIO", "NWC"),
-    )
-
-
-def _convolve_pairs(signal, kernel):
-    """Returns `convolve` at stride 2, as stride 1 over pairs of samples.
-
-    Two neighbouring samples become one with twice the channels, seen by half as many
-    taps. The products are the same, but the gradient needs no signal dilated with
-    zeros, on which half of the work would be wasted.
-    """
-    taps, inputs, outputs = kernel.shape
-    num_pairs = -(-taps // 2)
-    kernel = jnp.pad(kernel, ((0, 2 * num_pairs - taps), (0, 0), (0, 0)))
-    before, length = taps // 2, signal.shape[1]
-    length_out = (length + 2 * before - taps) // 2 + 1
-    after = 2 * (length_out + num_pairs - 1) - length - before
-    signal = jnp.pad(signal, ((0, 0), (before, after), (0, 0)))
-    pairs = signal.reshape(signal.shape[0], -1, 2 * inputs)
-    return _correlate(pairs, kernel.reshape(num_pairs, 2 * inputs, outputs), 1, (0, 0))
-
-
 class Conv(nn.Module):
-    """A convolution over time without bias; see `convolve_grouped` for groups."""
+    """A convolution over time without bias, as in `convolutions.convolve`.
+
+    With `grouped`, it is `convolutions.convolve_grouped`.
+    """
 
     channels: int
     taps: int
@@ -111,43 +68,12 @@ class Conv(nn.Module):
         self, signal: FeatureMap
     ) -> Float[Array, "batch time_out channel_out"]:
         """Returns [batch, time_out, channels]."""
-        inputs = GROUP_WIDTH if self.grouped else signal.shape[-1]
+        inputs = convolutions.GROUP_WIDTH if self.grouped else signal.shape[-1]
         shape = (self.taps, inputs, self.channels)
         kernel = self.param("kernel", self.kernel_init(self.taps * inputs), shape)
         if self.grouped:
-            return convolve_grouped(signal, kernel, self.stride)
-        return convolve(signal, kernel, self.stride)
-
-
-def convolve_grouped(
-    signal: FeatureMap,
-    kernel: Float[Array, "tap group_channel channel"],
-    stride: int = 1,
-) -> Float[Array, "batch time_out channel"]:
-    """Returns a grouped convolution, as dense ones with zeros between the groups.
-
-    Groups of 16 channels are too few to fill a matrix unit, and XLA's own grouped
-    convolutions are several times slower on the CPU. There, blocks of 32 channels are
-    the fastest. Accelerators have cheap arithmetic, so they get fewer, larger kernels.
-    docs/accelerators.md has the figures.
-    """
-    width = CPU_BLOCK_WIDTH if backends.on_cpu() else ACCELERATOR_BLOCK_WIDTH
-    blocks = [slice(i, i + width) for i in range(0, kernel.shape[-1], width)]
-    parts = [
-        convolve(signal[..., block], block_diagonal(kernel[..., block]), stride)
-        for block in blocks
-    ]
-    return jnp.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
-
-
-def block_diagonal(
-    kernel: Float[Array, "tap group_channel channel"],
-) -> Float[Array, "tap channel channel"]:
-    """Returns the dense kernel of a grouped convolution, zero between the groups."""
-    _, inputs, outputs = kernel.shape
-    group = jnp.arange(outputs) // inputs
-    same_group = (group[:, None] == group[None, :]).astype(kernel.dtype)
-    return jnp.tile(kernel, (1, outputs // inputs, 1)) * same_group[None]
+            return convolutions.convolve_grouped(signal, kernel, self.stride)
+        return convolutions.convolve(signal, kernel, self.stride)
 
 
 class Linear(nn.Module):

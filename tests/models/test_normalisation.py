@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mrm_jax.models import backends, layers, normalisation
+from mrm_jax.models import backends, convolutions, normalisation
 
 SHAPES = [(6, 11, 3), (6, 4)]
 
@@ -115,9 +115,9 @@ def test_a_grouped_convolution_is_a_convolution_of_each_group():
     rng = np.random.default_rng(2)
     signal = jnp.asarray(rng.normal(size=(2, 9, 160)))
     kernel = jnp.asarray(rng.normal(size=(3, 16, 160)))
-    found = jax.jit(layers.convolve_grouped)(signal, kernel)
+    found = jax.jit(convolutions.convolve_grouped)(signal, kernel)
     expected = [
-        layers.convolve(signal[..., i : i + 16], kernel[..., i : i + 16])
+        convolutions.convolve(signal[..., i : i + 16], kernel[..., i : i + 16])
         for i in range(0, 160, 16)
     ]
     np.testing.assert_allclose(found, jnp.concatenate(expected, -1), rtol=1e-9)

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mrm_jax.models import layers, pooling
+from mrm_jax.models import convolutions, layers, pooling
 
 STEM_TAPS = (11, 7, 5, 3)
 STEM_WIDTHS = (1, 2, 4, 4)  # times the width of the network
@@ -45,7 +45,7 @@ class MultiScale(nn.Module):
         dropout_rate: jax.Array | float,
     ) -> Float[Array, "batch time_out channel_out"]:
         """Returns [batch, time // (2 · stride), channels]."""
-        path_a = layers.convolve(inputs, self._merged_kernel(inputs), self.stride)
+        path_a = convolutions.convolve(inputs, self._merged_kernel(inputs), self.stride)
         path_a = nn.relu(layers.BatchNorm(self.axis_name, name="norm_a")(path_a, mask))
         path_a = layers.Dropout(self.axis_name, name="dropout")(
             pooling.max_pool(path_a), mask, dropout_rate

@@ -1,0 +1,90 @@
+"""Convolutions over time, with PyTorch's padding, in the formulation of the backend.
+
+Feature maps are [batch, time, channel] and kernels [tap, channel, channel_out].
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mrm_jax.models import backends
+
+GROUP_WIDTH = 16  # channels of one group in every grouped convolution
+# Channels of the dense convolutions that stand for a grouped one.
+CPU_BLOCK_WIDTH, ACCELERATOR_BLOCK_WIDTH = 32, 128
+LONG_KERNEL = 16  # taps from which pairs of samples pay at stride 2
+
+FeatureMap = Float[Array, "batch time channel"]
+
+
+def convolve(
+    signal: FeatureMap, kernel: Float[Array, "tap channel channel_out"], stride: int = 1
+) -> Float[Array, "batch time_out channel_out"]:
+    """Returns the cross-correlation with k // 2 zeros on both sides, as in PyTorch.
+
+    At stride 2 this differs from "SAME", which may pad the two sides unequally. The
+    kernel is cast to the precision of the signal.
+    """
+    kernel, pad = kernel.astype(signal.dtype), kernel.shape[0] // 2
+    if stride == 2 and kernel.shape[0] >= LONG_KERNEL:
+        return _convolve_pairs(signal, kernel)
+    return _correlate(signal, kernel, stride, (pad, pad))
+
+
+def convolve_grouped(
+    signal: FeatureMap,
+    kernel: Float[Array, "tap group_channel channel"],
+    stride: int = 1,
+) -> Float[Array, "batch time_out channel"]:
+    """Returns a grouped convolution, as dense ones with zeros between the groups.
+
+    Groups of 16 channels are too few to fill a matrix unit, and XLA's own grouped
+    convolutions are several times slower on the CPU. There, blocks of 32 channels are
+    the fastest. Accelerators have cheap arithmetic, so they get fewer, larger kernels.
+    docs/accelerators.md has the figures.
+    """
+    width = CPU_BLOCK_WIDTH if backends.on_cpu() else ACCELERATOR_BLOCK_WIDTH
+    blocks = [slice(i, i + width) for i in range(0, kernel.shape[-1], width)]
+    parts = [
+        convolve(signal[..., block], block_diagonal(kernel[..., block]), stride)
+        for block in blocks
+    ]
+    return jnp.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+
+
+def block_diagonal(
+    kernel: Float[Array, "tap group_channel channel"],
+) -> Float[Array, "tap channel channel"]:
+    """Returns the dense kernel of a grouped convolution, zero between the groups."""
+    _, inputs, outputs = kernel.shape
+    group = jnp.arange(outputs) // inputs
+    same_group = (group[:, None] == group[None, :]).astype(kernel.dtype)
+    return jnp.tile(kernel, (1, outputs // inputs, 1)) * same_group[None]
+
+
+def _correlate(signal, kernel, stride, padding):
+    return jax.lax.conv_general_dilated(
+        signal,
+        kernel,
+        (stride,),
+        [padding],
+        dimension_numbers=("NWC", "WIO", "NWC"),
+    )
+
+
+def _convolve_pairs(signal, kernel):
+    """Returns `convolve` at stride 2, as stride 1 over pairs of samples.
+
+    Two neighbouring samples become one with twice the channels, seen by half as many
+    taps. The products are the same, but the gradient needs no signal dilated with
+    zeros, on which half of the work would be wasted.
+    """
+    taps, inputs, outputs = kernel.shape
+    num_pairs = -(-taps // 2)
+    kernel = jnp.pad(kernel, ((0, 2 * num_pairs - taps), (0, 0), (0, 0)))
+    before, length = taps // 2, signal.shape[1]
+    length_out = (length + 2 * before - taps) // 2 + 1
+    after = 2 * (length_out + num_pairs - 1) - length - before
+    signal = jnp.pad(signal, ((0, 0), (before, after), (0, 0)))
+    pairs = signal.reshape(signal.shape[0], -1, 2 * inputs)
+    return _correlate(pairs, kernel.reshape(num_pairs, 2 * inputs, outputs), 1, (0, 0))
