@@ -15,3 +15,8 @@ def on_cpu() -> bool:
     this one. It computes the same there, perhaps more slowly.
     """
     return jax.default_backend() == "cpu"
+
+
+def on_gpu() -> bool:
+    """Returns whether calls that are traced now will run on a GPU."""
+    return jax.default_backend() == "gpu"

@@ -3,8 +3,12 @@
 Feature maps are [batch, time, channel] and kernels [tap, channel, channel_out].
 """
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+from jax.experimental import layout
 from jaxtyping import Array, Float
 
 from mrm_jax.models import backends
@@ -63,13 +67,110 @@ def block_diagonal(
 
 
 def _correlate(signal, kernel, stride, padding):
+    if backends.on_gpu():
+        return _correlate_runs(signal, kernel, stride, padding)
+    return _one_convolution(signal, kernel, stride, padding)
+
+
+def _one_convolution(signal, kernel, stride, padding, groups=1):
     return jax.lax.conv_general_dilated(
         signal,
         kernel,
         (stride,),
         [padding],
         dimension_numbers=("NWC", "WIO", "NWC"),
+        feature_group_count=groups,
     )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _correlate_runs(signal, kernel, stride, padding):
+    """Returns `_one_convolution`, in a formulation that suits `jax.vmap` over runs.
+
+    The convolution and both of its gradients become grouped ones, with the channels of
+    all runs side by side. By itself, JAX makes the gradient of the kernels another
+    convolution, whose kernel is as long as the signal.
+    """
+
+    def convolve_runs(signal, kernel, groups):
+        """Returns the convolution of each group of channels."""
+        return _one_convolution(signal, kernel, stride, padding, groups)
+
+    return _over_runs(convolve_runs)(signal, kernel)
+
+
+def _correlate_runs_forward(signal, kernel, stride, padding):
+    return _correlate_runs(signal, kernel, stride, padding), (signal, kernel)
+
+
+def _correlate_runs_backward(stride, padding, residuals, gradient):
+    signal, kernel = residuals
+
+    def of_signal(gradient, kernel, groups):
+        """Returns the gradient of the signal of each group."""
+        channels = kernel.shape[1] * groups
+        like = jax.ShapeDtypeStruct((*signal.shape[:2], channels), signal.dtype)
+        return jax.linear_transpose(
+            lambda x: _one_convolution(x, kernel, stride, padding, groups), like
+        )(gradient)[0]
+
+    def of_kernel(gradient, signal, groups):
+        """Returns the gradient of the kernel of each group."""
+        shape = (*kernel.shape[:2], kernel.shape[2] * groups)
+        like = jax.ShapeDtypeStruct(shape, kernel.dtype)
+        return jax.linear_transpose(
+            lambda x: _one_convolution(signal, x, stride, padding, groups), like
+        )(gradient)[0]
+
+    return (
+        _over_runs(of_signal)(gradient, kernel),
+        _over_runs(of_kernel)(gradient, signal),
+    )
+
+
+_correlate_runs.defvjp(_correlate_runs_forward, _correlate_runs_backward)
+
+
+def _over_runs(compute: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """Returns a function of two arrays, which `jax.vmap` maps in one call of `compute`.
+
+    Args:
+        compute: function of both arrays and of the number of groups into which their
+            last axis is divided.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def call(first, second):
+        """Computes a single run."""
+        return compute(first, second, 1)
+
+    @call.def_vmap
+    def call_runs(num_runs, mapped, first, second):
+        """Computes all runs, as groups of one."""
+        if not all(mapped):
+            axes = tuple(0 if is_mapped else None for is_mapped in mapped)
+            return jax.vmap(functools.partial(compute, groups=1), axes)(
+                first, second
+            ), True
+        outputs = compute(_side_by_side(first), _side_by_side(second), num_runs)
+        runs = outputs.reshape(*outputs.shape[:-1], num_runs, -1)
+        return _next_to_channels(jnp.moveaxis(runs, -2, 0)), True
+
+    return call
+
+
+def _side_by_side(runs):
+    """Returns [run, batch, time, channel] as [batch, time, run * channel]."""
+    runs = jnp.moveaxis(_next_to_channels(runs), 0, -2)
+    return runs.reshape(*runs.shape[:-2], -1)
+
+
+def _next_to_channels(runs):
+    """Asks the compiler to store [run, batch, time, channel] with runs near channels.
+
+    Then neither `_side_by_side` nor the way back moves anything.
+    """
+    return layout.with_layout_constraint(runs, layout.Layout((1, 2, 0, 3)))
 
 
 def _convolve_pairs(signal, kernel):

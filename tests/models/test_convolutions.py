@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mrm_jax.models import convolutions, layers
+from mrm_jax.models import backends, convolutions, layers
 
 pytestmark = pytest.mark.slow
 
@@ -69,3 +69,63 @@ def test_grouped_convolution_equals_one_per_group():
         group = slice(start, start + 16)
         expected = convolutions.convolve(signal[..., group], kernel[..., group])
         np.testing.assert_allclose(found[..., group], expected, rtol=1e-4, atol=1e-5)
+
+
+def loss_and_gradients(signal, kernel, stride):
+    def loss(signal, kernel):
+        return jnp.sum(jnp.sin(convolutions.convolve(signal, kernel, stride)))
+
+    return jax.value_and_grad(loss, (0, 1))(signal, kernel)
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(backends, "on_gpu", lambda: True)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("taps", [3, 33])
+@pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
+def test_runs_side_by_side_equal_each_alone(axes, taps, stride, monkeypatch):
+    signal, kernel = normal(3, 2, 40, 5), normal(3, taps, 5, 4)
+    signals, kernels = (
+        array if axis == 0 else jnp.broadcast_to(array[:1], array.shape)
+        for array, axis in zip((signal, kernel), axes, strict=True)
+    )
+    expected = [
+        loss_and_gradients(signals[run], kernels[run], stride) for run in range(3)
+    ]
+    given = [
+        array if axis == 0 else array[0]
+        for array, axis in zip((signal, kernel), axes, strict=True)
+    ]
+    monkeypatch.setattr(backends, "on_gpu", lambda: True)
+    call = jax.vmap(lambda s, k: loss_and_gradients(s, k, stride), axes)
+    found = jax.jit(call)(*given)
+    jax.tree.map(
+        lambda found, *expected: np.testing.assert_allclose(
+            found, np.stack(expected), rtol=1e-4, atol=1e-4
+        ),
+        found,
+        *expected,
+    )
+
+
+def convolutions_of(jaxpr):
+    """Yields the convolutions of a program."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "conv_general_dilated":
+            yield equation
+        for parameter in jax.tree.leaves(list(equation.params.values())):
+            if hasattr(parameter, "jaxpr"):
+                yield from convolutions_of(parameter.jaxpr)
+
+
+def test_each_gradient_of_a_population_is_one_grouped_convolution(as_on_a_gpu):
+    call = jax.vmap(lambda s, k: loss_and_gradients(s, k, 1))
+    program = jax.make_jaxpr(call)(normal(3, 2, 40, 5), normal(3, 7, 5, 4))
+    found = [
+        (equation.params["feature_group_count"], equation.params["batch_group_count"])
+        for equation in convolutions_of(program.jaxpr)
+    ]
+    assert sorted(found) == [(1, 3), (3, 1), (3, 1)]
