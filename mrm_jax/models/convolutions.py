@@ -69,7 +69,24 @@ def block_diagonal(
 def _correlate(signal, kernel, stride, padding):
     if backends.on_gpu():
         return _correlate_runs(signal, kernel, stride, padding)
+    if signal.dtype == jnp.float64 and backends.on_cpu():
+        return _product(signal, kernel, stride, padding)
     return _one_convolution(signal, kernel, stride, padding)
+
+
+def _product(signal, kernel, stride, padding):
+    """Returns the convolution as the product of windows of the signal and the kernel.
+
+    Windows take as much memory as the signal for each tap, but XLA's own convolution in
+    float64, with which only comparisons are made, is many times slower on the CPU.
+    """
+    taps, inputs, outputs = kernel.shape
+    signal = jnp.pad(signal, ((0, 0), padding, (0, 0)))
+    last = signal.shape[1] - taps
+    windows = jnp.concatenate(
+        [signal[:, tap : tap + last + 1 : stride] for tap in range(taps)], axis=-1
+    )
+    return windows @ kernel.reshape(taps * inputs, outputs)
 
 
 def _one_convolution(signal, kernel, stride, padding, groups=1):

@@ -78,6 +78,22 @@ def loss_and_gradients(signal, kernel, stride):
     return jax.value_and_grad(loss, (0, 1))(signal, kernel)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("taps", "length"), [(1, 8), (3, 9), (7, 10), (33, 40)])
+def test_float64_equals_xlas_own_convolution(taps, length, stride, monkeypatch):
+    signal, kernel = RNG.normal(size=(2, length, 3)), RNG.normal(size=(taps, 3, 2))
+    with jax.enable_x64(True):
+        found = jax.jit(loss_and_gradients, static_argnums=2)(signal, kernel, stride)
+        monkeypatch.setattr(backends, "on_cpu", lambda: False)
+        expected = loss_and_gradients(jnp.array(signal), jnp.array(kernel), stride)
+    assert found[0].dtype == np.float64
+    jax.tree.map(
+        lambda f, e: np.testing.assert_allclose(f, e, rtol=1e-12, atol=1e-12),
+        found,
+        expected,
+    )
+
+
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
     monkeypatch.setattr(backends, "on_gpu", lambda: True)

@@ -43,7 +43,7 @@ class Case:
         )
 
     def is_large(self) -> bool:
-        """Whether computing costs more than compiling."""
+        """Whether float32 sums are long enough for their order to matter."""
         return self.num_samples >= 400
 
 
@@ -66,7 +66,7 @@ SIZES = {
     "1000 samples, 71 labels, full width": Case(num_labels=71),
     "5000 samples, 9 labels, half the width": Case(num_samples=5000, width=8),
 }
-# In float64, where XLA's convolutions take 20 to 30 s a record. The longest first.
+# In float64, where each side takes twice the time. The longest first.
 DOUBLE = {
     name: dataclasses.replace(case, batch=3) for name, case in SIZES.items()
 } | OPTIONS
