@@ -25,7 +25,7 @@ PAGES = [conftest.ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
 def check_examples(pages, clone):
-    done = doc_examples.run(pages, clone)
+    done = doc_examples.run(pages, clone, conftest.QUICK_TO_COMPILE)
     assert done.returncode == 0, done.stdout
 
 

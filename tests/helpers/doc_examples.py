@@ -65,8 +65,8 @@ def make_clone(folder: Path) -> Path:
     return folder
 
 
-def run(pages: list[Path], clone: Path) -> subprocess.CompletedProcess:
-    """Runs the examples of documents in a separate process.
+def run(pages: list[Path], clone: Path, xla_flags: str) -> subprocess.CompletedProcess:
+    """Runs the examples of documents in a separate process, on one device.
 
     Those of the first run in `clone`, those of every other one in a copy of what the
     first has left there.
@@ -75,10 +75,7 @@ def run(pages: list[Path], clone: Path) -> subprocess.CompletedProcess:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{clone}{os.pathsep}{ROOT}",  # the clone has no tests
         "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
-        # One device, as a reader of these pages has. Compiled in a third less time, and
-        # as fast as ever.
-        "XLA_FLAGS": "--xla_backend_optimization_level=1 "
-        "--xla_llvm_disable_expensive_passes=true",
+        "XLA_FLAGS": xla_flags,
     }
     return subprocess.run(
         [sys.executable, "-m", "tests.helpers.doc_examples", *map(str, pages)],
