@@ -54,12 +54,11 @@ from pathlib import Path
 
 import ml_collections
 from absl import flags
-from ml_collections import config_flags
 
 from mrm_jax.runs import experiment, transfer
 from mrm_jax.runtime import cli, devices, distributed, preemption, processes
 from mrm_jax.training import config as config_lib
-from mrm_jax.training import run_folder, shipped_experiments, unused
+from mrm_jax.training import run_folder, unused
 from mrm_jax.version import VERSION
 
 SHORT = {
@@ -160,11 +159,10 @@ def parse(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, Path]:
         raise ValueError(
             f"--config is required, for example --config={config_lib.EXAMPLE}."
         )
-    with config_lib.naming_errors(shipped_experiments.resolve(file)):
-        as_written = _parse_flags(_without_overrides(arguments)).config
-        config_lib.check(as_written)
+    as_written = config_lib.read(file)
+    _parse_flags(_without_overrides(arguments))  # names flags that do not exist
     config_lib.check_names(as_written, arguments)
-    values = _parse_flags(arguments)
+    values = _parse_flags(arguments, as_written)
     config_lib.check(values.config)
     unused.check(values.config, arguments)
     return values.config, Path(values.workdir or f"runs/{values.config.name}")
@@ -194,7 +192,7 @@ def parse_cluster(arguments: Sequence[str]) -> distributed.Cluster | None:
     Raises:
         ValueError: if the flags contradict each other.
     """
-    values = _parse_flags(expand(arguments))
+    values = _parse_flags(_without_overrides(expand(arguments)))
     by_hand = (values.coordinator, values.num_processes, values.process_id)
     if values.distributed and by_hand != (None, None, None):
         raise ValueError(
@@ -206,15 +204,21 @@ def parse_cluster(arguments: Sequence[str]) -> distributed.Cluster | None:
     return cluster if values.distributed or values.coordinator else None
 
 
-def _parse_flags(arguments: Sequence[str]) -> flags.FlagValues:
+def _parse_flags(
+    arguments: Sequence[str], config: ml_collections.ConfigDict | None = None
+) -> flags.FlagValues:
     """Parses the flags, separately from the global flags of absl.
+
+    Args:
+        arguments: flags, of which --config is left out.
+        config: what the flags --config.NAME=VALUE change; None: there are none.
 
     Raises:
         ValueError: if an argument is not a flag.
     """
-    words = ["mrm_jax.train", *_with_resolved_config(arguments)]
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
+    words, values = _without_config(arguments), flags.FlagValues()
+    if config is not None:
+        config_lib.define_flag(values, config, words)
     flags.DEFINE_string("workdir", None, "", flag_values=values)
     flags.DEFINE_boolean("distributed", False, "", flag_values=values)
     flags.DEFINE_string("coordinator", None, "", flag_values=values)
@@ -222,7 +226,7 @@ def _parse_flags(arguments: Sequence[str]) -> flags.FlagValues:
         flags.DEFINE_integer(name, None, "", flag_values=values)
     timeout = distributed.PEER_TIMEOUT_S
     flags.DEFINE_integer("peer_timeout", timeout, "", flag_values=values)
-    rest = values(words)[1:]
+    rest = values(["mrm_jax.train", *words])[1:]
     if rest:
         raise ValueError(
             f"Found unexpected arguments {rest}. Override values with "
@@ -247,14 +251,13 @@ def _place_of_config(arguments: Sequence[str]) -> int | None:
     return None
 
 
-def _with_resolved_config(arguments: Sequence[str]) -> list[str]:
-    """Replaces the name of an experiment that the package contains by its file."""
-    resolved, place = list(arguments), _place_of_config(arguments)
-    file = _config_file(arguments)
-    if place is not None and file is not None:
-        start = "--config=" if arguments[place].startswith("--config=") else ""
-        resolved[place] = start + shipped_experiments.resolve(file)
-    return resolved
+def _without_config(arguments: Sequence[str]) -> list[str]:
+    """Leaves out "--config=FILE", or "--config" and "FILE"."""
+    place = _place_of_config(arguments)
+    if place is None:
+        return [*arguments]
+    start = place if arguments[place].startswith("--config=") else place - 1
+    return [*arguments[:start], *arguments[place + 1 :]]
 
 
 def _with_workdir(arguments: Sequence[str], workdir: Path) -> list[str]:
@@ -278,11 +281,11 @@ def help_text(arguments: Sequence[str], description: str) -> str:
     asked = _without_overrides(
         [t for t in expand(arguments) if t not in ("--help", "-h")]
     )
-    if not asked:
-        asked = [f"--config={config_lib.EXAMPLE}"]
-    config = _parse_flags(asked).config
-    if config is None:
+    file = _config_file(asked) if asked else config_lib.EXAMPLE
+    _parse_flags(asked)  # names flags that do not exist
+    if file is None:
         return description
+    config = config_lib.read(file)
     return "\n  ".join(
         [f"{description}\nValues of the experiment:", *config_lib.names(config)]
     )

@@ -155,7 +155,7 @@ def metadata_of(
         ValueError: if a value is missing, has another type or is impossible.
     """
     if checkpoint.metadata is not None:
-        saved_metadata.check(checkpoint.metadata, run_spec.CONFIG_DEFAULTS_SINCE, path)
+        saved_metadata.check(checkpoint.metadata, path)
     return checkpoint.metadata
 
 

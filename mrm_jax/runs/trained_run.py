@@ -197,7 +197,7 @@ def _read_folder(workdir: Path, newest: bool, own_code: bool) -> TrainedRun:
         epochs_trained = manager.latest_step()
         epoch = epochs_trained if newest else checkpoints.best_epoch(manager)
         saved = checkpoints.read_metadata(manager, epoch)
-    saved_metadata.check(saved, run_spec.CONFIG_DEFAULTS_SINCE, workdir)
+    saved_metadata.check(saved, workdir)
     name = run_spec.saved_config(saved).model.name
     if not own_code and not networks.is_shipped(name):
         raise ValueError(
@@ -218,7 +218,7 @@ def _read_file(path: Path, name: Path) -> TrainedRun:
     variables, described = weights_file.read(path)
     exported_metadata.check(described, path)
     saved = exported_metadata.checkpoint_metadata(described)
-    saved_metadata.check(saved, run_spec.CONFIG_DEFAULTS_SINCE, path)
+    saved_metadata.check(saved, path)
     exported_metadata.check_heads(described, _heads(saved), path)
     run = TrainedRun(
         name,

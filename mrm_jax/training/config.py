@@ -15,7 +15,7 @@ from ml_collections import config_flags
 
 from mrm_jax.models import networks
 from mrm_jax.runtime import text
-from mrm_jax.training import hparams, shipped_experiments, unused
+from mrm_jax.training import config_defaults, hparams, shipped_experiments, unused
 
 EXAMPLE = "cpsc2018"
 CONFIG_MODULE = "config_config"  # the name under which ml_collections loads a file
@@ -97,14 +97,35 @@ def load(file: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
         flags.Error: if a value does not fit its name.
         OSError: if the file does not exist.
     """
-    file = shipped_experiments.resolve(file)
-    with naming_errors(file):
-        config = _parse(file, ())
-        check(config)
-    check_names(config, overrides)
-    config = _parse(file, overrides)
+    as_written = read(file)
+    check_names(as_written, overrides)
+    config = _override(as_written, overrides)
     check(config)
     unused.check(config, overrides)
+    return config
+
+
+def read(file: str) -> ml_collections.ConfigDict:
+    """Returns the locked configuration of an experiment file as it is written.
+
+    Values that were added after 0.1.0 may be missing in the file; they get their
+    defaults.
+
+    Args:
+        file: as in `load`.
+
+    Raises:
+        ValueError: if the file fails, lacks a value or has one of another type.
+        OSError: if the file does not exist.
+    """
+    file = shipped_experiments.resolve(file)
+    with naming_errors(file):
+        values, words = flags.FlagValues(), ["", f"--config={file}"]
+        config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
+        values(words)
+        _check_kind(values.config)
+        config = config_defaults.fill(values.config).lock()
+        check(config)
     return config
 
 
@@ -153,11 +174,7 @@ def check_types(config: ml_collections.ConfigDict) -> None:
     Raises:
         ValueError: if it does not; names the value.
     """
-    if not isinstance(config, ml_collections.ConfigDict):
-        raise ValueError(
-            "get_config() has to return a ConfigDict, such as that of "
-            f"mrm_jax.experiments.base; it returned {type(config).__name__}."
-        )
+    _check_kind(config)
     try:
         msgspec.convert(config.to_dict(), _Experiment)
     except msgspec.ValidationError as error:
@@ -166,6 +183,14 @@ def check_types(config: ml_collections.ConfigDict) -> None:
         raise ValueError(
             f"{name}{found[:1].lower()}{found[1:].replace('`', '')}"
         ) from None
+
+
+def _check_kind(config: object) -> None:
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise ValueError(
+            "get_config() has to return a ConfigDict, such as that of "
+            f"mrm_jax.experiments.base; it returned {type(config).__name__}."
+        )
 
 
 def check(config: ml_collections.ConfigDict) -> None:
@@ -207,8 +232,27 @@ def names(config: ml_collections.ConfigDict, prefix: str = "--config.") -> list[
     return found
 
 
-def _parse(file: str, overrides: Sequence[str]) -> ml_collections.ConfigDict:
-    values, words = flags.FlagValues(), ["", f"--config={file}", *overrides]
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
-    values(words)
+def define_flag(
+    values: flags.FlagValues,
+    config: ml_collections.ConfigDict,
+    words: Sequence[str],
+) -> None:
+    """Defines the flags --config.NAME=VALUE for the values of a configuration.
+
+    Args:
+        values: to which the flags are added. `values.config` will be the configuration.
+        config: as written in its file; it is changed by the flags.
+        words: the command line that will be parsed, without --config.
+    """
+    config_flags.DEFINE_config_dict(
+        "config", config, flag_values=values, sys_argv=["", *words]
+    )
+
+
+def _override(
+    config: ml_collections.ConfigDict, overrides: Sequence[str]
+) -> ml_collections.ConfigDict:
+    values = flags.FlagValues()
+    define_flag(values, config, overrides)
+    values(["", *overrides])
     return values.config

@@ -204,7 +204,7 @@ class RunFolder:
         return train_state.shapes(spec.model, spec.average_weights, spec.num_leads)
 
     def _check_same_run(self, saved: dict[str, Any]) -> None:
-        saved_metadata.check(saved, run_spec.CONFIG_DEFAULTS_SINCE, self._workdir)
+        saved_metadata.check(saved, self._workdir)
         metadata.check_same_run(saved, self._spec.metadata, self._workdir)
 
 

@@ -15,12 +15,9 @@ from mrm_jax.metrics import scores
 from mrm_jax.models import networks
 from mrm_jax.models.mrm_net import network as mrm_net
 from mrm_jax.runtime import devices
+from mrm_jax.training import config_defaults, metadata, ranges
 from mrm_jax.training import inherited as inherited_lib
-from mrm_jax.training import metadata, ranges
 from mrm_jax.training.hparams import AUGMENTATION, HParams
-
-# Options that were added to config.model later, with the values of runs before that.
-CONFIG_DEFAULTS_SINCE = {"compute_dtype": "float32"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,21 +227,7 @@ def saved_config(saved: Mapping[str, Any]) -> ml_collections.ConfigDict:
     Args:
         saved: metadata of the checkpoint.
     """
-    config = ml_collections.ConfigDict(saved["config"])
-    of_model = {f"config.model.{n}": v for n, v in CONFIG_DEFAULTS_SINCE.items()}
-    defaults: dict[str, Any] = metadata.LATER | of_model
-    for place, value in defaults.items():
-        _, *groups, last = place.split(".")
-        node = config
-        for group in groups:
-            if group not in node:
-                node[group] = ml_collections.ConfigDict()
-            node = node[group]
-        if last not in node:
-            node[last] = value
-    if "options" not in config.model:
-        config.model.options = ml_collections.ConfigDict()
-    return config
+    return config_defaults.fill(ml_collections.ConfigDict(saved["config"]))
 
 
 def _load_own_shards(config: ml_collections.ConfigDict) -> shards.Shards:

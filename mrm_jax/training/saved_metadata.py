@@ -11,6 +11,7 @@ import msgspec
 from mrm_jax.data import leads
 from mrm_jax.runtime import text
 from mrm_jax.training import config as config_lib
+from mrm_jax.training import config_defaults
 
 LONGEST = 10**7  # samples of a window: 28 hours at 100 Hz
 ADVICE = "Restore the run from a copy, or train it again."
@@ -44,12 +45,11 @@ class _Saved(msgspec.Struct):
     metrics: dict[str, float | None] = {}
 
 
-def check(saved: Mapping[str, Any], defaults: Mapping[str, Any], workdir: Path) -> None:
+def check(saved: Mapping[str, Any], workdir: Path) -> None:
     """Checks the metadata of a checkpoint before anything is built from them.
 
     Args:
         saved: metadata of the checkpoint.
-        defaults: values of config.model that older checkpoints lack.
         workdir: folder of the run, for the message.
 
     Raises:
@@ -58,9 +58,7 @@ def check(saved: Mapping[str, Any], defaults: Mapping[str, Any], workdir: Path) 
     try:
         found = msgspec.convert(saved, _Saved)
         config = ml_collections.ConfigDict(found.config)
-        if isinstance(config.get("model"), ml_collections.ConfigDict):
-            config.model.update({**defaults, **config.model})
-        config_lib.check_types(config)
+        config_lib.check_types(config_defaults.fill(config))
         problem = _problem(found.data)
     except (msgspec.ValidationError, ValueError) as error:
         problem = str(error)
