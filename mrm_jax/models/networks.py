@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ SHIPPED = {
     "s4": "mrm_jax.models.s4:S4",
 }
 SINGLE = ("single",)
+ATTRIBUTES = ("num_labels", "num_samples", "axis_name")  # of every network
 
 
 @runtime_checkable
@@ -92,22 +94,56 @@ def build(name: str, options: Mapping[str, Any], **given: Any) -> Network:
         given: further arguments, which are left out if the class has none of the name.
 
     Raises:
-        ValueError: if there is no such network, its class has no such option, or the
-            value of an option is invalid.
+        ValueError: if there is no such network, its class lacks an attribute of
+            `Network`, an option is unknown, missing or among the given arguments, or
+            the value of an option is invalid.
     """
     found: Any = find(name)
-    fields = {field.name for field in dataclasses.fields(found)} - {"parent", "name"}
-    unknown = sorted(set(options) - fields)
+    fields = _fields(found, name)
+    unknown = sorted(set(options) - set(fields))
     if unknown:
         raise ValueError(
             f"model.options: {name} has no {', '.join(unknown)}; it has "
-            f"{', '.join(sorted(fields))}"
+            f"{', '.join(sorted(set(fields) - set(given)))}"
+        )
+    both = sorted(set(options) & set(given))
+    if both:
+        raise ValueError(
+            f"model.options: {', '.join(both)} is no option, as the data, the devices "
+            "or config.model have its value. Leave it out."
         )
     known = {n: value for n, value in given.items() if n in fields}
     hashable = {n: tuple(v) if isinstance(v, list) else v for n, v in options.items()}
     for option, value in hashable.items():
         _check_type(found, option, value)
-    return found(**(known | hashable))
+    arguments = known | hashable
+    missing = [n for n, required in fields.items() if required and n not in arguments]
+    if missing:
+        raise ValueError(
+            f"model.options: {name} needs {', '.join(missing)}. Set "
+            f"config.model.options.{missing[0]}, or give the attribute a default."
+        )
+    return found(**arguments)
+
+
+def _fields(network: Any, name: str) -> dict[str, bool]:
+    """Returns the attributes that can be set, and whether they need a value.
+
+    Raises:
+        ValueError: if the class lacks one of `Network`.
+    """
+    found = {
+        field.name: field.default is field.default_factory is dataclasses.MISSING
+        for field in dataclasses.fields(network)
+        if field.init and field.name not in ("parent", "name")
+    }
+    lacking = [attribute for attribute in ATTRIBUTES if attribute not in found]
+    if lacking:
+        raise ValueError(
+            f"model.name: {name} has no attribute {', '.join(lacking)}. A network "
+            f"needs the attributes {', '.join(ATTRIBUTES)}, each with its type."
+        )
+    return found
 
 
 def _check_type(network: Any, option: str, value: Any) -> None:
@@ -151,8 +187,25 @@ def _module(place: str) -> Any:
         return _of_file(str(Path(place).resolve()))
     try:
         return importlib.import_module(place)
-    except ImportError as error:
-        raise ValueError(f"model.name: cannot import {place} ({error})") from None
+    except Exception as error:
+        raise _import_error(place, error) from error
+
+
+def _import_error(place: str, error: Exception) -> ValueError:
+    """Returns an error that the code of a network raised, in one line."""
+    lines = [
+        f.lineno
+        for f in traceback.extract_tb(error.__traceback__)
+        if f.filename == place
+    ]
+    message = str(error)
+    if isinstance(error, SyntaxError):
+        message = error.msg
+        if error.filename == place:
+            lines.append(error.lineno)
+    where = f", line {lines[-1]}" if lines and lines[-1] else ""
+    kind = type(error).__name__
+    return ValueError(f"model.name: cannot import {place}{where} ({kind}: {message})")
 
 
 @functools.cache
@@ -170,7 +223,9 @@ def _of_file(path: str) -> Any:
     sys.modules[name] = module  # where dataclasses look up postponed annotations
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, Exception):
+            raise _import_error(path, error) from error
         raise
     return module

@@ -40,13 +40,48 @@ def test_files_of_the_same_name_are_different_modules(tmp_path):
     assert len(set(names)) == 2 and "json" not in names
 
 
-def test_a_file_that_fails_leaves_no_module(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\nraise RuntimeError('stop')", r"own\.py, line 2 \(RuntimeError: stop"),
+        ("class Own(:", r"own\.py, line 1 \(SyntaxError: invalid syntax"),
+        (
+            "import not_there",
+            "line 1 \\(ModuleNotFoundError: No module named 'not_there",
+        ),
+        ("\0", r"own\.py \(SyntaxError: source code string cannot contain null"),
+    ],
+)
+def test_a_file_that_fails_is_named_and_leaves_no_module(text, message, tmp_path):
     path = tmp_path / "own.py"
-    path.write_text("raise RuntimeError('stop')")
+    path.write_text(text)
     before = set(sys.modules)
-    with pytest.raises(RuntimeError, match="stop"):
+    with pytest.raises(ValueError, match=f"model.name: cannot import .*{message}"):
         networks.find(f"{path}:Own")
     assert set(sys.modules) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "options", "message"),
+    [
+        (
+            "    axis_name: str | None = None\n",
+            "",
+            {},
+            "Own has no attribute axis_name",
+        ),
+        ("    num_samples: int\n", "", {}, "Own has no attribute num_samples"),
+        ("tuple[int, ...] = (3,)", "int", {}, r"Own needs taps\. Set config\.model"),
+        ("", "", {"num_labels": 7}, "num_labels is no option, as the data"),
+        ("", "", {"parent": 7}, "Own has no parent; it has taps$"),
+    ],
+)
+def test_attributes_and_options_have_to_fit(old, new, options, message, tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(OWN.replace(old, new))
+    given = {"num_labels": 2, "num_samples": 40, "axis_name": None}
+    with pytest.raises(ValueError, match=message):
+        networks.build(f"{path}:Own", options, **given)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_it_has_the_mean_head_only(workdir):
 def test_its_options_are_those_of_its_class(workdir, shards_dir):
     model = trained_run.read(workdir).model
     assert (model.channels, model.taps) == (6, (3, 5))
-    with pytest.raises(ValueError, match="has no width; it has axis_name, channels"):
+    with pytest.raises(ValueError, match="has no width; it has channels, taps"):
         run_spec.build_run_spec(configuration(shards_dir, width=3))
 
 
