@@ -108,6 +108,7 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
         reporting.check_same_data(folder, external)
     console.say(f"{spec.headline()}\nscored on {devices.describe()} -> {folder}")
     with locks.writing(folder):
+        history = metrics_log.read(workdir)  # before the work, as it may be damaged
         evaluated = _evaluate(run, records, config)
         how = {"evaluated_on": external, "evaluated_by": config.command}
         if external is not None:
@@ -118,7 +119,6 @@ def evaluate_run(workdir: Path, config: EvaluationConfig = DEFAULT) -> dict[str,
         if is_report and folder == workdir:
             report = reporting.write_own(folder, spec, described, evaluated)
         else:
-            history = metrics_log.read(workdir)
             report = reporting.write(folder, spec, described, evaluated, history)
             label_mapping.write(folder, label_map)
     reporting.show(report, folder)

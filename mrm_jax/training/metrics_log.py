@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
+import msgspec
+
 from mrm_jax.runtime import atomic
 
 if TYPE_CHECKING:
@@ -75,20 +77,25 @@ class MetricWriter:
         self.close()
 
 
-def read(workdir: Path | str) -> list[dict[str, Any]]:
+def read(workdir: Path | str, metric: str | None = None) -> list[dict[str, Any]]:
     """Returns the lines of workdir/metrics.jsonl, oldest first; [] without the file.
 
     An incomplete last line, left by a run that was killed, is not returned. Values that
     were NaN or infinite when they were written are NaN.
 
+    Args:
+        workdir: folder of the run.
+        metric: name of a metric that every line must have; None: any may be missing.
+
     Raises:
-        ValueError: if a line is not a JSON object with an epoch.
+        ValueError: if a line is not a JSON object of numbers with an epoch, or lacks
+            the metric.
     """
     path = Path(workdir) / FILE
     if not path.is_file():
         return []
-    whole_lines = path.read_text().split("\n")[:-1]
-    return [_from_line(line, path, i + 1) for i, line in enumerate(whole_lines)]
+    whole_lines = path.read_bytes().split(b"\n")[:-1]
+    return [_from_line(line, path, i + 1, metric) for i, line in enumerate(whole_lines)]
 
 
 def _to_line(entry: Mapping[str, Any]) -> str:
@@ -97,15 +104,24 @@ def _to_line(entry: Mapping[str, Any]) -> str:
     return json.dumps(finite, allow_nan=False) + "\n"
 
 
-def _from_line(line: str, path: Path, number: int) -> dict[str, Any]:
+def _from_line(
+    line: bytes, path: Path, number: int, metric: str | None
+) -> dict[str, Any]:
     try:
-        entry = json.loads(line)
-        epoch = entry.pop("epoch")
-    except (ValueError, KeyError, AttributeError, TypeError):
+        values = msgspec.convert(json.loads(line), dict[str, Any])
+        epoch = msgspec.convert(values.pop("epoch"), int)
+        entry = msgspec.convert(values, dict[str, float | None])
+    except (ValueError, KeyError, OverflowError, RecursionError):
+        found = line.decode(errors="replace")[:60]
         raise ValueError(
-            f"{path}, line {number}: expected a JSON object with an epoch, found "
-            f"{line[:60]!r}. Repair or remove the line."
+            f"{path}, line {number}: expected a JSON object of numbers with an epoch, "
+            f"found {found!r}. Repair or remove the line."
         ) from None
+    if metric is not None and metric not in entry:
+        raise ValueError(
+            f"{path}, line {number}: expected a value of {metric}, found none. Repair "
+            "or remove the line."
+        )
     return {"epoch": epoch} | {
         name: math.nan if value is None else value for name, value in entry.items()
     }

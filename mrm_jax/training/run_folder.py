@@ -57,11 +57,14 @@ class RunFolder:
             if self.epochs_done:
                 saved = checkpoints.read_metadata(self._manager, self.epochs_done)
                 self._check_same_run(saved)
+            self._writer = None
+            lines = metrics_log.read(workdir, spec.selection)
+            if self.epochs_done < spec.num_epochs:
+                first = self.epochs_done + 1
+                self._writer = metrics_log.MetricWriter(workdir, first)
+                lines = [line for line in lines if line["epoch"] < first]
+            self._values = [line[spec.selection] for line in lines]
             self._opened = opened.pop_all()
-        self._writer = None
-        if self.epochs_done < spec.num_epochs:
-            self._writer = metrics_log.MetricWriter(workdir, self.epochs_done + 1)
-        self._values = [line[spec.selection] for line in metrics_log.read(workdir)]
 
     def num_epochs_done(self) -> int:
         """Returns the number of finished epochs."""

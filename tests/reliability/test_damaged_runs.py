@@ -117,6 +117,17 @@ def test_damaged_folders_are_named(files, tmp_path, damage, message, capsys):
     check(files, run, message, capsys)
 
 
+@pytest.mark.parametrize("line", [b"\xff", b'{"epoch": 1, "val/bce": "x"}', b"[1]"])
+def test_damaged_metrics_are_named(files, tmp_path, line, capsys):
+    run = shutil.copytree(files / "run", tmp_path / "run")
+    (run / "metrics.jsonl").write_bytes(line + b"\n")
+    assert evaluate.main(["--run", str(run), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert f"error: {run}/metrics.jsonl, line 1: expected a JSON object" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_whose_name_is_no_longer_accepted_is_read(files, tmp_path):
     run = shutil.copytree(files / "run", tmp_path / "run")
     rewrite(run, with_value("ablations/first", "config", "name"))

@@ -75,11 +75,29 @@ def test_a_torn_last_line_is_dropped(tmp_path):
     assert [line["epoch"] for line in metrics_log.read(tmp_path)] == [0, 1]
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", "7", '{"train/loss": 1}', ""])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"{", b"[1]", b"7", b'{"train/loss": 1}', b"", b"\xff\xfe", b"[" * 100_000),
+        *(b'{"epoch": "1"}', b'{"epoch": 1.5}', b'{"epoch": null}', b'{"epoch": true}'),
+        *(b'{"epoch": 1, "a": "x"}', b'{"epoch": 1, "a": [1]}'),
+        *(b'{"epoch": 1, "a": true}', b'{"epoch": 1, "a": {}}'),
+        b'{"epoch": 1, "a": 1' + b"0" * 400 + b"}",
+    ],
+)
 def test_an_invalid_line_raises_and_is_named(tmp_path, line):
-    (tmp_path / "metrics.jsonl").write_text('{"epoch": 0}\n' + line + "\n")
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"epoch": 0}\n' + line + b"\n")
     with pytest.raises(ValueError, match=r"metrics.jsonl, line 2: expected a JSON obj"):
         metrics_log.read(tmp_path)
+
+
+def test_a_line_without_a_metric_is_named(tmp_path):
+    write_epochs(tmp_path, [0, 1])
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "train/loss": 1}\n')
+    assert len(metrics_log.read(tmp_path, "train/loss")) == 3
+    with pytest.raises(ValueError, match=r"jsonl, line 3: expected a value of val/mac"):
+        metrics_log.read(tmp_path, "val/macro_auc_mean")
 
 
 def test_a_missing_file_is_an_empty_history(tmp_path):
