@@ -206,7 +206,7 @@ def _work(
     title: str,
 ) -> list[Row]:
     """Trains the trials of a study and returns them."""
-    storage = options.storage or f"sqlite:///{options.workdir / STUDY_FILE}"
+    storage = options.storage or storage_lib.sqlite_url(options.workdir / STUDY_FILE)
     clock = (options.heartbeat_s, options.timeout_s, options.patience_s)
     with Study(storage, study_spec, worker, *clock) as study:
         if not study.progress().done:
@@ -228,15 +228,15 @@ def _headline(
 ) -> str:
     space, total = study_spec.space, study_spec.total(study_spec.trials)
     programs = len(space.programs)
-    storage = options.storage or f"{options.workdir / STUDY_FILE}"
+    storage = options.workdir / STUDY_FILE
+    shown = storage_lib.shown(options.storage) if options.storage else storage
     return (
         f"{spec.headline()}; the test records are not read\n"
         f"{total} trials of {', '.join(space.distributions)} in {programs} "
         f"program{'s' if programs > 1 else ''}, {study_spec.sampler}, "
         f"pruner {study_spec.pruner}, {spec.num_epochs} epochs each; "
         f"{options.slots or 'as many as fit'} at once on {devices.describe()}\n"
-        f"worker {worker}, study {study_spec.name!r} in "
-        f"{storage_lib.shown(storage)} -> {options.workdir}"
+        f"worker {worker}, study {study_spec.name!r} in {shown} -> {options.workdir}"
     )
 
 

@@ -66,6 +66,20 @@ def open_storage(storage: str, heartbeat_s: int, timeout_s: int) -> BaseStorage:
         ) from error
 
 
+def sqlite_url(file: Path) -> str:
+    """Returns the URL of an SQLite file, whatever characters its path has.
+
+    In a plain URL some would end the path or be decoded, and Optuna replaces what is in
+    braces. SQLite's own URIs quote them.
+    """
+    if not set("?#%{}") & set(str(file)):
+        return f"sqlite:///{file}"
+    uri = file.absolute().as_uri()
+    return sqlalchemy.URL.create(
+        "sqlite", database=uri, query={"uri": "true"}
+    ).render_as_string()
+
+
 def shown(storage: str) -> str:
     """Returns the storage's URL or path for messages, without its password."""
     try:

@@ -1,6 +1,7 @@
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,20 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(capsys):
     said = capsys.readouterr().out
     assert "retrying" in said
     assert "secret" not in said + str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "a?b=c", "a#b", "a%41", "a{b}", "a@b:c", "two words", "ä&+;"]
+)
+def test_a_file_may_have_any_path(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    for file in (Path(name) / "1.sqlite", tmp_path / name / "2.sqlite"):
+        with join(storage_lib.sqlite_url(file)) as study_of_file:
+            assert study_of_file.acquire() is not None
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    found = sorted(path.name for path in (tmp_path / name).iterdir())
+    assert found == ["1.sqlite", "2.sqlite"]
 
 
 @pytest.mark.parametrize(
