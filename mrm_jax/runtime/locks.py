@@ -74,21 +74,35 @@ def writing_file(path: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
-def _locked(file: IO[str], what: Path, kind: str) -> bool:
-    """Locks an open file; returns False if its file system has no locks."""
+def acquire(file: IO[str]) -> bool:
+    """Locks an open file; returns False if its file system has no locks.
+
+    Raises:
+        BlockingIOError: if another process has locked it.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return False
+    return True
+
+
+def _locked(file: IO[str], what: Path, kind: str) -> bool:
+    """Locks an open file as `acquire` does, and says what is wrong."""
+    try:
+        is_locked = acquire(file)
     except BlockingIOError:
         raise ValueError(
             f"{what}: another process is writing to this {kind}. Wait until it has "
             f"finished, or choose another {kind}."
         ) from None
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
+    if not is_locked:
         console.say(
             f"{what}: this file system has no locks. Start only one process that "
             f"writes to this {kind}."
         )
-        return False
-    return True
+    return is_locked

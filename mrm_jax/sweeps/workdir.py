@@ -1,14 +1,13 @@
 """The folder of a sweep: a record of its sweep, and names for its workers."""
 
 import contextlib
-import fcntl
 import json
 import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from mrm_jax.runtime import atomic, json_files
+from mrm_jax.runtime import atomic, json_files, locks
 
 OWNER_FILE = "study.json"  # the sweep that the folder belongs to
 WORKERS_FOLDER = "workers"  # one locked file for each worker
@@ -51,6 +50,9 @@ def worker_name(workdir: Path) -> Iterator[str]:
 
     Args:
         workdir: folder of the sweep, which exists.
+
+    Raises:
+        ValueError: if the file system has no locks.
     """
     folder = workdir / WORKERS_FOLDER
     folder.mkdir(exist_ok=True)
@@ -60,9 +62,14 @@ def worker_name(workdir: Path) -> Iterator[str]:
         name = platform.node() + (f"-{number}" if number > 1 else "")
         with (folder / name).open("a") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_locked = locks.acquire(file)
             except BlockingIOError:
                 continue
+            if not is_locked:
+                raise ValueError(
+                    f"{folder}: this file system has no locks, which keep workers of "
+                    "the same machine apart. Name each worker with --worker."
+                )
             file.truncate(0)
             file.write(f"process {os.getpid()}\n")
             file.flush()

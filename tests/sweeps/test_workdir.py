@@ -3,6 +3,9 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
+from mrm_jax.runtime import locks
 from mrm_jax.sweeps import workdir
 from tests import conftest
 
@@ -38,3 +41,14 @@ def test_a_killed_process_frees_its_name(tmp_path):
     process.communicate()
     with workdir.worker_name(tmp_path) as again:
         assert again == platform.node()
+
+
+def test_a_file_system_without_locks_asks_for_names(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(locks.errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    message = f"{tmp_path}/workers: this file system has no locks.* with --worker"
+    with pytest.raises(ValueError, match=message):
+        with workdir.worker_name(tmp_path):
+            pass
