@@ -231,7 +231,8 @@ def _add_sharing_flags(group: argparse._ArgumentGroup) -> None:
         "--worker",
         metavar="NAME",
         help="unique name of this process; after a restart under the same name it "
-        "resumes its own trials at once (default: host name, numbered if needed)",
+        "resumes its own trials at once (default: host name, with a mark of "
+        "the workdir if --storage is given, numbered if needed)",
     )
     group.add_argument(
         "--heartbeat_s",

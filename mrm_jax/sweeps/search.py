@@ -47,7 +47,7 @@ class Options:
     sampler_seed: int = 0
     storage: str | None = None  # None: a file in workdir
     study: str | None = None  # name in the storage; None: the experiment's name
-    worker: str | None = None  # None: the machine's host name
+    worker: str | None = None  # None: see `workdir.worker_name`
     heartbeat_s: int = 60
     timeout_s: int = 180
     patience_s: float = 60
@@ -220,7 +220,9 @@ def _work(
 def _name(options: Options) -> contextlib.AbstractContextManager[str]:
     if options.worker is not None:
         return contextlib.nullcontext(options.worker)
-    return workdir_lib.worker_name(options.workdir)
+    return workdir_lib.worker_name(
+        options.workdir, has_shared_study=options.storage is not None
+    )
 
 
 def _headline(

@@ -1,6 +1,7 @@
 """The folder of a sweep: a record of its sweep, and names for its workers."""
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -41,8 +42,8 @@ def initialize(workdir: Path, study: str, config: str) -> None:
 
 
 @contextlib.contextmanager
-def worker_name(workdir: Path) -> Iterator[str]:
-    """Yields a name that no other process uses in this folder at the same time.
+def worker_name(workdir: Path, *, has_shared_study: bool = False) -> Iterator[str]:
+    """Yields a name that no other worker of the study uses at the same time.
 
     The name is the machine's host name, with a number if several workers share the
     machine. It is held by a file lock, which the system releases when the process ends
@@ -50,16 +51,20 @@ def worker_name(workdir: Path) -> Iterator[str]:
 
     Args:
         workdir: folder of the sweep, which exists.
+        has_shared_study: whether workers in other folders may work on the same study.
+            A mark of the folder then keeps the names apart.
 
     Raises:
         ValueError: if the file system has no locks.
     """
     folder = workdir / WORKERS_FOLDER
     folder.mkdir(exist_ok=True)
-    number = 0
+    base, number = platform.node(), 0
+    if has_shared_study:
+        base += f"-{hashlib.sha256(os.fsencode(workdir.resolve())).hexdigest()[:6]}"
     while True:
         number += 1
-        name = platform.node() + (f"-{number}" if number > 1 else "")
+        name = base + (f"-{number}" if number > 1 else "")
         with (folder / name).open("a") as file:
             try:
                 is_locked = locks.acquire(file)

@@ -28,6 +28,19 @@ def test_workers_on_one_machine_have_different_names(tmp_path):
         assert again == first
 
 
+def test_workers_of_one_study_in_different_folders_have_different_names(tmp_path):
+    def name(folder):
+        with workdir.worker_name(folder, has_shared_study=True) as found:
+            return found
+
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    first, second = map(name, folders)
+    assert first != second and first.startswith(f"{platform.node()}-")
+    assert name(folders[0] / ".." / "a") == first
+
+
 def test_a_killed_process_frees_its_name(tmp_path):
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     process = subprocess.Popen(
