@@ -37,10 +37,15 @@ def check(kind: str, space: Space) -> None:
 
 
 def limit(kind: str, space: Space, trials: int) -> int:
-    """Returns how many trials there are to train; only a grid is finite."""
-    if kind != "grid":
+    """Returns how many trials there are to train.
+
+    A grid is finite. Where nothing varies within a program, another trial of the
+    program would be the same run again, whatever the sampler.
+    """
+    shape = _grid_shape(space)
+    if kind != "grid" and any(size != 1 for size in shape):
         return trials
-    return min(trials, len(space.programs) * math.prod(_grid_shape(space)))
+    return min(trials, len(space.programs) * math.prod(shape))
 
 
 def make_pruner(kind: str, num_epochs: int) -> optuna.pruners.BasePruner:

@@ -74,6 +74,14 @@ def test_only_a_grid_is_finite():
     assert samplers.limit("sobol", GRID, 1000) == 1000
 
 
+@pytest.mark.parametrize("kind", samplers.SAMPLERS)
+@pytest.mark.parametrize("traced", [{}, {"seed": IntDistribution(3, 3)}])
+def test_a_program_in_which_nothing_varies_is_trained_once(kind, traced):
+    widths = CategoricalDistribution([8, 16, 32])
+    space = search_space.check({"model.width": widths, **traced}, base.get_config())
+    assert samplers.limit(kind, space, 32) == 3
+
+
 def test_an_infinite_grid_raises():
     with pytest.raises(ValueError, match=r"learning_rate, hparams\.weight_decay: give"):
         samplers.check("grid", MIXED)
