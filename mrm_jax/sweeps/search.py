@@ -167,6 +167,7 @@ def _search(
         name=f"{study_spec.name}, seeds of {best.number}",
         space=search_space.check({"seed": seeds}, config),
         trials=options.seeds,
+        trials_flag="--seeds",
         sampler="grid",
         pruner="none",
         config=metadata.fingerprint(spec.metadata),

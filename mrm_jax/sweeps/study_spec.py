@@ -36,6 +36,7 @@ class StudySpec:
     seed: int = 0  # seed of the sampler
     config: str = ""  # fingerprint of the base configuration and its data
     patience: int = 0  # epochs without a better one that end a trial; 0: never
+    trials_flag: str = "--trials"  # which sets the number of trials, for messages
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -58,7 +59,7 @@ class StudySpec:
         facts = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in ("name", "space", TRIALS)
+            if field.name not in ("name", "space", TRIALS, "trials_flag")
         }
         for name, distribution in self.space.distributions.items():
             facts[f"space.{name}"] = json.loads(distribution_to_json(distribution))
@@ -126,13 +127,15 @@ def _check_same(theirs: Mapping[str, Any], spec: StudySpec, trials: int) -> None
         for name in sorted(theirs.keys() | ours.keys())
         if theirs.get(name) != ours.get(name)
     ]
-    if spec.trials < trials:
-        differing.append(
-            f"trials: {trials} in the study, {spec.trials} here (can only be raised)"
-        )
     if differing:
         raise ValueError(
             f"The study {spec.name!r} was created for a different sweep. Use the same "
             "values, or pass another name with --study. These values differ:\n  "
             + "\n  ".join(differing)
+        )
+    if spec.trials < trials:
+        raise ValueError(
+            f"{spec.trials_flag}: the study {spec.name!r} was given {trials} before, "
+            f"and the number can only be raised. Pass {trials} or more, got "
+            f"{spec.trials}."
         )

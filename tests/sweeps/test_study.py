@@ -151,11 +151,18 @@ def test_a_worker_of_another_sweep_raises(join):
         "num_epochs: 2 in the study, 3 here",
         "config: 'abc' in the study, 'xyz' here",
         "sampler: 'random' in the study, 'tpe' here",
-        "trials: 6 in the study, 5 here (can only be raised)",
         "space.seed: None in the study, {'name': 'IntDistribution'",
         "space.hparams.learning_rate: {'name': 'FloatDistribution'",
     ]:
         assert line in str(error.value)
+
+
+def test_fewer_trials_than_before_name_their_flag(join):
+    join("a")
+    for flag in ("--trials", "--seeds"):
+        message = f"{flag}: the study 'sweep' was given 6 .*Pass 6 or more, got 5"
+        with pytest.raises(ValueError, match=message):
+            join("b", trials=5, trials_flag=flag)
 
 
 def test_a_study_not_created_by_a_sweep_raises(join, storage):
