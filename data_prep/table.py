@@ -225,7 +225,7 @@ def _add_columns(group: argparse._ArgumentGroup) -> None:
 def _add_labels(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     help_ = "leave out labels of fewer records than this (default: %(default)s)"
-    add("--min_records", type=int, default=1, metavar="N", help=help_)
+    add("--min_records", type=cli.at_least(0), default=1, metavar="N", help=help_)
     help_ = (
         "leave out records without any label, which count as negatives by default; for "
         "tables in which an empty row means that nobody looked"
@@ -241,7 +241,7 @@ def _add_labels(group: argparse._ArgumentGroup) -> None:
     )
     add("--folds", type=Path, metavar="CSV", help=help_)
     help_ = "seed of new folds (default: %(default)s)"
-    add("--seed", type=int, default=0, metavar="N", help=help_)
+    add("--seed", type=cli.at_least(0), default=0, metavar="N", help=help_)
 
 
 def _add_signals(group: argparse._ArgumentGroup) -> None:

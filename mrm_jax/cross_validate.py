@@ -44,7 +44,10 @@ from mrm_jax.runtime import cli, devices, preemption
 from mrm_jax.version import VERSION
 
 TEST_FOLDS, WORKDIR = "--test_folds", "--workdir"
-OF_CLUSTERS = ("--distributed", "--coordinator", "--num_processes", "--process_id")
+OF_CLUSTERS = (
+    *("--distributed", "--coordinator", "--num_processes", "--process_id"),
+    "--peer_timeout",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

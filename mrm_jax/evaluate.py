@@ -159,30 +159,15 @@ def _add_bootstrap_flags(flags: argparse._ArgumentGroup) -> None:
     flags.add_argument(
         "--resamples",
         metavar="N",
-        type=_positive,
+        type=cli.at_least(1),
         help=f"number of bootstrap resamples (default: {bootstrap.RESAMPLES})",
     )
     flags.add_argument(
         "--seed",
         metavar="N",
-        type=_seed,
+        type=cli.at_least(0),
         help=f"seed of the bootstrap, not of the runs (default: {bootstrap.SEED})",
     )
-
-
-def _positive(text: str) -> int:
-    return _at_least(1, text)
-
-
-def _seed(text: str) -> int:
-    return _at_least(0, text)
-
-
-def _at_least(least: int, text: str) -> int:
-    number = int(text)
-    if number < least:
-        raise argparse.ArgumentTypeError(f"expected {least} or more, got {number}")
-    return number
 
 
 if __name__ == "__main__":

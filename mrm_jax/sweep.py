@@ -29,6 +29,7 @@ from mrm_jax.sweeps.vectorised import ALIASES, BATCHINGS
 from mrm_jax.training import config as config_lib
 from mrm_jax.training import shipped_experiments
 
+_COUNT = cli.at_least(1)
 KEPT = "Ended trials are kept, and the finished epochs of the others are saved."
 RESUME = "Run the same command again to resume from the last epoch."
 # Old spellings of flags, which are still accepted.
@@ -160,13 +161,13 @@ def _add_trial_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--trials",
-        type=_count,
+        type=_COUNT,
         default=32,
         help="number of trials to train (default: %(default)s)",
     )
     add(
         "--population",
-        type=lambda text: None if text == "auto" else _count(text),
+        type=lambda text: None if text == "auto" else _COUNT(text),
         default="auto",
         help="number of trials that this process trains at once (default: as many as "
         "fit, but at most a quarter of all trials)",
@@ -197,7 +198,7 @@ def _add_search_flags(group: argparse._ArgumentGroup) -> None:
     add(
         "--sampler_seed",
         metavar="SEED",
-        type=int,
+        type=cli.at_least(0),
         default=0,
         help="seed of the sampler (default: %(default)s)",
     )
@@ -210,7 +211,7 @@ def _add_search_flags(group: argparse._ArgumentGroup) -> None:
     add(
         "--seeds",
         metavar="N",
-        type=int,
+        type=cli.at_least(0),
         default=5,
         help="number of further seeds with which the best trial is trained again, to "
         "show the seed-to-seed variance (default: %(default)s)",
@@ -237,14 +238,14 @@ def _add_sharing_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--heartbeat_s",
         metavar="SECONDS",
-        type=_count,
+        type=_COUNT,
         default=60,
         help="interval between heartbeats to the storage (default: %(default)s)",
     )
     group.add_argument(
         "--timeout_s",
         metavar="SECONDS",
-        type=_count,
+        type=_COUNT,
         default=180,
         help="time without a heartbeat after which others take over a process's "
         "trials (default: %(default)s)",
@@ -252,18 +253,11 @@ def _add_sharing_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--patience_s",
         metavar="SECONDS",
-        type=_count,
+        type=_COUNT,
         default=60,
         help="how long to wait for a storage that does not respond (default: "
         "%(default)s)",
     )
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {value}")
-    return value
 
 
 if __name__ == "__main__":

@@ -200,7 +200,15 @@ def parse_cluster(arguments: Sequence[str]) -> distributed.Cluster | None:
             "--num_processes and --process_id are for hosts without one. Pass either "
             "the first or the other three."
         )
-    cluster = distributed.Cluster(*by_hand, values.peer_timeout)
+    timeout = values.peer_timeout
+    if timeout is None:
+        timeout = distributed.PEER_TIMEOUT_S
+    elif not values.distributed and by_hand == (None, None, None):
+        raise ValueError(
+            "--peer_timeout has no effect on a single process. Leave it out, or pass "
+            "--distributed or --coordinator."
+        )
+    cluster = distributed.Cluster(*by_hand, timeout)
     return cluster if values.distributed or values.coordinator else None
 
 
@@ -222,10 +230,8 @@ def _parse_flags(
     flags.DEFINE_string("workdir", None, "", flag_values=values)
     flags.DEFINE_boolean("distributed", False, "", flag_values=values)
     flags.DEFINE_string("coordinator", None, "", flag_values=values)
-    for name in ("num_processes", "process_id"):
+    for name in ("num_processes", "process_id", "peer_timeout"):
         flags.DEFINE_integer(name, None, "", flag_values=values)
-    timeout = distributed.PEER_TIMEOUT_S
-    flags.DEFINE_integer("peer_timeout", timeout, "", flag_values=values)
     rest = values(["mrm_jax.train", *words])[1:]
     if rest:
         raise ValueError(

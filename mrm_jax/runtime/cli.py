@@ -1,6 +1,7 @@
 """Parts that all commands share: command line, `error:` line and exit status."""
 
 import argparse
+import contextlib
 import errno
 import re
 import shlex
@@ -51,6 +52,19 @@ def command_line(module: str, words: Sequence[str]) -> str:
     """
     hidden = [without_passwords(word) for word in words]
     return shlex.join(["python", "-m", module, *hidden])
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Returns the type of a flag whose values are whole numbers from `least` on."""
+
+    def parse(text: str) -> int:
+        """Returns the number; argparse names the flag in the error."""
+        with contextlib.suppress(ValueError):
+            if int(text) >= least:
+                return int(text)
+        raise argparse.ArgumentTypeError(f"expected {least} or more, got {text}")
+
+    return parse
 
 
 def program() -> str | None:

@@ -85,7 +85,7 @@ TRAIN = "python -m mrm_jax.train --config demo"
     [
         (f"{EVALUATE} --shards x", "--shards is not a flag of mrm_jax.evaluate"),
         (f"{EVALUATE} --split part", "argument --split: invalid choice: 'part'"),
-        (f"{EVALUATE} --resamples many", "argument --resamples: invalid"),
+        (f"{EVALUATE} --resamples many", "argument --resamples: expected"),
         ("python -m mrm_jax.evaluate", "arguments are required: --run"),
         ("python -m mrm_jax.export --run runs/a", "arguments are required: --format"),
         ("mrm-jax export --run a --format npz b", "unrecognized arguments: b"),

@@ -97,6 +97,10 @@ def by_hand(coordinator, num_processes, process_id):
             ["--config=experiments/base.py", "--distributed", "--peer_timeout=0"],
             "--peer_timeout: expected 1 or more seconds, got 0",
         ),
+        (
+            ["--config=experiments/base.py", "--peer_timeout=9"],
+            "--peer_timeout has no effect on a single process",
+        ),
     ],
 )
 def test_invalid_arguments_raise_with_a_suggestion(arguments, message, capsys):

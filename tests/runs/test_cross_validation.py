@@ -197,6 +197,7 @@ def test_folds_are_not_chosen_twice(shards_dir, tmp_path):
         (["--test_folds=1,1"], "--test_folds: expected different .* got '1,1'"),
         (["--test_folds"], "--test_folds: expected a value"),
         (["--config=demo", "--distributed"], "--distributed: a cross-validation"),
+        (["--config=demo", "--peer_timeout=9"], "--peer_timeout=9: a cross-validation"),
         ([], "--config is required"),
     ],
 )

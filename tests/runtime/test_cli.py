@@ -28,6 +28,18 @@ def test_old_flags_of_sweeps_are_renamed():
     assert (args.batching, args.heartbeat_s, args.timeout_s) == ("loop", 2, 7)
 
 
+@pytest.mark.parametrize(
+    "word", ["--sampler_seed=-1", "--seeds=-1", "--trials=0", "--trials=many"]
+)
+def test_a_number_out_of_range_is_named_with_its_flag(word, capsys):
+    with pytest.raises(SystemExit):
+        sweep._flags().parse_args(["--config=x", word])
+    flag, _, value = word.partition("=")
+    least = int(flag == "--trials")
+    message = f"argument {flag}: expected {least} or more, got {value}\n"
+    assert capsys.readouterr().err.endswith(message)
+
+
 SHORT = {"--data": "data.shards"}
 
 
