@@ -74,6 +74,9 @@ class Epoch:
     rows: np.ndarray  # [step, batch], record numbers or padding
     steps_done: int = 0
     sums: dict[str, float] = dataclasses.field(default_factory=dict)  # over records
+    # For the rate. Epochs that version 0.1.0 left unfinished do not have them.
+    seconds: float = 0.0
+    records_timed: int = 0
 
     def add(self, terms: Mapping[str, np.ndarray]) -> None:
         """Adds the terms [step] of the next steps to the sums.
@@ -90,12 +93,18 @@ class Epoch:
     @property
     def progress(self) -> dict[str, Any]:
         """The arguments, besides rows, of an epoch that resumes here; JSON values."""
-        return {"steps_done": self.steps_done, "sums": self.sums}
+        names = ("steps_done", "sums", "seconds", "records_timed")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def records_done(self) -> int:
         """The number of records trained on so far."""
         return int(np.sum(self.rows[: self.steps_done] >= 0))
+
+    @property
+    def rate(self) -> float:
+        """The records trained on in a second, also before the epoch was resumed."""
+        return self.records_timed / self.seconds if self.records_timed else 0.0
 
     def means(self) -> dict[str, float]:
         """Returns the means of the terms over the records trained on so far."""
@@ -145,8 +154,9 @@ def train_epoch(
         pending = terms
     if pending:
         epoch.add(_read_finite(pending, step_before + epoch.steps_done))
-    rate = (epoch.records_done - done_before) / (time.perf_counter() - start)
-    return state, epoch.means() | {"records_per_second": rate}
+    epoch.seconds += time.perf_counter() - start
+    epoch.records_timed += epoch.records_done - done_before
+    return state, epoch.means() | {"records_per_second": epoch.rate}
 
 
 def _read_finite(terms: steps.Terms, first_step: int) -> dict[str, np.ndarray]:

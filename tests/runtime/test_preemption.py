@@ -10,7 +10,7 @@ import pytest
 
 from mrm_jax.runs import evaluation, experiment
 from mrm_jax.runtime import preemption
-from mrm_jax.training import checkpoints, metrics_log
+from mrm_jax.training import checkpoints, epoch, metrics_log
 from tests.helpers import commands, distributed_child, preempted, small_runs
 
 pytestmark = [
@@ -69,6 +69,8 @@ def test_a_preempted_run_equals_an_uninterrupted_one(
     run(shards_dir, tmp_path)
     assert (f"resuming {resuming}" in capsys.readouterr().out) == bool(resuming)
     assert history(tmp_path) == history(unbroken)
+    rates = [line["train/records_per_second"] for line in metrics_log.read(tmp_path)]
+    assert min(rates) > 0
     with (
         np.load(tmp_path / "scores.npz") as found,
         np.load(unbroken / "scores.npz") as expected,
@@ -105,6 +107,8 @@ def test_progress_under_its_earlier_key_is_read():
     progress = {"steps_done": 2, "sums": {"loss": 1.5}}
     for key in ("done", "progress"):
         assert checkpoints.progress_of({"epoch": 1, key: progress}) == progress
+    resumed = epoch.Epoch(np.zeros((3, 4), int), **progress)
+    assert resumed.progress["steps_done"] == 2 and resumed.rate == 0
 
 
 def test_resuming_an_epoch_with_another_configuration_raises(
