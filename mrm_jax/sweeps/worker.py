@@ -194,13 +194,13 @@ class Worker:
 
     def _leave(self, trial: TrialRun, outcome: str, keep: bool = False) -> None:
         """Closes a trial's folder and removes checkpoints that will not be resumed."""
+        done, value = trial.run.epochs_done, trial.run.best_value
         trial.run.close()
         if outcome != LOST and not self._job.keep_all:
             for number in trial.lease.earlier:
                 drop_checkpoints(folder(self._job.workdir, number))
             if not keep:
                 drop_checkpoints(trial.workdir)
-        done, value = trial.run.epochs_done, trial.run.best_value
         epochs = "1 epoch" if done == 1 else f"{done} epochs"
         self._shown.ended(trial.lease, f"{outcome} after {epochs}, best {value:.4f}")
 

@@ -73,7 +73,12 @@ class RunFolder:
     @property
     def best_value(self) -> float:
         """The largest validation metric so far, by which the epoch is selected."""
-        return max(self._values, default=-math.inf)
+        found = max(self._values, default=-math.inf)
+        if len(self._values) < self.epochs_done:  # metrics.jsonl was lost
+            self.wait()
+            best = checkpoints.read_metadata(self._manager, self.best_epoch())
+            found = max(found, best["metrics"][self._spec.selection])
+        return found
 
     def _has_no_patience(self) -> bool:
         return has_no_patience(self._values, self._spec.patience)
@@ -86,7 +91,7 @@ class RunFolder:
         """Describes why training ended before the last epoch; empty if it did not."""
         if self.epochs_done >= self._spec.num_epochs or not self._has_no_patience():
             return ""
-        best = 1 + self._values.index(self.best_value)
+        best = 1 + self._values.index(max(self._values))
         return (
             f"stopped early after epoch {self.epochs_done} of "
             f"{self._spec.num_epochs}: {self._spec.selection} has not risen since "

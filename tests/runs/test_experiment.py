@@ -8,7 +8,7 @@ import pytest
 from mrm_jax.reports import run_report
 from mrm_jax.runs import evaluation, experiment
 from mrm_jax.runtime import locks
-from mrm_jax.training import checkpoints, metrics_log
+from mrm_jax.training import checkpoints, metrics_log, run_folder, run_spec
 from tests.helpers import small_runs
 
 pytestmark = [
@@ -79,6 +79,15 @@ def test_checkpoints_of_the_newest_and_best_epoch_are_kept(finished):
     assert selection[best - 1] == max(selection)
     with checkpoints.open_manager(workdir) as manager:
         assert set(manager.all_steps()) == {best, 4}
+
+
+def test_the_best_value_is_known_without_the_metrics(finished, shards_dir, tmp_path):
+    best = max(line["val/macro_auc_mean"] for line in metrics_log.read(finished[0]))
+    copied = shutil.copytree(finished[0], tmp_path / "run")
+    (copied / metrics_log.FILE).unlink()
+    spec = run_spec.build_run_spec(small_runs.config(shards_dir, num_epochs=4))
+    with run_folder.RunFolder(spec, copied) as folder:
+        assert folder.best_value == best
 
 
 def test_a_checkpoint_is_self_contained(finished):
