@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import ml_collections
-from optuna.distributions import IntDistribution
+from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from mrm_jax.runtime import atomic, console, devices, preemption, text
 from mrm_jax.sweeps import progress, search_space, trial_run
@@ -21,7 +21,7 @@ from mrm_jax.sweeps.study import Study
 from mrm_jax.sweeps.study_spec import StudySpec
 from mrm_jax.sweeps.trials import Row
 from mrm_jax.training import config as config_lib
-from mrm_jax.training import inherited, metadata, run_spec, unused
+from mrm_jax.training import inherited, metadata, ranges, run_spec, unused
 
 BEST = "best"  # symbolic link to the best trial's run
 AGAIN = "best_again"  # folder of the printed command that trains it again
@@ -79,7 +79,7 @@ def run(
     _check_new_weights(spec)
     space = search_space.load(options.config_file, config)
     search_space.check_trainable(config, space, spec.data)
-    _check_used(options, config, space)
+    _check_options(options, config, space)
     text.check_name("--study", options.study or config.name)
     study_spec = StudySpec(
         name=options.study or config.name,
@@ -126,14 +126,16 @@ def _check_new_weights(spec: run_spec.RunSpec) -> None:
         )
 
 
-def _check_used(
+def _check_options(
     options: Options, config: ml_collections.ConfigDict, space: Space
 ) -> None:
     """Checks that every trial has the values of flags, and reads those that vary.
 
     Raises:
-        ValueError: if one does not.
+        ValueError: if one does not, or if there are no seeds to train the best again.
     """
+    if options.seeds > 0:
+        _unused_seed(config, space)
     varied = [f"--config.{name}" for name in space.distributions]
     given = {word.partition("=")[0] for word in options.overrides}
     both = sorted(given.intersection(varied))
@@ -192,11 +194,36 @@ def _search(
 
 
 def _unused_seed(config: ml_collections.ConfigDict, space: Space) -> int:
-    """Returns the first seed that the search cannot have used."""
-    used = [config.seed]
-    if "seed" in space.distributions:
-        used += search_space.choices(space.distributions["seed"]) or ()
-    return max(FIRST_SEED, *(seed + 1 for seed in used))
+    """Returns the first of SEEDS seeds that the search cannot have used.
+
+    They follow the largest one that it can have used. If there are too few of them,
+    they fill the first gap.
+
+    Raises:
+        ValueError: if there is no gap either.
+    """
+    used = [(config.seed, config.seed)]
+    match space.distributions.get("seed"):
+        case IntDistribution(low=low, high=high):
+            used.append((low, high))
+        case CategoricalDistribution(choices=choices):
+            used += [(seed, seed) for seed in choices]
+    _, largest = ranges.SIZES["seed"]
+    first = max(FIRST_SEED, *(high + 1 for _, high in used))
+    if first + SEEDS - 1 <= largest:
+        return first
+    first = FIRST_SEED
+    for low, high in sorted(used):
+        if low >= first + SEEDS:
+            break
+        first = max(first, high + 1)
+    if first + SEEDS - 1 > largest:
+        raise ValueError(
+            f"seed: the space leaves no {SEEDS:,} seeds above {FIRST_SEED - 1:,} with "
+            "which the best trial is trained again. Vary it over fewer values, or pass "
+            "--seeds=0."
+        )
+    return first
 
 
 def _work(

@@ -11,10 +11,12 @@ import sys
 import matplotlib
 import numpy as np
 import pytest
+from optuna.distributions import CategoricalDistribution, IntDistribution
 
+from experiments import base
 from mrm_jax import sweep, train
 from mrm_jax.runs import evaluation, trained_run
-from mrm_jax.sweeps import search, trial_run
+from mrm_jax.sweeps import search, search_space, trial_run
 from mrm_jax.training import checkpoints, metrics_log
 from tests import conftest
 from tests.helpers import small_runs, small_sweeps
@@ -126,6 +128,31 @@ def test_the_best_trial_is_trained_again_with_other_seeds(swept):
     assert first != second
     assert seeds["mean"] == pytest.approx((first + second) / 2)
     assert seeds["sd"] == pytest.approx(abs(first - second) / np.sqrt(2))
+
+
+@pytest.mark.parametrize(
+    ("own", "distribution", "first"),
+    [
+        (1, None, 1001),
+        (1500, None, 1501),
+        (1, IntDistribution(1, 3000), 3001),
+        (2**32 - 1, None, 1001),
+        (1500, IntDistribution(2**32 - 500, 2**32 - 1), 1501),
+        (1, CategoricalDistribution([1100, 1200, 2**32 - 2]), 1201),
+    ],
+)
+def test_further_seeds_are_those_that_the_search_cannot_use(own, distribution, first):
+    config = base.get_config()
+    config.seed = own
+    varied = {} if distribution is None else {"seed": distribution}
+    space = search_space.Space(varied, ({},))
+    assert search._unused_seed(config, space) == first
+
+
+def test_a_space_of_all_seeds_leaves_none():
+    space = search_space.Space({"seed": IntDistribution(0, 2**32 - 1)}, ({},))
+    with pytest.raises(ValueError, match="seed: the space leaves no 1,000 seeds above"):
+        search._unused_seed(base.get_config(), space)
 
 
 def test_plots_are_drawn(swept):
