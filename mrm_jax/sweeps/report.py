@@ -216,14 +216,17 @@ def seed_variance(report: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
         ]
     sd = seeds["sd"]
     near = sum(
-        row.state == "complete" and (row.value or 0) > best["value"] - 2 * sd
+        row.number != best["setting"]
+        and row.state == "complete"
+        and (row.value or 0) > best["value"] - 2 * sd
         for row in rows
     )
+    others = "1 other trial is" if near == 1 else f"{near} other trials are"
     return [
         f"Trial {best['setting']} reached {best['value']:.4f}, the best of all trials. "
         f"With {len(seeds['values'])} other seeds it reaches "
         f"{seeds_lib.text(seeds, 4)} (mean, standard deviation).",
-        f"{near} trials are within two standard deviations of the best value, a "
+        f"{others} within two standard deviations of the best value, a "
         "difference that the seed alone can explain.",
     ]
 

@@ -16,7 +16,8 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from experiments import base
 from mrm_jax import sweep, train
 from mrm_jax.runs import evaluation, trained_run
-from mrm_jax.sweeps import search, search_space, trial_run
+from mrm_jax.sweeps import report as report_lib
+from mrm_jax.sweeps import search, search_space, trial_run, trials
 from mrm_jax.training import checkpoints, metrics_log
 from tests import conftest
 from tests.helpers import small_runs, small_sweeps
@@ -153,6 +154,18 @@ def test_a_space_of_all_seeds_leaves_none():
     space = search_space.Space({"seed": IntDistribution(0, 2**32 - 1)}, ({},))
     with pytest.raises(ValueError, match="seed: the space leaves no 1,000 seeds above"):
         search._unused_seed(base.get_config(), space)
+
+
+def test_only_other_trials_are_near_the_best():
+    rows = [
+        trials.Row(number, "complete", value, {}, 0, 1, None, None, {})
+        for number, value in enumerate((0.9, 0.89, 0.5))
+    ]
+    report = {"best": {"setting": 0, "value": 0.9}}
+    for sd, expected in ((0.01, "1 other trial is within"), (0.001, "0 other trials")):
+        seeds = {"values": {"1001": 0.9, "1002": 0.9}, "mean": 0.9, "sd": sd}
+        lines = report_lib.seed_variance(report | {"seeds": seeds}, rows)
+        assert lines[1].startswith(expected)
 
 
 def test_plots_are_drawn(swept):
