@@ -42,24 +42,52 @@ def thresholds(facts: Mapping[str, Any]) -> str:
     )
 
 
-def rare_labels(labels: Sequence[Mapping[str, Any]], head: str) -> str:
+def rare_classes(
+    labels: Sequence[Mapping[str, Any]], num_records: int | None
+) -> list[str]:
+    """Returns "positive" or "negative" for each label with too few such records.
+
+    Args:
+        labels: as in report.json; an unknown number of positive records is None.
+        num_records: number of records, or None if it is unknown.
+    """
+    found = []
+    for label in labels:
+        positives = label["positive_records"]
+        if positives is None:
+            continue
+        if positives < significance.RARE:
+            found.append("positive")
+        elif num_records is not None and num_records - positives < significance.RARE:
+            found.append("negative")
+    return found
+
+
+def either(classes: Sequence[str]) -> str:
+    """Returns "positive", "negative" or "positive or negative"."""
+    return " or ".join(sorted(set(classes), reverse=True))
+
+
+def rare_labels(report: Mapping[str, Any], head: str) -> str:
     """Returns a sentence on the labels with unreliable intervals, "" if there are none.
 
     Args:
-        labels: as in report.json.
+        report: as in report.json.
         head: the head whose intervals are shown.
     """
-    count = sum(
-        label["positive_records"] < significance.RARE
-        and label["heads"][head].get("auc_interval") is not None
-        for label in labels
-    )
-    if not count:
+    shown = [
+        label
+        for label in report["labels"]
+        if label["heads"][head].get("auc_interval") is not None
+    ]
+    classes = rare_classes(shown, report.get("num_records"))
+    if not classes:
         return ""
+    count = len(classes)
     have, their = ("label has", "its") if count == 1 else ("labels have", "their")
     return (
-        f"{count} {have} fewer than {significance.RARE} positive records, so {their} "
-        "intervals are too narrow"
+        f"{count} {have} fewer than {significance.RARE} {either(classes)} records, so "
+        f"{their} intervals are too narrow"
     )
 
 

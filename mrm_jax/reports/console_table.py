@@ -79,7 +79,7 @@ def label_table(report: Mapping[str, Any]) -> rich.table.Table:
         whose = "mean of high and low"
     result = tables.new(
         f"per label, {whose}; F1 at validation threshold",
-        caveats.rare_labels(report["labels"], head),
+        caveats.rare_labels(report, head),
     )
     result.add_column("")
     tables.add_numbers(result, "records", *LABEL_COLUMNS.values())

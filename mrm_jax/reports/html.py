@@ -128,7 +128,7 @@ def _numbers(report: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
         "metrics": names.of_split(of_head),
         "label_columns": {key: names.LABEL[key] for key in LABEL_COLUMNS},
         "calibration_columns": names.CALIBRATION,
-        "rare_labels": caveats.rare_labels(report["labels"], primary),
+        "rare_labels": caveats.rare_labels(report, primary),
         "unlabelled": caveats.unlabelled(report),
         "config": json.dumps(facts.get("config"), indent=2),
         "bins": list(

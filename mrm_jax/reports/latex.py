@@ -117,7 +117,7 @@ def _by_label(report: Mapping[str, Any]) -> Table:
             for name in LABEL_METRICS
         )
         rows.append([escape(entry["label"]), str(entry["positive_records"]), *cells])
-    rare = caveats.rare_labels(report["labels"], head)
+    rare = caveats.rare_labels(report, head)
     short = f"Metrics per label on the {split} split"
     caption = (
         f"{short}, {head} score, {_describe_intervals(report.get('intervals') or {})}. "

@@ -172,7 +172,7 @@ def _describe_results(report: Mapping[str, Any], head: str) -> dict[str, Any]:
     facts = model_card_rows.Known(report["facts"])
     intervals = model_card_rows.Known(report.get("intervals") or {})
     labels = model_card_rows.of_labels(report, head)
-    counts = [label["positive_records"] for label in labels]
+    rare = caveats.rare_classes(labels, report.get("num_records"))
     split = _split(facts)
     return {
         "split": split,
@@ -188,9 +188,8 @@ def _describe_results(report: Mapping[str, Any], head: str) -> dict[str, Any]:
         "calibration_columns": list(names.CALIBRATION.values()),
         "has_labels": bool(report.get("labels")),
         "rare": significance.RARE,
-        "num_rare": sum(
-            count is not None and count < significance.RARE for count in counts
-        ),
+        "num_rare": len(rare),
+        "rare_class": caveats.either(rare),
         "calibration": model_card_rows.of_calibration(report.get("calibration") or {}),
     }
 

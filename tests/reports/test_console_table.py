@@ -5,7 +5,7 @@ import rich.console
 
 from mrm_jax.metrics import names as metric_names
 from mrm_jax.metrics import summary, thresholds
-from mrm_jax.reports import console_table
+from mrm_jax.reports import caveats, console_table
 from tests.helpers import small_reports
 from tests.helpers.small_reports import DESCRIPTIONS, FACTS, HEADS, NAMES
 
@@ -214,3 +214,19 @@ def test_labels_with_too_narrow_intervals_are_counted(report):
     text = " ".join(printed(report | {"labels": [*rare, *others]}).split())
     assert "2 labels have fewer than 10 positive records, so their intervals" in text
     assert "are too narrow" in text
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_labels_that_nearly_all_records_have_are_rare_too(report, head):
+    first, second, *others = report["labels"]
+    total = report["num_records"]
+    frequent = first | {"positive_records": total - 9}
+    for labels, expected in (
+        ([frequent, second, *others], "1 label has fewer than 10 negative records"),
+        (
+            [frequent, second | {"positive_records": 9}, *others],
+            "2 labels have fewer than 10 positive or negative records",
+        ),
+    ):
+        found = caveats.rare_labels(report | {"labels": labels}, head)
+        assert found.startswith(expected)
