@@ -85,7 +85,7 @@ def write_run(
         ValueError: if the folder already contains a run, or another process is writing
             to it.
     """
-    with locks.writing(workdir), checkpoints.open_manager(workdir) as manager:
+    with locks.writing(workdir, "--run"), checkpoints.open_manager(workdir) as manager:
         if manager.all_steps():
             raise ValueError(
                 f"{workdir} already holds a run. Give another folder with --run."

@@ -13,10 +13,11 @@ from mrm_jax.runtime import atomic, console
 LOCK_FILE = ".lock"
 # Some network file systems have no locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path, flag: str = "--out") -> Iterator[None]:
     """Creates a folder if needed, and keeps other processes from writing to it.
 
     The operating system releases the lock when the process ends for any reason. What
@@ -25,15 +26,19 @@ def writing(folder: Path) -> Iterator[None]:
 
     Args:
         folder: folder of a run or of results.
+        flag: flag that chooses another folder, for messages.
 
     Raises:
-        ValueError: if another process writes to the folder, or it is a file.
+        ValueError: if another process writes to the folder, it is a file, or it cannot
+            be written to.
     """
     is_new = not folder.exists()
     if folder.is_file():
         raise ValueError(f"{folder}: this is a file. Name a folder for the results.")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("a") as file:
+    with _naming_the_way_out(folder, f"Choose another folder with `{flag}`."):
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = (folder / LOCK_FILE).open("a")
+    with opened as file:
         if _locked(file, folder, "folder"):
             atomic.remove_leftovers(folder)
         try:
@@ -53,15 +58,17 @@ def writing_file(path: Path) -> Iterator[None]:
     The file that is locked stands beside `path` and is removed at the end.
 
     Raises:
-        ValueError: if another process writes to the file, or it is a folder.
-        OSError: if its folder does not exist or cannot be written to.
+        ValueError: if another process writes to the file, it is a folder, or its folder
+            cannot be written to.
+        OSError: if its folder does not exist.
     """
     if path.is_dir():
         raise ValueError(f"{path}: this is a folder. Name a file for the results.")
     lock = path.with_name(f".{path.name}{LOCK_FILE}")
     with contextlib.ExitStack() as stack:
         while True:
-            file = stack.enter_context(lock.open("a"))
+            with _naming_the_way_out(path.parent, "Name a file in another folder."):
+                file = stack.enter_context(lock.open("a"))
             is_locked = _locked(file, path, "file")
             if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
                 break  # else its last owner removed it before it was locked here
@@ -72,6 +79,19 @@ def writing_file(path: Path) -> Iterator[None]:
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _naming_the_way_out(folder: Path, advice: str) -> Iterator[None]:
+    """Says which folder cannot be written to, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        raise ValueError(
+            f"{folder}: this folder cannot be written to ({error.strerror}). {advice}"
+        ) from None
 
 
 def acquire(file: IO[str]) -> bool:

@@ -77,6 +77,23 @@ def test_a_file_system_without_locks_is_reported(lock, tmp_path, monkeypatch, ca
     assert "this file system has no locks" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("number", locks.READ_ONLY)
+def test_a_folder_that_cannot_be_written_to_is_named(
+    lock, number, tmp_path, monkeypatch
+):
+    def refuse(*_, **__):
+        raise OSError(number, "Read-only")
+
+    monkeypatch.setattr(locks.Path, "open", refuse)
+    advice = "with `--out`|Name a file in another"
+    message = (
+        rf"{tmp_path}.*: this folder cannot be written to \(Read-only\).*({advice})"
+    )
+    with pytest.raises(ValueError, match=message):
+        with lock(tmp_path / "out"):
+            pass
+
+
 def test_other_errors_of_the_file_system_are_raised(tmp_path, monkeypatch):
     def flock(*_):
         raise OSError(locks.errno.EIO, "Input/output error")
