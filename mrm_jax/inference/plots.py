@@ -15,9 +15,9 @@ from mrm_jax.inference import explanation, prediction
 from mrm_jax.plotting import ecg_overlay, ecg_paper
 from mrm_jax.runs import trained_run
 
-# Longest part of a record's name in a file's name: 255 bytes are allowed, and letters
-# of some scripts take three.
-MOST_LETTERS = 60
+# Longest part of a record's or label's name in a file's name. Both and the mark of a
+# temporary file fit in 255 bytes; letters of some scripts take three.
+MOST_LETTERS, MOST_BYTES = 60, 96
 FOUND = "found"  # stands for all labels found in a record
 
 
@@ -249,4 +249,5 @@ def _unused(name: str, used: Collection[str]) -> str:
 
 def _fit(text: str) -> str:
     """Returns the end of a text without characters that are special in file names."""
-    return re.sub(r"[^\w.]+", "-", text)[-MOST_LETTERS:].strip("-.") or "record"
+    letters = re.sub(r"[^\w.]+", "-", text)[-MOST_LETTERS:].encode()
+    return letters[-MOST_BYTES:].decode(errors="ignore").strip("-.") or "record"

@@ -9,6 +9,7 @@ import pytest
 from mrm_jax.data import preprocessing, recording, windows
 from mrm_jax.inference import attribution, explanation, plots
 from mrm_jax.plotting import ecg_layout
+from mrm_jax.runtime import atomic
 from tests.helpers import small_predictions
 from tests.inference import test_prediction
 
@@ -211,6 +212,14 @@ def test_draws_only_the_scored_beginning_of_a_record():
 )
 def test_file_names_are_valid_and_distinct(paths, names):
     assert plots.file_names(list(map(Path, paths))) == names
+
+
+def test_names_of_any_script_fit_in_a_file_name(tmp_path):
+    (record,) = plots.file_names([Path(f"{'心' * 84}.npy")])
+    label = plots.label_names(["é" * 200, "心" * 200])["心" * 200]
+    assert record == label == "心" * 32
+    with atomic.replacing(tmp_path / f"{record}-99--{label}-99.webp") as temporary:
+        temporary.touch()
 
 
 def test_labels_that_differ_in_signs_have_plots_of_their_own():
