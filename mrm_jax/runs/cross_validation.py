@@ -95,6 +95,11 @@ def folder_of(workdir: Path, fold: int) -> Path:
     return workdir / f"fold{fold:02d}"
 
 
+def folders(workdir: Path) -> list[Path]:
+    """Returns the folders of all runs, which need not exist."""
+    return [folder_of(workdir, fold) for fold in splits.FOLDS]
+
+
 def folds_of(test_fold: int) -> dict[str, tuple[int, ...]]:
     """Returns the validation and the test fold of a run."""
     before = splits.FOLDS[splits.FOLDS.index(test_fold) - 1]

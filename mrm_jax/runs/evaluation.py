@@ -13,15 +13,22 @@ from mrm_jax.data import shards
 from mrm_jax.metrics import bootstrap, paired, seeds, thresholds
 from mrm_jax.metrics import summary as summary_lib
 from mrm_jax.reports import comparison, heads, latex, seed_summary
-from mrm_jax.runs import alike, label_mapping, reporting, result_folder, trained_run
+from mrm_jax.runs import (
+    alike,
+    cross_validation,
+    label_mapping,
+    reporting,
+    result_folder,
+    trained_run,
+)
 from mrm_jax.runs import scores as scores_lib
 from mrm_jax.runs.trained_run import TrainedRun
-from mrm_jax.runtime import console, devices, locks, progress
+from mrm_jax.runtime import console, devices, locks, progress, text
 from mrm_jax.training import checkpoints, metadata, metrics_log
 
 FOLDER = "evaluations"
 DATA_KEYS = ("data_set", "data_set_version", "label_set", "sha256")
-MAX_NAME = 100  # characters of a folder's name
+MAX_NAME, MAX_BYTES = 100, 200  # letters of a folder's end; bytes of its whole name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +68,19 @@ class EvaluationConfig:
             is_report: whether the results are the run's own report.
 
         Raises:
-            ValueError: if the folder holds a run and the results are not its report.
+            ValueError: if the folder holds a run and the results are not its report, or
+                a cross-validation.
         """
         if is_report and self.out in (None, workdir):
             return workdir
         data = "" if external is None else f"-{scores_lib.slug_of(external)}"
-        folder = self.out or workdir / FOLDER / f"{self.split}{data}{suffix}"
+        name = text.shortened(f"{self.split}{data}{suffix}", MAX_BYTES)
+        folder = self.out or workdir / FOLDER / name
+        if any(path.is_dir() for path in cross_validation.folders(folder)):
+            raise ValueError(
+                f"{folder}: this folder holds a cross-validation, whose scores would "
+                "be lost. Pass another folder with `--out`."
+            )
         if (folder / checkpoints.FOLDER).is_dir():
             raise ValueError(
                 f"{folder}: this folder holds a run, whose report would be lost. Pass "
@@ -240,6 +254,7 @@ def _score_all(
         raise ValueError(
             "`--map_labels` evaluates one run at a time. Leave out the other runs."
         )
+    config.folder(runs[0].workdir)  # before the work
     data = config.open_data()
     scored = [scores_lib.score(run, config.split, data) for run in runs]
     scores_lib.say_undefined(runs[0].labels, scored[0].scores, config.split)
@@ -292,7 +307,7 @@ def _folder_of_several(
     """Returns the folder for the results of several runs.
 
     Raises:
-        ValueError: if the folder holds results of other runs or data.
+        ValueError: if the folder holds other results.
     """
     external = None if first.is_own else first.data
     folder = config.folder(runs[0].workdir, external, suffix[:MAX_NAME])

@@ -1,6 +1,7 @@
 """Names and texts from elsewhere, made safe for terminals, tables and file systems."""
 
 import csv
+import hashlib
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
@@ -43,6 +44,19 @@ def wrap(text: str, width: int) -> str:
         )
         for line in text.splitlines()
     )
+
+
+def shortened(name: str, most: int) -> str:
+    """Returns the name of a file or folder with at most so many bytes in UTF-8.
+
+    A longer one keeps its beginning and gets a part of its hash, so that names which
+    differ stay different.
+    """
+    content = name.encode()
+    if len(content) <= most:
+        return name
+    mark = f"-{hashlib.sha256(content).hexdigest()[:8]}"
+    return content[: most - len(mark)].decode(errors="ignore") + mark
 
 
 def check_name(what: str, name: str) -> None:

@@ -132,6 +132,15 @@ def test_out_cannot_overwrite_a_runs_report(runs, capsys):
     assert (runs / "s2" / "report.json").read_bytes() == before
 
 
+def test_out_cannot_overwrite_a_cross_validation(runs, tmp_path, capsys):
+    folder = tmp_path / "folds"
+    (folder / "fold03").mkdir(parents=True)
+    for others in ([], ["--compare", runs / "s2"], [runs / "s2"]):
+        assert run(runs / "s1", *others, "--out", folder) == 2
+        assert f"{folder}: this folder holds a cross-valid" in failed(capsys)
+    assert [path.name for path in folder.iterdir()] == ["fold03"]
+
+
 def test_the_runs_shards_may_have_moved(runs, data, tmp_path, capsys):
     moved = shutil.copytree(data / "own", tmp_path / "moved")
     before = run_report.read(runs / "s1")

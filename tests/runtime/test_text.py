@@ -42,3 +42,10 @@ def test_tables_hold_no_formulas():
         [r"'+AF, or \x1b", ""],
         ["ST-T", ""],
     ]
+
+
+def test_a_long_name_is_shortened_and_stays_different():
+    assert text.shortened("val-waves", 9) == "val-waves"
+    first, second = (text.shortened("é" * 100 + end, 51) for end in "ab")
+    assert first != second and first.startswith("é" * 21 + "-")
+    assert len(first.encode()) == len(second.encode()) == 51
