@@ -161,11 +161,11 @@ def _headline(
         + (f" -> {', '.join(places)}" if places else "")
     )
     if model.thresholds_are in thresholds.SOURCES[1:]:
-        value = model.thresholds[model.labels[0]]
-        text += (
-            f"\nthresholds: {model.thresholds_are}, {value:g}; to choose one "
-            f"per label: python -m mrm_jax.evaluate --run {shlex.quote(str(args.run))}"
-        )
+        shown = f"{model.thresholds_are}, {model.thresholds[model.labels[0]]:g}"
+        text += f"\nthresholds: {shown}; to choose one per label"
+        command = f": python -m mrm_jax.evaluate --run {shlex.quote(str(args.run))}"
+        again = ", evaluate the run of this file, and export it again"
+        text += command if model.run.given is None else again
     if found.skipped():
         text += f"\nskipped: {found.skipped()}"
     return text

@@ -38,7 +38,7 @@ def thresholds(facts: Mapping[str, Any]) -> str:
         which = "no threshold was chosen on validation, so all are 0.5"
     return (
         f"{which}, and the temperature is 1; to choose them, evaluate the run on its "
-        "own data first"
+        "own data first (and export it again if it is a file)"
     )
 
 

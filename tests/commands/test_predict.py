@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from mrm_jax import predict
+from mrm_jax import export, predict
 from mrm_jax.inference import explanation
 from tests.helpers import small_predictions, small_runs
 
@@ -56,6 +56,15 @@ def test_predicts_one_record(run, workdir, tmp_path):
     assert lines[2] == "a: 1 s, mean of 3 windows"
     assert {line.split()[0] for line in lines[4:7]} == set(small_runs.LABELS)
     assert lines[-1].startswith("Scores are for research. They are not a diagnosis")
+
+
+def test_thresholds_of_a_file_come_from_its_run(run, workdir, tmp_path):
+    file = tmp_path / "model.npz"
+    assert export.main([f"--run={workdir}", "--format=npz", f"--out={file}"]) == 0
+    path = small_predictions.write_record(tmp_path / "a", 500)
+    status, lines, _ = run(path, f"--run={file}")
+    said = "to choose one per label, evaluate the run of this file, and export it again"
+    assert status == 0 and any(line.endswith(said) for line in lines)
 
 
 def test_skips_bad_records_of_a_folder(run, tmp_path):
