@@ -44,14 +44,15 @@ def run(tmp_path, monkeypatch):
     """Runs a script; returns its exit status and what it called."""
     monkeypatch.chdir(ROOT)  # where the examples' experiments are
 
-    def run(script, words=None, restarts=0, **statuses):
+    def run(script, words=None, restarts=0, has_scheduler=True, **statuses):
         log = tmp_path / "log"
         for program in PROGRAMS:
             status = statuses.get(program, 0)
             text = RECORDER.format(program=program, log=log, status=status)
             (tmp_path / program).write_text(text)
             (tmp_path / program).chmod(0o755)
-        (tmp_path / "dask-7.json").write_text("of a scheduler that is not there")
+        if has_scheduler:
+            (tmp_path / "dask-7.json").write_text("of a scheduler that is not there")
         path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
         environment = os.environ | path | IN_SLURM
         done = subprocess.run(
@@ -134,6 +135,13 @@ def test_slurm_prepares_data_on_all_nodes(run, capsys):
     assert wait[-1] == "32"  # 4 nodes with 8 cores each
     assert ptbxl.main(arguments(prepare, "data_prep.ptbxl")) == 1
     assert "neither an existing scheduler file nor" in capsys.readouterr().err
+
+
+def test_slurm_ends_if_the_scheduler_does_not_start(run):
+    job = DEPLOY / "slurm/prepare.sbatch"
+    status, called = run(job, has_scheduler=False, dask=1)
+    assert status == 1
+    assert "python" not in [words[0] for words in called]
 
 
 def test_tpu_hosts_train_together(run):
