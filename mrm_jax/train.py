@@ -105,7 +105,7 @@ def _run(arguments: Sequence[str]) -> int:
 def _train(config: ml_collections.ConfigDict, workdir: Path, command: str) -> int:
     try:
         with preemption.PreemptionHandler() as handler:
-            source = _pytorch_source(config)
+            source = processes.all_or_raise(lambda: _pytorch_source(config))
             experiment.train_and_evaluate(config, workdir, command, handler, source)
     except KeyboardInterrupt:
         if not processes.is_main():  # the others need not see the folder

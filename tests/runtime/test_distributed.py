@@ -6,6 +6,7 @@ All compute in float64. The interrupted run is compared with an uninterrupted pr
 import contextlib
 import dataclasses
 import functools
+import re
 import signal
 import socket
 import tempfile
@@ -210,13 +211,18 @@ def test_processes_with_different_configurations_raise(runs, tmp_path):
         )
 
 
-def test_an_error_on_one_process_is_raised_on_all(runs, tmp_path):
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--data=missing", "missing/manifest.json was not found"),
+        ("--init_from=missing.pth", "missing.pth|the extra `torch`"),
+    ],
+)
+def test_an_error_on_one_process_is_raised_on_all(runs, tmp_path, flag, message):
     flags = runs.flags(tmp_path / "run", num_epochs=2)
-    other = [f"--config.data.shards={tmp_path / 'missing'}"]
-    main, other = runs.two(flags, devices=1, extra=((), other))
+    main, other = runs.two(flags, devices=1, extra=((), [flag]))
     assert (main.status, other.status) == (2, 2)
-    assert main.errors.startswith("error: process 1: ")
-    assert "missing/manifest.json was not found" in main.errors
+    assert re.match(f"error: process 1: .*({message})", main.errors), main.errors
     assert not (tmp_path / "run").exists()
 
 
