@@ -6,7 +6,6 @@ Columns are recognised by their names and contents, and each can be named by the
 import dataclasses
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from data_prep import label_table, record_files
 
@@ -59,14 +58,16 @@ class Columns:
 
 
 def find(
-    table: label_table.Table, asked: Columns, folder: Path | None = None
+    table: label_table.Table,
+    asked: Columns,
+    files: record_files.RecordFiles | None = None,
 ) -> Columns:
     """Returns the columns of a table.
 
     Args:
         table: the table.
         asked: the columns that the user named; the others are found.
-        folder: folder of the records, in which the names of the right column exist.
+        files: files of the records, among which those of the right column are.
 
     Raises:
         ValueError: if a column that was asked for does not exist, or no column of
@@ -81,7 +82,7 @@ def find(
         if name and named.count(name) > 1:
             raise ValueError(f"The column {name!r} was named for two purposes.")
     used = {name for name in named if name}
-    record = asked.record or _record(table, used, folder)
+    record = asked.record or _record(table, used, files)
     used |= {record} if record else set()
     patient = asked.patient or _by_name(table, "patient", used)
     fold = asked.fold or _by_name(table, "fold", used)
@@ -131,13 +132,12 @@ def _is_enclosed(cell: str) -> bool:
 
 
 def _record(
-    table: label_table.Table, used: set[str], folder: Path | None
+    table: label_table.Table, used: set[str], files: record_files.RecordFiles | None
 ) -> str | None:
     """Returns the column whose cells are files; without any, the one by its name."""
     by_name = _by_name(table, "record", used)
-    if folder is None:
+    if files is None:
         return by_name
-    files = record_files.RecordFiles(folder)
     candidates = [by_name] if by_name else []
     candidates += [name for name in table.columns if name not in used | {by_name}]
     for name in candidates:

@@ -68,9 +68,10 @@ def index(args: argparse.Namespace) -> build.Index:
     Raises:
         ValueError: if the table cannot be read, or no row of it can be used.
     """
-    parsed = _read(args)
+    files_of_records = record_files.RecordFiles(args.records)
+    parsed = _read(args, files_of_records)
     fold_of_record = _folds(parsed, args)
-    paths, kept, skipped = record_files.RecordFiles(args.records).find_all(parsed.names)
+    paths, kept, skipped = files_of_records.find_all(parsed.names)
     return build.Index(
         data_set=args.name or args.out_dir.resolve().name,
         version=manifest.sha256(args.labels)[:VERSION_DIGITS],
@@ -93,7 +94,9 @@ def index(args: argparse.Namespace) -> build.Index:
     )
 
 
-def _read(args: argparse.Namespace) -> label_rows.Parsed:
+def _read(
+    args: argparse.Namespace, files_of_records: record_files.RecordFiles
+) -> label_rows.Parsed:
     """Returns the rows of the table, and prints its columns and doubts about it."""
     table = label_table.Table(args.labels, args.encoding)
     asked = label_columns.Columns(
@@ -104,7 +107,7 @@ def _read(args: argparse.Namespace) -> label_rows.Parsed:
         args.patient_column,
         args.fold_column,
     )
-    columns = label_columns.find(table, asked, args.records)
+    columns = label_columns.find(table, asked, files_of_records)
     if args.folds:  # a column that merely looks like folds does not count
         if args.fold_column:
             raise ValueError("Give folds by --folds or by --fold_column, not by both.")
@@ -287,7 +290,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _preview(args: argparse.Namespace) -> None:
     """Prints what would be prepared."""
-    parsed = _read(args)
+    files_of_records = record_files.RecordFiles(args.records)
+    parsed = _read(args, files_of_records)
     found = _folds(parsed, args)
     width = min(30, max(map(len, parsed.labels)) + 1)
     print(" " * width + "".join(f"{f'fold {fold}':>9}" for fold in splits.FOLDS))
@@ -295,7 +299,7 @@ def _preview(args: argparse.Namespace) -> None:
         counts = [int(column[found == fold].sum()) for fold in splits.FOLDS]
         cells = "".join(f"{count:>9,}" for count in counts)
         console.say(f"{label[: width - 1]:<{width}}{cells}", wrap=False)
-    paths, _, missing = record_files.RecordFiles(args.records).find_all(parsed.names)
+    paths, _, missing = files_of_records.find_all(parsed.names)
     console.say(f"{len(paths):,} of {len(parsed.names):,} records have a file")
     for _, reason in missing[:LISTED]:
         console.say(f"  {reason}")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_prep import label_columns, label_rows, label_table
+from data_prep import label_columns, label_rows, label_table, record_files
 
 ROWS = [
     ("record", "AF", "LBBB", "sex"),
@@ -100,7 +100,8 @@ def test_the_column_of_records_is_the_one_whose_files_exist(tmp_path):
     rows = [("name", "ecg_file", "AF"), ("Smith", "r1", "1"), ("Jones", "r2", "0")]
     table = write(tmp_path / "t.csv", rows)
     np.save(tmp_path / "r1.npy", np.zeros(3))
-    found = label_columns.find(table, label_columns.Columns(), tmp_path)
+    files = record_files.RecordFiles(tmp_path)
+    found = label_columns.find(table, label_columns.Columns(), files)
     assert found.record == "ecg_file"
 
 

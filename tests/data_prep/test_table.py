@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from data_prep import folds, table
+from data_prep import folds, record_files, table
 from mrm_jax.data import shards
 from tests.helpers import raw_records
 
@@ -122,6 +122,16 @@ def test_linked_folders_are_searched(clinic):
     (clinic / "ecgs/part1").symlink_to(clinic / "elsewhere")
     assert run(clinic, "--sampling_rate", "250") == 0
     assert shards.load(clinic / "shards/mine").manifest.num_records == NUM + 1
+
+
+@pytest.mark.parametrize("flags", [(), ("--dry_run",)])
+def test_folders_are_searched_once(clinic, monkeypatch, flags):
+    walked, walk = [], record_files.files.walk
+    monkeypatch.setattr(
+        record_files.files, "walk", lambda folder: walked.append(folder) or walk(folder)
+    )
+    assert run(clinic, "--sampling_rate", "250", *flags) == 0
+    assert walked == [clinic / "ecgs"]
 
 
 def test_given_folds_win_over_a_column_that_looks_like_folds(clinic, capsys):
