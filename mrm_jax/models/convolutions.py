@@ -185,7 +185,7 @@ def _side_by_side(runs):
 def _next_to_channels(runs):
     """Asks the compiler to store [run, batch, time, channel] with runs near channels.
 
-    Then neither `_side_by_side` nor the way back moves anything.
+    Then neither `_side_by_side` nor the way back has to copy them.
     """
     return layout.with_layout_constraint(runs, layout.Layout((1, 2, 0, 3)))
 
