@@ -1,3 +1,5 @@
+import signal
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -47,6 +49,20 @@ def test_checkpoint_round_trip(tmp_path):
     np.testing.assert_array_equal(restored.rng, [0, 2])
     np.testing.assert_array_equal(restored.params["kernel"], np.full((2, 3), 2.0))
     assert restored.opt_state[0]["count"] == 2
+
+
+def test_reading_a_checkpoint_formats_no_array(tmp_path):
+    save_epochs(tmp_path, [0.5])
+    formatted = []
+    with (
+        checkpoints.open_existing(tmp_path) as manager,
+        np.printoptions(formatter={"all": lambda x: formatted.append(x) or str(x)}),
+    ):
+        repr(np.ones(2))
+        assert formatted == [1, 1]
+        checkpoints.restore(manager, 1, state(0))
+    assert formatted == [1, 1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def damage(checkpoint):
