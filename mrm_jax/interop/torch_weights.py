@@ -5,6 +5,7 @@ One table of names serves both directions. PyTorch stores the kernel of a convol
 [tap, in, out] and [in, out].
 """
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -156,15 +157,21 @@ def model_of(state_dict: Mapping[str, Any]) -> tuple[network.MRMNet, int]:
 
 def _shapes(state_dict: Mapping[str, Any]) -> dict[Path, tuple[int, ...]]:
     """Returns the shape in PyTorch of each Flax variable, by its path in Flax."""
-    model, leads = model_of(state_dict)
-    shape = (1, model.num_samples, leads)
-    ours = jax.eval_shape(
-        lambda: model.init(jax.random.PRNGKey(0), jnp.zeros(shape), train=False)
-    )
     return {
-        path: _to_theirs(path, np.empty(leaf.shape, bool)).shape
-        for path, leaf in flax.traverse_util.flatten_dict(ours).items()
+        path: _to_theirs(path, np.empty(shape, bool)).shape
+        for path, shape in _shapes_of(*model_of(state_dict)).items()
     }
+
+
+@functools.lru_cache(maxsize=8)  # weights and both moments of Adam need the same
+def _shapes_of(model: network.MRMNet, leads: int) -> dict[Path, tuple[int, ...]]:
+    """Returns the shape of each Flax variable, by its path."""
+    signal = jnp.zeros((1, model.num_samples, leads))
+    variables = jax.eval_shape(
+        lambda: model.init(jax.random.PRNGKey(0), signal, train=False)
+    )
+    flat = flax.traverse_util.flatten_dict(variables)
+    return {path: leaf.shape for path, leaf in flat.items()}
 
 
 def _torch_name(path: Path) -> str:
