@@ -51,7 +51,15 @@ def test_checkpoint_round_trip(tmp_path):
     assert restored.opt_state[0]["count"] == 2
 
 
-def test_reading_a_checkpoint_formats_no_array(tmp_path):
+@pytest.fixture
+def interruptible():
+    """Handles Ctrl-C as Python does, also where whoever runs the tests ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_reading_a_checkpoint_formats_no_array(tmp_path, interruptible):
     save_epochs(tmp_path, [0.5])
     formatted = []
     with (
