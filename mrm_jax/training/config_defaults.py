@@ -20,21 +20,24 @@ def fill(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
         config: configuration of a checkpoint or of an experiment file, which need not
             be based on `experiments/base.py`. Its groups are filled, too.
     """
-    found = ml_collections.ConfigDict(config)
+    found, of_base = ml_collections.ConfigDict(config), base.get_config()
     of_model = {f"config.model.{n}": v for n, v in CONFIG_DEFAULTS_SINCE.items()}
     defaults = metadata.LATER | of_model | {"config.model.options": {}}
     with found.unlocked():
         for place, value in defaults.items():
             _, *groups, last = place.split(".")
-            _add(found, groups, last, value)
+            _add(found, of_base, groups, last, value)
     return found
 
 
 def _add(
-    config: ml_collections.ConfigDict, groups: Sequence[str], last: str, value: Any
+    node: ml_collections.ConfigDict,
+    of_base: ml_collections.ConfigDict,
+    groups: Sequence[str],
+    last: str,
+    value: Any,
 ) -> None:
     """Adds a value that a configuration lacks; None takes its type from the base."""
-    node, of_base = config, base.get_config()
     for group in groups:
         if group in LATER_GROUPS and group not in node:
             node[group] = ml_collections.ConfigDict()
