@@ -29,14 +29,9 @@ def quantities(case, state_dict, signal, labels, dtype):
         # In float32, long sums are rounded as users have it. Otherwise compiling takes
         # longer than the few steps.
         as_users = dtype == np.float32 and case.is_large()
-        options = {"xla_backend_optimization_level": 3 if as_users else 0}
-        compiled = functools.partial(jax.jit, compiler_options=options)
-        score = compiled(functools.partial(model.apply, train=False))
-        step = compiled(functools.partial(_step, model))
+        score, step, init, update = _compiled(model, 3 if as_users else 0)
         found = _outputs("eval", jax.device_get(score(variables, signal)))
-        optimizer = train_state.optimizer(HParams())
-        update = compiled(functools.partial(_update, optimizer))
-        opt_state, adam_losses = compiled(optimizer.init)(variables["params"]), []
+        opt_state, adam_losses = init(variables["params"]), []
         for number in range(cases.ADAM_STEPS):
             grads, (terms, outputs, moved) = step(variables, signal, labels)
             adam_losses.append(terms["loss"])
@@ -49,6 +44,20 @@ def quantities(case, state_dict, signal, labels, dtype):
         after = jax.device_get(score(variables, signal))
         found |= _outputs("after_adam", after, stages=())
         return {name: np.asarray(value) for name, value in found.items()}
+
+
+@functools.lru_cache(maxsize=2)  # the draws of a case have the same programs
+def _compiled(model, optimization_level):
+    """Returns score, step, and Adam's init and update, compiled at a level of XLA."""
+    optimizer = train_state.optimizer(HParams())
+    functions = (
+        functools.partial(model.apply, train=False),
+        functools.partial(_step, model),
+        optimizer.init,
+        functools.partial(_update, optimizer),
+    )
+    options = {"xla_backend_optimization_level": optimization_level}
+    return [jax.jit(function, compiler_options=options) for function in functions]
 
 
 def go_on(case, state, signal, labels, num_steps):
