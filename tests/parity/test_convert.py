@@ -1,6 +1,9 @@
 """Tests of convert on files that PyTorch writes and reads."""
 
+import contextlib
 import copy
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,9 +28,10 @@ pytestmark = pytest.mark.torch
 CASE = cases.Case(num_labels=3, num_samples=small_runs.NUM_SAMPLES, width=4)
 
 
-@pytest.fixture(autouse=True)
-def in_project_root(monkeypatch):
-    monkeypatch.chdir(conftest.ROOT)
+@pytest.fixture(scope="module", autouse=True)
+def in_project_root():
+    with contextlib.chdir(conftest.ROOT):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +62,10 @@ def update(net, optimizer, times):
     return losses
 
 
-@pytest.fixture
-def files(tmp_path, trained):
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory, trained):
     """Checkpoint files of every form, and the file of labels."""
+    folder = tmp_path_factory.mktemp("files")
     net, optimizer = trained
     wrapped = {
         "model_state_dict": net.state_dict(),
@@ -69,19 +74,39 @@ def files(tmp_path, trained):
         "best_auc": np.float64(0.9),  # as scikit-learn returns it
     }
     parallel = {f"module.{name}": t for name, t in net.state_dict().items()}
-    torch.save(wrapped, tmp_path / "wrapped.pth")
-    torch.save(net.state_dict(), tmp_path / "bare.pth")
-    torch.save(parallel, tmp_path / "parallel.pth")
-    torch.save(wrapped, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    torch.save(net, tmp_path / "whole.pth")
-    (tmp_path / "text.pth").write_text("no checkpoint")
-    (tmp_path / "labels.txt").write_text("\n".join(small_runs.LABELS) + "\n")
-    return tmp_path
+    torch.save(wrapped, folder / "wrapped.pth")
+    torch.save(net.state_dict(), folder / "bare.pth")
+    torch.save(parallel, folder / "parallel.pth")
+    torch.save(wrapped, folder / "old.pth", _use_new_zipfile_serialization=False)
+    torch.save(net, folder / "whole.pth")
+    (folder / "text.pth").write_text("no checkpoint")
+    (folder / "labels.txt").write_text("\n".join(small_runs.LABELS) + "\n")
+    return folder
+
+
+@pytest.fixture
+def files(tmp_path, pristine):
+    """A copy of the files."""
+    return shutil.copytree(pristine, tmp_path / "files")
 
 
 def run(files, name, *more, labels="labels.txt"):
     given = [f"--torch={files / name}", f"--labels={files / labels}"]
     return convert.main([*given, f"--run={files / 'run'}", *more])
+
+
+@pytest.fixture(scope="module")
+def pristine_run(pristine, shards_dir):
+    """The folder of a run that was imported with its data."""
+    more = f"--data={shards_dir}", "--config.model.eca_conv=false"
+    assert run(pristine, "wrapped.pth", *more) == 0
+    return (pristine / "run").rename(pristine.parent / "imported")
+
+
+@pytest.fixture
+def imported(files, pristine_run):
+    """The same folder in the folder of the files."""
+    return shutil.copytree(pristine_run, files / "run")
 
 
 @pytest.mark.parametrize("name", ["wrapped.pth", "bare.pth", "parallel.pth", "old.pth"])
@@ -109,7 +134,7 @@ def test_every_checkpoint_format_is_imported_with_the_same_scores(
 def test_training_resumes_where_pytorch_stopped(files, trained):
     net = copy.deepcopy(trained[0])
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
-    optimizer.load_state_dict(trained[1].state_dict())
+    optimizer.load_state_dict(copy.deepcopy(trained[1].state_dict()))
     expected = update(net, optimizer, 3)
     assert run(files, "wrapped.pth") == 0
     like = train_state.shapes(CASE.model())
@@ -148,10 +173,9 @@ def test_an_imported_run_can_be_trained_further(files, shards_dir):
     assert [line["epoch"] for line in metrics_log.read(files / "run")] == [8]
 
 
-def test_exports_a_run_to_pytorch_with_its_optimiser(files, trained):
-    assert run(files, "wrapped.pth") == 0
+def test_exports_a_run_to_pytorch_with_its_optimiser(files, imported, trained):
     back = files / "sub" / "back.pth"
-    assert convert.main([f"--to_torch={back}", f"--run={files / 'run'}"]) == 0
+    assert convert.main([f"--to_torch={back}", f"--run={imported}"]) == 0
     content = torch.load(back, weights_only=True)
     assert content["global_epoch"] == 7
     net = torch_model.TorchMRMNet(3, width=4, dropout=0.0)
@@ -169,10 +193,9 @@ def test_exports_a_run_to_pytorch_with_its_optimiser(files, trained):
             assert torch.equal(ours[number][name], theirs[number][name])
 
 
-def test_a_run_in_one_file_has_no_optimiser_to_export(files, shards_dir, capsys):
-    assert run(files, "wrapped.pth", f"--data={shards_dir}") == 0
+def test_a_run_in_one_file_has_no_optimiser_to_export(files, imported, capsys):
     one, back = files / "one.npz", files / "back.pth"
-    flags = [f"--run={files / 'run'}", "--format=npz", f"--out={one}"]
+    flags = [f"--run={imported}", "--format=npz", f"--out={one}"]
     assert export.main(flags) == 0
     capsys.readouterr()
     assert convert.main([f"--to_torch={back}", f"--run={one}"]) == 0
@@ -189,9 +212,8 @@ def test_parameter_order_matches_pytorchs_modules(trained):
     assert list(back) == names
 
 
-def test_importing_with_data_gives_an_ordinary_run(files, shards_dir):
-    assert run(files, "wrapped.pth", f"--data={shards_dir}") == 0
-    with checkpoints.open_existing(files / "run") as manager:
+def test_importing_with_data_gives_an_ordinary_run(imported):
+    with checkpoints.open_existing(imported) as manager:
         facts = checkpoints.read_metadata(manager, 7)
     assert facts["data"]["label_set"] == "waves"
     assert facts["data"]["std_uv"] > 0
@@ -199,14 +221,19 @@ def test_importing_with_data_gives_an_ordinary_run(files, shards_dir):
     assert facts["command"].startswith("python -m mrm_jax.convert --torch")
 
 
+@pytest.fixture(scope="module")
+def pristine_back(pristine, pristine_run):
+    """The file of a run."""
+    path = pristine.parent / "back.pth"
+    assert convert.main([f"--to_torch={path}", f"--run={pristine_run}"]) == 0
+    return path
+
+
 @pytest.fixture
-def back(files, shards_dir):
-    """A run's file, and the metadata of the run."""
-    data = f"--data={shards_dir}"
-    assert run(files, "wrapped.pth", data, "--config.model.eca_conv=false") == 0
-    path = files / "back.pth"
-    assert convert.main([f"--to_torch={path}", f"--run={files / 'run'}"]) == 0
-    return path, trained_run.read(files / "run").metadata
+def back(tmp_path, pristine_back, pristine_run):
+    """A copy of a run's file, and the metadata of the run."""
+    path = shutil.copy(pristine_back, tmp_path)
+    return Path(path), trained_run.read(pristine_run).metadata
 
 
 def convert_again(path, *more):
@@ -317,8 +344,7 @@ def test_fewer_leads_have_to_be_named(files, limb_leads, shards_dir, capsys, wit
     assert mrm_jax.load(files / "run").leads == ("I", "II")
 
 
-def test_a_run_is_not_overwritten(files, capsys):
-    assert run(files, "bare.pth") == 0
+def test_a_run_is_not_overwritten(files, imported, capsys):
     assert run(files, "bare.pth") == 2
     assert "already holds a run" in capsys.readouterr().err
 
