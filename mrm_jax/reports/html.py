@@ -5,6 +5,7 @@ anything. On a screen that prefers dark pages the page is dark; its print is lig
 Importing this module imports Matplotlib.
 """
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -75,6 +76,7 @@ def render(
     return _environment().get_template("report.html.j2").render(content)
 
 
+@functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mrm_jax.reports"),

@@ -7,6 +7,7 @@ References:
     Mitchell et al., 2019, Model Cards for Model Reporting, arXiv 1810.03993.
 """
 
+import functools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -303,6 +304,7 @@ def _count(value: int | None) -> str:
     return model_card_rows.NOT_MEASURED if value is None else f"{value:,}"
 
 
+@functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mrm_jax.reports"),
