@@ -59,6 +59,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure() -> None:
+    """Looks for cycles a last time. pytest would look ten times, 0.7 s each."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def no_kept_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Traces every program of this process: tests replace functions."""
