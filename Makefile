@@ -19,6 +19,9 @@ PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
 # On all cores, where pip takes one. Some packages have templates that are no Python.
 COMPILE := $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
 
+# Tests start many processes, each of which would compile the sources by itself.
+export PYTHONDONTWRITEBYTECODE :=
+
 DTYPES ?= float32
 # Processes that run the tests.
 WORKERS ?= 2
