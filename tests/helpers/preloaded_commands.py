@@ -9,12 +9,12 @@ for module in (
     "mrm_jax.evaluate",
     "mrm_jax.export",
     "mrm_jax.predict",
+    "mrm_jax.reports.html",
+    "mrm_jax.reports.model_card",
     "mrm_jax.sweep",
     "mrm_jax.sweeps.search",
     "mrm_jax.train",
-    "mrm_jax.reports.html",
-    "mrm_jax.reports.model_card",
-    "tensorboardX",
+    "mrm_jax.training.tensorboard_events",
     "tests.helpers.tiny_network",
 ):
     importlib.import_module(module)

@@ -1,11 +1,13 @@
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from tensorboardX.proto import event_pb2
 
 from mrm_jax.training import metrics_log
+from mrm_jax.training.tensorboard_events import event_pb2
 
 
 def write_epochs(workdir, epochs, value=1.0):
@@ -117,3 +119,14 @@ def test_tensorboard_gets_every_scalar_and_purges_repeated_steps(tmp_path):
     ]
     starts = [e.step for e in second if e.session_log.status == e.session_log.START]
     assert starts == [1]
+
+
+@pytest.mark.torch
+def test_tensorboard_does_without_pytorch():
+    pytest.importorskip("torch", reason="needs torch: make parity")
+    code = (
+        "import sys; from mrm_jax.training import tensorboard_events; "
+        "print('torch' in sys.modules); import torch; print(torch.zeros(2).sum())"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert printed.split() == ["False", "tensor(0.)"]
