@@ -75,7 +75,10 @@ def _run(arguments: Sequence[str]) -> int:
 
     devices.use_compilation_cache()
     with preemption.PreemptionHandler() as handler:
-        cross_validation.cross_validate(config, workdir, folds, command_of, handler)
+        source = train.pytorch_source(config)
+        cross_validation.cross_validate(
+            config, workdir, folds, command_of, handler, source
+        )
     return cli.DONE
 
 

@@ -105,7 +105,7 @@ def _run(arguments: Sequence[str]) -> int:
 def _train(config: ml_collections.ConfigDict, workdir: Path, command: str) -> int:
     try:
         with preemption.PreemptionHandler() as handler:
-            source = processes.all_or_raise(lambda: _pytorch_source(config))
+            source = processes.all_or_raise(lambda: pytorch_source(config))
             experiment.train_and_evaluate(config, workdir, command, handler, source)
     except KeyboardInterrupt:
         if not processes.is_main():  # the others need not see the folder
@@ -115,7 +115,7 @@ def _train(config: ml_collections.ConfigDict, workdir: Path, command: str) -> in
     return cli.DONE
 
 
-def _pytorch_source(config: ml_collections.ConfigDict) -> transfer.Source | None:
+def pytorch_source(config: ml_collections.ConfigDict) -> transfer.Source | None:
     """Returns the first weights if they are in a PyTorch file."""
     if not (config.init.run or "").endswith((".pth", ".pt")):
         return None

@@ -24,7 +24,7 @@ from mrm_jax.metrics import seeds, summary, thresholds
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.reports import cross_validation as files
 from mrm_jax.reports import run_report
-from mrm_jax.runs import alike, experiment, result_folder, trained_run
+from mrm_jax.runs import alike, experiment, result_folder, trained_run, transfer
 from mrm_jax.runs import scores as scores_lib
 from mrm_jax.runtime import console, preemption
 from mrm_jax.training import metadata, run_spec
@@ -50,6 +50,7 @@ def cross_validate(
     folds: Sequence[int] = splits.FOLDS,
     command_of: CommandOf = lambda fold: "",
     handler: preemption.PreemptionHandler | None = None,
+    source: transfer.Source | None = None,
 ) -> dict[str, Any] | None:
     """Trains and tests the runs of a cross-validation, and pools their scores.
 
@@ -61,6 +62,8 @@ def cross_validate(
         folds: test folds of the runs to train, so that several machines can share them.
         command_of: test fold -> the command line that trains its run.
         handler: preemption handler. Default: the runs cannot be preempted.
+        source: the first weights of each run. Default: those of config.init.run, if it
+            names any.
 
     Returns:
         The content of cross_validation.json, or None if runs of other folds are still
@@ -81,6 +84,7 @@ def cross_validate(
             folder_of(workdir, fold),
             command_of(fold),
             handler,
+            source,
         )
     missing = [f for f in splits.FOLDS if not run_report.exists(folder_of(workdir, f))]
     if missing:

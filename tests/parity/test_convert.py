@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mrm_jax
-from mrm_jax import convert, export
+from mrm_jax import convert, cross_validate, export
 from tests import conftest
 from tests.parity import cases, jax_side
 
@@ -373,3 +373,20 @@ def test_a_training_starts_from_a_pytorch_file(trained, shards_dir, tmp_path):
     # PyTorch's file names no labels, so its outputs are not taken for ours.
     assert spec.metadata["init"]["labels_taken"] == []
     assert spec.metadata["init"]["labels_new"] == list(small_runs.LABELS)
+
+
+def test_a_cross_validation_starts_from_a_pytorch_file(
+    files, shards_dir, tmp_path, monkeypatch
+):
+    started = []
+    monkeypatch.setattr(
+        experiment, "train_and_evaluate", lambda *given: started.append(given)
+    )
+    label_set = "--config.data.label_set=waves"
+    flags = ["--config=demo", f"--data={shards_dir}", label_set, "--test_folds=3,4"]
+    flags += [f"--init_from={files / 'bare.pth'}", f"--workdir={tmp_path}"]
+    assert cross_validate.main(flags) == 0
+    assert [folder.name for _, folder, *_ in started] == ["fold03", "fold04"]
+    for *_, source in started:
+        assert source.name == str(files / "bare.pth")
+        assert source.variables["params"]["stem"]["conv1"]["kernel"].shape[0] == 11

@@ -222,7 +222,7 @@ def test_help_may_follow_other_flags(capsys):
 def test_the_stored_command_trains_one_run(monkeypatch, dashes):
     given = {}
 
-    def keep(config, workdir, folds, command_of, handler):
+    def keep(config, workdir, folds, command_of, *_):
         given.update(workdir=workdir, folds=folds, command=command_of(1))
 
     monkeypatch.setattr(cross_validation, "cross_validate", keep)
