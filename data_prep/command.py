@@ -61,7 +61,7 @@ def parser(doc: str | None, raw_dir: bool = True) -> argparse.ArgumentParser:
 def _add_workers(workers: argparse._MutuallyExclusiveGroup) -> None:
     workers.add_argument(
         "--jobs",
-        type=int,
+        type=_number_of_jobs,
         default=-1,
         metavar="N",
         help="largest number of processes that read records; fewer are used for few "
@@ -74,6 +74,16 @@ def _add_workers(workers: argparse._MutuallyExclusiveGroup) -> None:
         "tcp://host:8786 or a scheduler file. Its machines need the same version of "
         "this package and the raw records under the same path (default: this machine "
         "alone; not with --jobs)",
+    )
+
+
+def _number_of_jobs(text: str) -> int:
+    """Returns a number of processes as joblib takes it: -1 is one per core."""
+    with contextlib.suppress(ValueError):
+        if int(text):
+            return int(text)
+    raise argparse.ArgumentTypeError(
+        f"expected a number of processes, or -1 for one per core, got {text}"
     )
 
 

@@ -83,9 +83,16 @@ def check_folder_name(what: str, name: str) -> None:
     """Checks a name that is used as the name of a folder.
 
     Raises:
-        ValueError: as `check_name`, or if it is not one part of a path.
+        ValueError: as `check_name`, or if it is not one part of a path, or so long that
+            file systems could not name files after it.
     """
     check_name(what, name)
+    size = len(name.encode())
+    if size > LONGEST_NAME:
+        raise ValueError(
+            f"{what}: expected at most {LONGEST_NAME} bytes, found {size}, as some "
+            "letters take two or three"
+        )
     if set(name) & set("/\\:") or name.startswith("."):
         raise ValueError(
             f"{what}: expected a name without / \\ : that does not begin with a dot, "

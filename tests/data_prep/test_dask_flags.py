@@ -67,6 +67,13 @@ def test_jobs_and_dask_exclude_each_other(tmp_path, capsys):
     assert "not allowed with argument --jobs" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("jobs", ["0", "two"])
+def test_impossible_numbers_of_jobs_are_named(tmp_path, jobs, capsys):
+    with pytest.raises(SystemExit):
+        prepare(tmp_path, "--jobs", jobs)
+    assert "argument --jobs: expected a number of proc" in capsys.readouterr().err
+
+
 def test_dask_is_imported_only_when_requested():
     code = "import data_prep.synthetic, sys; sys.exit('dask' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -26,6 +26,13 @@ def test_folder_names_are_one_part_of_a_path(name):
         text.check_folder_name("run", name)
 
 
+def test_folder_names_fit_in_file_systems(tmp_path):
+    text.check_folder_name("run", "é" * 100)
+    (tmp_path / ("é" * 100)).mkdir()
+    with pytest.raises(ValueError, match="run: expected at most 200 bytes, found 202"):
+        text.check_folder_name("run", "é" * 101)
+
+
 def test_tables_hold_no_formulas():
     file = io.StringIO()
     rows = [
