@@ -46,6 +46,10 @@ def write(path: Path, network: exported_model.Network) -> None:
     _require("jax2onnx", "onnx")
     import jax2onnx
     import onnx
+    from jax2onnx.plugins import plugin_system
+
+    # Their examples compute arrays, which takes seconds longer without jit.
+    plugin_system.import_all_plugins()
 
     function = exported_model.function(network)
 
