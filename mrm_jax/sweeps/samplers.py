@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-import scipy.stats
+import scipy  # it loads its packages when they are used
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from mrm_jax.sweeps import search_space
