@@ -7,6 +7,7 @@ Everywhere in the network, `mask` is [batch], 1. for a record and 0. for padding
 training. `mask=None` means inference: running averages and no dropout.
 """
 
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -25,6 +26,7 @@ Mask = Float[Array, " batch"] | None
 FanInInitializer = Callable[[int], nn.initializers.Initializer]
 
 
+@functools.cache
 def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
     """Returns PyTorch's default initialiser: uniform on ±1 / √fan_in."""
 
