@@ -16,10 +16,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c constraints.txt
-# On all cores, where pip takes one. Some packages have templates that are no Python.
-COMPILE := $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
 
-# Tests start many processes, each of which would compile the sources by itself.
+# Modules are compiled when they are imported first, of the packages too: most never are.
 export PYTHONDONTWRITEBYTECODE :=
 
 DTYPES ?= float32
@@ -119,22 +117,18 @@ PINNED = setup.cfg pyproject.toml constraints.txt
 
 $(VENV)/core: $(PINNED) | $(BIN)/python
 	$(PIP) --editable .
-	@$(COMPILE)
 	@touch $@
 
 $(VENV)/docs: $(PINNED) | $(BIN)/python
 	$(PIP) --editable '.[docs]'
-	@$(COMPILE)
 	@touch $(VENV)/core $@
 
 $(VENV)/dev: $(PINNED) | $(BIN)/python
 	$(PIP) --editable '.[dev]'
-	@$(COMPILE)
 	@touch $(VENV)/core $(VENV)/docs $@
 
 $(VENV)/parity: $(PINNED) | $(BIN)/python
 	$(PIP) --editable '.[dev,parity]'
-	@$(COMPILE)
 	@touch $(VENV)/core $(VENV)/docs $(VENV)/dev $@
 
 # Compilers for accelerators that need not be there, beside the packages of the project.
@@ -147,7 +141,6 @@ $(VENV)/targets: $(PINNED) | $(VENV)/parity
 
 $(VENV)/release: $(PINNED) | $(BIN)/python
 	$(PIP) --editable '.[release]'
-	@$(COMPILE)
 	@touch $(VENV)/core $@
 
 clean:
