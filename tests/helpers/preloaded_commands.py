@@ -6,6 +6,7 @@ from tests import conftest  # noqa: F401  (sets the flags of XLA)
 
 for module in (
     "data_prep.cpsc2018",
+    "matplotlib.backends.backend_svg",
     "mrm_jax.evaluate",
     "mrm_jax.export",
     "mrm_jax.predict",
@@ -15,6 +16,8 @@ for module in (
     "mrm_jax.sweeps.search",
     "mrm_jax.train",
     "mrm_jax.training.tensorboard_events",
+    "scipy.optimize",
+    "scipy.signal",
     "tests.helpers.tiny_network",
 ):
     importlib.import_module(module)
