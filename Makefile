@@ -17,7 +17,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c constraints.txt
 
-# Modules are compiled when they are imported first, of the packages too: most never are.
+# Python compiles a module when it is first imported and keeps the result, unless this variable
+# forbids it. That takes less time than compiling whole packages after pip.
 export PYTHONDONTWRITEBYTECODE :=
 
 DTYPES ?= float32

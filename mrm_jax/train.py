@@ -116,7 +116,12 @@ def _train(config: ml_collections.ConfigDict, workdir: Path, command: str) -> in
 
 
 def pytorch_source(config: ml_collections.ConfigDict) -> transfer.Source | None:
-    """Returns the first weights if they are in a PyTorch file."""
+    """Returns the first weights if they are in a PyTorch file.
+
+    Raises:
+        ImportError: if PyTorch is not installed; says how to install it.
+        ValueError: if the file is no checkpoint of MRM-Net.
+    """
     if not (config.init.run or "").endswith((".pth", ".pt")):
         return None
     from mrm_jax.interop import torch_source  # imports PyTorch

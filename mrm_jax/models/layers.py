@@ -26,7 +26,7 @@ Mask = Float[Array, " batch"] | None
 FanInInitializer = Callable[[int], nn.initializers.Initializer]
 
 
-@functools.cache
+@functools.cache  # jaxtyping, in the tests, rewrites `init` each time it is made
 def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
     """Returns PyTorch's default initialiser: uniform on ±1 / √fan_in."""
 
