@@ -34,6 +34,7 @@ SETTINGS: dict[Any, Any] = {
     ),
     **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), TEXT_SIZE),
     **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
+    "axes.titley": 1.0,  # as looking for a place takes time
     "legend.frameon": False,
     "text.parse_math": False,  # names of labels and runs are plain text
     "svg.fonttype": "none",
@@ -206,8 +207,7 @@ def _rewrite(name: str, value: str, prefix: str) -> str:
     if name == "id":
         return f"{prefix}-{value}"
     if name in ("d", "x", "y"):
-        short = re.sub(r"\d+\.\d{2,}", lambda found: f"{float(found[0]):.1f}", value)
-        return re.sub(r"\s+", " ", short).strip()
+        return " ".join(f"{float(w):.1f}" if "." in w else w for w in value.split())
     if name == "href":
         return re.sub(r"^#", f"#{prefix}-", value)
     value = re.sub(r"font-family: [^;]*;? ?", "", value) if name == "style" else value

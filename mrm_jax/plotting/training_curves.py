@@ -19,7 +19,8 @@ from mrm_jax.plotting import style as style_lib
 from mrm_jax.runtime import atomic
 
 DOTS_PER_INCH = 150
-PANEL_INCHES = (5.0, 5.5)
+PANEL_POINTS = (360, 396)  # of a panel, and at which of them its axes are
+AXES_POINTS = (56, 98, 294, 248)  # left, bottom, width and height
 MAX_MARKERS = 25
 LEGEND_BELOW = 42  # points below the panel; the ticks and their name lie between
 LEGEND_LINE = 18  # pixels of the page
@@ -77,11 +78,13 @@ def draw(
         raise ValueError("expected the metrics of at least one epoch, found none")
     weighted = _weighted(history, weights)
     chosen = _panels(weighted, weights)
-    across, up = PANEL_INCHES
-    figure = Figure(figsize=(across * len(chosen), up), layout="constrained")
+    across, up = PANEL_POINTS
+    figure = style_lib.figure(across * len(chosen), up)
     backend_agg.FigureCanvasAgg(figure)
-    figure.suptitle(title, parse_math=False)
-    for axes, panel in zip(figure.subplots(1, len(chosen)), chosen, strict=True):
+    figure.suptitle(title, y=0.985, parse_math=False)
+    left, *place = AXES_POINTS
+    for number, panel in enumerate(chosen):
+        axes = style_lib.place(figure, number * across + left, *place)
         _draw_panel(axes, weighted, panel, best_epoch)
         _add_legend(axes, columns=2)
     with atomic.replacing(path) as temporary:
@@ -142,7 +145,8 @@ def _weighted(history: History, weights: Mapping[str, float]) -> list[dict[str, 
 
 def _draw_panel(axes: Axes, history: History, panel: Panel, best_epoch: int) -> None:
     _draw_curves(axes, history, panel.curves, best_epoch)
-    axes.set(title=panel.title, ylabel=panel.unit, yscale=panel.scale)
+    axes.set_title(panel.title, y=1.0)  # as a place that is not given takes time
+    axes.set(ylabel=panel.unit, yscale=panel.scale)
     if panel.scale == "log":
         low, high = axes.get_ylim()
         subs = next(subs for ratio, subs in TICKS.items() if high / low < ratio)
