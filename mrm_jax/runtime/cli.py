@@ -3,11 +3,12 @@
 import argparse
 import contextlib
 import errno
+import gc
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from mrm_jax import version
 from mrm_jax.runtime import text as text_lib
@@ -16,6 +17,7 @@ NO_MEMORY = "RESOURCE_EXHAUSTED"  # XLA's status if a device has no memory left
 SAVE_MEMORY = """The memory does not suffice. To need less of it, lower the batch size
 (--config.batch_size) or stream the signals (--config.data.resident_gib)."""
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+NEW_OBJECTS = 50_000  # after so many of them, unreachable ones are looked for
 
 
 # user:password@ of a URL, and a password among its parameters.
@@ -143,7 +145,8 @@ def run(
     """
     expected: tuple[type[Exception], ...] = (ValueError, OSError, *errors)
     try:
-        return work() or DONE
+        with _rare_garbage_collection():
+            return work() or DONE
     except expected as error:
         status, message = WRONG_INPUT, f"error: {error_text(error)}"
     except KeyboardInterrupt as stop:
@@ -156,6 +159,26 @@ def run(
     # be redrawn below the message.
     say_error(message)
     return status
+
+
+@contextlib.contextmanager
+def _rare_garbage_collection() -> Iterator[None]:
+    """Looks for unreachable cycles less often, and not among what is imported.
+
+    Tracing and drawing make many objects and few cycles. With Python's thresholds,
+    looking for these takes a tenth of a command's time.
+    """
+    before, is_first = gc.get_threshold(), not gc.get_freeze_count()
+    if is_first:
+        gc.freeze()
+    if before[0]:  # otherwise nobody looks for them
+        gc.set_threshold(max(before[0], NEW_OBJECTS), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        if is_first:
+            gc.unfreeze()
 
 
 def say_error(message: str) -> None:

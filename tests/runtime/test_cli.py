@@ -1,5 +1,6 @@
 """Renamed flags and the exit status of commands."""
 
+import gc
 import subprocess
 import sys
 
@@ -81,6 +82,24 @@ def test_exit_status_and_message(raised, status, said, capsys):
 
     assert cli.run(work, interrupted="Interrupted.") == status
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(("usual", "meanwhile"), [(700, cli.NEW_OBJECTS), (0, 0)])
+def test_cycles_are_looked_for_rarely_until_the_command_ends(usual, meanwhile):
+    def work(then=None):
+        assert gc.get_threshold() == (meanwhile, 10, 10) and gc.get_freeze_count()
+        if then is not None:
+            assert cli.run(then, interrupted="") == 0
+            then()
+            raise ValueError
+
+    kept = gc.get_threshold()
+    try:
+        gc.set_threshold(usual, 10, 10)
+        assert cli.run(lambda: work(then=work), interrupted="") == 2
+        assert gc.get_threshold() == (usual, 10, 10) and not gc.get_freeze_count()
+    finally:
+        gc.set_threshold(*kept)
 
 
 def test_usage_names_a_command_as_it_is_typed():
