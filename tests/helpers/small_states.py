@@ -1,8 +1,12 @@
-"""Small networks and their states, compiled quickly."""
+"""Small networks and their states, made quickly."""
 
+import dataclasses
 import functools
+import math
 
 import jax
+import numpy as np
+from flax import traverse_util
 
 from mrm_jax.models.mrm_net import network
 from mrm_jax.training import train_state
@@ -15,12 +19,27 @@ TINY = tiny_network.TinyNetwork(len(small_runs.LABELS), small_runs.NUM_SAMPLES)
 
 
 @functools.cache
-def _compiled(model):
-    # Run only once or twice, so optimising would cost more time than it saves.
-    options = {"xla_backend_optimization_level": 0}
-    create = functools.partial(train_state.create, model=model)
-    return jax.jit(create, compiler_options=options)
+def _shapes(model):
+    with jax.enable_x64(False):
+        return train_state.shapes(model)
 
 
 def create(model=MODEL, seed=0):
-    return _compiled(model)(jax.random.PRNGKey(seed))
+    """Returns a float32 state before the first step, without compiling anything.
+
+    It has the distributions of `train_state.create`, but other numbers.
+    """
+    shapes, rng = _shapes(model), np.random.default_rng(seed)
+    state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    arrays = traverse_util.flatten_dict(
+        {"params": state.params, "batch_stats": state.batch_stats}
+    )
+    for path, array in arrays.items():
+        kernel = array if array.ndim > 1 else arrays.get((*path[:-1], "kernel"))
+        if path[-1] in ("scale", "var"):
+            array[...] = 1
+        elif kernel is not None:  # and array is this, or the bias beside it
+            bound = math.prod(kernel.shape[:-1]) ** -0.5
+            array[...] = rng.uniform(-bound, bound, array.shape)
+    key = np.array([0, seed], np.uint32)
+    return jax.device_put(dataclasses.replace(state, rng=key))

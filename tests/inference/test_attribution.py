@@ -12,6 +12,7 @@ from mrm_jax.inference import attribution
 from mrm_jax.metrics import scores
 from mrm_jax.models.mrm_net import stem
 from mrm_jax.models.outputs import Outputs, SingleOutput
+from mrm_jax.training import train_state
 from tests.helpers import small_runs, small_states
 
 pytestmark = pytest.mark.slow
@@ -48,7 +49,7 @@ class Cubic:
 @functools.cache
 def small():
     """Returns the variables of the small network, and a random signal."""
-    state = small_states.create()
+    state = train_state.create(jax.random.PRNGKey(0), small_states.MODEL)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     rng = np.random.default_rng(0)
     signal = rng.normal(0, 1, (small_runs.NUM_SAMPLES, NUM_LEADS)).astype(np.float32)

@@ -23,18 +23,18 @@ CAN_BE_KEPT = kept_programs._can_be_kept  # tests/conftest.py replaces it
 VALUES = np.arange(8, dtype=np.float32).reshape(4, 2)
 TWO_STEPS = """
 import jax, numpy as np
-from mrm_jax.models.mrm_net import network
 from mrm_jax.runtime import devices, program_keys
-from mrm_jax.training import epoch, input_pipeline, scoring, steps, train_state
+from mrm_jax.training import epoch, input_pipeline, scoring, steps
 from mrm_jax.training.hparams import HParams
+from tests.helpers import small_states
 
 program_keys._started += 60  # after the sources, however new they are
 devices.use_compilation_cache()
 traces = []
 step = steps.packed_step
 steps.packed_step = lambda *a, **k: traces.append("step") or step(*a, **k)
-model = network.MRMNet(3, 40, width=4, axis_name=devices.AXIS)
-state = devices.replicate(train_state.create(jax.random.PRNGKey(0), model))
+model = small_states.MODEL.clone(axis_name=devices.AXIS)
+state = devices.replicate(small_states.create())
 rng = np.random.default_rng(0)
 records = devices.replicate(
     input_pipeline.Records.of(

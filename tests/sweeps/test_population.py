@@ -17,7 +17,7 @@ from mrm_jax.metrics import classification
 from mrm_jax.runtime import devices
 from mrm_jax.sweeps import population, vectorised
 from mrm_jax.training import epoch as epoch_lib
-from mrm_jax.training import input_pipeline, scoring
+from mrm_jax.training import input_pipeline, scoring, train_state
 from mrm_jax.training.hparams import HParams
 from tests.helpers import float64, small_runs, small_states
 
@@ -189,7 +189,8 @@ def test_a_whole_run_can_be_vmapped(data):
         )
         runs = population.Population(program("loop"), 2)
         for slot, trial in enumerate(trials):
-            runs.put(slot, small_states.create(MODEL, seed=trial.seed), trial.hparams)
+            state = train_state.create(jax.random.PRNGKey(trial.seed), MODEL)
+            runs.put(slot, state, trial.hparams)
         expected = runs.train(loader, dict(enumerate(rows)))
     for slot, means in expected.items():
         assert states.step[slot] == 1
