@@ -1,5 +1,6 @@
 """Settings for all tests: four CPU devices, strict shapes, a compilation cache."""
 
+import atexit
 import gc
 import os
 from importlib import metadata
@@ -38,6 +39,10 @@ pytest_plugins = [
 
 ROOT = Path(__file__).parents[1]
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # JAX would free all programs and traces one by one, for seconds, when it is closed.
+    atexit.register(os._exit, 0)
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
@@ -50,6 +55,18 @@ LONGEST = (
     "test_population",
     "test_distributed",
 )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves files alone that import PyTorch, for 2 s, if no such test is wanted."""
+    if "not torch" not in config.option.markexpr or collection_path.suffix != ".py":
+        return None
+    return "\npytestmark = pytest.mark.torch\n" in collection_path.read_text() or None
+
+
+def pytest_collection_finish() -> None:
+    """Never looks for cycles among what was imported."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
