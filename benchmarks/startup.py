@@ -23,9 +23,10 @@ OURS_ONCE = """
 import sys
 from benchmarks import jax_side, load
 from mrm_jax import train
-from mrm_jax.runtime import devices
+from mrm_jax.runtime import cli, devices
 devices.use_compilation_cache()
-jax_side.JaxSide(load.Load(*map(int, sys.argv[1:]))).train()
+size = load.Load(*map(int, sys.argv[1:]))
+sys.exit(cli.run(lambda: jax_side.JaxSide(size).train(), interrupted=""))
 """
 PYTORCH_ONCE = """
 import sys

@@ -13,7 +13,7 @@ def test_every_size_and_batching_is_measured(monkeypatch):
     monkeypatch.setattr(network, "MRMNet", tiny_network.TinyNetwork)
     load = {"batch": 2, "labels": 3, "samples": 40, "batches": 2}
     # So wide that a state is more than a MiB.
-    found = population_points.measure([1, 8], ["loop"], load, rounds=2, width=4096)
+    found = population_points.measure([1, 8], ["loop"], load, rounds=2, width=2048)
     assert [(p["places"], p["batching"], p["devices"]) for p in found] == [
         (1, "loop", 4),
         (8, "loop", 4),
