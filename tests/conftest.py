@@ -64,11 +64,6 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return "\npytestmark = pytest.mark.torch\n" in collection_path.read_text() or None
 
 
-def pytest_collection_finish() -> None:
-    """Never looks for cycles among what was imported."""
-    gc.freeze()
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Starts long files first, so that no worker ends with one while others wait."""
 

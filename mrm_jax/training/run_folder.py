@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mrm_jax.metrics import calibration, classification
@@ -280,12 +279,15 @@ def epoch_values(
     for head, scores in val.heads.items():
         found = classification.evaluate(scores, val.labels)
         values |= {f"val/{name}_{head}": value for name, value in found.items()}
-    labels = jnp.asarray(val.labels, jnp.float32)
+    labels = val.labels.astype(np.float32)
     for branch, scores in val.branches.items():
         logits = calibration.logits_of(scores)
-        loss = losses.weighted_cross_entropy(
-            jnp.asarray(logits, jnp.float32), labels, hparams
-        )
+        loss = _mean_cross_entropy(logits.astype(np.float32), labels, hparams)
         name = f"val/bce_{branch}" if len(val.branches) > 1 else "val/bce"
-        values[name] = float(loss.mean())
+        values[name] = float(loss)
     return values
+
+
+@jax.jit  # operation by operation, 19 programs would be compiled
+def _mean_cross_entropy(logits, labels, hparams):
+    return losses.weighted_cross_entropy(logits, labels, hparams).mean()

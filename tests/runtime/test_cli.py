@@ -94,14 +94,12 @@ def test_cycles_are_looked_for_rarely_until_the_command_ends(usual, meanwhile):
             raise ValueError
 
     kept = gc.get_threshold()
-    gc.unfreeze()  # what tests/conftest.py froze
     try:
         gc.set_threshold(usual, 10, 10)
         assert cli.run(lambda: work(then=work), interrupted="") == 2
         assert gc.get_threshold() == (usual, 10, 10) and not gc.get_freeze_count()
     finally:
         gc.set_threshold(*kept)
-        gc.freeze()
 
 
 def test_usage_names_a_command_as_it_is_typed():
