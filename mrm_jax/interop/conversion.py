@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -254,4 +253,4 @@ def _check_leads(num_leads: int, named: Sequence[str] | None) -> None:
 
 
 def _single(array: np.ndarray) -> jax.Array:
-    return jnp.asarray(array, jnp.float32)
+    return jax.device_put(np.asarray(array, np.float32))

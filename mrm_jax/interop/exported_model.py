@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mrm_jax.metrics import scores as scores_lib
@@ -80,7 +79,8 @@ def function(network: Network) -> Callable[[jax.Array], dict[str, jax.Array]]:
         network: trained network to export.
     """
     mean_mv, std_mv = network.mean_std_mv
-    variables = jax.tree.map(jnp.asarray, network.variables)
+    # jnp.asarray would compile a program for each shape.
+    variables = jax.device_put(network.variables)
 
     def scores(signal_mv: jax.Array) -> dict[str, jax.Array]:
         """Scores a batch of signals in millivolts."""

@@ -25,7 +25,7 @@ def random_variables(module, *args, seed=0, **kwargs):
         else:
             fan_in = np.prod(like.shape[:-1]) if like.ndim > 1 else 4
             values = rng.standard_normal(like.shape) / np.sqrt(fan_in)
-        return jnp.asarray(np.asarray(values, dtype))
+        return jax.device_put(np.asarray(values, dtype))
 
     return jax.tree_util.tree_map_with_path(fill, dict(shapes))
 

@@ -55,7 +55,7 @@ def case(request):
         signal = jnp.asarray(rng.normal(size=(2, 40, 12)))
         init = functools.partial(model.init, train=False)
         variables = jax.tree.map(
-            lambda x: jnp.asarray(rng.uniform(0.5, 1.5, x.shape)),
+            lambda x: jax.device_put(rng.uniform(0.5, 1.5, x.shape)),
             jax.eval_shape(init, jax.random.PRNGKey(0), signal),
         )
         yield model, variables, signal
