@@ -20,9 +20,9 @@ os.environ["XLA_FLAGS"] = (
     + f" --xla_force_host_platform_device_count=4 {QUICK_TO_COMPILE}"
 )
 os.environ.setdefault("MPLBACKEND", "agg")
-# Idle threads of OpenBLAS would wait actively, on a core that the other worker needs.
+# Idle threads of OpenBLAS would spin on a core that the other worker needs.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Where operations were traced only shows in profiles.
+# Source lines in traced programs are for profiles and take time to record.
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 
 # Tracing makes many objects and few cycles. Looking for these took 5 % of the time.

@@ -33,7 +33,7 @@ def draw_grid(axes: Axes, page: ecg_layout.Page) -> None:
         # One path, as an element for each line would make an SVG a seventh larger.
         ends = np.reshape(upright + level, (-1, 2))
         codes = [path.Path.MOVETO, path.Path.LINETO] * (len(ends) // 2)
-        axes.add_artist(  # add_patch would measure each line, for limits that are set
+        axes.add_artist(  # add_patch would measure every line for the limits
             patches.PathPatch(
                 path.Path(ends, codes),
                 edgecolor=colour,

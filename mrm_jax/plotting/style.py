@@ -34,7 +34,7 @@ SETTINGS: dict[Any, Any] = {
     ),
     **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), TEXT_SIZE),
     **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
-    "axes.titley": 1.0,  # as looking for a place takes time
+    "axes.titley": 1.0,  # or Matplotlib measures all ticks to find it
     "legend.frameon": False,
     "text.parse_math": False,  # names of labels and runs are plain text
     "svg.fonttype": "none",

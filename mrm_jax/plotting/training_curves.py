@@ -19,8 +19,8 @@ from mrm_jax.plotting import style as style_lib
 from mrm_jax.runtime import atomic
 
 DOTS_PER_INCH = 150
-PANEL_POINTS = (360, 396)  # of a panel, and at which of them its axes are
-AXES_POINTS = (56, 98, 294, 248)  # left, bottom, width and height
+PANEL_POINTS = (360, 396)  # width and height
+AXES_POINTS = (70, 98, 282, 248)  # left, bottom, width and height
 MAX_MARKERS = 25
 LEGEND_BELOW = 42  # points below the panel; the ticks and their name lie between
 LEGEND_LINE = 18  # pixels of the page
@@ -145,7 +145,7 @@ def _weighted(history: History, weights: Mapping[str, float]) -> list[dict[str, 
 
 def _draw_panel(axes: Axes, history: History, panel: Panel, best_epoch: int) -> None:
     _draw_curves(axes, history, panel.curves, best_epoch)
-    axes.set_title(panel.title, y=1.0)  # as a place that is not given takes time
+    axes.set_title(panel.title, y=1.0)  # or Matplotlib measures all ticks for y
     axes.set(ylabel=panel.unit, yscale=panel.scale)
     if panel.scale == "log":
         low, high = axes.get_ylim()

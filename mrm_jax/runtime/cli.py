@@ -17,7 +17,7 @@ NO_MEMORY = "RESOURCE_EXHAUSTED"  # XLA's status if a device has no memory left
 SAVE_MEMORY = """The memory does not suffice. To need less of it, lower the batch size
 (--config.batch_size) or stream the signals (--config.data.resident_gib)."""
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
-NEW_OBJECTS = 50_000  # after so many of them, unreachable ones are looked for
+NEW_OBJECTS = 50_000  # between two runs of the garbage collector
 
 
 # user:password@ of a URL, and a password among its parameters.
@@ -163,15 +163,15 @@ def run(
 
 @contextlib.contextmanager
 def _rare_garbage_collection() -> Iterator[None]:
-    """Looks for unreachable cycles less often, and not among what is imported.
+    """Runs the garbage collector less often, and not on what is imported.
 
-    Tracing and drawing make many objects and few cycles. With Python's thresholds,
-    looking for these takes a tenth of a command's time.
+    Tracing and drawing make many objects and few reference cycles. With Python's
+    thresholds, the collector takes a tenth of a command's time.
     """
     before, is_first = gc.get_threshold(), not gc.get_freeze_count()
     if is_first:
         gc.freeze()
-    if before[0]:  # otherwise nobody looks for them
+    if before[0]:  # 0 turns the collector off
         gc.set_threshold(max(before[0], NEW_OBJECTS), *before[1:])
     try:
         yield

@@ -27,7 +27,8 @@ def _shapes(model):
 def create(model=MODEL, seed=0):
     """Returns a float32 state before the first step, without compiling anything.
 
-    It has the distributions of `train_state.create`, but other numbers.
+    Weights have PyTorch's default distributions, as those of `train_state.create` for
+    MRM-Net, but other values.
     """
     shapes, rng = _shapes(model), np.random.default_rng(seed)
     state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)

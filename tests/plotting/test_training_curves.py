@@ -173,6 +173,14 @@ def test_draws_gaps_and_epochs_without_metrics(tmp_path):
     draw(tmp_path, [{"epoch": 1}])
 
 
+def test_names_of_small_values_stay_within_the_picture(tmp_path):
+    lines = history(30)
+    for line in lines:
+        line["train/feature_kl"] /= 1000  # its ticks have the longest names
+    image = draw(tmp_path, lines)
+    assert (image[:, :8] == 255).all()
+
+
 def test_a_title_with_a_dollar_is_plain_text(tmp_path):
     draw(tmp_path, history(2), title="cost $5 of $\\frac{1$")
 

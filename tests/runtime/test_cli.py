@@ -85,7 +85,7 @@ def test_exit_status_and_message(raised, status, said, capsys):
 
 
 @pytest.mark.parametrize(("usual", "meanwhile"), [(700, cli.NEW_OBJECTS), (0, 0)])
-def test_cycles_are_looked_for_rarely_until_the_command_ends(usual, meanwhile):
+def test_garbage_is_collected_rarely_until_the_command_ends(usual, meanwhile):
     def work(then=None):
         assert gc.get_threshold() == (meanwhile, 10, 10) and gc.get_freeze_count()
         if then is not None:

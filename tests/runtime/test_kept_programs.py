@@ -18,11 +18,12 @@ import pytest
 from mrm_jax.models.mrm_net import network
 from mrm_jax.runtime import devices, kept_programs, program_keys
 from mrm_jax.training.inherited import Inherited
+from tests import conftest
 
 CAN_BE_KEPT = kept_programs._can_be_kept  # tests/conftest.py replaces it
 VALUES = np.arange(8, dtype=np.float32).reshape(4, 2)
 TWO_STEPS = """
-import jax, numpy as np
+import numpy as np
 from mrm_jax.runtime import devices, program_keys
 from mrm_jax.training import epoch, input_pipeline, scoring, steps
 from mrm_jax.training.hparams import HParams
@@ -293,7 +294,9 @@ def test_steps_of_a_loaded_program_equal_those_of_a_traced_one(tmp_path):
     def two_steps():
         """Returns what a new process prints."""
         command = [sys.executable, "-c", textwrap.dedent(TWO_STEPS)]
-        return subprocess.check_output(command, env=environment, text=True)
+        return subprocess.check_output(
+            command, env=environment, cwd=conftest.ROOT, text=True
+        )
 
     first, second, third = (two_steps() for _ in range(3))
     assert first.startswith("['step'] ")
