@@ -158,7 +158,7 @@ def _wrap(line: str, font: FontProperties) -> list[str]:
 
 def _width(text: str, font: FontProperties) -> float:
     """Returns the width of a text in points."""
-    return textpath.TextPath((0, 0), text, prop=font).get_extents().width if text else 0
+    return textpath.text_to_path.get_text_width_height_descent(text, font, False)[0]
 
 
 def _blank(page: ecg_layout.Page) -> Figure:
