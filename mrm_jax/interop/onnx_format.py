@@ -46,11 +46,8 @@ def write(path: Path, network: exported_model.Network) -> None:
     _require("jax2onnx", "onnx")
     import jax2onnx
     import onnx
-    from jax2onnx.plugins import plugin_system
 
-    # Their examples compute arrays, which takes seconds longer without jit.
-    plugin_system.import_all_plugins()
-
+    _import_plugins()
     function = exported_model.function(network)
 
     def scores(signal_mv: jax.Array) -> tuple[jax.Array, ...]:
@@ -103,6 +100,23 @@ def load(path: Path) -> tuple[dict[str, Any], exported_model.Score]:
         return dict(zip(names, found, strict=True))
 
     return {name: json.loads(text) for name, text in texts.items()}, score
+
+
+def _import_plugins() -> None:
+    """Imports the converters of jax2onnx, which `to_onnx` would do without jit.
+
+    Their examples compute arrays. That takes seconds longer without jit, and with it
+    unless the 70 small programs are in the compilation cache.
+    """
+    from jax2onnx.plugins import plugin_system
+
+    shortest = "jax_persistent_cache_min_compile_time_secs"
+    before = getattr(jax.config, shortest)
+    jax.config.update(shortest, 0.0)
+    try:
+        plugin_system.import_all_plugins()
+    finally:
+        jax.config.update(shortest, before)
 
 
 @contextlib.contextmanager
