@@ -126,22 +126,20 @@ def loop(
 def replicate(tree: Tree) -> Tree:
     """Copies every array of tree to each local device, with a leading axis.
 
-    Arrays are put on the devices one by one, without a second copy there. They have the
-    same sharding as the results of the steps: with another one, the second call of a
-    step would be recompiled.
+    Each device gets its copy from the host, without a second one there. The copies have
+    the same sharding as the results of the steps: with another one, the second call of
+    a step would be recompiled.
     """
     devices = jax.local_devices()[: _own_count()]
     mesh = jax.sharding.Mesh(np.array(devices), (AXIS,))
     layout = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
 
-    def copy(values: Any) -> jax.Array:
-        """Copies one array to every local device."""
-        host = np.asarray(values)[np.newaxis]
-        parts = [jax.device_put(host, device) for device in devices]
-        shape = (len(devices), *host.shape[1:])
-        return jax.make_array_from_single_device_arrays(shape, layout, parts)
+    def repeat(values: Any) -> np.ndarray:
+        """Returns a view of one array for all local devices."""
+        host = np.asarray(values)
+        return np.broadcast_to(host, (len(devices), *host.shape))
 
-    return jax.tree.map(copy, tree)
+    return jax.device_put(jax.tree.map(repeat, tree), layout)
 
 
 def unreplicate(tree: Tree) -> Tree:
