@@ -200,12 +200,14 @@ def _own_count() -> int:
 def use_compilation_cache() -> None:
     """Keeps compiled programs on disk, so that the next start takes seconds.
 
-    JAX's own variable JAX_COMPILATION_CACHE_DIR overrides the default folder.
+    JAX's own variables override the folder and which programs are worth it:
+    JAX_COMPILATION_CACHE_DIR and JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(home / "mrm_jax" / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
     settings = jax.config.values
     folder = settings["jax_compilation_cache_dir"]
     is_on = settings["jax_enable_compilation_cache"] and folder and "://" not in folder
