@@ -69,5 +69,14 @@ def _run(
     with output.open("a") as out, errors.open("a") as err:
         os.dup2(out.fileno(), 1)
         os.dup2(err.fileno(), 2)
+    _keep_all_programs()
     prepare()
     sys.exit(importlib.import_module(module).main(words))
+
+
+def _keep_all_programs() -> None:
+    """Caches small programs, too, which every process would compile again."""
+    import jax
+
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

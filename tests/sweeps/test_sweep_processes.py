@@ -15,7 +15,7 @@ from mrm_jax import sweep
 from mrm_jax.sweeps import trial_run
 from mrm_jax.training import metrics_log
 from tests import conftest
-from tests.helpers import small_runs, small_sweeps
+from tests.helpers import commands, small_runs, small_sweeps
 
 pytestmark = pytest.mark.slow
 
@@ -31,22 +31,50 @@ def file(tmp_path_factory):
 
 
 @pytest.fixture
-def start(file, tmp_path):
+def words(file, tmp_path):
+    """The flags of every worker of one sweep."""
+    workdir = tmp_path / "sweep"
+    flags = [f"--config={file}", f"--workdir={workdir}", f"--trials={TRIALS}"]
+    return [*flags, "--population=2", f"--seeds={SEEDS}", "--pruner=none"]
+
+
+@pytest.fixture
+def start(words, tmp_path):
     """Starts workers of one sweep; what still runs at the end of a test is killed."""
     started = []
 
-    def start_worker(*words):
-        command = [sys.executable, "-m", "mrm_jax.sweep", f"--config={file}"]
-        command += [f"--workdir={tmp_path / 'sweep'}", f"--trials={TRIALS}"]
-        command += ["--population=2", f"--seeds={SEEDS}", "--pruner=none"]
-        cache = str(conftest.ROOT / ".cache" / "jax")
+    def start_worker(*more):
+        output = tmp_path / f"output-{len(started)}"
+        process = commands.start(
+            "mrm_jax.sweep", *words, *more, output=output, prepare=use_one_device
+        )
+        started.append(process)
+        return process, output
+
+    yield start_worker
+    for process in started:
+        process.kill()
+        process.join()
+
+
+def use_one_device():
+    """Makes a process, in which JAX has not started yet, use one device."""
+    os.environ["XLA_FLAGS"] = conftest.QUICK_TO_COMPILE
+
+
+@pytest.fixture
+def start_by_hand(words):
+    """Starts a worker whose command line others can read, as a user does."""
+    started = []
+
+    def start_worker(*more):
         process = subprocess.Popen(
-            [*command, *words],
+            [sys.executable, "-m", "mrm_jax.sweep", *words, *more],
             cwd=conftest.ROOT,
             env={
                 **os.environ,
                 "XLA_FLAGS": conftest.QUICK_TO_COMPILE,
-                "JAX_COMPILATION_CACHE_DIR": cache,
+                "JAX_COMPILATION_CACHE_DIR": str(conftest.ROOT / ".cache" / "jax"),
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -61,10 +89,10 @@ def start(file, tmp_path):
         process.communicate()
 
 
-def wait_for_epoch(process, folder, epoch):
+def wait_for_epoch(is_alive, folder, epoch):
     deadline = time.monotonic() + 240
     while len(metrics_log.read(folder)) < epoch:
-        assert process.poll() is None, process.stdout.read()
+        assert is_alive(), "the sweep ended"
         assert time.monotonic() < deadline, "the sweep never came that far"
         time.sleep(0.005)
 
@@ -91,19 +119,22 @@ def check_hidden(password, folder, *texts):
             assert password.encode() not in path.read_bytes(), path
 
 
-def test_a_sweep_ends_although_a_worker_is_killed(postgresql_url, start, tmp_path):
+def test_a_sweep_ends_although_a_worker_is_killed(
+    postgresql_url, start, start_by_hand, tmp_path
+):
     workdir = tmp_path / "sweep"
     url = postgresql_url.replace("@", ":not-for-all@")
     shared = [f"--storage={url}", "--heartbeat_s=1", "--timeout_s=4"]
-    dying = start(*shared, "--worker=dying")
-    wait_for_epoch(dying, trial_run.folder(workdir, 0), 3)
+    dying = start_by_hand(*shared, "--worker=dying")
+    wait_for_epoch(lambda: dying.poll() is None, trial_run.folder(workdir, 0), 3)
     title = pathlib.Path(f"/proc/{dying.pid}/cmdline").read_text()
     assert "postgresql://" in title
-    staying = start(*shared, "--worker=staying")
     dying.send_signal(signal.SIGKILL)
     dying.wait()
-    output, _ = staying.communicate(timeout=240)
-    assert staying.returncode == 0, output
+    staying, path = start(*shared, "--worker=staying")
+    staying.join(240)
+    output = path.read_text()
+    assert staying.exitcode == 0, output
     check_hidden("not-for-all", workdir, title, output)
     rows = check_complete(workdir)
     assert {row["worker"] for row in rows} == {"staying"}
@@ -120,22 +151,23 @@ def test_a_sweep_ends_although_a_worker_is_killed(postgresql_url, start, tmp_pat
 
 def test_the_same_command_resumes_a_terminated_sweep(start, tmp_path):
     workdir = tmp_path / "sweep"
-    first = start()
-    wait_for_epoch(first, trial_run.folder(workdir, 0), 2)
-    first.send_signal(signal.SIGTERM)
-    output, _ = first.communicate(timeout=60)
-    assert first.returncode == sweep.TERMINATED
-    assert "Terminated. Run the same command again to resume" in output
-    again = start()
-    output, _ = again.communicate(timeout=240)
-    assert again.returncode == 0, output
+    first, path = start()
+    wait_for_epoch(first.is_alive, trial_run.folder(workdir, 0), 2)
+    first.terminate()
+    first.join(60)
+    assert first.exitcode == sweep.TERMINATED
+    assert "Terminated. Run the same command again to resume" in path.read_text()
+    again, path = start()
+    again.join(240)
+    assert again.exitcode == 0, path.read_text()
     check_complete(workdir)
 
 
 def test_an_unreachable_storage_is_named(start):
     url = "postgresql://mrm:secret@127.0.0.1:1/none"
-    process = start(f"--storage={url}", "--patience_s=1")
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == sweep.NO_STORAGE
+    process, path = start(f"--storage={url}", "--patience_s=1")
+    process.join(120)
+    output = path.read_text()
+    assert process.exitcode == sweep.NO_STORAGE
     assert "error: " in output and "127.0.0.1:1" in output
     assert "secret" not in output
