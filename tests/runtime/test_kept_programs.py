@@ -298,6 +298,6 @@ def test_steps_of_a_loaded_program_equal_those_of_a_traced_one(tmp_path):
             command, env=environment, cwd=conftest.ROOT, text=True
         )
 
-    first, second, third = (two_steps() for _ in range(3))
-    assert first.startswith("['step'] ")
-    assert second == third == first.replace("['step']", "[]")
+    traced, loaded = two_steps(), two_steps()
+    assert traced.startswith("['step'] ")
+    assert loaded == traced.replace("['step']", "[]")
