@@ -16,15 +16,61 @@ def max_pool(signal: FeatureMap) -> Float[Array, "batch time_out channel"]:
     reduce window is a scatter, which is slow on accelerators and on XLA's CPU backend.
     """
     even = signal.shape[1] // 2 * 2
-    return jnp.maximum(signal[:, 0:even:2], signal[:, 1:even:2])
+    return larger(signal[:, 0:even:2], signal[:, 1:even:2])
 
 
+@jax.custom_vjp
 def max_pool_overlapping(
     signal: FeatureMap,
 ) -> Float[Array, "batch time_plus_1 channel"]:
-    """Returns the maximum of width 2, stride 1, with one −∞ on either side."""
-    inner = jnp.maximum(signal[:, :-1], signal[:, 1:])
-    return jnp.concatenate([signal[:, :1], inner, signal[:, -1:]], axis=1)
+    """Returns the maximum of width 2, stride 1, with one −∞ on either side.
+
+    Its gradient compares the signal again, and goes to the first of equal values.
+    """
+    padded = _with_infinities(signal, 1, 1)
+    return jnp.maximum(padded[:, :-1], padded[:, 1:])
+
+
+def _overlapping_forward(signal):
+    return max_pool_overlapping(signal), signal
+
+
+def _overlapping_backward(signal, grads):
+    """Returns the gradient: each value was compared with its two neighbours."""
+    before = _with_infinities(signal[:, :-1], 1, 0)
+    after = _with_infinities(signal[:, 1:], 0, 1)
+    of_first = jnp.where(signal > before, grads[:, :-1], 0)
+    return (of_first + jnp.where(signal >= after, grads[:, 1:], 0),)
+
+
+def _with_infinities(signal, before, after):
+    pad = (0, 0), (before, after), (0, 0)
+    return jnp.pad(signal, pad, constant_values=-jnp.inf)
+
+
+max_pool_overlapping.defvjp(_overlapping_forward, _overlapping_backward)
+
+
+@jax.custom_vjp
+def larger(one: FeatureMap, other: FeatureMap) -> FeatureMap:
+    """Returns the elementwise maximum; of equal values the first gets the gradient.
+
+    This is what PyTorch's max-pool does. The gradient keeps one bit of information for
+    each value. That of `jnp.maximum` keeps two numbers, as it is divided between equal
+    values.
+    """
+    return jnp.maximum(one, other)
+
+
+def _larger_forward(one, other):
+    return jnp.maximum(one, other), one >= other
+
+
+def _larger_backward(is_first, grads):
+    return jnp.where(is_first, grads, 0), jnp.where(is_first, 0, grads)
+
+
+larger.defvjp(_larger_forward, _larger_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

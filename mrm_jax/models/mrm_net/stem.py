@@ -46,13 +46,14 @@ class MultiScale(nn.Module):
     ) -> Float[Array, "batch time_out channel_out"]:
         """Returns [batch, time // (2 · stride), channels]."""
         path_a = convolutions.convolve(inputs, self._merged_kernel(inputs), self.stride)
-        path_a = nn.relu(layers.BatchNorm(self.axis_name, name="norm_a")(path_a, mask))
+        path_a = layers.BatchNorm(self.axis_name, name="norm_a")(path_a, mask)
+        path_a = nn.relu(pooling.max_pool(path_a))  # half as many ReLUs as before it
         path_a = layers.Dropout(self.axis_name, name="dropout")(
-            pooling.max_pool(path_a), mask, dropout_rate
+            path_a, mask, dropout_rate
         )
         path_b = layers.Conv(self.channels, 3, self.stride, name="conv_b")(inputs)
-        path_b = nn.relu(layers.BatchNorm(self.axis_name, name="norm_b")(path_b, mask))
-        return path_a + pooling.max_pool(path_b)
+        path_b = layers.BatchNorm(self.axis_name, name="norm_b")(path_b, mask)
+        return path_a + nn.relu(pooling.max_pool(path_b))
 
     def _merged_kernel(
         self, inputs: layers.FeatureMap
