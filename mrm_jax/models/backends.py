@@ -8,15 +8,21 @@ the front of every feature map that passes through it, and back.
 import jax
 
 
-def on_cpu() -> bool:
-    """Returns whether calls that are traced now will run on a CPU.
+def name() -> str:
+    """Returns the backend on which calls that are traced now will run.
 
-    A program that is exported or compiled for another backend has the formulations of
-    this one. It computes the same there, perhaps more slowly.
+    It is "cpu", "gpu" or "tpu". A program that is exported or compiled for another
+    backend has the formulations of this one. It computes the same there, perhaps more
+    slowly.
     """
-    return jax.default_backend() == "cpu"
+    return jax.default_backend()
+
+
+def on_cpu() -> bool:
+    """Returns whether calls that are traced now will run on a CPU."""
+    return name() == "cpu"
 
 
 def on_gpu() -> bool:
     """Returns whether calls that are traced now will run on a GPU."""
-    return jax.default_backend() == "gpu"
+    return name() == "gpu"

@@ -44,18 +44,18 @@ def normalise(
         mask: records that the statistics count.
         axis_name: mapped axis over which they are summed.
     """
-    return _normalise(inputs, scale, bias, mask, axis_name, backends.on_cpu())
+    return _normalise(inputs, scale, bias, mask, axis_name, backends.name())
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def _normalise(inputs, scale, bias, mask, axis_name, on_cpu):
-    return _normalise_forward(inputs, scale, bias, mask, axis_name, on_cpu)[0]
+def _normalise(inputs, scale, bias, mask, axis_name, backend):
+    return _normalise_forward(inputs, scale, bias, mask, axis_name, backend)[0]
 
 
 @functools.partial(jax.jit, static_argnums=(4, 5))
-def _normalise_forward(inputs, scale, bias, mask, axis_name, on_cpu):
+def _normalise_forward(inputs, scale, bias, mask, axis_name, backend):
     wide = inputs.astype(scale.dtype)
-    mean, var, count = _batch_statistics(wide, mask, axis_name, on_cpu)
+    mean, var, count = _batch_statistics(wide, mask, axis_name, backend)
     inverse = jax.lax.rsqrt(var + EPSILON)
     outputs = scale_and_shift(inputs, scale * inverse, bias - mean * scale * inverse)
     kept = (inputs, scale, mask, mean, inverse, count)
@@ -63,7 +63,7 @@ def _normalise_forward(inputs, scale, bias, mask, axis_name, on_cpu):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _normalise_backward(axis_name, on_cpu, kept, cotangents):
+def _normalise_backward(axis_name, backend, kept, cotangents):
     """Returns the gradients of `normalise`.
 
     With n values, the mask m, x̂ = (x - mean) / σ and y = scale · x̂ + bias,
@@ -71,7 +71,7 @@ def _normalise_backward(axis_name, on_cpu, kept, cotangents):
     """
     inputs, scale, mask, mean, inverse, count = kept
     wide, grads = inputs.astype(scale.dtype), cotangents[0].astype(scale.dtype)
-    by_param = _gradient_sums(grads, wide, mean, inverse, on_cpu)
+    by_param = _gradient_sums(grads, wide, mean, inverse, backend)
     sums = by_param if axis_name is None else jax.lax.psum(by_param, axis_name)
     total, product = (expand_dims(part / count, wide) for part in sums)
     common = total + _normal(wide, mean, inverse) * product
@@ -83,7 +83,7 @@ def _normalise_backward(axis_name, on_cpu, kept, cotangents):
 _normalise.defvjp(_normalise_forward, _normalise_backward)
 
 
-def _batch_statistics(inputs, mask, axis_name, on_cpu):
+def _batch_statistics(inputs, mask, axis_name, backend):
     """Returns the mean and biased variance [channel] over all devices, and n.
 
     They are computed in one pass from the distances to a value in the middle of the
@@ -97,7 +97,7 @@ def _batch_statistics(inputs, mask, axis_name, on_cpu):
     distance = inputs - expand_dims(near, inputs)
     masked = distance * mask.reshape(-1, *[1] * (inputs.ndim - 1))
     sums = (
-        *_two_sums((masked, masked * distance), _leading_axes(inputs), on_cpu),
+        *_two_sums((masked, masked * distance), _leading_axes(inputs), backend),
         jnp.sum(mask) * inputs[0, ..., 0].size,
     )
     if axis_name is not None:
@@ -113,27 +113,28 @@ def _normal(inputs, mean, inverse):
     return (inputs - expand_dims(mean, inputs)) * expand_dims(inverse, inputs)
 
 
-def _two_sums(parts, axes, on_cpu):
+def _two_sums(parts, axes, backend):
     """Returns the sums of two arrays of one shape over some axes.
 
     One reduction of both saves kernels on a GPU, but takes several times as long as two
     reductions on the CPU, where XLA does not vectorise it.
     """
-    if on_cpu:
-        return tuple(jnp.sum(part, axes) for part in parts)
-    return _reduce_both(parts, axes)
+    if backend == "gpu":
+        return _reduce_both(parts, axes)
+    return tuple(jnp.sum(part, axes) for part in parts)
 
 
-def _gradient_sums(grads, inputs, mean, inverse, on_cpu):
+def _gradient_sums(grads, inputs, mean, inverse, backend):
     """Returns Σ ∂y and Σ ∂y x̂, by channel.
 
     On the CPU, XLA's library sums products of stored arrays only. It takes the inputs
     in place of x̂, which would have to be stored, and x̂ is computed from the sums.
     """
     axes = _leading_axes(inputs)
-    if not on_cpu:
-        return _reduce_both((grads, grads * _normal(inputs, mean, inverse)), axes)
-    total, product = _two_sums((grads, grads * inputs), axes, on_cpu)
+    if backend != "cpu":
+        parts = grads, grads * _normal(inputs, mean, inverse)
+        return _two_sums(parts, axes, backend)
+    total, product = _two_sums((grads, grads * inputs), axes, backend)
     return total, (product - mean * total) * inverse
 
 
@@ -171,41 +172,41 @@ def normalise_rows(
     References:
         Ba et al., 2016, arXiv 1607.06450.
     """
-    return _rows(inputs, scale, bias, epsilon, backends.on_cpu())
+    return _rows(inputs, scale, bias, epsilon, backends.name())
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _rows(inputs, scale, bias, epsilon, on_cpu):
-    return _rows_forward(inputs, scale, bias, epsilon, on_cpu)[0]
+def _rows(inputs, scale, bias, epsilon, backend):
+    return _rows_forward(inputs, scale, bias, epsilon, backend)[0]
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
-def _rows_forward(inputs, scale, bias, epsilon, on_cpu):
+def _rows_forward(inputs, scale, bias, epsilon, backend):
     wide = inputs.astype(scale.dtype)
-    statistics = _in_two_passes if on_cpu else _in_one_pass
-    mean, var = statistics(wide)
+    mean, var = _row_statistics(wide, backend)
     inverse = jax.lax.rsqrt(var + epsilon)
     outputs = (wide - mean) * inverse * expand_dims(scale, wide)
     outputs = (outputs + expand_dims(bias, wide)).astype(inputs.dtype)
     return outputs, (inputs, scale, mean, inverse)
 
 
-def _in_two_passes(inputs):
-    mean = jnp.mean(inputs, -1, keepdims=True)
-    return mean, jnp.mean(jnp.square(inputs - mean), -1, keepdims=True)
+def _row_statistics(inputs, backend):
+    """Returns mean and biased variance [..., 1] of each row.
 
-
-def _in_one_pass(inputs):
-    """Returns mean and variance [..., 1] from the distances to the first channel."""
+    Accelerators compute them in one pass, from the distances to the first channel.
+    """
+    if backend == "cpu":
+        mean = jnp.mean(inputs, -1, keepdims=True)
+        return mean, jnp.mean(jnp.square(inputs - mean), -1, keepdims=True)
     near, channels = inputs[..., :1], inputs.shape[-1]
-    distance = inputs - near
-    sums = _reduce_both((distance, jnp.square(distance)), (inputs.ndim - 1,))
+    parts = inputs - near, jnp.square(inputs - near)
+    sums = _two_sums(parts, (inputs.ndim - 1,), backend)
     offset, squares = (jnp.expand_dims(part, -1) / channels for part in sums)
     return near + offset, jnp.maximum(squares - jnp.square(offset), 0)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _rows_backward(epsilon, on_cpu, kept, grads):
+def _rows_backward(epsilon, backend, kept, grads):
     """Returns the gradients of `normalise_rows`.
 
     With C channels, x̂ = (x - mean) / σ and ∂x̂ = ∂y · scale, the gradient is
@@ -216,9 +217,9 @@ def _rows_backward(epsilon, on_cpu, kept, grads):
     grads = grads.astype(scale.dtype)
     normal = (inputs.astype(scale.dtype) - mean) * inverse
     axes = _leading_axes(inputs)
-    by_bias, by_scale = _two_sums((grads, grads * normal), axes, on_cpu)
+    by_bias, by_scale = _two_sums((grads, grads * normal), axes, backend)
     by_normal = grads * expand_dims(scale, inputs)
-    sums = _two_sums((by_normal, by_normal * normal), (inputs.ndim - 1,), on_cpu)
+    sums = _two_sums((by_normal, by_normal * normal), (inputs.ndim - 1,), backend)
     total, product = (jnp.expand_dims(part, -1) / inputs.shape[-1] for part in sums)
     by_input = inverse * (by_normal - total - normal * product)
     return by_input.astype(inputs.dtype), by_scale, by_bias

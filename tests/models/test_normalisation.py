@@ -12,11 +12,10 @@ from mrm_jax.models import backends, convolutions, normalisation
 SHAPES = [(6, 11, 3), (6, 4)]
 
 
-@pytest.fixture(params=["cpu", "accelerator"], autouse=True)
+@pytest.fixture(params=["cpu", "gpu", "tpu"], autouse=True)
 def backend(request, monkeypatch):
-    """Computes in float64, as the CPU does or as accelerators do."""
-    if request.param == "accelerator":
-        monkeypatch.setattr(backends, "on_cpu", lambda: False)
+    """Computes in float64, in the formulations of each backend."""
+    monkeypatch.setattr(backends, "name", lambda: request.param)
     with jax.enable_x64(True):
         yield request.param
 
