@@ -27,8 +27,8 @@ CODE = {
     OURS: """
 import json, sys, jax
 from benchmarks import jax_side, load
-from mrm_jax.runtime import devices
-devices.use_compilation_cache()
+from mrm_jax.runtime import compiler
+compiler.set_up()
 size = load.Load(*map(int, sys.argv[2:]))
 jax_side.JaxSide(size, compute_dtype=sys.argv[1]).train()
 found = jax.local_devices()[0].memory_stats() or {}

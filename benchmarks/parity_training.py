@@ -31,7 +31,7 @@ from absl import flags
 
 from benchmarks import parity_figure, parity_report
 from mrm_jax.metrics import classification
-from mrm_jax.runtime import atomic, console, devices
+from mrm_jax.runtime import atomic, compiler, console, devices
 from mrm_jax.training import config as config_lib
 from mrm_jax.training import run_spec
 from mrm_jax.training.hparams import HParams
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _check_torch(args.torch_device)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         console.say(f"{spec.headline()}\n{_describe_work(spec, args)}")
-        devices.use_compilation_cache()
+        compiler.set_up()
         facts = parity_report.facts(spec, args.mode, args.torch_device, command)
         compare = compare_same_weights if args.mode == "same_weights" else compare_seeds
         _write(args.out, facts | compare(spec, args))

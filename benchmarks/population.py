@@ -24,8 +24,8 @@ from mrm_jax.sweeps import vectorised
 CHILD = """
 import json, sys
 from benchmarks import population_points
-from mrm_jax.runtime import devices
-devices.use_compilation_cache()
+from mrm_jax.runtime import compiler, devices
+compiler.set_up()
 print(json.dumps(population_points.measure(**json.loads(sys.argv[1]))))
 """
 

@@ -22,7 +22,7 @@ from absl import flags as absl_flags
 from benchmarks import harness
 from mrm_jax.metrics import classification
 from mrm_jax.runs import experiment
-from mrm_jax.runtime import devices
+from mrm_jax.runtime import compiler, devices
 from mrm_jax.training import checkpoints, run_spec, scoring, train_state
 from mrm_jax.training import config as config_lib
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "%(default)s)",
     )
     args, overrides = parser.parse_known_args(argv)
-    devices.use_compilation_cache()
+    compiler.set_up()
     try:
         config = config_lib.load(args.config, overrides)
         runs = {

@@ -24,8 +24,8 @@ Sizes = Mapping[str, Sequence[scaling_points.Size]]  # varied quantity -> its po
 CHILD = """
 import json, sys
 from benchmarks import scaling_points, scaling_records
-from mrm_jax.runtime import devices
-devices.use_compilation_cache()
+from mrm_jax.runtime import compiler, devices
+compiler.set_up()
 module, arguments = sys.argv[1:]
 measure = {"points": scaling_points, "records": scaling_records}[module].measure
 print(json.dumps(measure(**json.loads(arguments))))

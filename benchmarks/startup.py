@@ -23,8 +23,8 @@ OURS_ONCE = """
 import sys
 from benchmarks import jax_side, load
 from mrm_jax import train
-from mrm_jax.runtime import cli, devices
-devices.use_compilation_cache()
+from mrm_jax.runtime import cli, compiler
+compiler.set_up()
 size = load.Load(*map(int, sys.argv[1:]))
 sys.exit(cli.run(lambda: jax_side.JaxSide(size).train(), interrupted=""))
 """

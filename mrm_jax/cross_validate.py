@@ -40,7 +40,7 @@ import ml_collections
 from mrm_jax import train
 from mrm_jax.data import splits
 from mrm_jax.runs import cross_validation
-from mrm_jax.runtime import cli, devices, preemption
+from mrm_jax.runtime import cli, compiler, preemption
 from mrm_jax.version import VERSION
 
 TEST_FOLDS, WORKDIR = "--test_folds", "--workdir"
@@ -73,7 +73,7 @@ def _run(arguments: Sequence[str]) -> int:
         folder = cross_validation.folder_of(workdir, fold)
         return cli.command_line("mrm_jax.train", [*rest, *flags, f"{WORKDIR}={folder}"])
 
-    devices.use_compilation_cache()
+    compiler.set_up()
     with preemption.PreemptionHandler() as handler:
         source = train.pytorch_source(config)
         cross_validation.cross_validate(

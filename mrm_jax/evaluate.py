@@ -41,7 +41,7 @@ from pathlib import Path
 from mrm_jax.data import splits
 from mrm_jax.metrics import bootstrap
 from mrm_jax.runs import evaluation, trained_run
-from mrm_jax.runtime import cli, devices
+from mrm_jax.runtime import cli, compiler
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, command: str) -> None:
-    devices.use_compilation_cache()
+    compiler.set_up()
     config = evaluation.EvaluationConfig(
         split=args.split,
         data=args.data,

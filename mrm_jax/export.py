@@ -32,7 +32,7 @@ from pathlib import Path
 from mrm_jax.data import shards
 from mrm_jax.interop import exporter, verify
 from mrm_jax.runs import trained_run, weights_file
-from mrm_jax.runtime import cli, console, devices
+from mrm_jax.runtime import cli, compiler, console
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,7 +86,7 @@ def _export(args: argparse.Namespace) -> None:
             "store the parameters in float32."
         )
     exporter.FORMATS[args.format].require()
-    devices.use_compilation_cache()
+    compiler.set_up()
     run = trained_run.read(args.run)
     if args.out is None:
         run.require_folder("--out")

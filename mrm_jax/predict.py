@@ -45,7 +45,7 @@ from mrm_jax.data import example_record, files, leads, recording, windows
 from mrm_jax.inference import prediction, predictor
 from mrm_jax.metrics import thresholds
 from mrm_jax.runs import trained_run
-from mrm_jax.runtime import cli, console, devices, locks, progress
+from mrm_jax.runtime import cli, compiler, console, locks, progress
 
 if TYPE_CHECKING:
     from mrm_jax.inference import plots
@@ -81,7 +81,7 @@ def _predict(args: argparse.Namespace) -> int:
     form = _table_form(args)
     found = files.find([example_record.resolve(path) for path in args.records])
     _check_apart(args.out, found.records)
-    devices.use_compilation_cache()
+    compiler.set_up()
     model = predictor.load(
         args.run, head=args.head, threshold=args.threshold, data=args.data
     )

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from absl import flags as absl_flags
 
-from mrm_jax.runtime import cli, devices, extras, preemption
+from mrm_jax.runtime import cli, compiler, extras, preemption
 from mrm_jax.sweeps.vectorised import ALIASES, BATCHINGS
 from mrm_jax.training import config as config_lib
 from mrm_jax.training import shipped_experiments
@@ -76,7 +76,7 @@ def _hide_password(words: Sequence[str]) -> None:
 def _work(args: argparse.Namespace, overrides: Sequence[str], command: str) -> int:
     """Works on the sweep; returns the exit status of a sweep that has to be resumed."""
     try:
-        devices.use_compilation_cache()
+        compiler.set_up()
         _run(args, overrides, command)
         return cli.DONE
     except ConnectionError as error:

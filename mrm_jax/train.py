@@ -56,7 +56,7 @@ import ml_collections
 from absl import flags
 
 from mrm_jax.runs import experiment, transfer
-from mrm_jax.runtime import cli, devices, distributed, preemption, processes
+from mrm_jax.runtime import cli, compiler, distributed, preemption, processes
 from mrm_jax.training import config as config_lib
 from mrm_jax.training import run_folder, unused
 from mrm_jax.version import VERSION
@@ -97,7 +97,7 @@ def _run(arguments: Sequence[str]) -> int:
     config, workdir = parse(arguments)
     command = cli.command_line("mrm_jax.train", _with_workdir(arguments, workdir))
     cluster = parse_cluster(arguments)
-    devices.use_compilation_cache()
+    compiler.set_up()
     with distributed.initialize(cluster) if cluster else contextlib.nullcontext():
         return status(lambda: _train(config, workdir, command))
 

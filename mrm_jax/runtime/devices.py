@@ -10,7 +10,6 @@ the local devices, those of this process, in the same order.
 import functools
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -195,20 +194,3 @@ def _largest() -> Callable[..., Any]:
 def _own_count() -> int:
     """Returns the number of local devices, which is the same in every process."""
     return device_count() // processes_lib.count()
-
-
-def use_compilation_cache() -> None:
-    """Keeps compiled programs on disk, so that the next start takes seconds.
-
-    JAX's own variables override the folder and which programs are worth it:
-    JAX_COMPILATION_CACHE_DIR and JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS.
-    """
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        jax.config.update("jax_compilation_cache_dir", str(home / "mrm_jax" / "xla"))
-    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
-    settings = jax.config.values
-    folder = settings["jax_compilation_cache_dir"]
-    is_on = settings["jax_enable_compilation_cache"] and folder and "://" not in folder
-    kept_programs.keep_in(Path(folder) / "programs" if is_on else None)

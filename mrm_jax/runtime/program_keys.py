@@ -67,7 +67,8 @@ def circumstances() -> list[Any]:
         if "cache" not in name and "log" not in name
     }
     devices = [(d.id, d.device_kind) for d in jax.devices()]
-    return [_versions(), _machine(), devices, os.environ.get("XLA_FLAGS"), settings]
+    flags = [os.environ.get(name) for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")]
+    return [_versions(), _machine(), devices, flags, settings]
 
 
 @functools.cache

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from mrm_jax.models.mrm_net import network
-from mrm_jax.runtime import devices, kept_programs, program_keys
+from mrm_jax.runtime import compiler, devices, kept_programs, program_keys
 from mrm_jax.training.inherited import Inherited
 from tests import conftest
 
@@ -24,13 +24,13 @@ CAN_BE_KEPT = kept_programs._can_be_kept  # tests/conftest.py replaces it
 VALUES = np.arange(8, dtype=np.float32).reshape(4, 2)
 TWO_STEPS = """
 import numpy as np
-from mrm_jax.runtime import devices, program_keys
+from mrm_jax.runtime import compiler, devices, program_keys
 from mrm_jax.training import epoch, input_pipeline, scoring, steps
 from mrm_jax.training.hparams import HParams
 from tests.helpers import small_states
 
 program_keys._started += 60  # after the sources, however new they are
-devices.use_compilation_cache()
+compiler.set_up()
 traces = []
 step = steps.packed_step
 steps.packed_step = lambda *a, **k: traces.append("step") or step(*a, **k)
@@ -250,7 +250,7 @@ def test_nothing_is_kept_at_a_url_or_without_a_cache(place, monkeypatch, tmp_pat
     before = jax.config.values["jax_compilation_cache_dir"]
     jax.config.update("jax_compilation_cache_dir", place)
     try:
-        devices.use_compilation_cache()
+        compiler.set_up()
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
     assert kept_programs._folder is None
