@@ -90,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     if args.target == "h100":
         found |= _kernels(compiled.as_text())
+    else:
+        found["cycles"] = kernels.cycles(compiled.as_text())
     print(json.dumps(found))
     return 0
 

@@ -25,6 +25,7 @@ HEAD = re.compile(r"^(ENTRY )?%?([\w.\-]+) (?:\(.*)?\{$")
 OPERATION = re.compile(
     r"^\s+(?:ROOT )?%?([\w.\-]+) = (\([^=]*?\)|\S+) ([\w\-]+)\((.*)$"
 )
+CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 CALLED = re.compile(r"(calls|to_apply|body)=%?([\w.\-]+)")
 ORIGINS = ("forward", "backward", "losses", "the rest")
 
@@ -109,6 +110,14 @@ def by(kernels: Iterable[Kernel], field: str) -> dict[str, list[float]]:
         counts[getattr(kernel, field)] += 1
         moved[getattr(kernel, field)] += kernel.moved
     return {name: [number, moved[name] / 1e9] for name, number in counts.most_common()}
+
+
+def cycles(text: str) -> int:
+    """Returns the cycles that a TPU's compiler expects its fusions to take.
+
+    The body of a loop counts once. Copies between memories beside them are not counted.
+    """
+    return sum(map(int, CYCLES.findall(text)))
 
 
 def num_bytes(shape: str) -> int:

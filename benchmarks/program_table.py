@@ -6,8 +6,8 @@ from typing import Any
 from benchmarks import markdown, programs
 
 COLUMNS = (
-    "program, kernels a step, GB, at full bandwidth, at full arithmetic, peak memory, "
-    "temporary, code, to compile"
+    "program, kernels a step, million cycles, GB, at full bandwidth, "
+    "at full arithmetic, peak memory, temporary, code, to compile"
 )
 
 
@@ -34,6 +34,7 @@ def _row(name: str, entry: Mapping[str, Any]) -> list[str]:
     return [
         name,
         f"{entry['kernels']:,}" if "kernels" in entry else "",
+        f"{entry['cycles'] / 1e6:.1f}" if "cycles" in entry else "",
         moved,
         f"{entry['ms_of_bytes']:,.1f} ms",
         f"{entry['ms_of_arithmetic']:,.1f} ms" if "ms_of_arithmetic" in entry else "",

@@ -6,6 +6,7 @@ compile. From the bandwidth and the peak arithmetic of the device follow the tim
 the bytes take, if no cache holds any of them, and that the arithmetic takes. The time
 of a step is not known, as kernels are not tuned without the device. For a TPU there are
 no kernels to count: bytes and arithmetic are those of the whole call, as XLA counts.
+Its compiler also estimates the cycles of each fusion.
 
 `make .venv/targets` installs the compilers (4 GB), beside the packages of the project.
 The whole list takes half an hour on two quiet cores. The results are kept as they come.
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
-from mrm_jax.runtime import cli
+from mrm_jax.runtime import cli, compiler
 
 ROOT = Path(__file__).parents[1]
 TARGETS = ROOT / ".venv" / "targets"
@@ -137,7 +138,8 @@ def environment(program: Program, targets: Path) -> dict[str, str]:
     folder = targets.absolute() / ("tpu" if is_tpu else "cuda")
     found = os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
     if is_tpu:
-        return found | {"TPU_SKIP_MDS_QUERY": "1"}
+        flags = compiler.tpu_flags(os.environ.get("LIBTPU_INIT_ARGS"))
+        return found | {"TPU_SKIP_MDS_QUERY": "1", "LIBTPU_INIT_ARGS": flags}
     paths = {"LD_LIBRARY_PATH": "lib", "PATH": "bin"}
     for variable, name in paths.items():
         parts = [os.environ.get(variable, ""), *map(str, _nvidia(folder, name))]
@@ -170,6 +172,8 @@ def describe(entry: dict[str, Any]) -> str:
     moved = f"{entry['xla_gb']:.1f} GB a call"
     if not entry["xla_gb"]:
         moved = f"{entry['kernels']:,} kernels, {entry['moved_gb']:.1f} GB a step"
+    if "cycles" in entry:
+        moved = f"{entry['cycles'] / 1e6:.1f} million cycles, {moved}"
     return (
         f"  {moved} ({entry['ms_of_bytes']:.1f} ms without caches), "
         f"{entry['peak_mib']:,.0f} MiB at most, {entry['temporary_mib']:,.0f} MiB "
