@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from mrm_jax.data import manifest, shards
+from mrm_jax.models import backends
 from mrm_jax.runtime import devices, processes
 
 HostOrDevice = Any  # np.ndarray outside, jax.Array inside a mapped call
@@ -63,12 +64,26 @@ def take(records: Records, rows: Int[Array, " batch"]) -> Batch:
     """Returns the standardised batch of the given rows; negative rows are padding."""
     present = rows >= 0
     rows = jnp.maximum(rows, 0)
-    flat = records.signals_uv[rows].astype(records.mean_uv.dtype)
+    flat = _signals(records, rows).astype(records.mean_uv.dtype)
     signal_uv = flat.reshape(len(flat), -1, records.num_leads)
     return Batch(
         signal=(signal_uv - records.mean_uv) / records.std_uv,
         labels=records.labels[rows].astype(records.mean_uv.dtype),
         mask=present.astype(records.mean_uv.dtype),
+    )
+
+
+def _signals(records: Records, rows: Int[Array, " batch"]) -> Int[Array, "batch value"]:
+    """Returns the stored signals of some rows.
+
+    On a TPU they are copied one by one. XLA gathers signals that are too long for its
+    fast memory, such as 10 s at 500 Hz, by copying all records to a layout of its own.
+    """
+    if backends.name() != "tpu":
+        return records.signals_uv[rows]
+    return jax.lax.map(
+        lambda row: jax.lax.dynamic_index_in_dim(records.signals_uv, row, 0, False),
+        rows,
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mrm_jax.data import shards
+from mrm_jax.models import backends
 from mrm_jax.runtime import devices, processes
 from mrm_jax.training import input_pipeline
 from tests.helpers import small_runs
@@ -20,7 +21,13 @@ def records(signals_uv, mean_uv=2.0, std_uv=4.0):
     )
 
 
-def test_take_standardises_signals():
+@pytest.fixture(params=["cpu", "tpu"])
+def backend(request, monkeypatch):
+    """Takes records as each backend does."""
+    monkeypatch.setattr(backends, "name", lambda: request.param)
+
+
+def test_take_standardises_signals(backend):
     one_lead = records([[[10], [-2]], [[2], [6]], [[32767], [-32768]]])
     batch = input_pipeline.take(one_lead, jnp.array([1, 0]))
     expected = [[[(2 - 2) / 4], [(6 - 2) / 4]], [[(10 - 2) / 4], [(-2 - 2) / 4]]]
@@ -30,13 +37,13 @@ def test_take_standardises_signals():
     assert {x.dtype for x in jax.tree.leaves(batch)} == {jnp.dtype("float32")}
 
 
-def test_take_supports_the_whole_int16_range():
+def test_take_supports_the_whole_int16_range(backend):
     extremes = records([[[0]], [[0]], [[-32768]]], mean_uv=32767.0, std_uv=1.0)
     batch = input_pipeline.take(extremes, jnp.array([2]))
     np.testing.assert_array_equal(batch.signal, [[[-65535.0]]])
 
 
-def test_take_masks_padding_and_keeps_it_finite():
+def test_take_masks_padding_and_keeps_it_finite(backend):
     batch = input_pipeline.take(
         records(np.ones((3, 2, 1))), jnp.array([2, devices.PADDING])
     )
