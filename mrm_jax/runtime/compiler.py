@@ -11,7 +11,7 @@ from mrm_jax.runtime import kept_programs
 # By default a fusion may use 16 MiB of a TPU v5e's fast memory, and its code is written
 # out for windows of that size; docs/accelerators.md has the figures.
 TPU_FLAGS = {
-    "xla_tpu_scoped_vmem_limit_kib": "8192",
+    "xla_tpu_scoped_vmem_limit_kib": "6144",
     "xla_tpu_enable_deduplicated_calls": "true",
 }
 
