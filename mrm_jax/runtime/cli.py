@@ -19,6 +19,9 @@ SAVE_MEMORY = """The memory does not suffice. To need less of it, lower the batc
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
 NEW_OBJECTS = 50_000  # between two runs of the garbage collector
 
+# Whether a command has frozen what was imported. gc.get_freeze_count() does not tell:
+# from Python 3.12 on, it also counts objects that are never collected.
+_is_frozen = False
 
 # user:password@ of a URL, and a password among its parameters.
 _PASSWORDS = (
@@ -168,8 +171,10 @@ def _rare_garbage_collection() -> Iterator[None]:
     Tracing and drawing make many objects and few reference cycles. With Python's
     thresholds, the collector takes a tenth of a command's time.
     """
-    before, is_first = gc.get_threshold(), not gc.get_freeze_count()
+    global _is_frozen
+    before, is_first = gc.get_threshold(), not _is_frozen
     if is_first:
+        _is_frozen = True
         gc.freeze()
     if before[0]:  # 0 turns the collector off
         gc.set_threshold(max(before[0], NEW_OBJECTS), *before[1:])
@@ -179,6 +184,7 @@ def _rare_garbage_collection() -> Iterator[None]:
         gc.set_threshold(*before)
         if is_first:
             gc.unfreeze()
+            _is_frozen = False
 
 
 def say_error(message: str) -> None:

@@ -86,8 +86,11 @@ def test_exit_status_and_message(raised, status, said, capsys):
 
 @pytest.mark.parametrize(("usual", "meanwhile"), [(700, cli.NEW_OBJECTS), (0, 0)])
 def test_garbage_is_collected_rarely_until_the_command_ends(usual, meanwhile):
+    immortal = gc.get_freeze_count()  # hundreds from Python 3.12 on
+
     def work(then=None):
-        assert gc.get_threshold() == (meanwhile, 10, 10) and gc.get_freeze_count()
+        assert gc.get_threshold() == (meanwhile, 10, 10)
+        assert gc.get_freeze_count() > immortal + 10_000
         if then is not None:
             assert cli.run(then, interrupted="") == 0
             then()
@@ -97,7 +100,8 @@ def test_garbage_is_collected_rarely_until_the_command_ends(usual, meanwhile):
     try:
         gc.set_threshold(usual, 10, 10)
         assert cli.run(lambda: work(then=work), interrupted="") == 2
-        assert gc.get_threshold() == (usual, 10, 10) and not gc.get_freeze_count()
+        assert gc.get_threshold() == (usual, 10, 10)
+        assert gc.get_freeze_count() <= immortal
     finally:
         gc.set_threshold(*kept)
 
