@@ -118,3 +118,9 @@ ENTRY %main (a: {first}, b: {second}) -> {result} {{
 """  # noqa: E501
     (kernel,) = kernels.count(program, "Net")
     assert kernel.flops == 2 * (2 * 50 * 8) * (3 * 4)
+
+
+def test_estimated_cycles_are_summed():
+    config = 'backend_config={"window_config":{"estimated_cycles":"%d"}}'
+    text = "\n".join(f"  %f = f32[8] fusion(), {config % n}" for n in (1825, 40))
+    assert kernels.cycles(f"{text}\n  %copy = f32[8] copy(%f)") == 1865
