@@ -120,6 +120,15 @@ def test_a_setting_that_changes_while_the_process_runs_is_another_program(folder
         assert call(VALUES).dtype == np.float64
 
 
+@pytest.mark.parametrize("name", ["XLA_FLAGS", "LIBTPU_INIT_ARGS"])
+def test_other_flags_of_the_compiler_are_another_program(folder, name, monkeypatch):
+    assert traces_of_a_new_call("double") == 1
+    monkeypatch.setenv(
+        name, f"{os.environ.get(name, '')} --xla_cpu_enable_fast_math=false"
+    )
+    assert traces_of_a_new_call("double") == 1
+
+
 @pytest.mark.parametrize("setting", ["jax_debug_nans", "jax_disable_jit"])
 def test_jax_debugs_a_call_itself(folder, setting):
     jax.config.update(setting, True)
