@@ -114,7 +114,7 @@ def _draw_trace(
         return ""
     low, high = height.min(), height.max()
     scale = ecg_layout.MM_PER_MV
-    return f"clipped, ranges from {low / scale:+.1f} to {high / scale:+.1f} mV"
+    return f"clipped, {low / scale:+.1f} to {high / scale:+.1f} mV"
 
 
 def _draw_line(axes: Axes, across, up, width_mm: float) -> lines.Line2D:

@@ -147,7 +147,7 @@ def test_an_artefact_is_clipped_and_marked():
     signal_mv = flat(num_leads=2)
     signal_mv[500:520, 1] = 30.0
     figure = ecg_paper.draw(signal_mv, RATE, ["I", "II"], "")
-    hint = "clipped, ranges from +0.0 to +30.0 mV"
+    hint = "clipped, +0.0 to +30.0 mV"
     assert any(hint in text for text in texts(figure))
     assert figure.get_size_inches()[1] * ecg_layout.MM_PER_INCH < 150
     first = np.flatnonzero(inked(pixels(figure))[:, 285 + 1275])[0]
