@@ -24,6 +24,7 @@ class JaxSide:
         self._model = network.MRMNet(
             load.labels, load.samples, axis_name=devices.AXIS, **options
         )
+        epoch.mapped(self._model).load_ahead()  # as in `trainer.train`
         state = train_state.create(jax.random.PRNGKey(0), self._model)
         self._state = devices.replicate(state)
         signals, labels = load.arrays()

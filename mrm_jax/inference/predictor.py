@@ -18,6 +18,7 @@ from mrm_jax.inference import batching, explanation, prediction
 from mrm_jax.metrics import scores as scores_lib
 from mrm_jax.models import networks
 from mrm_jax.runs import trained_run
+from mrm_jax.training import scoring
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,6 +88,7 @@ class Predictor:
         )
         self.sampling_rate = self.expected.sampling_rate
         self.duration_s = self.expected.duration_s
+        scoring.mapped(run.model).load_ahead()  # while the weights are read
         self._scorer = batching.Scorer(
             run.model, run.state, data["mean_uv"], data["std_uv"]
         )

@@ -99,6 +99,7 @@ def compute(
             f"{run.workdir} was trained on a part of these records. Choose `--split "
             "test`, or other data with `--data SHARDS`."
         )
+    scoring.mapped(records.spec.model).load_ahead()  # while the weights are read
     state = devices.replicate(run.state)
     return scoring.score(records.spec, state, split, preemption.PreemptionHandler())
 

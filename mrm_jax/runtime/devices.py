@@ -83,25 +83,33 @@ def free_bytes() -> int:
 
 
 def map_devices(
-    function: Callable[..., Any],
-    donate_argnums: tuple[int, ...] = (),
-    identity: Any = None,
+    function: Callable[..., Any], donate_argnums: tuple[int, ...] = ()
 ) -> Callable[..., Any]:
     """Maps function over the devices, which are the first axis of all arguments.
 
     Args:
         function: function of one device's share.
         donate_argnums: arguments whose memory is reused.
-        identity: what the function depends on, if its programs are to be kept between
-            processes; see `kept_programs.KeptCall`.
     """
     devices = None
     if processes_lib.count() > 1:  # grouped by process, which JAX does not guarantee
         devices = sorted(jax.devices(), key=lambda device: device.process_index)
-    mapped = jax.pmap(
+    return jax.pmap(
         function, axis_name=AXIS, devices=devices, donate_argnums=donate_argnums
     )
-    return mapped if identity is None else kept_programs.KeptCall(mapped, identity)
+
+
+def map_and_keep(
+    function: Callable[..., Any], identity: Any, donate_argnums: tuple[int, ...] = ()
+) -> kept_programs.KeptCall:
+    """Maps function as `map_devices`, and keeps its programs between processes.
+
+    Args:
+        function: function of one device's share.
+        identity: what it depends on, see `kept_programs.KeptCall`.
+        donate_argnums: arguments whose memory is reused.
+    """
+    return kept_programs.KeptCall(map_devices(function, donate_argnums), identity)
 
 
 def loop(

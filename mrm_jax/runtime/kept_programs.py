@@ -9,15 +9,16 @@ of the user's own are always traced, since they may depend on other files.
 The folder holds a file NAME.program for each program, named by the hash of its code
 before compilation, and a file NAME.key for each set of circumstances, which contains
 the name of its program. After a change of the sources that leaves a program as it is,
-one trace finds it.
+one trace finds it. A further file NAME.key for each call, whatever the shapes of its
+arguments, names the program that was used last (`KeptCall.load_ahead`). A file
+NAME.shapes holds the shapes of a call's result, which also take a trace to find.
 """
 
 import contextlib
-import itertools
 import logging
-import os
 import pickle
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,9 @@ from typing import Any
 import jax
 from jax.experimental import serialize_executable
 
-from mrm_jax.runtime import atomic, program_keys
+from mrm_jax.runtime import kept_files, program_keys
 
 CACHE_HIT = "/jax/compilation_cache/cache_hits"
-MAX_BYTES = {".program": 512 * 2**20, ".key": 2**16}  # in all; see `_save`
 NAME = re.compile(rb"[0-9a-f]{64}\.program")
 DEBUGGING = (  # with these settings, JAX has to run the call itself
     "jax_disable_jit",
@@ -48,11 +48,7 @@ _folder: Path | None = None
 
 
 def keep_in(folder: Path | None) -> None:
-    """Keeps the programs of `KeptCall` in a folder from now on; None keeps none.
-
-    Its files are code that is run, so they are only read if they belong to the user and
-    nobody else can write them.
-    """
+    """Keeps the programs of `KeptCall` in a folder from now on; None keeps none."""
     global _folder
     _folder = folder
 
@@ -75,23 +71,50 @@ class KeptCall:
         self._call = call
         self._identity = program_keys.canonical(identity)
         self._programs: dict[Any, Callable[..., Any]] = {}
+        self._ahead: _LoadingThread | None = None
+
+    def load_ahead(self) -> None:
+        """Starts to load the program that was used last, in a thread.
+
+        Loading takes a second or two, in which Python can read records and weights. As
+        the arguments are not known yet, this is a guess. If it is wrong, it costs the
+        time of a core that would be idle. The process does not end before the thread.
+        """
+        if _folder is None or not self._is_kept() or self._programs or self._ahead:
+            return
+        sources = program_keys.sources()
+        if sources is None:
+            return
+        around = program_keys.circumstances()
+        path = _named(_folder, _path(_folder, self._last(sources, around)))
+        if path is not None:
+            self._ahead = _LoadingThread(path)
 
     def __call__(self, *args: Any) -> Any:
         """Returns what the wrapped call returns."""
-        if _folder is None or self._identity is None or not _can_be_kept():
+        if _folder is None or not self._is_kept():
             return self._call(*args)
-        leaves, tree = jax.tree.flatten(args)
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
             return self._call(*args)
-        settings = [getattr(jax.config, name) for name in BY_THREAD]
-        signature = (tree, *settings, *map(program_keys.signature, leaves))
+        signature = _signature(args)
         if signature not in self._programs:
             self._programs[signature] = self._program(_folder, signature, args)
         return self._programs[signature](*args)
 
     def eval_shape(self, *args: Any) -> Any:
-        """Returns the shapes of the result, as the wrapped call."""
-        return self._call.eval_shape(*args)
+        """Returns the shapes of the result, as the wrapped call, perhaps kept ones."""
+        sources = program_keys.sources() if self._is_kept() else None
+        if _folder is None or sources is None:
+            return self._call.eval_shape(*args)
+        around = program_keys.circumstances()
+        depends_on = (self._identity, _signature(args), sources, around)
+        path = _path(_folder, depends_on, ".shapes")
+        shapes = kept_files.unpickled(path)
+        if shapes is None:
+            shapes = self._call.eval_shape(*args)
+            if program_keys.sources.__wrapped__() == sources:
+                kept_files.save(path, lambda: pickle.dumps(shapes))
+        return shapes
 
     def lower(self, *args: Any) -> Any:
         """Returns the lowered program, as that of the wrapped call."""
@@ -103,25 +126,58 @@ class KeptCall:
         if sources is None:
             return self._call
         around = program_keys.circumstances()
-        depends_on = (self._identity, signature, sources, around)
-        key = folder / f"{program_keys.hash_of(depends_on)}.key"
-        named = NAME.fullmatch(_read(key) or b"")
-        program = _load(folder / named[0].decode()) if named else None
-        if program is not None:
+        key = _path(folder, (self._identity, signature, sources, around))
+        last = _path(folder, self._last(sources, around))
+        path = _named(folder, key)
+        program = None if path is None else self._load(path)
+        if path is not None and program is not None:
+            _note(last, path)
             return program
         lowered = self._call.lower(*args)
         code = program_keys.hash_of((lowered.as_text(), signature, around))
         path = folder / f"{code}.program"
-        program = _load(path)
+        program = self._load(path)
         if program is None:
             with _cache_hits() as hits:
                 program = lowered.compile()
-            is_kept = not hits and _save(path, lambda: _serialized(program))
+            is_kept = not hits and kept_files.save(path, lambda: _serialized(program))
         else:
             is_kept = True
         if is_kept and program_keys.sources.__wrapped__() == sources:
-            _save(key, path.name.encode)
+            _note(key, path)
+            _note(last, path)
         return program
+
+    def _is_kept(self):
+        """Returns whether anything of this call is kept."""
+        return self._identity is not None and _can_be_kept()
+
+    def _last(self, sources, around):
+        """Returns what the program that was used last is known by."""
+        return self._identity, "last", sources, around
+
+    def _load(self, path):
+        """Returns the program of a file, if it can be loaded, perhaps already is."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or ahead.path != path:
+            return _load(path)
+        ahead.join()
+        return ahead.program or _load(path)
+
+
+class _LoadingThread(threading.Thread):
+    """Loads a program; JAX lets other threads run meanwhile."""
+
+    def __init__(self, path: Path):
+        """Starts."""
+        super().__init__(name="kept_programs")
+        self.path = path
+        self.program: Callable[..., Any] | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Loads the program."""
+        self.program = _load(self.path)
 
 
 @contextlib.contextmanager
@@ -145,28 +201,37 @@ def _cache_hits() -> Iterator[list[str]]:
         jax.monitoring.unregister_event_listener(note)
 
 
-def _read(path: Path) -> bytes | None:
-    """Returns the content of a file of ours, or None if there is no such file."""
-    try:
-        facts = path.stat()
-        if hasattr(os, "getuid"):  # not on Windows
-            is_ours = facts.st_uid == os.getuid() and not facts.st_mode & 0o022
-            if not is_ours:
-                logging.debug("%s: others can write it, so it is not read", path)
-                return None
-        os.utime(path)  # it is used
-        return path.read_bytes()
-    except OSError:
-        return None
+def _signature(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Returns what a program depends on of a call's arguments; hashable."""
+    leaves, tree = jax.tree.flatten(args)
+    settings = [getattr(jax.config, name) for name in BY_THREAD]
+    return (tree, *settings, *map(program_keys.signature, leaves))
+
+
+def _path(folder: Path, depends_on: Any, suffix: str = ".key") -> Path:
+    """Returns the file of some circumstances."""
+    return folder / f"{program_keys.hash_of(depends_on)}{suffix}"
+
+
+def _named(folder: Path, key: Path) -> Path | None:
+    """Returns the program's file that another file names, or None if there is none."""
+    named = NAME.fullmatch(kept_files.read(key) or b"")
+    return folder / named[0].decode() if named else None
+
+
+def _note(key: Path, program: Path) -> None:
+    """Saves the name of a program's file in another file."""
+    if _named(program.parent, key) != program:
+        kept_files.save(key, program.name.encode)
 
 
 def _load(path: Path) -> Callable[..., Any] | None:
     """Returns the program of a file, or None if there is none that can be loaded."""
-    content = _read(path)
-    if content is None:
+    unpickled = kept_files.unpickled(path)
+    if unpickled is None:
         return None
     try:
-        (serialized, in_tree, out_tree), numbers = pickle.loads(content)
+        (serialized, in_tree, out_tree), numbers = unpickled
         by_number = {device.id: device for device in jax.local_devices()}
         devices = [by_number[number] for number in numbers]
         return serialize_executable.deserialize_and_load(
@@ -182,29 +247,6 @@ def _serialized(program: Any) -> bytes:
     places = jax.tree.leaves(program.input_shardings)
     numbers = sorted({device.id for place in places for device in place.device_set})
     return pickle.dumps((serialize_executable.serialize(program), numbers))
-
-
-def _save(path: Path, content: Callable[[], bytes]) -> bool:
-    """Saves a file, and removes the least recently used of its kind beyond MAX_BYTES.
-
-    Returns:
-        Whether that was possible.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with atomic.replacing(path) as temporary:
-            temporary.write_bytes(content())
-            temporary.chmod(0o600)
-        alike = [(p.stat(), p) for p in path.parent.glob(f"*{path.suffix}")]
-        alike.sort(key=lambda item: -item[0].st_mtime)
-        sizes = itertools.accumulate(facts.st_size for facts, _ in alike)
-        for size, (_, old) in zip(sizes, alike, strict=True):
-            if size > MAX_BYTES[path.suffix]:
-                old.unlink(missing_ok=True)
-    except Exception as error:  # the program itself is there
-        logging.debug("%s: cannot be saved: %s", path, error)
-        return False
-    return True
 
 
 def _can_be_kept() -> bool:

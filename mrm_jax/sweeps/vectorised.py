@@ -172,9 +172,8 @@ def train_mapped(program: Program) -> Any:
     Args:
         program: a resolved program.
     """
-    return devices.map_devices(
-        train_call(program), donate_argnums=(0,), identity=("train", program)
-    )
+    identity = "train", program
+    return devices.map_and_keep(train_call(program), identity, donate_argnums=(0,))
 
 
 @functools.lru_cache(maxsize=8)
@@ -199,7 +198,7 @@ def predict_mapped(program: Program) -> Callable[..., Any]:
 
         return _over_runs(one, program.batching)(states)
 
-    return devices.map_devices(call, identity=("score", program))
+    return devices.map_and_keep(call, ("score", program))
 
 
 @functools.cache

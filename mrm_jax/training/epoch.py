@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from mrm_jax.models import networks
-from mrm_jax.runtime import devices
+from mrm_jax.runtime import devices, kept_programs
 from mrm_jax.training import inherited as inherited_lib
 from mrm_jax.training import input_pipeline, steps, train_state
 from mrm_jax.training.hparams import HParams
@@ -57,14 +57,13 @@ def mapped(
     model: networks.Network,
     augment: bool = False,
     inherited: inherited_lib.Inherited | None = None,
-) -> TrainCall:
+) -> kept_programs.KeptCall:
     """Returns `train_steps` mapped over the devices; it reuses the state's memory."""
     call = functools.partial(
         train_steps, model=model, augment=augment, inherited=inherited
     )
-    return devices.map_devices(
-        call, donate_argnums=(0,), identity=("train", model, augment, inherited)
-    )
+    identity = "train", model, augment, inherited
+    return devices.map_and_keep(call, identity, donate_argnums=(0,))
 
 
 @dataclasses.dataclass

@@ -11,11 +11,10 @@ from mrm_jax.data import shards
 from mrm_jax.metrics import classification
 from mrm_jax.metrics.scores import SplitScores
 from mrm_jax.models import folding, networks
-from mrm_jax.runtime import devices, preemption, progress
+from mrm_jax.runtime import devices, kept_programs, preemption, progress
 from mrm_jax.training import input_pipeline, run_spec, steps, train_state
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
-PredictCall = Callable[..., dict[str, jax.Array]]
 
 
 def predict_steps(
@@ -37,10 +36,10 @@ def predict_steps(
 
 
 @functools.lru_cache(maxsize=8)
-def mapped(model: networks.Network) -> PredictCall:
+def mapped(model: networks.Network) -> kept_programs.KeptCall:
     """Returns `predict_steps` mapped over the devices."""
     call = functools.partial(predict_steps, model=model)
-    return devices.map_devices(call, identity=("score", model))
+    return devices.map_and_keep(call, ("score", model))
 
 
 def predict(

@@ -37,10 +37,11 @@ def train(
     if folder.is_finished():
         folder.resume_point()  # says so, and discards an unfinished epoch
         return
+    train_call = epoch_lib.mapped(spec.model, spec.augment, spec.inherited)
+    train_call.load_ahead()
     with run_progress.RunProgress(spec.num_epochs) as shown:
         resume_point = folder.resume_point()
         train_loader, val_loader = scoring.loaders(spec)
-        train_call = epoch_lib.mapped(spec.model, spec.augment, spec.inherited)
         hparams = devices.replicate(spec.hparams)
         state = devices.replicate(resume_point.state)
         done_before = resume_point.progress

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from mrm_jax.models.mrm_net import network
-from mrm_jax.runtime import compiler, devices, kept_programs, program_keys
+from mrm_jax.runtime import compiler, devices, kept_files, kept_programs, program_keys
 from mrm_jax.training.inherited import Inherited
 from tests import conftest
 
@@ -73,7 +73,8 @@ def traces_of_a_new_call(identity, values=VALUES):
         traces.append(x)
         return 2 * x
 
-    call = devices.map_devices(double, identity=identity)
+    call = devices.map_and_keep(double, identity)
+    call.load_ahead()
     for _ in range(2):
         np.testing.assert_array_equal(call(values), 2 * values)
     return len(traces)
@@ -81,7 +82,8 @@ def traces_of_a_new_call(identity, values=VALUES):
 
 def test_a_known_program_is_not_traced(folder):
     assert traces_of_a_new_call("double") == 1
-    assert sorted(path.suffix for path in folder.iterdir()) == [".key", ".program"]
+    suffixes = sorted(path.suffix for path in folder.iterdir())
+    assert suffixes == [".key", ".key", ".program"]  # one key names the last program
     assert traces_of_a_new_call("double") == 0
 
 
@@ -211,8 +213,8 @@ def test_a_damaged_program_is_replaced(folder):
 @pytest.mark.parametrize("content", [b"", bytes(72), b"\xff" * 72, b"../other"])
 def test_a_damaged_key_is_replaced(folder, content):
     traces_of_a_new_call("double")
-    (path,) = folder.glob("*.key")
-    path.write_bytes(content)
+    for path in folder.glob("*.key"):
+        path.write_bytes(content)
     assert traces_of_a_new_call("double") == 1
     assert traces_of_a_new_call("double") == 0
 
@@ -226,7 +228,7 @@ def test_the_least_recently_used_programs_are_removed(folder, monkeypatch):
     traces_of_a_new_call("double")
     (program,) = folder.glob("*.program")
     limit = int(2.5 * program.stat().st_size)
-    monkeypatch.setitem(kept_programs.MAX_BYTES, ".program", limit)
+    monkeypatch.setitem(kept_files.MAX_BYTES, ".program", limit)
     program.unlink()
     values = {size: VALUES[:, :1].repeat(size, axis=1) for size in (1, 2, 3)}
     for age, size in ((30, 1), (20, 2)):
@@ -277,7 +279,7 @@ def test_a_program_from_the_cache_of_jax_is_not_kept(folder):
 
 def test_the_memory_of_an_argument_is_reused(folder):
     for _ in range(2):  # compiled, and loaded
-        call = devices.map_devices(lambda x: x + 1, donate_argnums=(0,), identity="add")
+        call = devices.map_and_keep(lambda x: x + 1, "add", donate_argnums=(0,))
         given = devices.replicate(VALUES)
         np.testing.assert_array_equal(call(given)[0], VALUES + 1)
         assert given.is_deleted()
@@ -288,6 +290,41 @@ def test_python_numbers_are_arguments_too(folder):
         call = kept_programs.KeptCall(jax.jit(lambda x, y: x * y), "scale")
         np.testing.assert_array_equal(call(VALUES, 2), 2 * VALUES)
         np.testing.assert_array_equal(call(VALUES, 2.5), 2.5 * VALUES)
+
+
+def test_the_program_that_was_used_last_is_loaded_ahead(folder):
+    for size in (1, 2):
+        traces_of_a_new_call("double", VALUES[:, :size])
+    call = devices.map_and_keep(lambda x: 2 * x, "double")
+    call.load_ahead()
+    with mock.patch.object(kept_programs, "_load") as loaded_anew:
+        np.testing.assert_array_equal(call(VALUES), 2 * VALUES)
+    loaded_anew.assert_not_called()
+    assert traces_of_a_new_call("double", VALUES[:, :1]) == 0  # a wrong guess
+
+
+def test_shapes_are_found_without_a_trace(folder):
+    traces = []
+
+    def double(x):
+        """Notes that it is traced."""
+        traces.append(x)
+        return {"twice": 2 * x}
+
+    for given in (VALUES, VALUES, VALUES[:1], VALUES.astype(np.int32)):
+        call = kept_programs.KeptCall(jax.jit(double), "double")
+        found = call.eval_shape(jax.ShapeDtypeStruct(given.shape, given.dtype))
+        assert found["twice"].shape == given.shape
+        assert found["twice"].dtype == given.dtype
+    assert len(traces) == 3
+
+
+def test_damaged_shapes_are_replaced(folder):
+    for _ in range(2):
+        call = kept_programs.KeptCall(jax.jit(lambda x: 2 * x), "double")
+        assert call.eval_shape(VALUES).shape == VALUES.shape
+        (path,) = folder.glob("*.shapes")
+        path.write_bytes(b"damaged")
 
 
 def test_calls_within_a_trace_are_traced(folder):
