@@ -19,6 +19,7 @@ from benchmarks import harness
 from benchmarks import load as loads
 
 GRAPHS = "--xla_gpu_enable_command_buffer"
+EPILOGUES = "--xla_gpu_experimental_enable_conv_fusion=true"
 # name -> (XLA flags, width of dense blocks, steps per call)
 VARIANTS = {
     "as it is": ("", 128, 40),
@@ -27,6 +28,7 @@ VARIANTS = {
     "blocks of 32": ("", 32, 40),
     "no CUDA graphs": (f"{GRAPHS}=", 128, 40),
     "loops in CUDA graphs": (f"{GRAPHS}=+WHILE,+CONDITIONAL", 128, 40),
+    "additions and masks within convolutions": (EPILOGUES, 128, 40),
     "autotuning 0": ("--xla_gpu_autotune_level=0", 128, 40),
 }
 CHILD = """
