@@ -35,6 +35,7 @@ traces = []
 step = steps.packed_step
 steps.packed_step = lambda *a, **k: traces.append("step") or step(*a, **k)
 model = small_states.MODEL.clone(axis_name=devices.AXIS)
+epoch.mapped(model).load_ahead()
 state = devices.replicate(small_states.create())
 rng = np.random.default_rng(0)
 records = devices.replicate(
