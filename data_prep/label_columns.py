@@ -5,7 +5,7 @@ Columns are recognised by their names and contents, and each can be named by the
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from data_prep import label_table, record_files
 
@@ -24,7 +24,7 @@ _NAMES = {
 }
 # Columns of 0 and 1 that are no finding in an ECG.
 _PROPERTIES = ("sex", "gender", "male", "female", "ismale", "isfemale", "index")
-_SEPARATORS = (";", "|", ",")  # of the labels in a cell; the first that occurs is used
+_SEPARATORS = (";", "|", ",")  # of the labels in a cell; the first of these that occurs
 _FLAGS_SHARE = 0.95  # of the cells of a column of 0 and 1; the others are mistakes
 
 FLAGS = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0, "": 0}
@@ -101,7 +101,7 @@ def find(
         )
     separator = asked.separator
     if labels and separator is None:
-        separator = _separator(table.sample[labels])
+        separator = _separator(table.cells(labels))
     return Columns(record, tuple(flags), labels, separator, patient, fold)
 
 
@@ -183,11 +183,15 @@ def _are_flags(cells: Sequence[str]) -> bool:
     return share >= _FLAGS_SHARE and any(cell in FLAGS for cell in small if cell)
 
 
-def _separator(cells: Sequence[str]) -> str | None:
-    for separator in _SEPARATORS:
-        if any(separator in cell for cell in cells):
-            return separator
-    return None
+def _separator(cells: Iterable[str]) -> str | None:
+    """Returns the separator of the names in a column, None if all cells have one.
+
+    All cells are read, as the first thousand of a sorted table may have one name each.
+    """
+    used = {
+        separator for cell in cells for separator in _SEPARATORS if separator in cell
+    }
+    return next((separator for separator in _SEPARATORS if separator in used), None)
 
 
 def _plain(name: str) -> str:

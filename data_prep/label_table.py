@@ -59,17 +59,37 @@ class Table:
     def sample(self) -> dict[str, list[str]]:
         """The first cells of each column, from complete rows.
 
+        Of a column that is empty in the first rows, as labels are in a table that is
+        sorted by diagnosis, the first row with a cell counts too.
+
         Raises:
-            ValueError: if there are none.
+            ValueError: if there are no rows.
         """
-        width, found = len(self.columns), []
-        for _, cells in self.rows():
-            found += [cells] if len(cells) == width else []
-            if len(found) == SAMPLE_ROWS:
+        found: dict[str, list[str]] = {name: [] for name in self.columns}
+        empty = set(self.columns)
+        for number, cells in enumerate(self._complete_rows()):
+            row = dict(zip(self.columns, cells, strict=True))
+            in_time = number < SAMPLE_ROWS
+            for name in self.columns if in_time else sorted(empty):
+                if in_time or row[name]:
+                    found[name].append(row[name])
+                if row[name]:
+                    empty.discard(name)
+            if not empty and number >= SAMPLE_ROWS - 1:
                 break
-        if not found:
+        if not any(found.values()):
             raise ValueError(f"{self.path}: expected a header row and records")
-        return dict(zip(self.columns, map(list, zip(*found, strict=True)), strict=True))
+        return found
+
+    def cells(self, column: str) -> Iterator[str]:
+        """Yields all cells of a column, from complete rows."""
+        place = self.columns.index(column)
+        for cells in self._complete_rows():
+            yield cells[place]
+
+    def _complete_rows(self) -> Iterator[Sequence[str]]:
+        width = len(self.columns)
+        return (cells for _, cells in self.rows() if len(cells) == width)
 
     def _find_delimiter(self) -> str:
         with self._naming(), self.path.open(encoding=self._encoding) as file:

@@ -176,3 +176,21 @@ def test_rare_labels_are_left_out(tmp_path):
 )
 def test_brackets_are_dropped_only_around_a_whole_cell(cell, names):
     assert label_columns.names_in(cell, ",") == names
+
+
+@pytest.mark.parametrize(
+    ("columns", "early", "late", "matrix"),
+    [
+        (("labels",), ("AF",), ("AF;RBBB",), [[1, 0], [1, 1]]),
+        (("AF", "RBBB"), ("1", ""), ("", "1"), [[1, 0], [0, 1]]),
+        (("AF", "RBBB"), ("1", ""), ("0", ""), [[1], [0]]),  # no cell at all
+    ],
+)
+def test_labels_that_only_late_rows_of_a_sorted_table_have(
+    tmp_path, columns, early, late, matrix
+):
+    cells = [early] * (label_table.SAMPLE_ROWS + 10) + [late] * 10
+    rows = [(f"r{number}", *row) for number, row in enumerate(cells)]
+    _, parsed = parse(write(tmp_path / "t.csv", [("record", *columns), *rows]))
+    assert parsed.labels == ("AF", "RBBB")[: len(matrix[0])]
+    assert parsed.matrix[[0, -1]].tolist() == matrix
