@@ -297,5 +297,5 @@ def _check_share(index: Index, skipped: Sequence[tuple[str, str]]) -> None:
         raise ValueError(
             f"{index.data_set}: at most {MAX_SKIPPED_SHARE:.0%} of the records may be "
             f"skipped, found {len(skipped)} of {total} ({counts}; first: {examples}). "
-            "Check that the download is complete."
+            "Repair these records, or check that the download is complete."
         )

@@ -30,6 +30,7 @@ class Reading:
     num_samples: int  # in the shards
     length_policy: str  # one of preprocessing.LENGTH_POLICIES
     options: str = ""  # describes what else `read` depends on, such as a unit
+    unit: str = "mV"  # of files that state none, for errors
 
 
 def num_samples(duration_s: float, sampling_rate: int) -> int:
@@ -127,8 +128,11 @@ def read_one(path: Path, reading: Reading) -> Converted | str:
             reading.sampling_rate,
             reading.num_samples,
             reading.length_policy,
+            reading.unit,
         )
-        notes = plausibility.check(signal_uv / 1000, reading.sampling_rate)
+        notes = plausibility.check(
+            signal_uv / 1000, reading.sampling_rate, reading.unit
+        )
         return Converted(signal_uv, notes)
     except ValueError as error:
         return str(error)

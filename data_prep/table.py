@@ -59,6 +59,7 @@ def reading(args: argparse.Namespace) -> readers.Reading:
         num_samples=readers.num_samples(args.duration, args.shard_rate),
         length_policy=args.length_policy,
         options=repr(form),
+        unit=form.unit,
     )
 
 

@@ -41,16 +41,25 @@ def check(signal_mv: np.ndarray, rate: float, unit: str = "mV") -> tuple[str, ..
     Raises:
         ValueError: "wrong unit: ...", "normalised: ..." if it cannot be in mV.
     """
-    with np.errstate(over="ignore"):  # a huge value has an infinite square
-        _check_unit(signal_mv, unit)
+    check_unit(signal_mv, unit)
+    with np.errstate(over="ignore"):
         height_mv = _height_mv(signal_mv)
         _check_not_normalised(signal_mv, height_mv)
     return (*_amplitude(height_mv), *_constant(signal_mv, rate))
 
 
-def _check_unit(signal_mv: np.ndarray, unit: str) -> None:
-    """Checks for amplitudes that only a wrong unit explains."""
-    sd_mv = np.std(signal_mv, axis=0, dtype=np.float64)
+def check_unit(signal_mv: np.ndarray, unit: str = "mV") -> None:
+    """Checks for amplitudes that only a wrong unit explains.
+
+    Args:
+        signal_mv: [time, lead], millivolts, finite.
+        unit: unit of the numbers before conversion to mV.
+
+    Raises:
+        ValueError: "wrong unit: ...".
+    """
+    with np.errstate(over="ignore"):  # a huge value has an infinite square
+        sd_mv = np.std(signal_mv, axis=0, dtype=np.float64)
     if np.median(sd_mv) > TOO_LARGE_MV:
         likely = {"mV": "in uV, or steps of a converter", "V": "in mV"}
     elif sd_mv.max() < TOO_SMALL_MV:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mrm_jax.data import leads
+from mrm_jax.data import leads, plausibility
 
 EXACT = "exact"  # records of another length are skipped
 STRETCH_OR_CUT = "stretch-or-cut"  # stretch shorter records, keep the start of longer
@@ -39,6 +39,7 @@ def prepare_uv(
     sampling_rate: int,
     num_samples: int,
     length_policy: str,
+    unit: str = "mV",
 ) -> np.ndarray:
     """Returns a record as stored in shards: int16 microvolts [num_samples, lead].
 
@@ -48,15 +49,20 @@ def prepare_uv(
         sampling_rate: sampling rate of the result, Hz.
         num_samples: length of the result, samples.
         length_policy: one of `LENGTH_POLICIES`.
+        unit: unit of the numbers before conversion to mV, for the error.
 
     Raises:
         ValueError: "REASON: detail", if samples are missing or out of range, a lead is
-            flat, or the policy is EXACT and the length differs.
+            flat, the amplitude shows that the unit is wrong, or the policy is EXACT and
+            the length differs.
     """
     if length_policy == STRETCH_OR_CUT:
         signal_mv = signal_mv[: num_used(num_samples, source_rate, sampling_rate)]
     check_finite(signal_mv, source_rate)
     check_not_flat(signal_mv)  # before the filter, which adds ripples to flat leads
+    # Before the rounding, as whole microvolts of volts are flat, and of microvolts out
+    # of range.
+    plausibility.check_unit(signal_mv, unit)
     resampled = resample(signal_mv, source_rate, sampling_rate)
     signal_uv = to_microvolts(fit_length(resampled, num_samples, length_policy))
     check_not_flat(signal_uv)

@@ -5,7 +5,7 @@ import pytest
 
 from data_prep import folds, record_files, table
 from mrm_jax.data import shards
-from tests.helpers import raw_records
+from tests.helpers import raw_records, small_predictions
 
 NUM = 40
 
@@ -200,6 +200,29 @@ def test_without_patients_the_user_is_warned(clinic, capsys):
     flags = ("--patient_column", "who")
     assert run(clinic, "--dry_run", *flags) == 0
     assert "warning" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit", "hint"),
+    [
+        (1000, "mV", "in uV, or steps of a converter"),
+        (1e-3, "mV", "in V"),
+        (1, "uV", "in mV"),
+        (1, "V", "in mV"),
+    ],
+)
+def test_a_wrong_unit_is_named_and_no_flat_lead(clinic, capsys, factor, unit, hint):
+    """A wrong unit makes whole microvolts flat or too large for int16."""
+    for number in range(20):
+        signal_mv = small_predictions.ecg_mv(2500)
+        np.save(clinic / "ecgs" / f"n{number}.npy", factor * signal_mv)
+    rows = [f"n{number},{number % 2}" for number in range(20)]
+    (clinic / "labels.csv").write_text("\n".join(["record,AF", *rows]) + "\n")
+    assert run(clinic, "--sampling_rate", "250", "--unit", unit) == 1
+    error = capsys.readouterr().err
+    assert f"n0: wrong unit: read as {unit}, the leads have" in error
+    assert f"Are the numbers {hint}?" in error
+    assert "20 wrong unit;" in error
 
 
 def test_wrong_flags_and_folders_are_named(clinic, capsys):
