@@ -66,7 +66,8 @@ def match(run: Mapping[str, Any], found: Mapping[str, Any]) -> LabelMap:
 def read(path: Path, run: Sequence[str], found: Sequence[str]) -> LabelMap:
     """Returns the mapping in a CSV file with the columns label and data_label.
 
-    A label of the run that is in several rows has all labels of the data in these.
+    A label of the run that is in several rows has all labels of the data in these. A
+    row with one label only, as evaluations write it, says that it has no counterpart.
 
     Args:
         path: the file.
@@ -84,13 +85,15 @@ def read(path: Path, run: Sequence[str], found: Sequence[str]) -> LabelMap:
         raise ValueError(f"{path}: unreadable ({error})") from None
     for line, row in enumerate(rows, start=2):
         label, other = ((row.get(name) or "").strip() for name in FILE_COLUMNS)
+        one_alone = any((label, other)) and {*FILE_COLUMNS} <= row.keys()
         for given, known in ((label, run), (other, found)):
-            if given not in known:
+            if given not in known and (given or not one_alone):
                 raise ValueError(
                     f"{path}, line {line}: expected the columns label (of the run) and "
                     f"data_label, found {given!r}, which is none of {', '.join(known)}"
                 )
-        columns[label] = (*columns[label], other)
+        if label and other:
+            columns[label] = (*columns[label], other)
     return _label_map(columns, found)
 
 

@@ -66,6 +66,8 @@ def reduce(
 def write(folder: Path, found: label_meanings.LabelMap | None) -> None:
     """Writes which labels were compared, and which have no counterpart.
 
+    The file is a mapping that `label_meanings.read` reads, so it can be edited.
+
     Args:
         folder: folder of the results.
         found: the mapping; None: there was none, so that of earlier results is removed.
@@ -73,7 +75,7 @@ def write(folder: Path, found: label_meanings.LabelMap | None) -> None:
     if found is None:
         (folder / FILE).unlink(missing_ok=True)
         return
-    rows = [(label, ";".join(others)) for label, others in found.columns.items()]
+    rows = [(label, one) for label, others in found.columns.items() for one in others]
     rows += [(label, "") for label in found.unmapped]
     rows += [("", label) for label in found.unused]
     with atomic.replacing(folder / FILE) as temporary:

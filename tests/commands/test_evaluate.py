@@ -264,7 +264,7 @@ def test_labels_of_the_same_meaning_are_compared(runs, data, tmp_path, capsys):
     whole = _all_scores(other, seed=1, moments_of=data / "own")
     np.testing.assert_allclose(found, whole[:, [0, 2]], rtol=1e-4)
     lines = (tmp_path / "out" / "label_map.csv").read_text().splitlines()
-    assert lines == ["label,data_label", "slow,b;c", "loud,a", "fast,"]
+    assert lines == ["label,data_label", "slow,b", "slow,c", "loud,a", "fast,"]
 
 
 def _all_scores(shards_dir, seed, moments_of):

@@ -2,6 +2,7 @@ import pytest
 
 from data_prep import challenge, cpsc_format
 from mrm_jax.data import label_meanings
+from mrm_jax.runs import label_mapping
 
 
 def described(data_set, label_set, labels, descriptions=None):
@@ -99,11 +100,21 @@ def test_a_file_of_ones_own(tmp_path):
     assert narrowed.columns == {"A": ("x",), "B": ("z",)}
 
 
+def test_the_mapping_of_an_evaluation_is_read_again(tmp_path):
+    columns = {"A": ("x", "y"), "B": ("y",)}
+    written = label_meanings.LabelMap(columns, ("C",), ("z",))
+    label_mapping.write(tmp_path, written)
+    path = tmp_path / label_mapping.FILE
+    assert label_meanings.read(path, ["A", "B", "C"], ["x", "y", "z"]) == written
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("label,data_label\n,\n", "line 2: .* found ''"),
         ("label,data_label\nA,q\n", "line 2: .* found 'q', which is none of x, y"),
         ("label,data_label\nQ,x\n", "line 2: .* found 'Q', which is none of A"),
+        ("label,b\nA,x\n", "expected the columns label .* found ''"),
         ("a,b\nA,x\n", "expected the columns label .* found ''"),
         (None, "unreadable"),
     ],
