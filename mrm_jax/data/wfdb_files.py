@@ -136,8 +136,7 @@ def named_files(header: Path) -> set[Path]:
 def _read(path: Path, choice: _Choice) -> Signals:
     try:
         text = _text(path)
-        header = _plain_header(text)
-        if header is None:
+        if (header := _plain_header(text)) is None:
             _check_stated(path, text)
             return _read_with_wfdb(path, choice)
         channels = header.channels
@@ -273,16 +272,18 @@ def _plain_channel(line: str) -> _Channel | None:
 
 def _read_plain(path: Path, header: _Header, columns: Sequence[int]) -> np.ndarray:
     """Returns the signals of `columns`; a file holds its signals interleaved."""
-    channels = header.channels
-    digital = np.empty((header.num_samples, len(channels)), "<i2")
+    channels, found = header.channels, []
     for name, offset in {(c.file_name, c.byte_offset) for c in channels}:
         own = [i for i, c in enumerate(channels) if c.file_name == name]
-        count = header.num_samples * len(own)
-        values = np.fromfile(path.with_name(name), "<i2", count, offset=offset)
-        if len(values) < count:
+        count, file = header.num_samples * len(own), path.with_name(name)
+        # Checked before memory is allocated, as damaged headers ask for any amount.
+        if (there := max(0, file.stat().st_size - offset) // 2) < count:
             raise ValueError(
-                f"truncated file: {name}: expected {count} values, found {len(values)}"
+                f"truncated file: {name}: expected {count} values, found {there}"
             )
+        found.append((own, np.fromfile(file, "<i2", count, offset=offset)))
+    digital = np.empty((header.num_samples, len(channels)), "<i2")
+    for own, values in found:
         digital[:, own] = values.reshape(-1, len(own))
     digital = digital[:, list(columns)]
     gains = np.array([channels[column].gain for column in columns])

@@ -125,6 +125,16 @@ def test_a_truncated_file_raises(tmp_path, padding, file):
         wfdb_files.read_record(path)
 
 
+def test_a_header_that_claims_more_samples_than_memory_holds_raises(tmp_path):
+    path = raw_records.write_wfdb(tmp_path / "r", raw_records.digital())
+    header = tmp_path / "r.hea"
+    first, _, rest = header.read_text().partition("\n")
+    assert first.split()[3] == "1000"
+    header.write_text(f"{first.replace(' 1000', f' {10**14}')}\n{rest}")
+    with pytest.raises(ValueError, match=r"^truncated file: r.dat: .* found 12000"):
+        wfdb_files.read_record(path)
+
+
 @wfdb_writes
 def test_a_truncated_file_of_another_format_raises(tmp_path):
     wfdb.wrsamp(
