@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from data_prep import label_columns, label_table
-from mrm_jax.data import splits
+from mrm_jax.data import manifest, splits
 
 SPLITS = {"train": 1, "training": 1, "val": 9, "valid": 9, "validation": 9, "dev": 9}
 SPLITS |= {"test": 10}
@@ -183,3 +183,10 @@ def patients_in_several_folds(patients: np.ndarray, folds: np.ndarray) -> int:
     """Returns the number of patients whose records are in more than one fold."""
     pairs = set(zip(patients.tolist(), folds.tolist(), strict=True))
     return sum(count > 1 for count in Counter(patient for patient, _ in pairs).values())
+
+
+def lacks_validation(folds: np.ndarray) -> bool:
+    """Returns whether there are records for training, but none for validation."""
+    found = set(folds.tolist())
+    train, val = (found.intersection(manifest.SPLIT_FOLDS[s]) for s in ("train", "val"))
+    return bool(train) and not val

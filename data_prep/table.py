@@ -134,6 +134,12 @@ def _folds(parsed: label_rows.Parsed, args: argparse.Namespace) -> np.ndarray:
     """Returns the fold of each record: the table's, or those in the file of folds."""
     if parsed.folds is not None:
         _warn_of_patients(parsed.patients, parsed.folds)
+        if label_rows.lacks_validation(parsed.folds):
+            console.say(
+                "warning: no record is in val (fold 9), but training needs some there. "
+                "Write val in place of train for some, or choose folds when you train, "
+                "such as --config.data.folds.val=8."
+            )
         return parsed.folds
     if args.folds and not args.folds.is_file():
         raise ValueError(f"--folds: {args.folds} was not found")

@@ -153,9 +153,14 @@ def loader(
     """
     records = spec.data.split(spec.label_set, split)
     needs_both_classes = split != "test"
-    if not len(records) or (
-        needs_both_classes and not classification.has_both_classes(records.labels).any()
-    ):
+    if not len(records):
+        folds = ", ".join(map(str, spec.data.manifest.split_folds[split]))
+        raise ValueError(
+            f"{spec.data.folder}: no record of {spec.label_set} is in {split} (fold "
+            f"{folds}). Use shards that have some, or choose other folds with "
+            f"`--config.data.folds.{split}`."
+        )
+    if needs_both_classes and not classification.has_both_classes(records.labels).any():
         raise ValueError(
             f"{spec.data.folder}: no label of {spec.label_set} is both present and "
             f"absent in the {len(records)} {split} records. Use shards with more "

@@ -203,6 +203,24 @@ def test_without_patients_the_user_is_warned(clinic, capsys):
 
 
 @pytest.mark.parametrize(
+    ("names", "warned"),
+    [
+        (["train", "test"], True),
+        (["1", "2", "3"], True),
+        (["train", "val", "test"], False),
+        (["test"], False),
+    ],
+)
+def test_a_table_without_validation_is_warned_of(clinic, capsys, names, warned):
+    rows = [f"r{n:02},p{n},{n % 2},{names[n % len(names)]}" for n in range(NUM)]
+    header = "record,patient,AF,split"
+    (clinic / "labels.csv").write_text("\n".join([header, *rows]) + "\n")
+    assert run(clinic, "--dry_run") == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ("warning: no record is in val (fold 9)" in printed) is warned
+
+
+@pytest.mark.parametrize(
     ("factor", "unit", "hint"),
     [
         (1000, "mV", "in uV, or steps of a converter"),

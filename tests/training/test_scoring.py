@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -8,7 +9,7 @@ import pytest
 from mrm_jax.data import shards
 from mrm_jax.models.mrm_net import network
 from mrm_jax.runtime import devices
-from mrm_jax.training import input_pipeline, scoring, train_state
+from mrm_jax.training import input_pipeline, run_spec, scoring, train_state
 from tests.helpers import small_runs
 
 pytestmark = pytest.mark.slow
@@ -60,3 +61,31 @@ def test_scores_equal_the_networks_output(setup, scores):
     outputs = apply(variables, jnp.asarray(signal, jnp.float32))
     expected = 1 / (1 + np.exp(-np.asarray(outputs.high_logits)))
     np.testing.assert_allclose(scores.heads["high"][[3, 30]], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (
+            None,
+            r"no record of waves is in val \(fold 9\)\. .*--config\.data\.folds\.val",
+        ),
+        (1, "no label of waves is both present and absent in the 4 val records"),
+    ],
+)
+def test_validation_that_cannot_choose_an_epoch_is_refused(
+    tmp_path, monkeypatch, labels, message
+):
+    folder = small_runs.write_shards(tmp_path / "shards")
+    spec = run_spec.build_run_spec(small_runs.config(folder))
+    split = spec.data.split("waves", "val")
+    rows = slice(0, 0) if labels is None else slice(None)
+    left = dataclasses.replace(
+        split,
+        rows=split.rows[rows],
+        names=split.names[rows],
+        labels=np.full_like(split.labels, labels or 0)[rows],
+    )
+    monkeypatch.setattr(shards.Shards, "split", lambda *_: left)
+    with pytest.raises(ValueError, match=message):
+        scoring.loader(spec, "val")
