@@ -33,7 +33,7 @@ def parse(table: label_table.Table, columns: label_columns.Columns) -> Parsed:
     """Returns the rows of a table.
 
     Raises:
-        ValueError: if a record is named twice, or no row is valid.
+        ValueError: if two rows of a record contradict each other, or no row is valid.
     """
     collector = _Collector(table, columns)
     for line, cells in table.rows():
@@ -50,6 +50,7 @@ class _Collector:
         self._place = {name: i for i, name in enumerate(table.columns)}
         self._flags = [(name, self._place[name]) for name in columns.flags]
         self._line_of: dict[str, int] = {}  # record -> its line
+        self._content: dict[str, int] = {}  # record -> hash of the cells that are used
         self._labels: dict[str, int] = dict.fromkeys(columns.flags, 0)
         self._labels = {name: place for place, name in enumerate(self._labels)}
         self._positive = array.array("i")  # row and label of each 1, in turn
@@ -59,15 +60,15 @@ class _Collector:
         self._num_empty = 0
 
     def add(self, line: int, cells: Sequence[str]) -> None:
-        """Adds a row, or the problem that it has."""
+        """Adds a row, or the problem that it has.
+
+        Raises:
+            ValueError: if an earlier row says something else about the same record.
+        """
         name = ""
         try:
             self._check_width(cells)
             name = self._cell(cells, self._columns.record)
-            if name in self._line_of:
-                raise ValueError(
-                    f"record {name!r} is in line {self._line_of[name]} already"
-                )
             patient = fold = None
             if self._columns.patient:
                 patient = self._cell(cells, self._columns.patient)
@@ -75,18 +76,36 @@ class _Collector:
                 fold = self._fold(cells)
             found = self._found(cells)
         except ValueError as error:
-            where = f"{self._table.path.name}, line {line}"
-            reason = f"invalid row: {where}, {error}"
-            self._problems.append((name or f"line {line}", reason))
+            self._reject(name, line, str(error))
+            return
+        content = hash((patient, fold, *sorted(found)))
+        if name in self._line_of:
+            self._check_repetition(name, line, content)
             return
         row = len(self._line_of)
         self._line_of[name] = line
+        self._content[name] = content
         for label in found:
             self._positive.extend((row, label))
         if patient is not None:
             self._patients.append(patient)
         if fold is not None:
             self._folds.append(fold)
+
+    def _reject(self, name: str, line: int, why: str) -> None:
+        reason = f"invalid row: {self._table.path.name}, line {line}, {why}"
+        self._problems.append((name or f"line {line}", reason))
+
+    def _check_repetition(self, name: str, line: int, content: int) -> None:
+        """Skips a row like an earlier one of its record; raises if it differs."""
+        first = self._line_of[name]
+        if content != self._content[name]:
+            raise ValueError(
+                f"{self._table.path}: record {name!r} has other labels, or another "
+                f"patient or fold, in line {line} than in line {first}. Write one row "
+                "for each record, with all of its labels, such as AF;RBBB."
+            )
+        self._reject(name, line, f"record {name!r} is in line {first} already")
 
     def finish(self) -> Parsed:
         """Returns all rows."""

@@ -114,7 +114,7 @@ def test_every_invalid_row_is_named(tmp_path):
         ("x2", "p", "11", "1"),
         ("x3", "p", "1", "yes"),
         ("x4", "p", "1"),
-        ("r1", "p", "1", "1"),
+        ("r1", "p1", "1", "0"),
         ("", "", "", ""),
         ("x5", "p", "Test", "1"),
     ]
@@ -194,3 +194,16 @@ def test_labels_that_only_late_rows_of_a_sorted_table_have(
     _, parsed = parse(write(tmp_path / "t.csv", [("record", *columns), *rows]))
     assert parsed.labels == ("AF", "RBBB")[: len(matrix[0])]
     assert parsed.matrix[[0, -1]].tolist() == matrix
+
+
+@pytest.mark.parametrize(
+    "second",
+    [("a", "p", "1", "RBBB"), ("a", "q", "1", "AF"), ("a", "p", "2", "AF")],
+)
+def test_rows_that_contradict_each_other_are_refused(tmp_path, second):
+    """Keeping the first of a row for each diagnosis would lose the others."""
+    header, first = ("record", "patient", "fold", "labels"), ("a", "p", "1", "AF")
+    with pytest.raises(
+        ValueError, match="'a' has other labels, .* in line 3 than in .*2"
+    ):
+        parse(write(tmp_path / "t.csv", [header, first, second]))
