@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mrm_jax.data import cpsc_mat, device_files, recording, tables, wfdb_files
@@ -95,8 +95,9 @@ def find(paths: Sequence[Path | str]) -> Found:
     others exist; `read` reports it.
 
     Raises:
-        ValueError: if nothing exists, or no record is found.
+        ValueError: if nothing exists, no record is found, or `paths` is one path.
     """
+    check_several(paths)
     given = ", ".join(map(str, paths))
     if not any(_stands_for(Path(path)).exists() for path in paths):
         raise ValueError(f"{given}: no such record or folder exists")
@@ -121,6 +122,18 @@ def find(paths: Sequence[Path | str]) -> Found:
             f"{given}: no record was found.{skipped} Supported files: {KINDS}"
         )
     return found
+
+
+def check_several(paths: Iterable[Path | str]) -> None:
+    """Checks that paths are not a single one, whose letters would be taken for paths.
+
+    Raises:
+        ValueError: if they are.
+    """
+    if isinstance(paths, str | Path):
+        raise ValueError(
+            f"paths: expected a list, found one path. Pass [{str(paths)!r}]"
+        )
 
 
 def _stands_for(path: Path) -> Path:

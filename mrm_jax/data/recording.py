@@ -56,12 +56,23 @@ def unit_name(text: str) -> str:
     return unit
 
 
+def column_names(signal: object) -> tuple[str, ...] | None:
+    """Returns the names of a data frame's columns; None if they are numbered.
+
+    Arrays have none.
+    """
+    names = tuple(getattr(signal, "columns", ()))
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
 def to_mv(signal: np.ndarray, unit: str) -> np.ndarray:
     """Returns a signal in mV; a signal in mV is returned unchanged."""
     return signal if unit == "mV" else signal * MV_PER_UNIT[unit]
 
 
 def _floats(signal: np.ndarray) -> np.ndarray:
+    if isinstance(signal, np.ma.MaskedArray):  # its masked samples were not measured
+        signal = np.ma.filled(signal.astype(np.float64), np.nan)
     array = np.asarray(signal)
     if array.dtype.kind not in "fiu":
         raise ValueError(f"unreadable: expected numbers, found {array.dtype}")

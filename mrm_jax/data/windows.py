@@ -154,7 +154,11 @@ def cuts(
         form: rate, unit and leads of .npy and .csv.
         expected: input of the network.
         first_only: whether to return only the first window of each.
+
+    Raises:
+        ValueError: if `paths` is a single path.
     """
+    files.check_several(paths)
     read = functools.partial(_read, form=form, expected=expected, first_only=first_only)
     with futures.ThreadPoolExecutor(READERS) as readers:
         reading: collections.deque[futures.Future[Windowed]] = collections.deque()

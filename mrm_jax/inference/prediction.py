@@ -179,6 +179,12 @@ def check_choice(what: str, value: str, known: Sequence[str]) -> None:
         raise ValueError(f"{what}: expected one of {', '.join(known)}, got {value!r}")
 
 
+def check_threshold(threshold: float | None) -> None:
+    """Raises ValueError for a threshold that is not from 0 to 1; None is accepted."""
+    if threshold is not None and not 0 <= threshold <= 1:  # NaN neither
+        raise ValueError(f"threshold: expected a number from 0 to 1, got {threshold:g}")
+
+
 def check_suffix(path: Path) -> None:
     """Checks that an output file can be written, before anything is computed.
 

@@ -44,8 +44,8 @@ def load(
             Other runs know their data set.
 
     Raises:
-        ValueError: if there is no checkpoint, or the run does not know what input it
-            expects.
+        ValueError: if there is no checkpoint, the run does not know what input it
+            expects, or the threshold is not from 0 to 1.
     """
     trained = trained_run.read(run)
     if data is not None:
@@ -73,6 +73,7 @@ class Predictor:
         """Puts the network on the devices."""
         run.require_data_spec()
         prediction.check_choice("head", head, run.heads)
+        prediction.check_threshold(threshold)
         data = run.data
         own = run.thresholds[head]
         chosen = own.by_label if threshold is None else (threshold,) * len(run.labels)
@@ -112,11 +113,12 @@ class Predictor:
         """Returns the scores of one ECG.
 
         Args:
-            signal_mv: [time, lead], millivolts.
+            signal_mv: [time, lead], millivolts; an array or a data frame.
             sampling_rate: sampling rate of the signal, Hz.
             leads: names of the leads, in any order and spelling; two limb leads
                 determine the other four, and leads that the network does not use are
-                ignored. None: those of the network, in the order of `self.leads`.
+                ignored. None: the columns of a data frame, if they have names, or those
+                of the network, in the order of `self.leads`.
             aggregate: how the scores of several windows are combined: "mean", "max" or
                 "first" (the first window only, as in training and evaluation).
 
@@ -214,6 +216,9 @@ class Predictor:
             paths: paths of records; `data.files.find` lists those of a folder.
             form: rate, unit and leads of .npy and .csv.
             aggregate: as in `predict`.
+
+        Raises:
+            ValueError: if `paths` is a single path.
         """
         first_only = prediction.first_only(aggregate)
         cuts = windows.cuts(paths, form, self.expected, first_only)
@@ -243,7 +248,8 @@ class Predictor:
         aggregate: str = "mean",
     ) -> tuple[windows.Windows, prediction.Prediction]:
         """Returns the windows of an ECG and its scores."""
-        names = self.leads if leads is None else leads
+        named = recording.column_names(signal_mv) or self.leads
+        names = named if leads is None else leads
         given = recording.Recording("signal", signal_mv, names, sampling_rate)
         cut = windows.cut(given, self.expected, prediction.first_only(aggregate))
         ((_, scores),) = self._scorer.score([cut])

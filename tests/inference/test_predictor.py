@@ -1,8 +1,10 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mrm_jax
@@ -105,6 +107,27 @@ def test_leads_are_reordered(model):
     assert shuffled.scores == model.predict(signal_mv, 500).scores
 
 
+def test_the_columns_of_a_data_frame_name_its_leads(model):
+    signal_mv = small_predictions.ecg_mv()
+    expected = model.predict(signal_mv, 500)
+    frame = pd.DataFrame(signal_mv, columns=LEADS)
+    frame.insert(0, "time", np.arange(len(frame)) / 500)
+    for ordered in (frame, frame[frame.columns[::-1]]):
+        assert dict(model.predict(ordered, 500)) == dict(expected)
+    assert dict(model.predict(pd.DataFrame(signal_mv), 500)) == dict(expected)
+    wrong = pd.DataFrame(signal_mv, columns=[f"x{lead}" for lead in LEADS])
+    with pytest.raises(ValueError, match="^missing lead: no I, .* found XI, "):
+        model.predict(wrong, 500)
+    assert dict(model.predict(wrong, 500, LEADS)) == dict(expected)
+
+
+@pytest.mark.parametrize("path", ["r.npy", Path("r.npy")])
+def test_one_path_is_not_taken_for_several(model, path):
+    for call in (model.predict_files, files.find):
+        with pytest.raises(ValueError, match=r"expected a list, .* Pass \['r.npy'\]"):
+            list(call(path))
+
+
 def test_missing_limb_leads_are_computed_and_noted(model):
     signal_mv = small_predictions.ecg_mv()
     kept = [0, 1, *range(6, 12)]
@@ -159,6 +182,10 @@ def test_skipped_files_have_reasons(model, tmp_path):
         ({"leads": "I,II"}, "^leads: expected a sequence of names"),
         ({"leads": LEADS[:-1]}, "^wrong shape: "),
         ({"leads": [*LEADS[:-1], "V7"]}, "^missing lead: no V6"),
+        (
+            {"signal_mv": np.ma.masked_greater(small_predictions.ecg_mv(), 0.3)},
+            "^missing samples: ",
+        ),
         ({"signal_mv": 1000 * small_predictions.ecg_mv()}, "^wrong unit: "),
         ({"aggregate": "median"}, "aggregate: expected one of mean, max, first"),
     ],
@@ -176,6 +203,9 @@ def test_accepts_another_threshold_and_branch(workdir):
     assert set(found.found) == set(model.labels)
     with pytest.raises(ValueError, match="head: expected one of mean, high, low"):
         mrm_jax.load(workdir, head="both")
+    for threshold in (1.5, -0.1, np.nan):
+        with pytest.raises(ValueError, match="threshold: expected a number from 0 to"):
+            mrm_jax.load(workdir, threshold=threshold)
 
 
 def test_imported_weights_need_a_data_spec(workdir, tmp_path):
