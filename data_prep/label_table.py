@@ -122,6 +122,8 @@ class Table:
             frame = pd.read_parquet(self.path)
         except ValueError as error:  # pyarrow's own errors are ValueErrors
             raise ValueError(f"{self.path} is not a Parquet table ({error}).") from None
+        if frame.index.names != [None]:  # pandas takes columns for its index
+            frame = frame.reset_index()
         yield 1, list(map(str, frame.columns))
         rows = frame.itertuples(index=False, name=None)
         for line, cells in enumerate(rows, start=2):
@@ -142,10 +144,18 @@ class Table:
 
 
 def _text(cell: Any) -> str:
-    """Returns the text of a cell; the items of a list are separated by semicolons."""
+    """Returns the text of a cell; the items of a list are separated by semicolons.
+
+    The keys of a dictionary are such items. Parquet stores each key in all rows; those
+    that a row does not have are null.
+    """
     import pandas as pd
 
     value = cell.tolist() if hasattr(cell, "tolist") else cell  # NumPy's
+    if isinstance(value, dict):
+        value = [key for key, item in value.items() if item is not None]
+    elif isinstance(value, list) and all(isinstance(item, tuple) for item in value):
+        value = [key for key, _ in value]  # of the type map
     if isinstance(value, list):
         return ";".join(map(str, value))
     if pd.isna(value):

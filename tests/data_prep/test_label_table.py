@@ -34,6 +34,29 @@ def test_forms_of_csv(tmp_path, delimiter, encoding, end):
     assert (parsed.problems, parsed.num_empty) == ([], 1)
 
 
+@pytest.mark.parametrize("kind", ["list", "struct", "map"])
+def test_labels_and_an_index_in_parquet(tmp_path, kind):
+    """A struct has the keys of all rows in each, with null where a row has none."""
+    pa, pq = (pytest.importorskip(name) for name in ("pyarrow", "pyarrow.parquet"))
+    rows = [{"NORM": 100.0}, {"AF": 80.0, "RBBB": 0.0}, {}]
+    cells, of_kind = list(map(list, rows)), pa.list_(pa.string())
+    if kind == "struct":
+        cells, of_kind = rows, None
+    elif kind == "map":
+        cells = [list(row.items()) for row in rows]
+        of_kind = pa.map_(pa.string(), pa.float64())
+    table = pa.table({"scp_codes": pa.array(cells, of_kind), "record": list("abc")})
+    path = tmp_path / "t.parquet"
+    pq.write_table(table, path)
+    if kind != "map":  # pandas writes no maps
+        table.to_pandas().set_index("record").to_parquet(path)
+    columns, parsed = parse(label_table.Table(path))
+    assert (columns.record, columns.labels) == ("record", "scp_codes")
+    assert parsed.names == ["a", "b", "c"]
+    assert parsed.labels == ("AF", "NORM", "RBBB")
+    assert parsed.matrix.tolist() == [[0, 1, 0], [1, 0, 1], [0, 0, 0]]
+
+
 def test_other_encodings_are_named(tmp_path):
     rows = [("record", "Schädigung"), ("a", "1")]
     path = tmp_path / "t.csv"
