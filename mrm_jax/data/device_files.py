@@ -5,8 +5,11 @@ rates are those that the files state; a file that states no unit is refused.
 """
 
 import re
+import threading
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +27,8 @@ _SNIFFED = 4096  # bytes
 # What ecgdatakit only warns of, but what makes the samples doubtful. Its other warnings
 # are about fields that are not read here.
 _DAMAGE = re.compile(r"truncated|mismatch in|has gaps")
+_COPY = re.compile(r"_\d+$")  # what ecgdatakit adds to a name that occurs again
+_CATCHING = threading.Lock()  # held while warnings are caught
 
 
 def is_record(path: Path) -> bool:
@@ -38,6 +43,12 @@ def is_record(path: Path) -> bool:
     return _XML.search(start.replace(b"\x00", b"")) is not None  # UTF-16 too
 
 
+def _name(label: str) -> str:
+    """Returns the standard name of a lead, also of a second lead of this name."""
+    first = lead_names.standard_name(_COPY.sub("", label))
+    return first if first in lead_names.LEADS else lead_names.standard_name(label)
+
+
 def read(path: Path) -> recording.Recording:
     """Returns the ECG of a file, its twelve leads as far as they are there.
 
@@ -46,26 +57,26 @@ def read(path: Path) -> recording.Recording:
 
     Raises:
         ValueError: "REASON: detail", if the file cannot be decoded or is damaged, if
-            its leads differ in rate or length, or state no unit of voltage, or if
-            ecgdatakit is missing.
+            its leads differ in rate or length, occur twice or state no unit of voltage,
+            or if ecgdatakit is missing.
     """
     try:
         extras.require(f"{path.suffix} files need ecgdatakit", "files", "ecgdatakit")
     except ImportError as error:
         raise ValueError(f"missing package: {path.name}: {error}") from None
-    from ecgdatakit import parsing  # here, as only these files need it
-
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            record = parsing.FileParser.parse(path, units="mV")
+        record, warned = _parse(path)
     except Exception as error:  # decoders raise almost anything for damaged files
         raise ValueError(f"unreadable: {path.name}: {error}") from None
-    for warning in caught:
-        if _DAMAGE.search(str(warning.message)):
-            raise ValueError(f"damaged: {path.name}: {warning.message}")
-    found = {lead_names.standard_name(lead.label): lead for lead in record.leads}
-    chosen = [lead for name, lead in found.items() if name in lead_names.LEADS]
+    for text in warned:
+        if _DAMAGE.search(text):
+            raise ValueError(f"damaged: {path.name}: {text}")
+    found = [_name(lead.label) for lead in record.leads]
+    chosen = [
+        lead
+        for name, lead in zip(found, record.leads, strict=True)
+        if name in lead_names.LEADS
+    ]
     if not chosen:
         raise ValueError(
             f"missing lead: {path.name}: found {', '.join(found) or 'no lead'}"
@@ -84,7 +95,18 @@ def read(path: Path) -> recording.Recording:
     return recording.Recording(
         path.stem,
         np.stack([lead.samples for lead in chosen], axis=1).astype(np.float32),
-        tuple(lead.label for lead in chosen),
+        tuple(_name(lead.label) for lead in chosen),
         chosen[0].sampling_rate,
         path,
     )
+
+
+def _parse(path: Path) -> tuple[Any, Sequence[str]]:
+    """Returns the decoded record, and what ecgdatakit warns of."""
+    from ecgdatakit import parsing  # here, as only these files need it
+
+    # Several threads read files, but warnings are caught for the whole process.
+    with _CATCHING, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        record = parsing.FileParser.parse(path, units="mV")
+    return record, [str(warning.message) for warning in caught]

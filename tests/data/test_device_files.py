@@ -1,3 +1,8 @@
+import time
+import types
+import warnings
+from concurrent import futures
+
 import numpy as np
 import pytest
 
@@ -33,6 +38,19 @@ def test_edf_without_a_unit_of_voltage_is_refused(tmp_path, steps):
     path = device_records.write_edf(tmp_path / "r.edf", steps / 1000, RATE, "bpm")
     with pytest.raises(ValueError, match="r.edf states no unit of voltage"):
         files.read(path)
+
+
+def test_a_lead_that_occurs_twice_is_refused(tmp_path, steps):
+    """Neither a raw nor a filtered copy is chosen by its place in the file."""
+    edfio = pytest.importorskip("edfio")
+    labels = [*(f"ECG {lead}" for lead in lead_names.LEADS), "II"]
+    signals = [
+        edfio.EdfSignal(column / 1000, RATE, label=label, physical_dimension="mV")
+        for label, column in zip(labels, [*steps.T, -steps[:, 1]], strict=True)
+    ]
+    edfio.Edf(signals).write(tmp_path / "r.edf")
+    with pytest.raises(ValueError, match="^doubled lead: II; found .*II, III"):
+        files.read(tmp_path / "r.edf")
 
 
 def test_dicom(tmp_path, steps):
@@ -126,3 +144,28 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ecgdatakit", None)
     with pytest.raises(ValueError, match="missing package: r.edf: .edf files need"):
         device_files.read(path)
+
+
+def test_threads_do_not_mix_up_the_warnings_of_files(tmp_path, monkeypatch):
+    """A damaged file must not pass, nor another one be refused in its place."""
+    from ecgdatakit import parsing
+
+    lead = types.SimpleNamespace(
+        label="I", is_raw=False, units="mV", sampling_rate=100, samples=np.zeros(9)
+    )
+
+    def parse(path, units):
+        time.sleep({"damaged": 0.0, "fine": 0.1}[path.stem])
+        if path.stem == "damaged":
+            time.sleep(0.05)
+            warnings.warn("file is truncated", stacklevel=2)
+        return types.SimpleNamespace(leads=[lead])
+
+    monkeypatch.setattr(parsing.FileParser, "parse", parse)
+    with futures.ThreadPoolExecutor(2) as pool:
+        damaged = pool.submit(device_files.read, tmp_path / "damaged.edf")
+        time.sleep(0.02)
+        fine = pool.submit(device_files.read, tmp_path / "fine.edf")
+        assert fine.result().leads == ("I",)
+        with pytest.raises(ValueError, match="^damaged: damaged.edf: file is trunc"):
+            damaged.result()
