@@ -24,7 +24,7 @@ def test_a_header_that_demands_all_memory_skips_one_record(tmp_path):
     path = small_predictions.write_record(tmp_path / "r")
     path.write_text(path.read_text().replace("r 12 500 200", f"r 12 500 {10**14}"))
     (found,) = windows.cuts([path], None, EXPECTED)
-    assert str(found).startswith("unreadable: r.hea: ")
+    assert str(found).startswith("truncated file: r.dat: ")
 
 
 def test_any_reader_error_skips_only_its_record(tmp_path):
