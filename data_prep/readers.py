@@ -136,3 +136,7 @@ def read_one(path: Path, reading: Reading) -> Converted | str:
         return Converted(signal_uv, notes)
     except ValueError as error:
         return str(error)
+    except OSError:  # says nothing about the record
+        raise
+    except Exception as error:  # readers raise almost anything for damaged files
+        return f"unreadable: {path.name}: {error!r}"

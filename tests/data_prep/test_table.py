@@ -57,6 +57,16 @@ def test_a_table_becomes_shards(clinic, capsys):
     assert by_name["plain"] == [1, 1]
 
 
+def test_any_reader_error_skips_only_its_record(clinic, capsys):
+    header = clinic / "ecgs/part0/r03.hea"
+    text = header.read_text()
+    header.write_text(text.replace(" 250 ", f" {10**400} ", 1))  # an OverflowError
+    assert run(clinic, "--sampling_rate", "250") == 0
+    rejected = (clinic / "shards/mine/rejected.csv").read_text()
+    assert "r03,unreadable: r03.hea: OverflowError(" in rejected
+    assert "r04" in shards.load(clinic / "shards/mine").names
+
+
 def test_signals_are_those_of_the_files(clinic):
     from mrm_jax.data import preprocessing, wfdb_files
 
