@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrm_jax import version
 from mrm_jax.data import example_record, files, leads, recording, windows
-from mrm_jax.inference import prediction, predictor
+from mrm_jax.inference import prediction, prediction_files, predictor
 from mrm_jax.metrics import thresholds
 from mrm_jax.runs import trained_run
 from mrm_jax.runtime import cli, compiler, console, locks, progress
@@ -72,7 +72,7 @@ def _interrupted(args: argparse.Namespace) -> str:
 def _run(args: argparse.Namespace) -> int:
     if args.out is None:
         return _predict(args)
-    prediction.check_suffix(args.out)
+    prediction_files.check_suffix(args.out)
     with locks.writing_file(args.out):
         return _predict(args)
 
@@ -97,7 +97,7 @@ def _predict(args: argparse.Namespace) -> int:
     )
     if args.out is not None:
         about = _about(model, args.aggregate)
-        prediction.write(args.out, results, about, args.windows)
+        prediction_files.write(args.out, results, about, args.windows)
     for line in prediction.lines(results, args.top, args.windows):
         console.say(line)
     for warning in warnings:

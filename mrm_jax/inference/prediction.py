@@ -1,7 +1,6 @@
-"""Predictions: the scores of one ECG, as an object, as text and in files."""
+"""Predictions: the scores of one ECG, as an object and as text."""
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from mrm_jax.metrics import scores as scores_lib
-from mrm_jax.runtime import atomic, text
 
-SUFFIXES = (".csv", ".json")
 FEW = 3  # most records that are shown with their scores
 MOST_ROWS = 40  # most rows that are shown for more records
 NAME_WIDTH = 32
@@ -88,7 +85,12 @@ class Prediction(Mapping[str, float]):
         return tuple(sorted(reached, key=lambda label: -scores[label]))
 
     def scores_of(self, head: str) -> dict[str, float]:
-        """Returns the score of each label by one head."""
+        """Returns the score of each label by one head.
+
+        Raises:
+            ValueError: if the network has no such head; lists those it has.
+        """
+        check_choice("head", head, tuple(self.window_scores))
         scores = AGGREGATES[self.aggregate](self.window_scores[head])
         return dict(zip(self.labels, map(float, scores), strict=True))
 
@@ -96,7 +98,13 @@ class Prediction(Mapping[str, float]):
         """Returns the window with the highest score of any of the labels.
 
         Returns the first window if there are no labels.
+
+        Raises:
+            ValueError: if the network does not know a label; lists those it knows.
         """
+        labels = list(labels)
+        for label in labels:
+            check_choice("label", label, self.labels)
         columns = [self.labels.index(label) for label in labels]
         scores = self.window_scores[self.head][:, columns]
         return int(scores.max(axis=1).argmax()) if columns else 0
@@ -185,51 +193,6 @@ def check_threshold(threshold: float | None) -> None:
         raise ValueError(f"threshold: expected a number from 0 to 1, got {threshold:g}")
 
 
-def check_suffix(path: Path) -> None:
-    """Checks that an output file can be written, before anything is computed.
-
-    Raises:
-        ValueError: if its suffix is not one of `SUFFIXES` or its folder does not exist.
-    """
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"{path}: expected a file ending in {' or '.join(SUFFIXES)}")
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"{path}: the folder {path.parent} does not exist. Create it first."
-        )
-
-
-def write(
-    path: Path, results: Results, about: Mapping[str, Any], windows: bool
-) -> None:
-    """Writes all results as CSV or JSON, by the suffix of the path.
-
-    CSV has a row for each record and, optionally, for each of its windows, which have a
-    `window_start_s`. JSON has the same, and the scores of both branches.
-
-    Args:
-        path: output file, replaced atomically.
-        results: result of each record.
-        about: description of the run and the options; "labels" names the columns.
-        windows: whether to write the scores of each window too.
-    """
-    with atomic.replacing(path) as temporary:
-        if path.suffix == ".json":
-            records = [_entry(file, result, windows) for file, result in results]
-            content = json.dumps({**about, "records": records}, indent=1)
-            temporary.write_text(content + "\n")
-            return
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            before = "record file window_start_s duration_s num_windows found".split()
-            columns = [*before, *about["labels"], "notes", "error"]
-            rows = (
-                row
-                for source, result in results
-                for row in _rows(_entry(source, result, windows), about["head"])
-            )
-            text.write_table(file, columns, rows)
-
-
 def lines(results: Results, top: int, windows: bool) -> Iterator[str]:
     """Yields lines for the terminal: tables for few records, or else a row for each.
 
@@ -249,31 +212,6 @@ def lines(results: Results, top: int, windows: bool) -> Iterator[str]:
     if failed:
         yield f"not scored: {len(failed):,} of {len(results):,}"
         yield from (f"  {path}: {reason}" for path, reason in failed)
-
-
-def _entry(
-    path: Path, result: Prediction | ValueError, windows: bool
-) -> dict[str, Any]:
-    if isinstance(result, ValueError):
-        return {"record": path.stem, "file": str(path), "error": str(result)}
-    return {**result.to_dict(windows), "file": str(path), "error": None}
-
-
-def _rows(entry: Mapping[str, Any], head: str) -> Iterator[dict[str, Any]]:
-    """Yields the CSV rows of one JSON entry."""
-    named = {key: entry[key] for key in ("record", "file", "error")}
-    if entry["error"] is not None:
-        yield named
-        return
-    yield named | {
-        "duration_s": entry["duration_s"],
-        "num_windows": entry["num_windows"],
-        "found": "; ".join(entry["found"]),
-        "notes": "; ".join(entry["notes"]),
-        **entry["scores"][head],
-    }
-    for window in entry.get("windows", ()):
-        yield named | {"window_start_s": window["start_s"], **window["scores"]}
 
 
 def _summary(done: Sequence[Prediction]) -> Iterator[str]:

@@ -65,6 +65,13 @@ def test_a_labels_window_has_its_highest_score():
 def test_an_unknown_label_raises():
     with pytest.raises(KeyError, match="no label 'LBBB'; the labels are AF, PVC, STD"):
         made()["LBBB"]
+    with pytest.raises(ValueError, match="label: expected one of AF, PVC, STD"):
+        made().window_of(["AF", "LBBB"])
+
+
+def test_an_unknown_head_raises():
+    with pytest.raises(ValueError, match="head: expected one of mean, high, low"):
+        made().scores_of("middle")
 
 
 def test_is_a_mapping_of_labels_to_scores():

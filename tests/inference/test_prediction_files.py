@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mrm_jax.inference import prediction
+from mrm_jax.inference import prediction, prediction_files
 from tests.inference import test_prediction
 
 ABOUT = {"labels": ["AF", "PVC", "STD"], "head": "mean", "workdir": "runs/x"}
@@ -16,7 +16,7 @@ RESULTS = [
 
 def test_csv_has_a_row_for_each_record(tmp_path):
     path = tmp_path / "scores.csv"
-    prediction.write(path, RESULTS, ABOUT, windows=False)
+    prediction_files.write(path, RESULTS, ABOUT, windows=False)
     with path.open(newline="") as file:
         scored, failed = csv.DictReader(file)
     assert scored["record"] == "A1"
@@ -31,7 +31,7 @@ def test_csv_has_a_row_for_each_record(tmp_path):
 
 def test_csv_with_windows_also_has_a_row_for_each_window(tmp_path):
     path = tmp_path / "scores.csv"
-    prediction.write(path, RESULTS, ABOUT, windows=True)
+    prediction_files.write(path, RESULTS, ABOUT, windows=True)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["window_start_s"] for row in rows] == ["", "0.0", "5.0", ""]
@@ -39,9 +39,23 @@ def test_csv_with_windows_also_has_a_row_for_each_window(tmp_path):
     assert float(rows[2]["PVC"]) == pytest.approx(0.7)
 
 
+def test_labels_that_are_named_like_other_columns_keep_both(tmp_path):
+    labels = ("found", "error", "STD")
+    one = test_prediction.made(labels=labels, thresholds=dict.fromkeys(labels, 0.5))
+    path = tmp_path / "scores.csv"
+    prediction_files.write(
+        path, [(Path("A1"), one)], ABOUT | {"labels": labels}, windows=True
+    )
+    with path.open(newline="") as file:
+        whole, first, _ = csv.DictReader(file)
+    assert (whole["found"], whole["error"]) == ("found", "")
+    assert float(whole["score of found"]) == pytest.approx(0.6)
+    assert float(first["score of error"]) == pytest.approx(0.2)
+
+
 def test_json_has_the_run_and_all_records(tmp_path):
     path = tmp_path / "scores.json"
-    prediction.write(path, RESULTS, ABOUT, windows=False)
+    prediction_files.write(path, RESULTS, ABOUT, windows=False)
     content = json.loads(path.read_text())
     assert content["workdir"] == "runs/x"
     scored, failed = content["records"]
@@ -58,7 +72,7 @@ def test_a_failure_keeps_the_old_file(tmp_path):
     path = tmp_path / "scores.json"
     path.write_text("old")
     with pytest.raises(TypeError):
-        prediction.write(path, RESULTS, {**ABOUT, "x": object()}, windows=False)
+        prediction_files.write(path, RESULTS, {**ABOUT, "x": object()}, windows=False)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -72,7 +86,7 @@ def test_a_failure_keeps_the_old_file(tmp_path):
 )
 def test_unwritable_files_raise(tmp_path, name, message):
     with pytest.raises(ValueError, match=message):
-        prediction.check_suffix(tmp_path / name)
+        prediction_files.check_suffix(tmp_path / name)
 
 
 def test_few_records_are_shown_with_their_scores():
