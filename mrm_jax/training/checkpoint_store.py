@@ -46,7 +46,10 @@ def open_folder(folder: Path, **options: Any) -> ocp.CheckpointManager:
         manager = orbax_manager.Manager(
             folder.absolute(),
             options=ocp.CheckpointManagerOptions(
-                create=False, multiprocessing_options=alone, **options
+                create=False,
+                multiprocessing_options=alone,
+                todelete_subdir=orbax_manager.DELETED,
+                **options,
             ),
         )
         manager.best_step()  # compares the metrics

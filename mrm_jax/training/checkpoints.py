@@ -15,7 +15,7 @@ from typing import Any
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from mrm_jax.training import checkpoint_store, train_state
+from mrm_jax.training import checkpoint_store, orbax_manager, train_state
 
 # Of one epoch, for callers that need nothing else of the store.
 save = checkpoint_store.save
@@ -30,9 +30,10 @@ UNFINISHED = "unfinished"
 def open_manager(workdir: Path) -> ocp.CheckpointManager:
     """Opens the checkpoints of a run: a context manager that waits for writes.
 
-    Orbax renames a checkpoint into place when it is complete. If a process is killed,
-    the previous checkpoint remains. There are two policies because `best_fn` with
-    `max_to_keep` alone would delete the newest checkpoint.
+    Orbax renames a checkpoint into place when it is complete, and moves it away before
+    it is removed. If a process is killed, the previous checkpoint remains. There are
+    two policies because `best_fn` with `max_to_keep` alone would delete the newest
+    checkpoint.
     """
     policy = checkpoint_managers.AnyPreservationPolicy(
         [
@@ -49,6 +50,15 @@ def open_manager(workdir: Path) -> ocp.CheckpointManager:
         best_mode="max",
         preservation_policy=policy,
     )
+
+
+def remove_deleted(workdir: Path) -> None:
+    """Removes deleted checkpoints that a killed process has left.
+
+    Args:
+        workdir: folder of the run, to which no other process writes.
+    """
+    orbax_manager.remove_deleted(workdir / FOLDER)
 
 
 def open_existing(workdir: Path) -> ocp.CheckpointManager:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -14,13 +15,21 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
+DELETED = ".deleted"  # in a folder of checkpoints: those that are being removed
+
 
 class Manager(ocp.CheckpointManager):
-    """A manager whose errors of a full disk say so.
+    """A manager whose errors of a full disk say so, and which removes at once.
 
-    It also leaves the check for preemption to `runtime.preemption`: Orbax before 0.12
-    fails with several processes if JAX's preemption service is off.
+    A process that is killed while it removes a checkpoint would leave a part of it,
+    which looks like a damaged one. So Orbax moves it to DELETED, and it is removed
+    there.
+
+    The manager also leaves the check for preemption to `runtime.preemption`: Orbax
+    before 0.12 fails with several processes if JAX's preemption service is off.
     """
+
+    _has_saved = False  # else another process may be writing to the folder
 
     def reached_preemption(self, step: int) -> bool:
         """Returns False."""
@@ -28,6 +37,7 @@ class Manager(ocp.CheckpointManager):
 
     def save(self, *args: Any, **kwargs: Any) -> bool:
         """Saves a checkpoint; raises errors of the one before."""
+        self._has_saved = True
         with self._naming_a_full_disk(), _without_handlers_of_asyncio():
             return super().save(*args, **kwargs)
 
@@ -40,6 +50,8 @@ class Manager(ocp.CheckpointManager):
         """Waits for checkpoints that are being written, and raises their errors."""
         with self._naming_a_full_disk():
             super().wait_until_finished()
+        if self._has_saved:
+            remove_deleted(Path(self.directory))
 
     @contextlib.contextmanager
     def _naming_a_full_disk(self) -> Iterator[None]:
@@ -51,6 +63,15 @@ class Manager(ocp.CheckpointManager):
             raise OSError(
                 errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.directory)
             ) from None
+
+
+def remove_deleted(folder: Path) -> None:
+    """Removes what is left of deleted checkpoints.
+
+    Args:
+        folder: folder of checkpoints, to which no other process writes.
+    """
+    shutil.rmtree(folder / DELETED, ignore_errors=True)
 
 
 @contextlib.contextmanager

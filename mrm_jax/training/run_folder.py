@@ -50,6 +50,7 @@ class RunFolder:
         self._spec, self._workdir = spec, workdir
         with contextlib.ExitStack() as opened:
             opened.enter_context(locks.writing(workdir, "--workdir"))
+            checkpoints.remove_deleted(workdir)
             self._manager = checkpoints.open_manager(workdir)
             opened.callback(self._manager.close)
             self.epochs_done = self._manager.latest_step() or 0

@@ -1,4 +1,6 @@
+import shutil
 import signal
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -35,6 +37,28 @@ def test_the_newest_and_best_checkpoints_are_kept(tmp_path, selections, kept):
         assert set(manager.all_steps()) == kept
         assert manager.latest_step() == len(selections)
         assert manager.best_step() == 1 + int(np.argmax(selections))
+
+
+def test_a_checkpoint_that_is_half_removed_is_none(tmp_path, monkeypatch):
+    def remove_a_part(folder, **_):
+        """Removes what a process did that was killed meanwhile."""
+        for path in Path(folder).rglob("facts/metadata"):
+            path.unlink()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", remove_a_part)
+        save_epochs(tmp_path, [0.5, 0.6])
+    with checkpoints.open_existing(tmp_path) as manager:
+        assert checkpoints.best_epoch(manager) == 2
+        assert list(manager.all_steps()) == [2]
+    checkpoints.remove_deleted(tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["epoch_2"]
+
+
+def test_nothing_is_left_of_removed_checkpoints(tmp_path):
+    save_epochs(tmp_path, [0.5, 0.9, 0.7, 0.8])
+    found = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert found == {"epoch_2", "epoch_4"}
 
 
 def test_checkpoint_round_trip(tmp_path):
