@@ -1,6 +1,7 @@
 """The storage of a study: opens it by URL or path, retries, and sends heartbeats."""
 
 import contextlib
+import json
 import random
 import threading
 import time
@@ -25,6 +26,13 @@ OUTAGES = (
     sqlalchemy.exc.TimeoutError,
     sqlalchemy.exc.PendingRollbackError,  # Optuna's second try after one of these
 )
+DAMAGE = (  # or a storage that is not ours, or one without the necessary rights
+    sqlalchemy.exc.DatabaseError,
+    json.JSONDecodeError,
+    UnicodeDecodeError,
+)
+# SQLite gives these as outages too, but they last.
+LASTING = ("SQLITE_CANTOPEN", "SQLITE_READONLY")
 LONGEST_PAUSE_S = 5.0
 LOCK = 0x6D726D6A6178  # any number that other programs on the server do not use
 
@@ -38,14 +46,14 @@ def open_storage(storage: str, heartbeat_s: int, timeout_s: int) -> BaseStorage:
         timeout_s: time without a heartbeat after which a trial is stale, seconds.
 
     Raises:
-        ValueError: if the form is unknown or the driver is not installed.
+        ValueError: if the form is unknown, the driver is not installed, the database is
+            of another version of Optuna, or the journal is damaged.
         sqlalchemy.exc.DBAPIError: if the database does not answer or refuses the
             connection.
         OSError: if the journal cannot be created.
     """
     if storage.endswith(JOURNALS) and "://" not in storage:
-        Path(storage).parent.mkdir(parents=True, exist_ok=True)
-        return journal.JournalStorage(journal.JournalFileBackend(storage))
+        return _open_journal(storage)
     try:
         with _one_worker_at_a_time(storage), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -60,10 +68,31 @@ def open_storage(storage: str, heartbeat_s: int, timeout_s: int) -> BaseStorage:
             f"The database driver for {shown(storage)} is not installed. For the "
             f"default driver of postgresql://, run: {extras.how_to_install('sweep')}"
         ) from error
+    except RuntimeError as error:  # of another version of Optuna
+        raise ValueError(f"{shown(storage)}: {error}") from None
     except sqlalchemy.exc.ArgumentError as error:
         raise ValueError(
             f"{shown(storage)} is not a known storage: expected {FORMS}."
         ) from error
+
+
+def _open_journal(path: str) -> BaseStorage:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    backend = journal.JournalFileBackend(path)
+    try:
+        return journal.JournalStorage(backend)
+    except OSError:
+        raise
+    except Exception as error:  # whatever a damaged line leads to
+        raise _unusable(path, f"{type(error).__name__}: {error}") from None
+
+
+def _unusable(storage: str, reason: str) -> ValueError:
+    return ValueError(
+        f"{shown(storage)}: this storage cannot be used ({reason}). Restore it from a "
+        "copy, or begin another sweep with another --workdir and, if you pass one, "
+        "another --storage."
+    )
 
 
 def sqlite_url(file: Path) -> str:
@@ -147,7 +176,7 @@ class Patience:
 
     def __init__(self, storage: str, seconds: float) -> None:
         """Stores the storage, for messages, and how long to retry, in seconds."""
-        self._shown = shown(storage)
+        self._storage, self._shown = storage, shown(storage)
         self._seconds = seconds
 
     def __call__(self, call: Callable[[], T]) -> T:
@@ -155,6 +184,7 @@ class Patience:
 
         Raises:
             ConnectionError: if the storage does not answer in time.
+            ValueError: if it is damaged, or is not the storage of a study.
         """
         start, pause = time.monotonic(), 0.1
         while True:
@@ -163,6 +193,8 @@ class Patience:
             except Exception as error:
                 reason = _outage(error)
                 if reason is None:
+                    if damage := _reason(error, DAMAGE):
+                        raise _unusable(self._storage, damage) from None
                     raise
                 waited = time.monotonic() - start
                 if waited >= self._seconds:
@@ -179,9 +211,17 @@ class Patience:
 
 def _outage(error: Exception) -> str | None:
     """Returns the reason in one line if the error is an outage of the storage."""
+    cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None)
+    if getattr(cause, "sqlite_errorname", "").startswith(LASTING):
+        return None
+    return _reason(error, OUTAGES)
+
+
+def _reason(error: Exception, kinds: tuple[type[Exception], ...]) -> str | None:
+    """Returns the reason in one line if the error is of one of these kinds."""
     # Optuna wraps errors that occur inside a transaction.
     for found in (error, error.__cause__):
-        if isinstance(found, OUTAGES):
+        if isinstance(found, kinds):
             cause = getattr(found, "orig", None) or found
             return str(cause).strip().partition("\n")[0]
     return None

@@ -1,4 +1,5 @@
 import socket
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -68,6 +69,51 @@ def test_an_unknown_kind_of_storage_raises(storage, message):
     with pytest.raises(ValueError, match=message) as error:
         join(storage)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("study.sqlite", b"no database" * 100, "file is not a database"),
+        ("study.journal", b"\x83\xff\n", "can't decode byte"),
+        ("study.journal", b'{"op_code": 0, "worker_id": "a"}\n', "study_name"),
+        ("study.journal", b"half a line\n{}\n", "Expecting value"),
+        ("study.journal", b"[1]\n", "TypeError"),
+    ],
+)
+def test_a_damaged_storage_is_named(name, content, reason, tmp_path):
+    file = tmp_path / name
+    file.write_bytes(content)
+    storage = str(file) if name.endswith("journal") else storage_lib.sqlite_url(file)
+    message = f"{name}: this storage cannot be used .*{reason}.*another --workdir"
+    with pytest.raises(ValueError, match=message):
+        join(storage)
+
+
+def test_a_storage_that_becomes_damaged_is_named(tmp_path):
+    file = tmp_path / "study.journal"
+    with join(str(file)) as worker:
+        worker.acquire()
+        with file.open("ab") as opened:
+            opened.write(b"half a line\n{}\n")
+        with pytest.raises(ValueError, match=r"study\.journal: this storage cannot"):
+            worker.acquire()
+
+
+def test_a_database_of_another_version_is_named(tmp_path):
+    file = tmp_path / "study.sqlite"
+    join(storage_lib.sqlite_url(file)).close()
+    with sqlite3.connect(file) as connection:
+        connection.execute("update alembic_version set version_num = 'v99.0.0'")
+    connection.close()
+    with pytest.raises(ValueError, match=r"study\.sqlite: .* no longer compatible"):
+        join(storage_lib.sqlite_url(file))
+
+
+def test_a_file_that_cannot_be_opened_is_not_waited_for(tmp_path):
+    file = tmp_path / "missing" / "study.sqlite"
+    with pytest.raises(ValueError, match="unable to open database file"):
+        join(storage_lib.sqlite_url(file), patience_s=600)
 
 
 def test_calls_are_retried_during_an_outage(postgresql_server, postgresql_url, capsys):
