@@ -15,6 +15,7 @@ from mrm_jax.sweeps.search_space import Space, Value
 
 SAMPLERS = ("tpe", "random", "grid", "sobol")
 PRUNERS = ("hyperband", "none")
+MAX_GRID = 10**7  # points of a grid, which are put in a random order in memory
 REDUCTION_FACTOR = 3  # of three trials at a rung of Hyperband, one goes on
 
 
@@ -33,6 +34,13 @@ def check(kind: str, space: Space) -> None:
         raise ValueError(
             f"A grid needs finitely many values of {', '.join(endless)}: give a step, "
             "list the values (CategoricalDistribution), or use another sampler."
+        )
+    points = math.prod(_grid_shape(space))
+    if points > MAX_GRID:
+        raise ValueError(
+            f"The grid of {', '.join(space.traced)} has {points:,} points, but at most "
+            f"{MAX_GRID:,} are supported. Use a larger step, fewer values or another "
+            "sampler, such as --sampler=random."
         )
 
 

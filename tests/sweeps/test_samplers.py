@@ -82,6 +82,14 @@ def test_a_program_in_which_nothing_varies_is_trained_once(kind, traced):
     assert samplers.limit(kind, space, 32) == 3
 
 
+def test_a_grid_of_too_many_points_raises():
+    seeds = {"seed": IntDistribution(0, 2**31 - 3000)}
+    space = search_space.check(seeds, base.get_config())
+    with pytest.raises(ValueError, match=r"The grid of seed has 2,147,480,649 points"):
+        samplers.check("grid", space)
+    samplers.check("random", space)
+
+
 def test_an_infinite_grid_raises():
     with pytest.raises(ValueError, match=r"learning_rate, hparams\.weight_decay: give"):
         samplers.check("grid", MIXED)
