@@ -4,6 +4,7 @@ They are code that is run, so they are only read if they belong to the user and 
 else can write them. A file that cannot be read or written does no harm.
 """
 
+import contextlib
 import itertools
 import logging
 import os
@@ -26,7 +27,8 @@ def read(path: Path) -> bytes | None:
             if not is_ours:
                 logging.debug("%s: others can write it, so it is not read", path)
                 return None
-        os.utime(path)  # it is used
+        with contextlib.suppress(OSError):  # a read-only file system
+            os.utime(path)  # it is used
         return path.read_bytes()
     except OSError:
         return None

@@ -1,6 +1,7 @@
 """Programs are loaded instead of traced, and only if nothing has changed."""
 
 import dataclasses
+import errno
 import functools
 import inspect
 import os
@@ -223,6 +224,18 @@ def test_a_damaged_key_is_replaced(folder, content):
 def test_an_unwritable_folder_does_no_harm(folder):
     folder.write_text("a file")
     assert traces_of_a_new_call("double") == 1
+
+
+def test_programs_in_a_read_only_folder_are_loaded(folder, monkeypatch):
+    assert traces_of_a_new_call("double") == 1
+
+    def refuse(*_args, **_options):
+        """Does what a read-only file system does."""
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("utime", "replace", "mkdir"):
+        monkeypatch.setattr(os, name, refuse)
+    assert traces_of_a_new_call("double") == 0
 
 
 def test_the_least_recently_used_programs_are_removed(folder, monkeypatch):
