@@ -57,13 +57,21 @@ def save(path: Path, content: Callable[[], bytes]) -> bool:
         with atomic.replacing(path) as temporary:
             temporary.write_bytes(content())
             temporary.chmod(0o600)
-        alike = [(p.stat(), p) for p in path.parent.glob(f"*{path.suffix}")]
-        alike.sort(key=lambda item: -item[0].st_mtime)
-        sizes = itertools.accumulate(facts.st_size for facts, _ in alike)
-        for size, (_, old) in zip(sizes, alike, strict=True):
-            if size > MAX_BYTES[path.suffix]:
-                old.unlink(missing_ok=True)
+        _remove_old(path.parent, path.suffix)
     except Exception as error:  # the program itself is there
         logging.debug("%s: cannot be saved: %s", path, error)
         return False
     return True
+
+
+def _remove_old(folder: Path, suffix: str) -> None:
+    """Removes the least recently used files of a kind beyond MAX_BYTES."""
+    alike = []
+    for path in folder.glob(f"*{suffix}"):
+        with contextlib.suppress(FileNotFoundError):  # another process removed it
+            alike.append((path.stat(), path))
+    alike.sort(key=lambda item: -item[0].st_mtime)
+    sizes = itertools.accumulate(facts.st_size for facts, _ in alike)
+    for size, (_, old) in zip(sizes, alike, strict=True):
+        if size > MAX_BYTES[suffix]:
+            old.unlink(missing_ok=True)

@@ -238,6 +238,14 @@ def test_programs_in_a_read_only_folder_are_loaded(folder, monkeypatch):
     assert traces_of_a_new_call("double") == 0
 
 
+def test_a_file_that_another_process_removes_meanwhile_does_no_harm(folder):
+    folder.mkdir()
+    for suffix in (".key", ".program"):
+        (folder / f"removed{suffix}").symlink_to(folder / "missing")
+    assert traces_of_a_new_call("double") == 1
+    assert traces_of_a_new_call("double") == 0
+
+
 def test_the_least_recently_used_programs_are_removed(folder, monkeypatch):
     traces_of_a_new_call("double")
     (program,) = folder.glob("*.program")
