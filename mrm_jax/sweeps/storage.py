@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import random
 import threading
 import time
@@ -78,13 +79,40 @@ def open_storage(storage: str, heartbeat_s: int, timeout_s: int) -> BaseStorage:
 
 def _open_journal(path: str) -> BaseStorage:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    backend = journal.JournalFileBackend(path)
+    backend = journal.JournalFileBackend(path, _JournalLock(path))
     try:
         return journal.JournalStorage(backend)
     except OSError:
         raise
     except Exception as error:  # whatever a damaged line leads to
         raise _unusable(path, f"{type(error).__name__}: {error}") from None
+
+
+class _JournalLock(journal.JournalFileSymlinkLock):
+    """The lock that a writer of a journal holds; it removes half a line at the end.
+
+    A writer whose disk is full, or that is killed, leaves one. With the next line it
+    would become one that nobody can read, and the study would be lost.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._journal = Path(path)
+
+    def acquire(self) -> bool:
+        """Locks the journal, all of whose lines are complete then."""
+        is_acquired = super().acquire()
+        try:
+            with self._journal.open("r+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - 1))
+                if file.read() not in (b"", b"\n"):
+                    file.seek(0)
+                    file.truncate(file.read().rfind(b"\n") + 1)
+        except BaseException:
+            self.release()
+            raise
+        return is_acquired
 
 
 def _unusable(storage: str, reason: str) -> ValueError:

@@ -1,3 +1,4 @@
+import json
 import socket
 import sqlite3
 import threading
@@ -98,6 +99,20 @@ def test_a_storage_that_becomes_damaged_is_named(tmp_path):
             opened.write(b"half a line\n{}\n")
         with pytest.raises(ValueError, match=r"study\.journal: this storage cannot"):
             worker.acquire()
+
+
+def test_half_a_line_of_a_journal_is_removed(tmp_path):
+    file = tmp_path / "study.journal"
+    with join(str(file)) as worker:
+        lease = worker.acquire()
+        with file.open("ab") as opened:  # by a worker whose disk was full
+            opened.write(b'{"op_code":7,"worker_id":"a')
+        assert worker.report(lease, 1, 0.5) is study.Verdict.GO_ON
+    assert [json.loads(line) for line in file.read_bytes().splitlines()]
+    with join(str(file)) as worker:
+        (row,) = worker.table()
+        assert row.reported == {1: 0.5}
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_database_of_another_version_is_named(tmp_path):
