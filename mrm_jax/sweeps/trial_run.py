@@ -56,6 +56,12 @@ class TrialRun:
         """Whether all epochs are trained, or the patience has run out."""
         return self.run.is_finished()
 
+    @property
+    def unreported(self) -> float | None:
+        """The metric of the newest epoch, if its worker died before reporting it."""
+        is_reported = self.run.epochs_done in self.lease.reported
+        return None if is_reported else self.run.newest_value
+
 
 def folder(workdir: Path, number: int) -> Path:
     """Returns the folder of an attempt's run."""

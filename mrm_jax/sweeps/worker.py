@@ -132,9 +132,12 @@ class Worker:
         trial: TrialRun,
     ) -> None:
         """Starts a trial, or ends it if all its epochs are already trained."""
-        if trial.trained:
+        value = trial.unreported
+        if value is not None:
+            has_ended = self._report(trial, value)
+        elif has_ended := trial.trained:
             self._finish(trial)
-        else:
+        if not has_ended:
             runs.put(slot, trial.run.state(), trial.spec.hparams)
             live[slot] = trial
 

@@ -80,6 +80,12 @@ class RunFolder:
             found = max(found, best["metrics"][self._spec.selection])
         return found
 
+    @property
+    def newest_value(self) -> float | None:
+        """The validation metric of the last finished epoch; None if it is unknown."""
+        is_known = 0 < self.epochs_done == len(self._values)
+        return self._values[-1] if is_known else None
+
     def _has_no_patience(self) -> bool:
         return has_no_patience(self._values, self._spec.patience)
 

@@ -17,7 +17,7 @@ from experiments import base
 from mrm_jax import sweep, train
 from mrm_jax.runs import evaluation, trained_run
 from mrm_jax.sweeps import report as report_lib
-from mrm_jax.sweeps import search, search_space, trial_run, trials
+from mrm_jax.sweeps import search, search_space, study, trial_run, trials
 from mrm_jax.training import checkpoints, metrics_log
 from tests import conftest
 from tests.helpers import small_runs, small_sweeps
@@ -288,6 +288,36 @@ def test_a_grid_of_steps_is_reported(shards_dir, tmp_path):
     search.run(options)
     rates = sorted(row["hparams.learning_rate"] for row in rows(options.workdir))
     assert rates == ["0.1", "0.2", "0.3"]
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_an_epoch_whose_report_was_lost_is_reported(
+    shards_dir, tmp_path, monkeypatch, epoch
+):
+    file = small_sweeps.write(tmp_path, shards_dir, num_epochs=2)
+    options = small_sweeps.options(file, tmp_path / "out", trials=2, slots=1, seeds=0)
+
+    def die(own_study, lease, number, value, report=study.Study.report):
+        """Ends the worker between an epoch's checkpoint and its report."""
+        if number == epoch:
+            raise KeyboardInterrupt
+        return report(own_study, lease, number, value)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(study.Study, "report", die)
+        search.run(options)
+    reported = []
+
+    def note(own_study, lease, number, value, report=study.Study.report):
+        """Notes what is reported."""
+        reported.append((lease.number, number))
+        return report(own_study, lease, number, value)
+
+    monkeypatch.setattr(study.Study, "report", note)
+    assert search.run(options)["states"] == {"complete": 2}
+    expected = [(0, 1), (0, 2), (1, 1), (1, 2)][epoch - 1 :]
+    assert sorted(reported) == expected
+    assert [row["epochs"] for row in rows(options.workdir)] == ["2", "2"]
 
 
 def test_slots_of_pruned_trials_are_reused(tmp_path):
