@@ -96,8 +96,9 @@ class _JournalLock(journal.JournalFileSymlinkLock):
     """
 
     def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self._journal = Path(path)
+        # The lock is a link to this path. A broken one would never expire.
+        self._journal = Path(path).absolute()
+        super().__init__(str(self._journal))
 
     def acquire(self) -> bool:
         """Locks the journal, all of whose lines are complete then."""

@@ -115,6 +115,16 @@ def test_half_a_line_of_a_journal_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_the_lock_of_a_relative_path_can_expire(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shared").mkdir()
+    join("shared/study.journal").close()
+    lock = storage_lib._JournalLock("shared/study.journal")
+    lock.acquire()
+    assert (tmp_path / "shared" / "study.journal.lock").exists()  # its target, too
+    lock.release()
+
+
 def test_a_database_of_another_version_is_named(tmp_path):
     file = tmp_path / "study.sqlite"
     join(storage_lib.sqlite_url(file)).close()
