@@ -103,8 +103,10 @@ class KeptCall:
 
     def eval_shape(self, *args: Any) -> Any:
         """Returns the shapes of the result, as the wrapped call, perhaps kept ones."""
-        sources = program_keys.sources() if self._is_kept() else None
-        if _folder is None or sources is None:
+        if _folder is None or not self._is_kept():
+            return self._call.eval_shape(*args)
+        sources = program_keys.sources()
+        if sources is None:
             return self._call.eval_shape(*args)
         around = program_keys.circumstances()
         depends_on = (self._identity, _signature(args), sources, around)
