@@ -183,6 +183,18 @@ def test_nothing_is_kept_if_a_source_has_changed_since_the_start(folder, monkeyp
     assert not folder.exists()
 
 
+def test_an_older_source_that_is_put_in_place_after_the_start_is_noticed(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(program_keys, "PACKAGE", tmp_path)
+    (tmp_path / "a.py").write_text("1")
+    os.utime(tmp_path / "a.py", (0, 0))  # as rsync and tar do
+    monkeypatch.setattr(program_keys, "_started", time.time())
+    assert program_keys.sources.__wrapped__() is None
+    monkeypatch.setattr(program_keys, "_started", time.time() + 60)
+    assert program_keys.sources.__wrapped__() is not None
+
+
 def test_a_source_that_changes_during_the_compilation_is_noticed(folder, monkeypatch):
     found = iter(["old", "new"])
     monkeypatch.setattr(program_keys, "sources", functools.cache(lambda: next(found)))
