@@ -35,7 +35,8 @@ HEADINGS = (
     "difference from the reference (95 % interval)",
 )
 SHORT = ("network and recipe", "seeds", *HEADINGS[4:])
-SHOWN = ("reference", "tuned", "no_mutual_loss", "xresnet1d101", "resnet1d_wang", "s4")
+VARIANTS = ("reference", "tuned", "no_mutual_loss", "high_only")
+SHOWN = (*VARIANTS, "xresnet1d101", "resnet1d_wang", "s4")
 EMPTY = "not run"
 
 
