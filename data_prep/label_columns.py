@@ -184,7 +184,7 @@ def _are_flags(cells: Sequence[str]) -> bool:
 
 
 def _separator(cells: Iterable[str]) -> str | None:
-    """Returns the separator of the names in a column, None if all cells have one.
+    """Returns the separator of names in a column, None if no cell has several names.
 
     All cells are read, as the first thousand of a sorted table may have one name each.
     """
